@@ -1,0 +1,1 @@
+"""One module a beamline: a scan on disk becomes raw frames, detector corrections and geometry."""

@@ -1,0 +1,25 @@
+"""Exceptions that teach: each message gives the value received, why it is wrong, and what to do.
+
+The command line turns every :class:`AutoPhaseNNError` into one sentence and exit status 2; anything else is a failure
+of the program and leaves with status 1.
+"""
+
+
+class AutoPhaseNNError(Exception):
+    """Base of every error that the user can mend."""
+
+
+class InputError(AutoPhaseNNError):
+    """A file, folder or array that cannot be what was asked for: missing, truncated, wrong shape, NaN, no peak."""
+
+
+class GeometryError(AutoPhaseNNError):
+    """Motors or detector settings that describe no rocking scan of a Bragg peak."""
+
+
+class PlanError(AutoPhaseNNError):
+    """A parameter outside its legal range, or a key that no parameter has."""
+
+
+class OutputError(AutoPhaseNNError):
+    """A result that cannot be written: it exists already, or the folder is not writable, or the disk is full."""

@@ -1,0 +1,1 @@
+"""Reading patterns and writing results; a write is whole or not at all."""

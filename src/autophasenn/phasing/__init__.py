@@ -1,0 +1,1 @@
+"""Classical phase retrieval: algorithms, support, the one loop, ensembles of starts."""

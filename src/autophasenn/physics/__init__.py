@@ -1,0 +1,1 @@
+"""Scattering, geometry and measures of quality: pure functions on tensors, no learning, no files, no state."""

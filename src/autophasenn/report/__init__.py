@@ -1,0 +1,1 @@
+"""Figures of a result, with units and scale bars."""
