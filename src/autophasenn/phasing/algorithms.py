@@ -1,0 +1,176 @@
+"""The iterations of phase retrieval, each a frozen dataclass whose `step` reads like its equation.
+
+With P_M the projection onto the measured modulus, S the support and ``rho' = P_M rho``:
+
+    ER    rho <- rho' in S;  0 elsewhere                                   Fienup, Appl. Opt. 21, 2758 (1982)
+    HIO   rho <- rho' in S;  rho - beta rho'                               Fienup, Appl. Opt. 21, 2758 (1982)
+    RAAR  rho <- rho' in S;  beta rho + (1 - 2 beta) rho'                  Luke, Inverse Problems 21, 37 (2005)
+    SF    rho <- rho' in S;  -rho'                                         Abrahams & Leslie, Acta Cryst. D 52, 30 (1996)
+    DM    rho <- rho - P_S rho + P_M (2 P_S - 1) rho                       Elser, J. Opt. Soc. Am. A 20, 40 (2003)
+    CHIO  HIO with a continuous transition                                 Fienup, Proc. ICIP 2003; Opt. Lett. 28, 1301
+
+Marchesini, Rev. Sci. Instrum. 78, 011301 (2007) writes them in one notation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from autophasenn.errors import PlanError
+from autophasenn.volumes import ObjectVolume, Support
+
+
+class SupportRegion:
+    """A support, and the weighted sums of two objects that differ inside and outside of it.
+
+    Real arithmetic on the interleaved real and imaginary parts: ``where`` and ``abs`` on complex tensors cost more than
+    the Fourier transform (docs/performance.md).
+    """
+
+    def __init__(self, inside: Support) -> None:
+        self.inside = inside
+        self._weights: dict[tuple[float, float], Tensor] = {}
+
+    def mix(
+        self,
+        rho: ObjectVolume,
+        projected: ObjectVolume,
+        inside: tuple[float, float],
+        outside: tuple[float, float],
+    ) -> ObjectVolume:
+        """``inside[0] rho + inside[1] projected`` in the support, likewise outside; overwrites and returns `rho`."""
+        of_rho, of_projected = zip(inside, outside, strict=True)
+        result = torch.view_as_real(rho)
+        if of_rho == (0.0, 0.0):
+            torch.mul(torch.view_as_real(projected), self._weight(*of_projected), out=result)
+        else:
+            if of_rho != (1.0, 1.0):
+                result.mul_(self._weight(*of_rho))
+            result.addcmul_(torch.view_as_real(projected), self._weight(*of_projected))
+        return rho
+
+    def _weight(self, inside: float, outside: float) -> Tensor:
+        """`inside` in the support and `outside` elsewhere, for real and imaginary part (..., n0, n1, n2, 2)."""
+        key = (inside, outside)
+        if key not in self._weights:
+            weight = torch.where(self.inside, inside, outside).to(torch.float32)
+            self._weights[key] = weight.unsqueeze(-1).expand(*weight.shape, 2).contiguous()
+        return self._weights[key]
+
+
+class Algorithm(Protocol):
+    """One iteration of phase retrieval."""
+
+    def probe(self, rho: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """The object that is to be projected onto the measured modulus; `rho` itself is left as it is."""
+
+    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """The next object, from this one and its projection onto the modulus; `rho` may be overwritten."""
+
+
+class _ProbesItself:
+    """P_M is applied to the running object."""
+
+    def probe(self, rho: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """`rho`."""
+        return rho
+
+
+def _check_beta(name: str, beta: float) -> None:
+    if not 0 < beta <= 1:
+        raise PlanError(f"{name} was given beta = {beta:g}; the feedback lies in 0 < beta <= 1, and 0.9 is usual.")
+
+
+@dataclass(frozen=True)
+class ER(_ProbesItself):
+    """Error reduction: ``P_S P_M``. Its modulus error never grows."""
+
+    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """Keep the projection in the support."""
+        return support.mix(rho, projected, inside=(0.0, 1.0), outside=(0.0, 0.0))
+
+
+@dataclass(frozen=True)
+class HIO(_ProbesItself):
+    """Hybrid input-output: negative feedback outside the support leaves local minima."""
+
+    beta: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check_beta("HIO", self.beta)
+
+    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """``rho' in S;  rho - beta rho'``."""
+        return support.mix(rho, projected, inside=(0.0, 1.0), outside=(1.0, -self.beta))
+
+
+@dataclass(frozen=True)
+class RAAR(_ProbesItself):
+    """Relaxed averaged alternating reflections: ``beta/2 (R_S R_M + 1) + (1 - beta) P_M``."""
+
+    beta: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check_beta("RAAR", self.beta)
+
+    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """``rho' in S;  beta rho + (1 - 2 beta) rho'``."""
+        return support.mix(rho, projected, inside=(0.0, 1.0), outside=(self.beta, 1 - 2 * self.beta))
+
+
+@dataclass(frozen=True)
+class SF(_ProbesItself):
+    """Solvent flipping: ``R_S P_M``."""
+
+    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """``rho' in S;  -rho'``."""
+        return support.mix(rho, projected, inside=(0.0, 1.0), outside=(0.0, -1.0))
+
+
+@dataclass(frozen=True)
+class DM:
+    """Difference map with the modulus projected last: ``1 - P_S + P_M (2 P_S - 1)``.
+
+    The other order, ``1 - P_M + P_S (2 P_M - 1)``, is HIO with beta = 1.
+    """
+
+    def probe(self, rho: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """``(2 P_S - 1) rho``."""
+        return support.mix(torch.empty_like(rho), rho, inside=(0.0, 1.0), outside=(0.0, -1.0))
+
+    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """``rho - P_S rho + P_M (2 P_S - 1) rho``."""
+        return support.mix(rho, projected, inside=(0.0, 1.0), outside=(1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class CHIO(_ProbesItself):
+    """Continuous hybrid input-output.
+
+    Fienup states it for real objects; for a complex one "how far along" is the component of rho' on rho,
+    ``c = Re(rho' rho*) / |rho|^2``: inside the support ``rho'`` where ``c >= alpha``, ``rho - (1 - alpha)/alpha rho'``
+    where ``0 <= c < alpha``, and elsewhere HIO's ``rho - beta rho'``.
+    """
+
+    alpha: float = 0.4
+    beta: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check_beta("CHIO", self.beta)
+        if not 0 < self.alpha <= 1:
+            raise PlanError(f"CHIO was given alpha = {self.alpha:g}; it lies in 0 < alpha <= 1, and 0.4 is usual.")
+
+    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """Three cases by the component of the projection on the running object."""
+        along = rho.real * projected.real + rho.imag * projected.imag
+        squared = rho.real.square() + rho.imag.square()
+        feedback = torch.where(support.inside & (along >= 0), -(1 - self.alpha) / self.alpha, -self.beta)
+        keep = support.inside & (along >= self.alpha * squared)
+        result, change = torch.view_as_real(rho), torch.view_as_real(projected)
+        result.mul_((~keep).unsqueeze(-1))
+        result.addcmul_(change, torch.where(keep, 1.0, feedback).unsqueeze(-1))
+        return rho

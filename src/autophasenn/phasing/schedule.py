@@ -1,0 +1,83 @@
+"""What is done in which iteration: schedules are typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from autophasenn.errors import PlanError
+from autophasenn.phasing.algorithms import CHIO, DM, ER, HIO, RAAR, SF
+from autophasenn.phasing.coherence import CoherenceEstimate
+from autophasenn.phasing.support import ShrinkWrap
+
+AnyAlgorithm = ER | HIO | RAAR | DM | SF | CHIO
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some iterations of one algorithm."""
+
+    algorithm: AnyAlgorithm
+    iterations: int
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise PlanError(f"A block of the schedule has {self.iterations} iterations; it needs at least 1.")
+
+
+def _paper_blocks() -> tuple[Block, ...]:
+    return (Block(HIO(), 80), Block(ER(), 20))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The iterations of one retrieval. The default is the paper's: 600 that alternate HIO and ER, with shrink-wrap.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+        Done in turn.
+    repeats : int
+        How often the blocks are gone through.
+    shrink_wrap : ShrinkWrap, optional
+        None: the first support is kept.
+    break_twin_at : int, optional
+        Iteration at which one random octant pair of the object is cut away, so that the object and its twin, equally
+        good at the start, do not grow on top of each other. None: never.
+    coherence : CoherenceEstimate, optional
+        None: the beam is taken as fully coherent.
+    average_last : int
+        Objects of so many last iterations are averaged (0 or 1: the last one is the result).
+    """
+
+    blocks: tuple[Block, ...] = field(default_factory=_paper_blocks)
+    repeats: int = 6
+    shrink_wrap: ShrinkWrap | None = field(default_factory=ShrinkWrap)
+    break_twin_at: int | None = 10
+    coherence: CoherenceEstimate | None = None
+    average_last: int = 10
+
+    def __post_init__(self) -> None:
+        if not self.blocks or self.repeats < 1:
+            raise PlanError("The schedule has no iteration; give it at least one block and repeats >= 1.")
+        if not 0 <= self.average_last <= self.iterations:
+            raise PlanError(
+                f"average_last is {self.average_last} in a schedule of {self.iterations} iterations; it lies between."
+            )
+
+    @property
+    def iterations(self) -> int:
+        """Number of iterations in all."""
+        return self.repeats * sum(block.iterations for block in self.blocks)
+
+    def __iter__(self) -> Iterator[AnyAlgorithm]:
+        """The algorithm of each iteration."""
+        for _ in range(self.repeats):
+            for block in self.blocks:
+                for _ in range(block.iterations):
+                    yield block.algorithm
+
+
+def error_reduction(iterations: int) -> Schedule:
+    """ER alone on a fixed support: the paper's refinement of a prediction."""
+    return Schedule((Block(ER(), iterations),), 1, shrink_wrap=None, break_twin_at=None, average_last=0)

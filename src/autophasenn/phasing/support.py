@@ -1,0 +1,101 @@
+"""Where the crystal is: a first guess from the autocorrelation, then shrink-wrap."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autophasenn.errors import PlanError
+from autophasenn.volumes import SPATIAL, ObjectVolume, Support, Volume
+
+
+def autocorrelation_support(counts: Volume, threshold: float) -> Support:
+    """First guess of the support: where the autocorrelation of the object exceeds a fraction of its maximum.
+
+    The autocorrelation (inverse transform of the intensity) of a compact crystal falls to about 10 % half-way to its own
+    edge, which is where the crystal ends when it is put at the centre.
+
+    Parameters
+    ----------
+    counts : float tensor (..., n0, n1, n2)
+        Corner order, 0 where unmeasured.
+    threshold : float
+        Fraction of the maximum.
+
+    Returns
+    -------
+    bool tensor (..., n0, n1, n2)
+        Corner order, symmetric about index 0.
+    """
+    autocorrelation = torch.fft.ifftn(counts, dim=SPATIAL).abs()
+    return autocorrelation >= threshold * autocorrelation.amax(SPATIAL, keepdim=True)
+
+
+@dataclass(frozen=True)
+class ShrinkWrap:
+    """The support becomes where the blurred amplitude exceeds a fraction of its maximum (Marchesini et al. 2003).
+
+    Parameters
+    ----------
+    every : int
+        Iterations between two updates.
+    threshold : float
+        Fraction of the largest blurred amplitude.
+    sigma_first, sigma_last : float
+        Standard deviation of the Gaussian in voxels at the first and at the last update; it narrows geometrically.
+    """
+
+    every: int = 20
+    threshold: float = 0.15
+    sigma_first: float = 3.0
+    sigma_last: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise PlanError(f"shrink_wrap.every is {self.every}; it is a number of iterations, at least 1.")
+        if not 0 < self.threshold < 1:
+            raise PlanError(f"shrink_wrap.threshold is {self.threshold:g}; it is a fraction of the maximum, 0 to 1.")
+        if min(self.sigma_first, self.sigma_last) <= 0:
+            raise PlanError("shrink_wrap sigmas are standard deviations in voxels and must be above 0.")
+
+    def sigma(self, progress: float) -> float:
+        """Width of the Gaussian when a share `progress` (0 to 1) of the iterations is done, in voxels."""
+        return float(self.sigma_first * (self.sigma_last / self.sigma_first) ** progress)
+
+    def update(self, rho: ObjectVolume, progress: float) -> Support:
+        """New support of an object (..., n0, n1, n2), in the order (corner or centre) of the object."""
+        blurred = blur(rho.abs(), self.sigma(progress))
+        return blurred >= self.threshold * blurred.amax(SPATIAL, keepdim=True)
+
+
+def blur(volume: Volume, sigma: float) -> Volume:
+    """Convolve with a Gaussian of `sigma` voxels, periodically, by FFT."""
+    spectrum = torch.fft.rfftn(volume, dim=SPATIAL)
+    for axis in SPATIAL:
+        n = volume.shape[axis]
+        index = torch.arange(spectrum.shape[axis], device=volume.device)
+        frequency = torch.minimum(index, n - index) / n
+        transfer = torch.exp(-2 * (math.pi * sigma * frequency) ** 2)
+        spectrum *= transfer.reshape([-1 if a == axis else 1 for a in SPATIAL])
+    return torch.fft.irfftn(spectrum, s=volume.shape[-3:], dim=SPATIAL)
+
+
+def random_start(support: Support, generators: list[torch.Generator]) -> Tensor:
+    """Objects of random amplitude and phase in a support, one for each generator.
+
+    Parameters
+    ----------
+    support : bool tensor (starts, n0, n1, n2)
+    generators : list of torch.Generator
+        On the CPU, so that a start is the same on every device.
+
+    Returns
+    -------
+    complex64 tensor (starts, n0, n1, n2)
+    """
+    shape = support.shape[-3:]
+    noise = torch.stack([torch.rand((2, *shape), generator=g) for g in generators]).to(support.device)
+    return torch.polar(noise[:, 0], 2 * math.pi * noise[:, 1]) * support

@@ -1,0 +1,101 @@
+"""Scattering: from the object to the counts of a detector, and back.
+
+    psi = F rho,   I = |psi|^2 * K,   n ~ Poisson(I)
+
+K is the mutual coherence kernel in reciprocal space (a delta for a fully coherent beam): a partially coherent source
+blurs the intensity, not the wave (Clark et al., Nature Communications 3, 993 (2012), eq. 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from autophasenn.physics import fourier
+from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Volume, WaveVolume, crop_or_pad
+
+Transform = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class ForwardModel:
+    """``model(rho)`` is the intensity that the detector would measure, 0 where it does not.
+
+    Parameters
+    ----------
+    mask : bool tensor (..., n0, n1, n2), optional
+        True = measured. None: every voxel is.
+    kernel : float tensor (k0, k1, k2), optional
+        Mutual coherence kernel, centred, non-negative, sum 1, no larger than the pattern. None: full coherence.
+    to_detector, to_object : callables
+        Object -> wave and its inverse. The default is the centred Fourier pair; another experiment gives another pair.
+    """
+
+    mask: Mask | None = None
+    kernel: Tensor | None = None
+    to_detector: Transform = fourier.diffract
+    to_object: Transform = fourier.back_propagate
+
+    def __call__(self, rho: ObjectVolume) -> Volume:
+        """Intensity of an object (..., n0, n1, n2), in the square of its units."""
+        intensity = self.blur(intensity_of(self.to_detector(rho)))
+        return intensity if self.mask is None else intensity * self.mask
+
+    def blur(self, intensity: Volume) -> Volume:
+        """Convolve with the coherence kernel (periodically); the total is kept."""
+        if self.kernel is None:
+            return intensity
+        spectrum = torch.fft.rfftn(intensity, dim=SPATIAL) * self._transfer(tuple(intensity.shape[-3:]))
+        return torch.fft.irfftn(spectrum, s=intensity.shape[-3:], dim=SPATIAL).clamp_min(0)
+
+    def _transfer(self, shape: tuple[int, int, int]) -> Tensor:
+        if shape not in self._transfers:
+            assert self.kernel is not None
+            self._transfers[shape] = torch.fft.rfftn(fourier.to_corner(crop_or_pad(self.kernel, shape)), dim=SPATIAL)
+        return self._transfers[shape]
+
+    @cached_property
+    def _transfers(self) -> dict[tuple[int, int, int], Tensor]:
+        return {}
+
+
+def intensity_of(psi: WaveVolume) -> Volume:
+    """|psi|^2, without the square root that ``abs`` would take."""
+    return psi.real.square() + psi.imag.square()
+
+
+def gaussian_kernel(shape: tuple[int, int, int], sigma: tuple[float, float, float]) -> Tensor:
+    """Gaussian mutual coherence kernel of the given standard deviations (voxels of the pattern), centred, sum 1.
+
+    A source with transverse coherence length xi (standard deviation of the degree of coherence, in object voxels) has
+    ``sigma = n / (2 pi xi)`` on an axis of n voxels.
+    """
+    kernel = torch.ones(shape)
+    for axis, (size, width) in enumerate(zip(shape, sigma, strict=True)):
+        x = torch.arange(size) - size // 2
+        profile = torch.exp(-0.5 * (x / width) ** 2) if width > 0 else (x == 0).float()
+        kernel = kernel * profile.reshape([-1 if a == axis else 1 for a in range(3)])
+    return kernel / kernel.sum()
+
+
+def count_photons(intensity: Volume, photons: float, generator: torch.Generator | None = None) -> Volume:
+    """Counts of a photon-counting detector that receives `photons` in all: Poisson noise on the intensity.
+
+    Parameters
+    ----------
+    intensity : float tensor (n0, n1, n2)
+        In any unit.
+    photons : float
+        Expected total counts over the volume.
+    generator : torch.Generator, optional
+        The only source of randomness.
+
+    Returns
+    -------
+    float tensor (n0, n1, n2) of whole numbers
+    """
+    return torch.poisson(intensity * (photons / intensity.sum()), generator=generator)

@@ -1,0 +1,116 @@
+"""What all figures share: font, colours, colour maps, and how a figure begins and is written.
+
+Figures are laid out in inches of a 13.33 x 7.5 slide, so the font size here is the one that an audience sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.figure import Figure
+
+DPI = 160
+SLIDE = (13.33, 7.5)
+"""Width and height of a slide in inches."""
+
+OUTSIDE = "#e9e9ec"
+"""Where a quantity has no value: outside the support."""
+UNMEASURED = "#b5b5bd"
+"""Voxels that the detector did not measure: neither zero nor a low count."""
+INK = "#1c1c28"
+ACCENT = "#d1390b"
+"""The scattering vector, the best start, the outline of an alien: what the eye shall find first."""
+
+_RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 12,
+    "axes.titlesize": 13,
+    "axes.labelsize": 12,
+    "axes.titlepad": 8,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@contextmanager
+def figure_to(path: Path | str, size: tuple[float, float] = SLIDE) -> Iterator[Figure]:
+    """A new figure of `size` (inches) that is written to `path` (PNG) when the block ends without an error."""
+    with matplotlib.rc_context(_RC):
+        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+        yield figure
+        figure.savefig(path, format="png", dpi=DPI)
+
+
+def cyclic_map() -> Colormap:
+    """Hues of equal lightness and chroma around the circle: for angles, where -pi and +pi are the same value.
+
+    Constant lightness leaves shading free to show the shape of a surface. Colours are a circle in the perceptual space
+    Oklab (B. Ottosson, 2020, https://bottosson.github.io/posts/oklab); 0 rad is blue-green, +-pi is red.
+    """
+    lightness, chroma, hue_at_zero = 0.74, 0.123, np.deg2rad(205)
+    hue = hue_at_zero + np.linspace(-np.pi, np.pi, 512)
+    a, b = chroma * np.cos(hue), chroma * np.sin(hue)
+    cone = np.stack(
+        [
+            lightness + 0.3963377774 * a + 0.2158037573 * b,
+            lightness - 0.1055613458 * a - 0.0638541728 * b,
+            lightness - 0.0894841775 * a - 1.2914855480 * b,
+        ]
+    )
+    linear = (
+        np.array(
+            [
+                [4.0767416621, -3.3077115913, 0.2309699292],
+                [-1.2684380046, 2.6097574011, -0.3413193965],
+                [-0.0041960863, -0.7034186147, 1.7076147010],
+            ]
+        )
+        @ cone**3
+    ).clip(0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return ListedColormap(srgb.T.clip(0, 1), name="autophasenn_cyclic").with_extremes(bad=OUTSIDE)
+
+
+def named_map(name: str, bad: str = OUTSIDE) -> Colormap:
+    """A matplotlib colour map that draws NaN in colour `bad`."""
+    return matplotlib.colormaps[name].with_extremes(bad=bad)
+
+
+def blank(axes: Axes) -> None:
+    """Remove ticks and frame: the scale bar replaces them."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def colour_bar(
+    figure: Figure,
+    beside: Axes | list[Axes],
+    colours: Colormap,
+    norm: Normalize,
+    label: str = "",
+    **options: object,
+) -> Colorbar:
+    """A colour bar whose place is taken from the axes `beside`; `options` go to ``Figure.colorbar``."""
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=beside, label=label, **options)  # type: ignore[arg-type]
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    return bar
