@@ -1,0 +1,50 @@
+# Two commands do all the set-up on a machine with Python 3.11 or newer and make: `make demo` and `make test`.
+
+PYTHON ?= $(shell for python in python3.11 python3 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+PINS := pyproject.toml constraints.txt
+
+# The pins hold for pip's own build environment too; older pip reads the first variable there, newer pip the second.
+INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test benchmark clean
+.DEFAULT_GOAL := help
+
+help: ## say what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(RUNTIME) ## reconstruct the bundled example into demo/ and say where the pictures are
+	$(BIN)/autophasenn reconstruct --example -o demo --overwrite
+
+test: $(DEV) ## every check: style, types, layers, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+benchmark: $(RUNTIME) ## measure speed and memory into bench.json
+	$(BIN)/autophasenn benchmark -o bench.json
+
+clean: ## remove .venv, caches and results of demo and benchmark
+	rm -rf $(VENV) demo bench.json build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
+		src/*.egg-info
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Error: no Python 3.11 or newer found; install one, or say make PYTHON=/its/path." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is written after its installation succeeded, so an interrupted one is repeated and a finished one is not.
+$(RUNTIME): $(PINS) | $(BIN)/python
+	$(INSTALL) --editable .
+	@touch $@
+
+$(DEV): $(PINS) | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
+	@touch $(RUNTIME) $@
