@@ -1,0 +1,81 @@
+"""Which of an object and its twin: a number that changes sign between ``rho(r)`` and ``conj(rho(-r))``.
+
+The twin mirrors the amplitude through the origin and turns the strain ``eps(r)`` into ``eps(-r)``. Whatever is odd in
+the position about the centre of mass therefore changes sign: the ten third moments of the amplitude, and the nine first
+moments of the phase gradient, which still speak where the shape is centrosymmetric. Each is divided by its own noise,
+and the largest decides.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from jaxtyping import Bool, Complex
+from torch import Tensor
+
+from autophasenn.physics.strain import phase_gradient, phase_ramp, remove_ramp
+
+LEAST_AMPLITUDE_NOISE = 0.01
+"""Relative scatter of the amplitude below which a shape is not known."""
+
+LEAST_GRADIENT_NOISE = 1e-3
+"""Scatter of the phase gradient, rad per voxel, below which a strain is not known."""
+
+
+def asymmetry(rho: Complex[Tensor, "n0 n1 n2"], support: Bool[Tensor, "n0 n1 n2"]) -> float:
+    """How far an object is from its twin, in standard deviations; the twin gives the opposite sign.
+
+    With z the odd moments over their noise, the result is ``max(z) + min(z)``: positive where the largest is positive,
+    and near 0 where neither sign wins. The noise of a moment is taken from the scatter of the amplitude or of the
+    gradient inside the support, voxels being independent.
+
+    Parameters
+    ----------
+    rho : complex tensor (n0, n1, n2)
+        The object, not cut by an edge of the array.
+    support : bool tensor (n0, n1, n2)
+        True inside the crystal.
+
+    Returns
+    -------
+    float
+        Values within about 3 of zero leave the choice of the twin to chance.
+    """
+    index = torch.nonzero(support).double()
+    amplitude = rho[support].abs().double()
+    position = index - (amplitude[:, None] * index).sum(0) / amplitude.sum()
+    odd = torch.cat([_shape_moments(amplitude, position), _strain_moments(rho, support, position)])
+    return float(odd.max() + odd.min())
+
+
+def _shape_moments(amplitude: Tensor, position: Tensor) -> Tensor:
+    """Third moments of the amplitude over their noise: (10,)."""
+    noise = max(float(amplitude.std(correction=0)), LEAST_AMPLITUDE_NOISE * float(amplitude.mean()))
+    moments = []
+    for a, b, c in itertools.combinations_with_replacement(range(3), 3):
+        cube = position[:, a] * position[:, b] * position[:, c]
+        moments.append(_over(amplitude @ cube, noise * cube.norm()))
+    return torch.stack(moments)
+
+
+def _strain_moments(rho: Tensor, support: Tensor, position: Tensor) -> Tensor:
+    """First moments of the phase gradient over their noise, each voxel weighted by its intensity: (9,)."""
+    flat = remove_ramp(rho, phase_ramp(rho, support))
+    gradient = phase_gradient(flat.angle(), support)[:, support].double()
+    weight = rho[support].abs().double().square()
+    moments = []
+    for component in gradient:
+        known = torch.isfinite(component)
+        w, value = weight[known], component[known]
+        value = value - (w @ value) / w.sum().clamp_min(math.ulp(1.0))
+        noise = max(float((w @ value.square() / w.sum()).sqrt()) if len(w) else 0.0, LEAST_GRADIENT_NOISE)
+        for axis in range(3):
+            lever = w * position[known, axis]
+            moments.append(_over(lever @ value, noise * lever.norm()))
+    return torch.stack(moments)
+
+
+def _over(moment: Tensor, noise: Tensor) -> Tensor:
+    return torch.where(noise > 0, moment / noise, torch.zeros_like(moment))

@@ -1,0 +1,117 @@
+"""From the skewed voxels of a rocking scan to an orthogonal grid ``[x, y, z]`` of the laboratory frame, in one step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Complex
+from scipy import ndimage
+from torch import Tensor
+
+from autophasenn.errors import GeometryError, InputError
+from autophasenn.volumes import Vectors
+
+MARGIN = 2
+"""Empty voxels around the crystal on the laboratory grid."""
+
+SPLINE_REACH = 8
+"""Voxels around the crystal that still change a cubic spline inside it (its kernel falls by 3.7 a voxel)."""
+
+MAX_VOXELS = 2**28
+"""A grid larger than this (2 GiB of complex values) is taken for a mistaken unit."""
+
+
+def orthogonal_voxel_size(voxel_vectors: Vectors) -> float:
+    """Edge in metres of a cubic voxel that loses no resolution: the least distance between planes of voxels.
+
+    It is ``2 pi`` over the longest extent in q of the pattern's array along one of its axes, and never longer than the
+    shortest voxel vector.
+    """
+    return float((1 / torch.linalg.inv(voxel_vectors.double()).norm(dim=0)).min())
+
+
+def detector_to_lab(
+    rho: Complex[Tensor, "n0 n1 n2"],
+    support: Bool[Tensor, "n0 n1 n2"],
+    voxel_vectors: Vectors,
+    voxel_size: float | None = None,
+    origin: tuple[float, float, float] | None = None,
+) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
+    """Interpolate an object once, from its skewed grid to cubic voxels along x, y, z of the laboratory frame.
+
+    The grid is cropped about the crystal and its voxel ``n // 2`` is the origin. Real and imaginary part are
+    interpolated by cubic splines, the support linearly (inside where >= 0.5). Densities keep their value: the sum over
+    voxels times the volume of a voxel is preserved. Remove a steep phase ramp before: a spline dims what turns by a
+    radian a voxel.
+
+    Parameters
+    ----------
+    rho : complex tensor (n0, n1, n2)
+        Object on the detector's grid.
+    support : bool tensor (n0, n1, n2)
+        True inside the crystal.
+    voxel_vectors : float64 tensor (3, 3)
+        Row i is the vector from one voxel to the next along axis i, metres, laboratory frame.
+    voxel_size : float, optional
+        Edge of the new voxels, metres; :func:`orthogonal_voxel_size` where None. Larger ones skip detail, they do not
+        average it.
+    origin : 3 floats, optional
+        Index (fractions allowed) of the point that becomes the origin; ``n // 2`` where None.
+
+    Returns
+    -------
+    rho : complex64 array (nx, ny, nz)
+    support : bool array (nx, ny, nz)
+    voxel_size : 3 floats
+        Metres.
+
+    Raises
+    ------
+    InputError
+        If the support is empty, or too thin to be seen on the new grid.
+    GeometryError
+        If the voxel size is not positive, or so small that the grid would not fit in memory.
+    """
+    size = orthogonal_voxel_size(voxel_vectors) if voxel_size is None else voxel_size
+    if not (math.isfinite(size) and size > 0):
+        raise GeometryError(f"The voxel size is {size:g} m; give a positive length in metres, such as 5e-9.")
+    inside = torch.nonzero(support)
+    if len(inside) == 0:
+        raise InputError("The support is empty, so there is no crystal to show; phase again with a looser support.")
+
+    vectors = voxel_vectors.double().cpu().numpy()
+    centre = np.array([n // 2 for n in rho.shape] if origin is None else origin, dtype=float)
+    half = _half_widths((inside.double().cpu().numpy() - centre) @ vectors, vectors, size)
+    shape = tuple(2 * half + 1)
+    if math.prod(shape) > MAX_VOXELS:
+        raise GeometryError(
+            f"Voxels of {size * 1e9:g} nm make a grid of {' x '.join(map(str, shape))} around this crystal; choose "
+            f"larger voxels, the data support {orthogonal_voxel_size(voxel_vectors) * 1e9:.3g} nm."
+        )
+
+    low = (inside.amin(0) - SPLINE_REACH).clamp_min(0).cpu().numpy()
+    high = inside.amax(0).cpu().numpy() + SPLINE_REACH + 1
+    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    # Index in the window = inv(V)^T (position in the laboratory) + where the origin lies in the window.
+    matrix = size * np.linalg.inv(vectors).T
+    placed = {"matrix": matrix, "offset": centre - low - matrix @ half, "output_shape": shape, "mode": "constant"}
+    values = rho[window].cpu().numpy()
+    lab = np.empty(shape, np.complex64)
+    lab.real = ndimage.affine_transform(values.real, order=3, output=np.float32, **placed)
+    lab.imag = ndimage.affine_transform(values.imag, order=3, output=np.float32, **placed)
+    share = ndimage.affine_transform(support[window].cpu().numpy().astype(np.float32), order=1, **placed)
+    if not (share >= 0.5).any():
+        raise InputError(
+            f"The crystal has {len(inside)} voxels and vanishes on a grid of {size * 1e9:g} nm; phase again with a "
+            "looser support, or choose a smaller voxel size."
+        )
+    return lab, share >= 0.5, (size, size, size)
+
+
+def _half_widths(positions: np.ndarray, vectors: np.ndarray, size: float) -> np.ndarray:
+    """Voxels on each side of the origin that hold the crystal, half a detector voxel beyond it, and the margin."""
+    reach = np.abs(positions).max(axis=0) + 0.5 * np.abs(vectors).sum(axis=0)
+    half: np.ndarray = np.ceil(reach / size).astype(int) + MARGIN
+    return half

@@ -1,0 +1,262 @@
+"""From a reconstruction to an image: trivial ambiguities removed, laboratory frame, displacement and strain.
+
+Every start, and every method, that finds the same crystal comes out as the same image: its twin is the one of positive
+:func:`~autophasenn.physics.asymmetry.asymmetry`, its centre of mass is voxel ``n // 2``, its mean phase is 0. The
+linear phase ramp says where in its voxel the Bragg peak lies: the image carries it in its scattering vector (the mean
+lattice planes), so that its mean strain is zero.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from autophasenn.errors import InputError, PlanError
+from autophasenn.physics.asymmetry import asymmetry
+from autophasenn.physics.geometry import direct_voxel_vectors
+from autophasenn.physics.lab_frame import MARGIN, detector_to_lab
+from autophasenn.physics.strain import displacement, phase_ramp, remove_ramp, strain
+from autophasenn.volumes import SPATIAL, CrystalImage, Pattern, Reconstruction, crop_or_pad, twin
+
+logger = logging.getLogger(__name__)
+
+CLEAR_ASYMMETRY = 3.0
+"""Standard deviations of the asymmetry below which the choice of the twin is a guess."""
+
+
+@dataclass(frozen=True)
+class Postprocessing:
+    """How an image is made from a reconstruction.
+
+    Parameters
+    ----------
+    support_threshold : float
+        The crystal is where the amplitude is at least this fraction of its maximum, inside the reconstruction's
+        support, in one piece. The default is the isosurface of the pictures.
+    voxel_size_nm : float, optional
+        Edge of the voxels of the laboratory grid, nm; None: the finest that the data support.
+    ramp_removal : bool
+        Whether the linear phase ramp goes into the scattering vector. False keeps the strain relative to the q of the
+        pattern's central voxel.
+
+    Raises
+    ------
+    PlanError
+        If the threshold is not between 0 and 1, or the voxel size not positive.
+    """
+
+    support_threshold: float = 0.3
+    voxel_size_nm: float | None = None
+    ramp_removal: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.support_threshold < 1:
+            raise PlanError(
+                f"support_threshold is {self.support_threshold:g}; it is a fraction of the largest amplitude, "
+                "between 0 and 1, such as 0.3."
+            )
+        if self.voxel_size_nm is not None and not (self.voxel_size_nm > 0 and math.isfinite(self.voxel_size_nm)):
+            raise PlanError(f"voxel_size_nm is {self.voxel_size_nm:g}; give a positive length in nm, or leave it out.")
+
+
+def postprocess(
+    reconstruction: Reconstruction, pattern: Pattern, options: Postprocessing
+) -> tuple[Reconstruction, CrystalImage]:
+    """Remove the trivial ambiguities, and image the crystal and its strain in the laboratory frame.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+    pattern : Pattern
+        The pattern it came from: its sampling and Q.
+    options : Postprocessing
+
+    Returns
+    -------
+    reconstruction : Reconstruction
+        The canonical twin, centred by whole voxels, mean phase 0; ``wave`` follows, and the calculated intensity is
+        what it was. It keeps its ramp: without it, it would not reproduce the pattern.
+    image : CrystalImage
+        On the detector's grid, in voxels, where the pattern has no geometry.
+
+    Raises
+    ------
+    InputError
+        If the support is empty.
+    """
+    canonical = canonical_twin(centred(reconstruction, options.support_threshold), options.support_threshold)
+    crystal = crystal_of(canonical, options.support_threshold)
+    offset = -torch.angle(canonical.object[crystal].sum())
+    turn = torch.polar(torch.ones_like(offset), offset)
+    canonical = replace(canonical, object=canonical.object * turn, wave=canonical.wave * turn)
+    return canonical, image_of(canonical.object, crystal, pattern, options)
+
+
+def centred(reconstruction: Reconstruction, support_threshold: float) -> Reconstruction:
+    """The same reconstruction, rolled by whole voxels until the crystal's centre of mass is at index ``n // 2``."""
+    bright = _bright(reconstruction, support_threshold)
+    weight = torch.where(bright, reconstruction.object.abs(), 0).double()
+    # The array is periodic: only a mean on the circle finds a crystal that is cut by an edge.
+    circular = [_circular_mean(weight.sum([a for a in range(3) if a != axis])) for axis in range(3)]
+    rough = rolled(reconstruction, [n // 2 - round(c) for c, n in zip(circular, bright.shape, strict=True)])
+    centre = centre_of_mass(rough.object, crystal_of(rough, support_threshold))
+    return rolled(rough, [n // 2 - round(c) for c, n in zip(centre, bright.shape, strict=True)])
+
+
+def canonical_twin(reconstruction: Reconstruction, support_threshold: float) -> Reconstruction:
+    """The same reconstruction or its twin, whichever has positive asymmetry; logs a warning where that is a guess."""
+    value = asymmetry(reconstruction.object, crystal_of(reconstruction, support_threshold))
+    if abs(value) < CLEAR_ASYMMETRY:
+        logger.warning(
+            "Shape and strain are nearly centrosymmetric (asymmetry %.2g standard deviations): which of the two twins "
+            "is shown is a guess.",
+            value,
+        )
+    if value >= 0:
+        return reconstruction
+    return replace(
+        reconstruction,
+        object=twin(reconstruction.object),
+        support=twin(reconstruction.support),
+        wave=torch.conj_physical(reconstruction.wave),
+    )
+
+
+def rolled(reconstruction: Reconstruction, shifts: list[int]) -> Reconstruction:
+    """The same reconstruction, displaced by whole voxels; its wave turns by a phase ramp."""
+    ramp = torch.tensor([2 * math.pi * s / n for s, n in zip(shifts, reconstruction.wave.shape, strict=True)]).double()
+    return replace(
+        reconstruction,
+        object=torch.roll(reconstruction.object, shifts, SPATIAL),
+        support=torch.roll(reconstruction.support, shifts, SPATIAL),
+        wave=remove_ramp(reconstruction.wave, ramp),
+    )
+
+
+def crystal_of(reconstruction: Reconstruction, support_threshold: float) -> Tensor:
+    """The largest connected piece of the support where the amplitude reaches the threshold: bool (n0, n1, n2)."""
+    bright = _bright(reconstruction, support_threshold)
+    labels, _ = ndimage.label(bright.cpu().numpy())
+    largest = np.bincount(labels.ravel())[1:].argmax() + 1
+    return torch.from_numpy(labels == largest).to(bright.device)
+
+
+def centre_of_mass(rho: Tensor, crystal: Tensor) -> tuple[float, float, float]:
+    """Index (fractions included) of the crystal's centre, weighted by amplitude."""
+    amplitude = rho[crystal].abs().double()
+    c0, c1, c2 = ((amplitude @ torch.nonzero(crystal).double()) / amplitude.sum()).tolist()
+    return c0, c1, c2
+
+
+def image_of(rho: Tensor, crystal: Tensor, pattern: Pattern, options: Postprocessing) -> CrystalImage:
+    """Image of a centred object: one interpolation to the laboratory frame, then phase, displacement and strain.
+
+    Without geometry the object stays on the detector's grid, cropped about voxel ``n // 2``.
+    """
+    ramp = phase_ramp(rho, crystal) if options.ramp_removal else torch.zeros(3, dtype=torch.float64)
+    flat = remove_ramp(rho, ramp)
+    if pattern.reciprocal_steps is None or pattern.scattering_vector is None:
+        reach = [2 * int((i - n // 2).abs().max()) for i, n in zip(torch.nonzero(crystal).T, rho.shape, strict=True)]
+        window = [extent + 2 * MARGIN + 1 for extent in reach]
+        cropped, inside = crop_or_pad(flat, window).cpu().numpy(), crop_or_pad(crystal, window).cpu().numpy()
+        return CrystalImage(_normalised(cropped), _unwrapped(cropped, inside), inside)
+
+    vectors = direct_voxel_vectors(pattern.reciprocal_steps, pattern.shape)
+    offset = torch.linalg.solve(vectors, ramp)
+    scattering_vector = pattern.scattering_vector.double() + offset
+    logger.info("The phase ramp moves Q by (%.3g, %.3g, %.3g) 1/nm.", *(offset * 1e-9).tolist())
+    asked = None if options.voxel_size_nm is None else options.voxel_size_nm * 1e-9
+    lab, inside, voxel_size = detector_to_lab(flat, crystal, vectors, asked, centre_of_mass(rho, crystal))
+    phase = _unwrapped(lab, inside)
+    on_grid = torch.from_numpy(phase)
+    return CrystalImage(
+        amplitude=_normalised(lab),
+        phase=phase,
+        support=inside,
+        displacement=displacement(on_grid, scattering_vector).numpy(),
+        strain=strain(on_grid, torch.from_numpy(inside), voxel_size, scattering_vector).numpy(),
+        voxel_size=voxel_size,
+        scattering_vector=scattering_vector.numpy(),
+    )
+
+
+def statistics(image: CrystalImage, surface_voxels: int = 1) -> dict[str, Any]:
+    """What an image says in numbers, for the report (nm, dimensionless strain); None = unknown without geometry.
+
+    Parameters
+    ----------
+    image : CrystalImage
+    surface_voxels : int
+        Voxels next to the surface left out of the strain, where it is one-sided and the amplitude falls; a crystal that
+        has no interior keeps all.
+
+    Returns
+    -------
+    dict
+        ``support_voxels``, ``volume_nm3``, ``voxel_size_nm``, ``q_per_nm`` (|Q| of the mean lattice planes),
+        ``d_spacing_nm``, and ``strain`` and ``displacement_nm`` with ``mean``, ``std``, ``p1``, ``p99`` (percentiles).
+    """
+    count = int(image.support.sum())
+    facts: dict[str, Any] = dict.fromkeys(
+        ("volume_nm3", "voxel_size_nm", "q_per_nm", "d_spacing_nm", "strain", "displacement_nm")
+    )
+    facts["support_voxels"] = count
+    if image.voxel_size is not None:
+        size = [edge * 1e9 for edge in image.voxel_size]
+        facts |= {"voxel_size_nm": size, "volume_nm3": count * math.prod(size)}
+    if image.scattering_vector is not None:
+        q = float(np.linalg.norm(image.scattering_vector)) * 1e-9
+        facts |= {"q_per_nm": q, "d_spacing_nm": 2 * math.pi / q}
+    if image.displacement is not None:
+        facts["displacement_nm"] = _spread(image.displacement[image.support] * 1e9)
+    if image.strain is not None:
+        interior = ndimage.binary_erosion(image.support, iterations=surface_voxels) if surface_voxels else image.support
+        facts["strain"] = _spread(image.strain[interior if interior.any() else image.support])
+    return facts
+
+
+def _bright(reconstruction: Reconstruction, support_threshold: float) -> Tensor:
+    amplitude = torch.where(reconstruction.support, reconstruction.object.abs(), 0)
+    if not float(amplitude.max()) > 0:
+        raise InputError(
+            "The reconstruction has no amplitude inside its support, so there is no crystal to show; phase again with "
+            "another seed or a looser support."
+        )
+    return amplitude >= support_threshold * amplitude.max()
+
+
+def _circular_mean(weight: Tensor) -> float:
+    size = len(weight)
+    angle = 2 * math.pi * torch.arange(size, dtype=torch.float64, device=weight.device) / size
+    return float(torch.angle((weight * torch.polar(torch.ones_like(angle), angle)).sum())) * size / (2 * math.pi) % size
+
+
+def _normalised(rho: np.ndarray) -> np.ndarray:
+    amplitude = np.abs(rho)
+    amplitude /= amplitude.max()
+    return amplitude
+
+
+def _unwrapped(rho: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Phase in rad, unwrapped inside the crystal, mean 0; NaN outside."""
+    from skimage.restoration import unwrap_phase
+
+    unwrapped = unwrap_phase(np.ma.array(np.angle(rho), mask=~inside), rng=0)  # type: ignore[no-untyped-call]
+    phase = np.full(rho.shape, np.nan, np.float32)
+    phase[inside] = unwrapped[inside] - unwrapped[inside].mean()
+    return phase
+
+
+def _spread(values: np.ndarray) -> dict[str, float | None]:
+    known = values[np.isfinite(values)].astype(float)
+    if known.size == 0:
+        return dict.fromkeys(("mean", "std", "p1", "p99"))
+    p1, p99 = np.percentile(known, [1, 99])
+    return {"mean": float(known.mean()), "std": float(known.std()), "p1": float(p1), "p99": float(p99)}
