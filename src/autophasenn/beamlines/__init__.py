@@ -1,1 +1,71 @@
 """One module a beamline: a scan on disk becomes raw frames, detector corrections and geometry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from autophasenn.beamlines import aps34idc
+from autophasenn.errors import InputError
+from autophasenn.volumes import Scan
+
+
+class ScanReader(Protocol):
+    """What the module of a beamline provides: everything that one scan left on disk becomes a Scan."""
+
+    def __call__(
+        self, folder: Path, *, spec: Path, scan: int | None = None, dark: Path | None = None, white: Path | None = None
+    ) -> Scan:
+        """Read one scan; see :func:`read_scan`."""
+        ...
+
+
+BEAMLINES: dict[str, ScanReader] = {"34idc": aps34idc.read_scan}
+"""Name on the command line -> reader. A new beamline is a module and a line here."""
+
+
+def read_scan(
+    beamline: str,
+    folder: Path | str,
+    *,
+    spec: Path | str,
+    scan: int | None = None,
+    dark: Path | str | None = None,
+    white: Path | str | None = None,
+) -> Scan:
+    """Read one rocking scan as the beamline wrote it.
+
+    Parameters
+    ----------
+    beamline : str
+        A key of `BEAMLINES`.
+    folder : path
+        Holds the frames of the scan.
+    spec : path
+        The SPEC file that recorded the scan.
+    scan : int, optional
+        Scan number; None: taken from the folder's name.
+    dark, white : path, optional
+        Images of the detector without beam and under uniform illumination.
+
+    Returns
+    -------
+    Scan
+        Raw frames; nothing is corrected yet.
+
+    Raises
+    ------
+    InputError
+        If the beamline is not known, or a file is not what it should be.
+    GeometryError
+        If the motors describe no rocking scan of a Bragg peak.
+    """
+    if beamline not in BEAMLINES:
+        raise InputError(f"The beamline {beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
+    return BEAMLINES[beamline](
+        Path(folder),
+        spec=Path(spec),
+        scan=scan,
+        dark=None if dark is None else Path(dark),
+        white=None if white is None else Path(white),
+    )

@@ -1,0 +1,161 @@
+"""Read a pattern from a plain file: what is not a stack of counts is refused here, before any work is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from autophasenn.errors import InputError
+from autophasenn.files.arrays import read_npy, read_npz, read_tiff
+from autophasenn.files.hdf5 import read_cxi, read_cxi_mask, read_dataset
+from autophasenn.files.stored import StoredPattern, sha256_of
+from autophasenn.physics.geometry import FixedGeometry
+from autophasenn.volumes import Scan
+
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".cxi")
+READERS: dict[str, Callable[[Path], StoredPattern]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
+    ".cxi": read_cxi,
+}
+"""Suffix -> reader. HDF5 files other than .cxi take the name of a dataset: ``file.h5:/entry/data``."""
+
+
+def read_pattern_file(path: str | Path, mask_path: str | Path | None = None) -> Scan:
+    """Read a 3-D pattern of counts.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.npy``; ``.npz`` with the array ``counts`` (or ``data``, ``pattern``, or its only array) and optionally
+        ``mask``, ``reciprocal_steps`` and ``scattering_vector`` (1/m, laboratory frame); multi-page ``.tif``;
+        ``.cxi``; or a dataset of an HDF5 file, ``file.h5:/entry/data``.
+    mask_path : str or Path, optional
+        A file of the same kinds with the mask, True or 1 = measured (in a CXI file 0 = good pixel, as that format
+        says), of the pattern's shape or of one frame's. It takes the place of a mask in the pattern's file.
+
+    Returns
+    -------
+    Scan
+        Counts as stored, in native byte order. Without steps and scattering vector its geometry is None.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, of unknown kind, or holds no stack of counts >= 0; or the mask does not fit.
+    GeometryError
+        If the steps or the scattering vector describe no volume.
+    """
+    file, dataset = _split(path)
+    stored = _read(file, dataset)
+    counts = _checked_counts(stored.counts, str(path))
+    source: dict[str, Any] = {"path": str(file), "sha256": sha256_of(file), "dataset": dataset}
+    mask = stored.mask
+    if mask_path is not None:
+        mask_file, mask_dataset = _split(mask_path)
+        mask = _read_mask(mask_file, mask_dataset)
+        source |= {"mask_path": str(mask_path), "mask_sha256": sha256_of(mask_file)}
+    if mask is not None:
+        mask = _checked_mask(mask, counts.shape, str(path if mask_path is None else mask_path))
+    _check_values(counts, mask, str(path))
+    return Scan(counts, mask=mask, geometry=_geometry(stored, str(path)), source=source)
+
+
+def _split(path: str | Path) -> tuple[Path, str | None]:
+    """``file.h5:/entry/data`` -> file and dataset; checks that the file is there and of a known kind."""
+    suffixes = "|".join(map(re.escape, HDF5_SUFFIXES))
+    match = re.fullmatch(rf"(.+(?:{suffixes}))(?:::?)(/?[^:]+)", str(path), re.IGNORECASE)
+    file, dataset = (Path(match[1]), match[2]) if match else (Path(path), None)
+    known = sorted({*READERS, *HDF5_SUFFIXES})
+    if file.suffix.lower() not in known:
+        kind = f"of unknown kind {file.suffix!r}" if file.suffix else "without a suffix"
+        raise InputError(f"{file} is a file {kind}; a pattern is one of {', '.join(known)}.")
+    if not file.is_file():
+        raise InputError(f"There is no file {file}; check the path.")
+    if file.stat().st_size == 0:
+        raise InputError(f"The file {file} is empty (0 bytes); copy it again from where it was made.")
+    return file, dataset
+
+
+def _read(file: Path, dataset: str | None) -> StoredPattern:
+    suffix = file.suffix.lower()
+    return READERS[suffix](file) if dataset is None and suffix in READERS else read_dataset(file, dataset)
+
+
+def _read_mask(file: Path, dataset: str | None) -> np.ndarray:
+    if dataset is None:
+        if file.suffix.lower() == ".cxi":
+            return read_cxi_mask(file)
+        if file.suffix.lower() == ".npz":
+            with np.load(file) as archive:
+                if "mask" in archive.files:
+                    return np.asarray(archive["mask"])
+    return _read(file, dataset).counts
+
+
+def _checked_counts(counts: np.ndarray, name: str) -> np.ndarray:
+    if counts.dtype.kind == "c":
+        raise InputError(
+            f"{name} holds complex numbers: it is a reconstruction, not a measured "
+            "pattern. Give the counts of the detector."
+        )
+    if counts.dtype.kind not in "uif":
+        raise InputError(f"{name} holds values of type {counts.dtype}; a pattern holds counts, integers or floats.")
+    if counts.ndim != 3:
+        raise InputError(
+            f"{name} has {counts.ndim} dimensions, shape {counts.shape}; a pattern is a 3-D stack [frame, row, "
+            "column]. Give all frames of a rocking scan in one array."
+        )
+    if counts.size == 0:
+        raise InputError(f"{name} has shape {counts.shape}: there is no voxel in it. Give a stack of frames.")
+    return np.ascontiguousarray(counts, counts.dtype.newbyteorder("="))
+
+
+def _checked_mask(mask: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
+    if mask.shape not in (shape, shape[1:]):
+        raise InputError(
+            f"The mask in {name} has shape {mask.shape} and the pattern {shape}; give a mask of the pattern's shape or "
+            f"of one frame, {shape[1:]}."
+        )
+    if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+        raise InputError(
+            f"The mask in {name} holds values other than 0 and 1; give True or 1 = measured, False or 0 = not."
+        )
+    mask = mask.astype(bool)
+    if not mask.any():
+        raise InputError(f"The mask in {name} leaves no measured voxel; True means measured, so it may be inverted.")
+    return mask
+
+
+def _check_values(counts: np.ndarray, mask: np.ndarray | None, name: str) -> None:
+    measured = counts if mask is None else counts[np.broadcast_to(mask, counts.shape)]
+    remedy = "mask those voxels (False = unmeasured), in the file or with a mask file."
+    if measured.dtype.kind == "f" and not np.isfinite(measured).all():
+        bad = int(np.count_nonzero(~np.isfinite(measured)))
+        raise InputError(f"{name} holds {bad} NaN or infinite counts; {remedy}")
+    if measured.dtype.kind != "u" and measured.min() < 0:
+        bad = int(np.count_nonzero(measured < 0))
+        raise InputError(f"{name} holds {bad} negative counts (lowest {measured.min():g}); counts are >= 0: {remedy}")
+
+
+def _geometry(stored: StoredPattern, name: str) -> FixedGeometry | None:
+    if stored.reciprocal_steps is None and stored.scattering_vector is None:
+        return None
+    if stored.reciprocal_steps is None or stored.scattering_vector is None:
+        raise InputError(
+            f"{name} has only one of 'reciprocal_steps' and 'scattering_vector'; the geometry needs both, in 1/m."
+        )
+    steps, q = np.asarray(stored.reciprocal_steps), np.asarray(stored.scattering_vector)
+    if steps.shape != (3, 3) or q.shape != (3,):
+        raise InputError(
+            f"In {name} 'reciprocal_steps' has shape {steps.shape} and 'scattering_vector' {q.shape}; they are (3, 3), "
+            "one row an axis, and (3,), in 1/m."
+        )
+    return FixedGeometry(torch.tensor(steps, dtype=torch.float64), torch.tensor(q, dtype=torch.float64))

@@ -1,0 +1,35 @@
+"""What a pattern file holds, before it is checked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPattern:
+    """The arrays of a pattern file, as stored.
+
+    Parameters
+    ----------
+    counts : array
+        Of any shape and type; `files.readers` checks it.
+    mask : array, optional
+        True or 1 = measured.
+    reciprocal_steps, scattering_vector : array, optional
+        1/m, laboratory frame.
+    """
+
+    counts: np.ndarray
+    mask: np.ndarray | None = None
+    reciprocal_steps: np.ndarray | None = None
+    scattering_vector: np.ndarray | None = None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 checksum of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

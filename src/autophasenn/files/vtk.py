@@ -1,0 +1,137 @@
+"""Results for ParaView: ``.vti`` on the laboratory grid, ``.vts`` on the skewed voxels of the detector frame.
+
+Lengths are nm, and voxel ``n // 2`` of the volume lies at the origin. Volumes are indexed ``[x, y, z]``; VTK counts
+points with x fastest, so they are written in Fortran order.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from autophasenn.files.convention import SIGN_CONVENTION
+from autophasenn.files.writing import write_atomically
+from autophasenn.volumes import CrystalImage, ObjectVolume, Vectors
+
+if TYPE_CHECKING:
+    import pyvista
+
+NANOMETRE = 1e-9
+REACH = 2.0
+"""Voxels that values are continued beyond the support, so that a contour at its surface is coloured throughout."""
+MARGIN = 1
+"""Empty voxels around the object in the detector frame, so that contours close."""
+
+
+def write_image(path: Path, image: CrystalImage) -> None:
+    """Write the crystal on its orthogonal grid.
+
+    Point arrays: `amplitude`, `phase` (rad), `displacement_nm`, `strain` and `support`. Phase, displacement and strain
+    are continued to the nearest voxels outside the support and NaN beyond. Without geometry a voxel has edge 1.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.vti``. Replaced in one step if it exists.
+    image : CrystalImage
+
+    Raises
+    ------
+    OutputError
+        If the disk is full.
+    """
+    import pyvista
+    from vtkmodules.vtkIOXML import vtkXMLImageDataWriter
+
+    spacing = [1.0] * 3 if image.voxel_size is None else [size / NANOMETRE for size in image.voxel_size]
+    shape = image.amplitude.shape
+    grid = pyvista.ImageData(
+        dimensions=shape, spacing=spacing, origin=[-(n // 2) * step for n, step in zip(shape, spacing, strict=True)]
+    )
+    volumes: dict[str, np.ndarray] = {"amplitude": image.amplitude, "phase": image.phase}
+    if image.displacement is not None:
+        volumes["displacement_nm"] = image.displacement / np.float32(NANOMETRE)
+    if image.strain is not None:
+        volumes["strain"] = image.strain
+    nearest = _nearest_inside(image.support)
+    for name, volume in volumes.items():
+        continued = volume if name == "amplitude" else np.where(nearest[0], volume[nearest[1]], np.nan)
+        grid.point_data[name] = continued.astype(np.float32).ravel(order="F")
+    grid.point_data["support"] = image.support.astype(np.uint8).ravel(order="F")
+    grid.set_active_scalars("amplitude")
+    _write(vtkXMLImageDataWriter(), grid, path, "voxels" if image.voxel_size is None else "nm")
+
+
+def write_detector_frame(path: Path, rho: ObjectVolume, voxel_vectors: Vectors | None) -> None:
+    """Write the complex object on the voxels of the detector frame, cropped to the box where it is not zero.
+
+    Point arrays: `amplitude`, `phase` (rad, wrapped), `real` and `imaginary` (colour a contour by the angle of these
+    two to have no false seam at +-pi).
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.vts``. Replaced in one step if it exists.
+    rho : complex tensor (n0, n1, n2)
+    voxel_vectors : float64 tensor (3, 3), optional
+        Row i is the vector from one voxel to the next along axis i, metres, laboratory frame. None: unit vectors.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full.
+    """
+    import pyvista
+    from vtkmodules.vtkIOXML import vtkXMLStructuredGridWriter
+
+    edges = np.eye(3) if voxel_vectors is None else voxel_vectors.numpy() / NANOMETRE
+    box = _bounding_box(rho)
+    indices = np.meshgrid(
+        *(np.arange(part.start, part.stop) - n // 2 for part, n in zip(box, rho.shape, strict=True)), indexing="ij"
+    )
+    points = sum(index[..., None] * edge for index, edge in zip(indices, edges, strict=True))
+    grid = pyvista.StructuredGrid(*np.moveaxis(np.asarray(points, np.float32), -1, 0))
+    cropped = rho[box].detach().cpu().numpy()
+    arrays = {"amplitude": np.abs(cropped), "phase": np.angle(cropped), "real": cropped.real, "imaginary": cropped.imag}
+    for name, array in arrays.items():
+        grid.point_data[name] = array.astype(np.float32).ravel(order="F")
+    grid.set_active_scalars("amplitude")
+    _write(vtkXMLStructuredGridWriter(), grid, path, "voxels" if voxel_vectors is None else "nm")
+
+
+def _nearest_inside(support: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Which voxels are in or near the support, and for every voxel the index of the nearest one inside."""
+    if not support.any():
+        return np.zeros_like(support), tuple(np.indices(support.shape))
+    distance, nearest = ndimage.distance_transform_edt(~support, return_indices=True)
+    return distance <= REACH, tuple(nearest)
+
+
+def _bounding_box(rho: Tensor) -> tuple[slice, ...]:
+    filled = torch.nonzero(rho)
+    if len(filled) == 0:
+        return tuple(slice(0, n) for n in rho.shape)
+    low, high = filled.min(0).values.tolist(), filled.max(0).values.tolist()
+    return tuple(
+        slice(max(0, first - MARGIN), min(n, last + MARGIN + 1))
+        for first, last, n in zip(low, high, rho.shape, strict=True)
+    )
+
+
+def _write(writer: Any, grid: pyvista.DataSet, path: Path, unit: str) -> None:
+    """Through memory: VTK reports a full disk by an error code that is easily lost, and leaves an empty file."""
+    grid.field_data["sign_convention"] = [SIGN_CONVENTION]
+    grid.field_data["length_unit"] = [unit]
+    writer.SetInputData(grid)
+    writer.SetDataModeToAppended()
+    writer.EncodeAppendedDataOff()
+    writer.SetCompressorTypeToZLib()
+    writer.SetWriteToOutputString(True)
+    writer.Write()
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(writer.GetOutputString())

@@ -1,0 +1,185 @@
+"""Writes that are whole or not at all.
+
+Everything is first written under a temporary name in the place where it will stay, flushed to the disk, and then
+renamed: a crash leaves either the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autophasenn.errors import OutputError
+from autophasenn.files.stored import sha256_of
+
+logger = logging.getLogger(__name__)
+
+TEMPORARY = ".writing-"
+"""How temporary names begin."""
+MANIFEST = "SHA256SUMS"
+"""Lists the files of a result with their checksums; ``sha256sum -c SHA256SUMS`` verifies them."""
+LAST = "report.json"
+"""Is moved into place after all others: where it lies, the result is complete."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """Can a result be written to `folder`? Makes it if it is missing.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made or written to, is a file, or holds something and `overwrite` is False.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"The output {folder} is a file; give a folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        _check_vacant(folder, overwrite)
+    except OSError as error:
+        raise OutputError(
+            f"The output folder {folder} cannot be written to ({error.strerror}); give a folder that you may write to."
+        ) from error
+
+
+@contextmanager
+def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Write all files of a result, or none.
+
+    Yields a temporary folder inside `folder`. When the block ends, its files are moved into place, each by one rename,
+    and `report.json` last. Files of a former result that the new one does not have are removed, unless they were
+    changed since; files that no result wrote are never touched. When the block fails, `folder` is as it was.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the result shall lie; made if missing.
+    overwrite : bool
+        Is there leave to replace a former result?
+
+    Yields
+    ------
+    Path
+        An empty folder to write to; may be given subfolders.
+
+    Raises
+    ------
+    OutputError
+        Before any work, as `check_folder`; or if the disk is full or the files cannot be moved.
+    """
+    is_new = not folder.exists()
+    check_folder(folder, overwrite)
+    for left in folder.glob(f"{TEMPORARY}*"):
+        logger.warning("%s was left by a run that did not end, or belongs to one that still runs.", left)
+    stage = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
+    try:
+        with _full_disk_explained(folder):
+            yield stage
+            _check_vacant(folder, overwrite)
+            _publish(stage, folder)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Write one file: yields a temporary path of the same suffix beside it, which becomes `path` when the block ends.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        with _full_disk_explained(path):
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_vacant(folder: Path, overwrite: bool) -> None:
+    if overwrite:
+        return
+    present = sorted(path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY))
+    if present:
+        raise OutputError(
+            f"The output folder {folder} is not empty (it holds {present[0]}); give another folder, or --overwrite to "
+            "replace the result in it."
+        )
+
+
+def _publish(stage: Path, folder: Path) -> None:
+    names = sorted(path.relative_to(stage) for path in stage.rglob("*") if path.is_file())
+    sums = {str(name): sha256_of(stage / name) for name in names}
+    (stage / MANIFEST).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()), encoding="utf-8")
+    ordered = sorted([*names, Path(MANIFEST)], key=lambda name: str(name) == LAST)
+    for name in ordered:
+        _flush(stage / name)
+    former = _read_manifest(folder)
+    for name in ordered:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (stage / name).replace(folder / name)
+    for stale in former.keys() - sums.keys():
+        path = folder / stale
+        if path.is_file() and sha256_of(path) == former[stale]:
+            path.unlink()
+    _flush(folder)
+
+
+def _read_manifest(folder: Path) -> dict[str, str]:
+    """Name -> checksum of the files of the result in `folder`; only names inside it."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    entries = [line.split("  ", 1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    inside = {entry[1]: entry[0] for entry in entries if len(entry) == 2}
+    return {
+        name: digest for name, digest in inside.items() if ".." not in Path(name).parts and not Path(name).is_absolute()
+    }
+
+
+def _flush(path: Path) -> None:
+    """Have the file, or the names in the folder, on the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _full_disk_explained(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not _is_full_disk(error):
+            raise
+        raise OutputError(
+            f"The disk is full: {target} could not be written, and what was there is unchanged. Free some space or "
+            "give an output folder on another disk."
+        ) from error
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Does the error, or one that led to it, say so? HDF5 passes the reason on in the text of a RuntimeError."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        if any(os.strerror(code) in str(error) for code in FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
