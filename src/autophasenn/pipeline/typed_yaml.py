@@ -64,22 +64,19 @@ class _Section(BaseModel):
         return data
 
 
-def loads(text: str, kind: type[T], origin: str) -> T:
-    """The dataclass `kind` that a YAML text describes; what the text leaves out keeps its default.
+def read_mapping(text: str, origin: str) -> dict[str, Any]:
+    """The mapping that a YAML text holds.
 
     Parameters
     ----------
     text : str
-        One YAML mapping.
-    kind : type
-        A frozen dataclass of numbers, words, tuples, None and further such dataclasses.
     origin : str
         Where the text comes from; opens every message.
 
     Raises
     ------
     PlanError
-        If the text is no YAML, or names a parameter that does not exist, or gives one a value that it cannot have.
+        If the text is no YAML mapping, or gives a key twice.
     """
     try:
         data = yaml.load(text, _Loader)
@@ -87,23 +84,41 @@ def loads(text: str, kind: type[T], origin: str) -> T:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise PlanError(f"{origin}{line}: this is no YAML mapping, {error.problem}.") from error
     except yaml.YAMLError as error:
-        raise PlanError(f"{origin}: this is no YAML text, {error}.") from error
+        raise PlanError(f"{origin}: this is no YAML text, {' '.join(str(error).split())}.") from error
     if not isinstance(data, dict):
         raise PlanError(f"{origin}: a mapping `parameter: value` was expected, not {_shown(data)}.")
+    return data
+
+
+def typed(data: dict[str, Any], kind: type[T], origin: str) -> T:
+    """The dataclass `kind` that a mapping describes; what the mapping leaves out keeps its default.
+
+    Parameters
+    ----------
+    data : dict
+        As :func:`read_mapping` gives it.
+    kind : type
+        A frozen dataclass of numbers, words, tuples, None and further such dataclasses.
+    origin : str
+        Where the mapping comes from; opens every message.
+
+    Raises
+    ------
+    PlanError
+        If the mapping names a parameter that does not exist, or gives one a value that it cannot have.
+    """
     try:
-        section = _mirror(kind).model_validate(data)
+        return _build(_mirror(kind).model_validate(data), kind)
     except ValidationError as error:
         raise PlanError(f"{origin}: {_sentence(error.errors(include_url=False), data)}") from error
-    try:
-        return _build(section, kind)
     except PlanError as error:
         raise PlanError(f"{origin}: {error}") from error
 
 
-def dumps(value: Any) -> str:
+def commented_yaml(value: Any) -> str:
     """YAML text of a dataclass: every parameter, explained by the docstring of its class.
 
-    :func:`loads` reads it back without loss.
+    What :func:`read_mapping` and :func:`typed` read back is equal to it.
     """
     return "\n".join(_lines(value, type(value))) + "\n"
 

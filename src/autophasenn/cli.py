@@ -1,0 +1,144 @@
+"""The command `autophasenn`: one function a task, each one call into the pipeline.
+
+Torch and everything else that is slow to import stays inside the functions, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import autophasenn
+from autophasenn.errors import AutoPhaseNNError, PlanError
+from autophasenn.terminal import TerminalProgress, complain, show_facts, show_report
+
+app = typer.Typer(help=autophasenn.__doc__, add_completion=False, pretty_exceptions_enable=False)
+
+
+class Method(StrEnum):
+    """How the crystal is found."""
+
+    refined = "refined"
+    network = "network"
+    iterative = "iterative"
+
+
+def main() -> None:
+    """Entry point of the console script: 0 when it worked, 2 for what the user can mend, 130 after Ctrl-C.
+
+    Any other exception is a failure of the program; it keeps its trace and leaves with status 1.
+    """
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        complain(f"{error.format_message().rstrip('.')}. Try `autophasenn --help`.")
+        status = 2
+    except AutoPhaseNNError as error:
+        complain(str(error))
+        status = 2
+    if status == _INTERRUPTED:
+        complain("interrupted; an unfinished result is not kept.")
+    sys.exit(status)
+
+
+_INTERRUPTED = 130
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"autophasenn {autophasenn.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+PlanFile = Annotated[
+    Path | None, typer.Option(help="Parameters that differ from the default (see `autophasenn plan`).")
+]
+
+
+@app.command()
+def reconstruct(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[INPUT]",
+            help="A scan's folder, a .npy, .npz, .tif or .cxi file, or an HDF5 dataset (file.h5:/path).",
+        ),
+    ] = None,
+    example: Annotated[bool, typer.Option("--example", help="Take the bundled example instead of INPUT.")] = False,
+    method: Annotated[
+        Method, typer.Option(help="This version ships no network weights: iterative only.")
+    ] = Method.iterative,
+    beamline: Annotated[str | None, typer.Option(help="Whose scan folder INPUT is, for instance 34idc.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="SPEC file with the scan's motors.")] = None,
+    scan: Annotated[int | None, typer.Option(help="Scan number in the SPEC file; else from the folder's name.")] = None,
+    dark: Annotated[Path | None, typer.Option(help="Dark field of the detector.")] = None,
+    white: Annotated[Path | None, typer.Option(help="White field of the detector.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Mask of the pattern, True = measured.")] = None,
+    plan: PlanFile = None,
+    starts: Annotated[int | None, typer.Option(min=1, help="Number of random starts; overrides the plan.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same result, bit for bit.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
+) -> None:
+    """Turn a Bragg coherent diffraction pattern into an image of the crystal and its strain."""
+    if example == (source is not None):
+        raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
+    if method is not Method.iterative:
+        raise PlanError(
+            f"--method {method} needs network weights, which this version does not have; use --method iterative."
+        )
+
+    from autophasenn.pipeline.plan import Plan, load_plan
+    from autophasenn.pipeline.reconstruct import Request, describe
+    from autophasenn.pipeline.reconstruct import reconstruct as run
+    from autophasenn.pipeline.threads import use_threads
+
+    use_threads(threads)
+    parameters = Plan() if plan is None else load_plan(plan)
+    if starts is not None:
+        parameters = replace(parameters, retrieval=replace(parameters.retrieval, starts=starts))
+    request = Request(
+        input=source,
+        beamline=beamline,
+        spec=spec,
+        scan=scan,
+        dark=dark,
+        white=white,
+        mask=mask,
+        output=output,
+        method=method.value,
+        seed=seed,
+        overwrite=overwrite,
+        device=device,
+    )
+    if dry_run:
+        show_facts(describe(request, parameters))
+        return
+    with TerminalProgress() as progress:
+        report = run(request, parameters, progress)
+    show_report(report, output)
+
+
+@app.command()
+def plan() -> None:
+    """Print the default plan, every parameter explained: a file to change and to give to --plan."""
+    from autophasenn.pipeline.plan import Plan, dump_plan
+
+    typer.echo(dump_plan(Plan()), nl=False)

@@ -1,0 +1,72 @@
+"""Every parameter of a reconstruction, as one value and as one versioned YAML file.
+
+The defaults stand in the option dataclasses, where they are used; this module has none of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autophasenn.errors import PlanError
+from autophasenn.phasing.ensemble import Ensemble
+from autophasenn.pipeline import typed_yaml
+from autophasenn.pipeline.postprocess import Postprocessing
+from autophasenn.pipeline.preprocess import Preprocessing
+
+VERSION = 1
+"""Raised when a parameter changes its name or meaning."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to a scan, from raw counts to strain.
+
+    Parameters
+    ----------
+    preprocess : Preprocessing
+        From the frames of a scan to a pattern: corrections, mask, centre, window, binning.
+    retrieval : Ensemble
+        From the pattern to the object: how many starts, and what is done in which iteration.
+    postprocess : Postprocessing
+        From the object to the crystal's image in the laboratory frame.
+    """
+
+    preprocess: Preprocessing = field(default_factory=Preprocessing)
+    retrieval: Ensemble = field(default_factory=Ensemble)
+    postprocess: Postprocessing = field(default_factory=Postprocessing)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan; a parameter that the file leaves out keeps its default.
+
+    Parameters
+    ----------
+    path : Path
+        YAML file that :func:`dump_plan` could have written, or part of one; `version` must be given.
+
+    Raises
+    ------
+    PlanError
+        If the file cannot be read, has another version, names a parameter that does not exist, or gives one a value
+        that it cannot have.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: the plan cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    mapping = typed_yaml.read_mapping(text, str(path))
+    version = mapping.pop("version", None)
+    if version is None:
+        raise PlanError(f"{path}: the version of the plan is missing; add the line `version: {VERSION}`.")
+    if version != VERSION or isinstance(version, bool):
+        raise PlanError(
+            f"{path}: version {version!r} of the plan cannot be read by this program, which reads version {VERSION}; "
+            "compare it with what `autophasenn plan` prints."
+        )
+    return typed_yaml.typed(mapping, Plan, str(path))
+
+
+def dump_plan(plan: Plan) -> str:
+    """YAML text of a plan: every parameter, explained by a comment. :func:`load_plan` reads it back without loss."""
+    return f"version: {VERSION}\n{typed_yaml.commented_yaml(plan)}"

@@ -1,0 +1,156 @@
+"""What a person at a terminal sees: progress with a time estimate, tables of results, one-sentence errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+_STAGE_WIDTH = 36
+
+
+def complain(sentence: str) -> None:
+    """One line on standard error."""
+    print(f"Error: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+class TerminalProgress:
+    """Stages of long work as bars with a time estimate on standard error; silent where that is no terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        """Show the bars until the `with` block ends."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the bars as they stand."""
+        if kind is None:
+            self._finish()
+        self._bars.stop()
+
+    def stage(self, name: str) -> None:
+        """Begin a stage; the one before is done."""
+        self._finish()
+        self._task = self._bars.add_task(f"{escape(name):{_STAGE_WIDTH}}", total=None)
+
+    def advance(self, done: int, total: int) -> None:
+        """Say how far the stage is."""
+        if self._task is not None:
+            self._bars.update(self._task, completed=done, total=total)
+
+    def note(self, sentence: str) -> None:
+        """A sentence above the bars."""
+        if not self._bars.disable:
+            self._bars.console.print(escape(sentence))
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            total = self._bars.tasks[-1].total or 1
+            self._bars.update(self._task, completed=total, total=total)
+
+
+def show_report(report: Mapping[str, Any], folder: Path) -> None:
+    """The table of a reconstruction, its warnings, and where its pictures lie.
+
+    Parameters
+    ----------
+    report : mapping
+        What `report.json` holds (docs/conventions.md); None stands for unknown.
+    folder : Path
+        Where the result was written.
+    """
+    console = Console(soft_wrap=True)
+    table = Table(
+        "quantity", "value", show_header=False, title=f"{report['method']} reconstruction: {report['status']}"
+    )
+    for name, value in _rows(report):
+        table.add_row(name, value)
+    console.print(table)
+    console.print(escape(report["message"]))
+    for sentence in report["warnings"]:
+        console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+    pictures = sorted(folder.glob("*.png"))
+    console.print(f"{len(pictures)} pictures" + (":" if pictures else ""))
+    for picture in pictures:
+        console.print(f"  {escape(str(picture))}")
+
+
+def show_facts(facts: Mapping[str, Any], indent: str = "") -> None:
+    """What a dry run found, one line a fact."""
+    console = Console(soft_wrap=True)
+    for name, value in facts.items():
+        title = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            console.print(f"{indent}{escape(title)}:")
+            show_facts(value, indent + "  ")
+        else:
+            items = [str(v) for v in value] if isinstance(value, list | tuple) else [_word(value)]
+            console.print(f"{indent}{escape(title)}: {escape(', '.join(items))}")
+
+
+def _rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    strain, seconds = report["strain"] or {}, report["seconds"]
+    spread = f"{_number(strain.get('mean'))} +- {_number(strain.get('std'))}"
+    stages = ", ".join(f"{name} {_number(value, 3)}" for name, value in seconds.items() if value and name != "total")
+    return [
+        ("chi2", _number(report["chi2"])),
+        ("chi2 of counting noise alone", _number(report["chi2_noise"])),
+        ("chi2 of held-out voxels", _number(report["chi2_free"])),
+        ("resolution", _number(report["resolution_nm"], unit="nm")),
+        ("voxel size", _numbers(report["voxel_size_nm"], "nm")),
+        ("d spacing", _number(report["d_spacing_nm"], 6, "nm")),
+        ("strain, mean +- std", spread if strain.get("mean") is not None else _UNKNOWN),
+        ("volume", _number(report["volume_nm3"], unit="nm^3")),
+        ("support", _number(report["support_voxels"], 12, "voxels")),
+        ("time", f"{_number(seconds['total'], 3)} s ({stages})"),
+        ("peak memory", _number(_gibibytes(report["peak_memory_bytes"]), 3, "GiB")),
+    ]
+
+
+_UNKNOWN = "unknown"
+
+
+def _gibibytes(size: float | None) -> float | None:
+    return None if size is None else size / 2**30
+
+
+def _number(value: float | None, digits: int = 4, unit: str = "") -> str:
+    return _UNKNOWN if value is None else f"{value:.{digits}g} {unit}".rstrip()
+
+
+def _numbers(values: list[float] | None, unit: str) -> str:
+    return _UNKNOWN if values is None else f"{' x '.join(f'{value:.4g}' for value in values)} {unit}"
+
+
+def _word(value: object) -> str:
+    return _UNKNOWN if value is None else str(value)

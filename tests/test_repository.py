@@ -1,0 +1,96 @@
+"""What the repository promises to a newcomer: the two commands, the licence, one version, a quick --help."""
+
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import autophasenn
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("this is no git checkout, so it has no tracked files")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_every_make_command_of_the_texts_is_a_target() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in ("README.md", "CONTRIBUTING.md", "docs/install.md"):
+        named = re.findall(r"(?:`|^ +)make ([a-z ]+)`?", (ROOT / name).read_text(), re.MULTILINE)
+        assert named, name
+        assert {target for words in named for target in words.split()} <= targets, name
+
+
+def test_continuous_integration_runs_what_developers_run() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o100
+    assert script.read_text().rstrip().endswith("make test")
+
+
+def test_the_version_stands_the_same_everywhere() -> None:
+    assert PROJECT["version"] == autophasenn.__version__
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == autophasenn.__version__
+
+
+def test_extras_are_those_of_the_manual() -> None:
+    assert set(PROJECT["optional-dependencies"]) == {"atoms", "viewer", "cluster", "docs", "dev"}
+    manual = (ROOT / "docs" / "install.md").read_text()
+    for extra in PROJECT["optional-dependencies"]:
+        assert f"| `{extra}` |" in manual
+
+
+def test_every_dependency_is_pinned_exactly() -> None:
+    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    pinned = {_canonical(pin.split("==")[0]) for pin in pins}
+    wanted = [
+        *PROJECT["dependencies"],
+        *(name for extra in PROJECT["optional-dependencies"].values() for name in extra),
+    ]
+    assert {_canonical(re.match(r"[\w.-]+", name)[0]) for name in wanted} <= pinned  # type: ignore[index]
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_no_tracked_file_knows_the_machine_it_was_written_on() -> None:
+    machine_path = re.compile(rb"(?<![\w.~/-])/(?:work|root|opt|home)/[\w.]")
+    guilty = [
+        path.relative_to(ROOT).as_posix()
+        for path in tracked_files()
+        if path != Path(__file__) and machine_path.search(path.read_bytes())
+    ]
+    assert guilty == []
+
+
+def test_links_of_the_texts_lead_somewhere() -> None:
+    for text in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text.read_text()):
+            assert (text.parent / target).exists(), f"{text.name} links to {target}"
+
+
+def test_help_answers_at_once_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from autophasenn.cli import main; sys.argv = ['autophasenn', '--help']\n"
+        "try: main()\n"
+        "except SystemExit as leave: assert not leave.code\n"
+        "heavy = {'torch', 'numpy', 'pyvista', 'matplotlib', 'pydantic'} & sys.modules.keys()\n"
+        "assert not heavy, heavy"
+    )
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - began
+    assert done.returncode == 0, done.stderr
+    assert "reconstruct" in done.stdout
+    assert seconds < 2, f"0.4 s is usual, it took {seconds:.1f} s"
