@@ -1,4 +1,4 @@
-"""Figures of a result: PNG files that can stand on a slide, every quantity with its unit, every length with a scale bar.
+"""Figures of a result: PNG files that can stand on a slide, each quantity with its unit, each length with a scale bar.
 
 ============== ================================================ =======================================================
 module         function                                         picture
@@ -13,5 +13,5 @@ aliens         ``aliens(counts, mask, centres, path)``          what was masked 
 ============== ================================================ =======================================================
 
 No function keeps a figure open or touches the state of pyplot. Only `isosurface` and `overview` need OpenGL; without it
-the first raises :class:`~autophasenn.report.surface.NoOpenGLError` and the second shows slices in place of 3-D views.
+the first raises :class:`~autophasenn.report.opengl.NoOpenGLError` and the second shows slices in place of 3-D views.
 """

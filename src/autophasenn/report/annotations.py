@@ -57,7 +57,7 @@ def scale_bar(axes: Axes, unit: str, *, colour: str = INK, halo: str = "white") 
     axes.text(
         start,
         0.07,
-        label.replace("1 voxels", "1 voxel") if label == "1 voxels" else label,
+        "1 voxel" if label == "1 voxels" else label,
         transform=axes.get_xaxis_transform(),
         ha="left",
         va="bottom",
@@ -65,6 +65,7 @@ def scale_bar(axes: Axes, unit: str, *, colour: str = INK, halo: str = "white") 
         fontsize=11,
         path_effects=outline,
         zorder=5,
+        in_layout=False,
     )
     return length
 
@@ -83,7 +84,7 @@ def direction(
     Parameters
     ----------
     axes : Axes
-        Its data aspect must be equal.
+        Its limits must be set and its data aspect equal.
     vector : 3 floats
         Unit vector: to the right, up, and towards the viewer.
     label : str
@@ -92,9 +93,7 @@ def direction(
     length : float
         Of an arrow that lies in the plane, as a fraction of the axes' height.
     """
-    box = axes.get_position()
-    ratio = (box.height * axes.figure.get_figheight()) / (box.width * axes.figure.get_figwidth())  # type: ignore[union-attr]
-    ratio = _data_ratio(axes) or ratio
+    ratio = _data_ratio(axes)
     across, up, towards = (float(component) for component in vector)
     outline = [withStroke(linewidth=2.5, foreground="white", alpha=0.85)]
     in_plane = float(np.hypot(across, up))
@@ -107,19 +106,22 @@ def direction(
                 tip,
                 transform=axes.transAxes,
                 arrowstyle="-|>",
-                mutation_scale=13,
+                mutation_scale=11,
                 linewidth=2,
                 color=colour,
                 shrinkA=0,
                 shrinkB=0,
                 path_effects=outline,
                 zorder=6,
+                in_layout=False,
             )
         )
         beyond = length + 0.055 / in_plane
         text_at = (origin[0] + beyond * across * ratio, origin[1] + beyond * up)
     else:
-        axes.plot(*origin, marker="o", markersize=9, mfc="white", mec=colour, mew=1.6, transform=axes.transAxes, zorder=6)
+        axes.plot(
+            *origin, marker="o", markersize=9, mfc="white", mec=colour, mew=1.6, transform=axes.transAxes, zorder=6
+        )
         axes.plot(
             *origin, marker="." if towards > 0 else "x", markersize=5, color=colour, transform=axes.transAxes, zorder=7
         )
@@ -134,6 +136,7 @@ def direction(
         fontweight="bold",
         path_effects=outline,
         zorder=7,
+        in_layout=False,
     )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from autophasenn.report.style import cyclic_map, named_map
+from autophasenn.report.style import colour_bar, cyclic_map, named_map
 
 _STEPS = (1, 2, 5, 10)
+_LIMITS = (1, 1.2, 1.4, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10)
 
 
 def round_length(extent: float, share: float = 0.3) -> float:
@@ -21,18 +25,18 @@ def round_length(extent: float, share: float = 0.3) -> float:
 
 
 def reach(values: ArrayLike, quantile: float = 0.995) -> float:
-    """How far from zero the finite values go, the most extreme ``1 - quantile`` of them left aside; 0 if there is none."""
+    """How far from zero the finite values go, the most extreme ``1 - quantile`` left aside; 0 if there is none."""
     finite = np.abs(np.asarray(values, dtype=np.float32))
     finite = finite[np.isfinite(finite)]
     return float(np.quantile(finite, quantile)) if finite.size else 0.0
 
 
 def round_up(value: float) -> float:
-    """The next number of two significant digits that is not below `value`; 1 for 0."""
+    """The next round number that is not below `value`, one whose half is round too; 1 for 0."""
     if value <= 0:
         return 1.0
-    unit = 10.0 ** (np.floor(np.log10(value)) - 1)
-    return float(np.ceil(value / unit - 1e-9) * unit)
+    decade = 10.0 ** np.floor(np.log10(value))
+    return float(next(step for step in _LIMITS if step * decade >= value * (1 - 1e-9)) * decade)
 
 
 @dataclass(frozen=True)
@@ -57,26 +61,27 @@ class Scale:
     limit: float
     factor: float = 1.0
     is_cyclic: bool = False
+    extend: str = "neither"
 
     @property
     def norm(self) -> Normalize:
+        """Values in the unit of `title`, mapped onto the colours."""
         return Normalize(-self.limit, self.limit)
 
-    @property
-    def ticks(self) -> tuple[list[float], list[str]]:
-        """Five places on the colour bar (three for a cyclic map's halves of pi, labelled as such)."""
-        if self.is_cyclic:
-            return [-np.pi, -np.pi / 2, 0, np.pi / 2, np.pi], ["−π", "−π/2", "0", "π/2", "π"]
-        places = [-self.limit, -self.limit / 2, 0, self.limit / 2, self.limit]
-        return places, [f"{place:.3g}".replace("-", "−") for place in places]
+    def colour_bar(self, figure: Figure, beside: Axes | list[Axes], label: str = "", **options: Any) -> None:
+        """A colour bar of this scale with five ticks, the limits among them."""
+        bar = colour_bar(figure, beside, self.colours, self.norm, label, extend=self.extend, **options)
+        places = [self.limit * share for share in (-1, -0.5, 0, 0.5, 1)]
+        names = ["−π", "−π/2", "0", "π/2", "π"] if self.is_cyclic else [f"{x:.3g}".replace("-", "−") for x in places]
+        bar.set_ticks(places, labels=names)
 
-    def values(self, si: NDArray[np.floating]) -> NDArray[np.floating]:
+    def values(self, si: NDArray[Any]) -> NDArray[Any]:
         """`si` in the unit of `title`, wrapped if the scale is cyclic."""
         if self.is_cyclic:
-            return np.angle(np.exp(1j * si))
+            return np.asarray(np.arctan2(np.sin(si), np.cos(si)))
         return si * self.factor
 
-    def rgb(self, si: NDArray[np.floating]) -> NDArray[np.uint8]:
+    def rgb(self, si: NDArray[Any]) -> NDArray[np.uint8]:
         """Colours of values, uint8 (..., 3); NaN becomes the map's colour for "no value"."""
         coloured = self.colours(self.norm(np.ma.masked_invalid(self.values(si))), bytes=True)
         return np.asarray(coloured, dtype=np.uint8)[..., :3]
@@ -85,25 +90,31 @@ class Scale:
 def phase_scale(phase: ArrayLike, *, wrap: bool = False) -> Scale:
     """Scale of a Bragg phase in rad that is NaN outside the support.
 
-    A phase that stays within a quarter turn of zero is drawn from ``-limit`` to ``limit`` in a diverging map, where small
-    differences show; one that nearly fills the circle is drawn over -pi..pi in the cyclic map. One that exceeds pi is
-    unwrapped: it is drawn over its full range and the title says so, unless `wrap` asks for the cyclic map.
+    A phase that stays within a quarter turn of zero is drawn from ``-limit`` to ``limit`` in a diverging map, where
+    small differences show; one that nearly fills the circle is drawn over -pi..pi in the cyclic map. One that exceeds
+    pi is unwrapped: it is drawn over its full range and the title says so, unless `wrap` asks for the cyclic map.
     """
     limit = reach(phase)
-    if limit <= np.pi / 2:
-        return Scale("phase (rad)", named_map("PuOr"), round_up(limit))
-    if limit <= np.pi or wrap:
+    if np.pi / 2 < limit and (limit <= np.pi or wrap):
         return Scale("phase (rad)", cyclic_map(), np.pi, is_cyclic=True)
-    return Scale("phase, unwrapped (rad)", named_map("PuOr"), round_up(limit))
+    title = "phase (rad)" if limit <= np.pi else "phase, unwrapped (rad)"
+    return _diverging(title, "PuOr", phase, limit, 1.0)
 
 
 def displacement_scale(displacement: ArrayLike) -> Scale:
-    """Scale of a displacement along Q given in metres, drawn in pm; the map is the reverse of the phase's, as u = -phi/|Q|."""
-    return Scale("displacement (pm)", named_map("PuOr_r"), round_up(reach(displacement) * 1e12), 1e12)
+    """Scale of a displacement along Q in metres, drawn in pm; the map of the phase reversed, as u = -phi/|Q|."""
+    return _diverging("displacement (pm)", "PuOr_r", displacement, reach(displacement), 1e12)
 
 
 def strain_scale(strain: ArrayLike) -> Scale:
     """Scale of a strain, symmetric about zero: in units of 1e-4, or in % from 1 % on."""
     limit = reach(strain, 0.99)
     factor, unit = (1e2, "%") if limit >= 0.01 else (1e4, "10⁻⁴")
-    return Scale(f"strain ({unit})", named_map("RdBu_r"), round_up(limit * factor), factor)
+    return _diverging(f"strain ({unit})", "RdBu_r", strain, limit, factor)
+
+
+def _diverging(title: str, name: str, values: ArrayLike, limit: float, factor: float) -> Scale:
+    """A scale symmetric about zero whose limit is `limit` (SI) rounded up in the unit of the title."""
+    rounded = round_up(limit * factor)
+    is_cut = reach(values, 1.0) * factor > rounded
+    return Scale(title, named_map(name, 0.08, 0.92), rounded, factor, extend="both" if is_cut else "neither")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -21,7 +22,7 @@ DPI = 160
 SLIDE = (13.33, 7.5)
 """Width and height of a slide in inches."""
 
-OUTSIDE = "#e9e9ec"
+OUTSIDE = "#d3d4da"
 """Where a quantity has no value: outside the support."""
 UNMEASURED = "#b5b5bd"
 """Voxels that the detector did not measure: neither zero nor a low count."""
@@ -29,7 +30,7 @@ INK = "#1c1c28"
 ACCENT = "#d1390b"
 """The scattering vector, the best start, the outline of an alien: what the eye shall find first."""
 
-_RC = {
+_RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 12,
     "axes.titlesize": 13,
@@ -64,7 +65,7 @@ def cyclic_map() -> Colormap:
     """Hues of equal lightness and chroma around the circle: for angles, where -pi and +pi are the same value.
 
     Constant lightness leaves shading free to show the shape of a surface. Colours are a circle in the perceptual space
-    Oklab (B. Ottosson, 2020, https://bottosson.github.io/posts/oklab); 0 rad is blue-green, +-pi is red.
+    Oklab (B. Ottosson, 2020, https://bottosson.github.io/posts/oklab); 0 rad is cyan, +-pi is salmon.
     """
     lightness, chroma, hue_at_zero = 0.74, 0.123, np.deg2rad(205)
     hue = hue_at_zero + np.linspace(-np.pi, np.pi, 512)
@@ -90,27 +91,28 @@ def cyclic_map() -> Colormap:
     return ListedColormap(srgb.T.clip(0, 1), name="autophasenn_cyclic").with_extremes(bad=OUTSIDE)
 
 
-def named_map(name: str, bad: str = OUTSIDE) -> Colormap:
-    """A matplotlib colour map that draws NaN in colour `bad`."""
-    return matplotlib.colormaps[name].with_extremes(bad=bad)
+def named_map(name: str, start: float = 0.0, stop: float = 1.0, *, bad: str = OUTSIDE) -> Colormap:
+    """The part from `start` to `stop` (0 to 1) of a matplotlib colour map, which draws NaN in colour `bad`."""
+    part = matplotlib.colormaps[name](np.linspace(start, stop, 512))
+    return ListedColormap(part, name=f"autophasenn_{name}").with_extremes(bad=bad)
 
 
 def blank(axes: Axes) -> None:
     """Remove ticks and frame: the scale bar replaces them."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
+def frame(axes: Axes) -> None:
+    """Remove ticks and leave a faint frame: the scale bar replaces them."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color="#b9bac4", linewidth=0.8)
+
+
 def colour_bar(
-    figure: Figure,
-    beside: Axes | list[Axes],
-    colours: Colormap,
-    norm: Normalize,
-    label: str = "",
-    **options: object,
+    figure: Figure, beside: Axes | list[Axes], colours: Colormap, norm: Normalize, label: str = "", **options: Any
 ) -> Colorbar:
     """A colour bar whose place is taken from the axes `beside`; `options` go to ``Figure.colorbar``."""
-    bar = figure.colorbar(ScalarMappable(norm, colours), ax=beside, label=label, **options)  # type: ignore[arg-type]
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=beside, label=label, **options)
+    bar.outline.set_visible(False)
     return bar

@@ -1,0 +1,69 @@
+"""What preprocessing masked because it belongs to another crystal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
+from autophasenn.report.style import colour_bar, figure_to
+
+_OUTLINE = "#35e0ff"
+
+
+def aliens(
+    counts: NDArray[Any],
+    mask: NDArray[np.bool_],
+    centres: Sequence[Sequence[float]],
+    path: Path | str,
+    *,
+    labels: Sequence[str] | None = None,
+) -> None:
+    """Draw the brightest counts along each axis, with an outline and a number on every masked cluster.
+
+    Parameters
+    ----------
+    counts : array (n0, n1, n2)
+        Before the clusters were masked.
+    mask : bool array (n0, n1, n2)
+        True = alien (the reverse of a pattern's mask).
+    centres : sequence of (frame, row, column)
+        Of each cluster, in voxels.
+    path : path
+        PNG file to write.
+    labels : sequence of str, optional
+        Of each cluster; numbers from 1 by default.
+    """
+    names = labels or [str(number + 1) for number in range(len(centres))]
+    largest = float(np.nanmax(counts))
+    positive = counts[counts > 0]
+    colours, norm = counts_scale(largest, float(positive.min()) if positive.size else largest)
+    n0, n1, n2 = counts.shape
+    panels = Panels.of((n0, n1, n2), None, 3.9)
+    with figure_to(path, (sum(panels.widths) + 2.2, panels.height + 1.1)) as figure:
+        row = panels.draw_on(figure, 1)[0]
+        for number, (axes, section) in enumerate(zip(row, SECTIONS, strict=True)):
+            brightest = section.oriented(np.nanmax(counts, axis=section.normal))
+            panels.draw(axes, loggable(brightest, norm), number, colours, norm)
+            shadow = section.oriented(np.any(mask, axis=section.normal))
+            if shadow.any() and not shadow.all():
+                centre_of = [np.arange(size) + 0.5 for size in shadow.shape]
+                outlined = shadow.astype(np.float32)
+                axes.contour(centre_of[1], centre_of[0], outlined, [0.5], colors=_OUTLINE, linewidths=1.4)
+            for centre, name in zip(centres, names, strict=True):
+                axes.annotate(
+                    name, (centre[section.across] + 0.5, centre[section.down] + 0.5), xytext=(9, 9),
+                    textcoords="offset points", color=_OUTLINE, fontsize=11, fontweight="bold", annotation_clip=True,
+                    path_effects=[withStroke(linewidth=2.5, foreground="black")],
+                ).set_in_layout(False)  # fmt: skip
+            across, down = panels.labels(number)
+            axes.set_xlabel(across)
+            axes.set_ylabel(down)
+        colour_bar(figure, list(row), colours, norm, "largest counts along the line of sight", shrink=0.85, aspect=26)
+        found = f"{len(centres)} alien cluster" + ("" if len(centres) == 1 else "s")
+        figure.suptitle(f"{found} masked: {float(mask.mean()) * 100:.2g} % of the voxels", fontsize=14)

@@ -1,0 +1,126 @@
+"""How sections and projections of a diffraction pattern stand side by side: one scale, the true aspect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autophasenn.report.annotations import scale_bar
+from autophasenn.report.style import UNMEASURED, frame, named_map
+
+AXES = ("frame", "row", "column")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A plane of the pattern: which axis runs down the picture, and which to the right."""
+
+    down: int
+    across: int
+
+    @property
+    def normal(self) -> int:
+        """The axis that the plane leaves out."""
+        return 3 - self.down - self.across
+
+    def central(self, volume: Tensor) -> NDArray[Any]:
+        """The plane through voxel ``n // 2``."""
+        return self.oriented(volume.select(self.normal, volume.shape[self.normal] // 2).cpu().numpy())
+
+    def oriented(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """A plane whose axes are in the order of the volume, turned so that its first axis runs down."""
+        return plane if self.down < self.across else plane.T
+
+
+SECTIONS = (Section(1, 2), Section(1, 0), Section(2, 0))
+"""The detector's own view, then the two planes along the rocking axis."""
+
+
+def voxel_steps(reciprocal_steps: Tensor | None) -> tuple[NDArray[np.float64], str]:
+    """Length of a voxel along each axis and its unit: 1/nm, or voxels where the geometry is unknown."""
+    if reciprocal_steps is None:
+        return np.ones(3), "voxels"
+    return torch.linalg.vector_norm(reciprocal_steps.double(), dim=1).cpu().numpy() * 1e-9, "1/nm"
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Where sections of a pattern are drawn: all at one scale, but for those too long or too narrow to read.
+
+    Parameters
+    ----------
+    steps : float array (3,)
+        Length of a voxel along each axis.
+    unit : str
+        Of `steps`: "1/nm" or "voxels".
+    height : float
+        Of every panel, in inches.
+    widths : 3 floats
+        Of the panel of each section, in inches.
+    stretch : 3 floats
+        How much wider than true each section is drawn; 1 where the aspect is true.
+    """
+
+    steps: NDArray[np.float64]
+    unit: str
+    height: float
+    widths: tuple[float, ...]
+    stretch: tuple[float, ...]
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], reciprocal_steps: Tensor | None, height: float) -> Panels:
+        """Panels for a pattern of `shape`; the tallest section is `height` inches tall."""
+        steps, unit = voxel_steps(reciprocal_steps)
+        extents = np.array(shape) * steps
+        tallest = max(extents[section.down] for section in SECTIONS)
+        true = np.array([extents[section.across] / tallest for section in SECTIONS])
+        drawn = true.clip(0.5, 1.8)
+        return cls(steps, unit, height, tuple((drawn * height).tolist()), tuple((drawn / true).tolist()))
+
+    def draw_on(self, figure: Figure, rows: int) -> NDArray[np.object_]:
+        """Axes in `rows` rows, one column a section."""
+        axes: NDArray[np.object_] = figure.subplots(rows, len(SECTIONS), squeeze=False, width_ratios=self.widths)
+        return axes
+
+    def draw(self, axes: Axes, values: NDArray[Any], number: int, colours: Colormap, norm: Normalize) -> None:
+        """Draw `values`, a plane of section `number`, with a scale bar.
+
+        Directions are drawn as if the axes were orthogonal; those of a rocking scan are not.
+        """
+        section = SECTIONS[number]
+        rows, columns = values.shape
+        extent = (0, columns * self.steps[section.across], rows * self.steps[section.down], 0)
+        axes.imshow(
+            values, cmap=colours, norm=norm, extent=extent, interpolation="antialiased", interpolation_stage="data"
+        )
+        axes.set_aspect(1 / self.stretch[number])
+        frame(axes)
+        is_dark = isinstance(norm, LogNorm)
+        scale_bar(axes, self.unit, colour="white" if is_dark else "black", halo="black" if is_dark else "white")
+
+    def labels(self, number: int) -> tuple[str, str]:
+        """What runs to the right in section `number`, and whether it is stretched; what runs down."""
+        section, stretch = SECTIONS[number], self.stretch[number]
+        note = "" if abs(stretch - 1) < 0.02 else f"\n(stretched × {stretch:.2g})"
+        return f"{AXES[section.across]} →{note}", f"← {AXES[section.down]}"
+
+
+def counts_scale(largest: float, smallest: float) -> tuple[Colormap, LogNorm]:
+    """Colours of counts: logarithmic, from just below the smallest positive count, over at most seven decades."""
+    decades = np.clip(np.ceil(np.log10(largest / max(smallest, 1e-30))), 2, 7)
+    bottom = max(0.5 * smallest, largest / 10**decades)
+    return named_map("inferno", bad=UNMEASURED), LogNorm(bottom, largest)
+
+
+def loggable(values: NDArray[Any], norm: LogNorm, measured: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Counts for a logarithmic scale: no count becomes the lowest colour, an unmeasured voxel NaN."""
+    raised = np.maximum(values, norm.vmin or 0)
+    return raised if measured is None else np.where(measured, raised, np.nan)

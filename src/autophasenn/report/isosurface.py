@@ -1,0 +1,93 @@
+"""The crystal in three dimensions, coloured by its phase and by the strain at its surface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from autophasenn.report.annotations import direction, scale_bar, seen_from
+from autophasenn.report.scales import Scale, phase_scale, strain_scale
+from autophasenn.report.style import ACCENT, SLIDE, blank, figure_to
+from autophasenn.report.surface import ISOVALUE, Surface, View, render, surface_of
+from autophasenn.volumes import CrystalImage
+
+FRONT = View("front", (0.7, 0.55, 1.0))
+BACK = View("back", (-0.7, -0.55, -1.0))
+ABOVE = View("top", (0, 1, 0), up=(1, 0, 0))
+
+
+def isosurface(image: CrystalImage, path: Path | str, *, isovalue: float = ISOVALUE) -> None:
+    """Draw the surface of constant amplitude from three sides, coloured by phase and, where it is known, by strain.
+
+    The front is what someone sees who stands downstream, outboard and above; the back is the opposite of it; the third
+    view looks against Q, or down on axis 1 where Q is unknown. Axes and the scattering vector Q stand in the corner of
+    each view. There is no perspective, so the scale bar holds everywhere.
+
+    Parameters
+    ----------
+    image : CrystalImage
+    path : path
+        PNG file to write.
+    isovalue : float
+        Amplitude of the surface; the largest amplitude is 1.
+
+    Raises
+    ------
+    InputError
+        If no voxel reaches the isovalue.
+    NoOpenGLError
+        If this machine cannot render off screen. Catch it and leave the figure out.
+    """
+    surface = surface_of(image, isovalue)
+    views = (FRONT, BACK, _against(image.scattering_vector))
+    half_width = surface.half_width(views)
+    rows = surface_colours(image, surface)
+    pictures = [render(surface, scale.rgb(values), views, half_width) for scale, values in rows]
+
+    with figure_to(path, (SLIDE[0], 0.35 + 3.85 * len(rows))) as figure:
+        panels = figure.subplots(len(rows), len(views), squeeze=False)
+        for row, (scale, _) in enumerate(rows):
+            for axes, view, picture in zip(panels[row], views, pictures[row], strict=True):
+                draw_view(axes, picture, view, half_width, image)
+                if row == 0:
+                    axes.set_title(view.name)
+            scale.colour_bar(figure, list(panels[row]), scale.title, shrink=0.8, aspect=22)
+        figure.suptitle(f"Surface at {isovalue:.0%} of the largest amplitude", fontsize=14)
+
+
+def surface_colours(image: CrystalImage, surface: Surface) -> list[tuple[Scale, NDArray[np.float32]]]:
+    """What a surface can be coloured by: the phase, and the strain where it is known, each with its scale."""
+    rows = [(phase_scale(image.phase, wrap=True), surface.phase)]
+    if image.strain is not None and surface.strain is not None:
+        rows.append((strain_scale(image.strain), surface.strain))
+    return rows
+
+
+def draw_view(axes: Axes, picture: NDArray[np.uint8], view: View, half_width: float, image: CrystalImage) -> None:
+    """Place a rendered view in `axes` with a scale bar, the axes' directions and Q."""
+    axes.imshow(picture, extent=(-half_width, half_width, -half_width, half_width), interpolation="antialiased")
+    axes.set_ylim(-1.2 * half_width, half_width)
+    blank(axes)
+    scale_bar(axes, "nm" if image.voxel_size else "voxels")
+    basis = view.basis()
+    names = ("x", "y", "z") if image.voxel_size else ("0", "1", "2")
+    arrows: list[tuple[Sequence[float], str, str]] = [
+        (unit, name, "#555566") for unit, name in zip(np.eye(3).tolist(), names, strict=True)
+    ]
+    if image.scattering_vector is not None:
+        arrows.append((image.scattering_vector.tolist(), "Q", ACCENT))
+    for vector, name, colour in arrows:
+        seen = seen_from(vector, basis).tolist()
+        direction(axes, seen, name, origin=(0.88, 0.12), length=0.09, colour=colour)
+
+
+def _against(scattering_vector: NDArray[np.float64] | None) -> View:
+    """The view of someone at the tip of Q who looks back at the crystal."""
+    if scattering_vector is None:
+        return ABOVE
+    x, y, z = (float(component) for component in scattering_vector / np.linalg.norm(scattering_vector))
+    return View("along Q", (x, y, z), up=(0, 1, 0) if abs(y) < 0.9 else (0, 0, 1))

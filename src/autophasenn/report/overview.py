@@ -1,0 +1,149 @@
+"""One slide with everything that matters about a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
+from autophasenn.report.isosurface import BACK, FRONT, draw_view, surface_colours
+from autophasenn.report.opengl import NoOpenGLError
+from autophasenn.report.scales import Scale, phase_scale, strain_scale
+from autophasenn.report.slices import draw_slice, planes_of
+from autophasenn.report.style import SLIDE, blank, colour_bar, figure_to
+from autophasenn.report.surface import render, surface_of
+from autophasenn.volumes import CrystalImage, Pattern, Reconstruction
+
+
+def overview(
+    image: CrystalImage,
+    pattern: Pattern,
+    reconstruction: Reconstruction,
+    facts: Mapping[str, Any],
+    path: Path | str,
+    *,
+    title: str = "",
+) -> None:
+    """Draw the crystal in 3-D, a slice of phase and strain, the patterns, and the key numbers on one 16:9 slide.
+
+    The slice is the plane that holds most of the scattering vector. Where this machine cannot render, slices in another
+    plane take the place of the 3-D views; without geometry, a second view and slice of the phase that of the strain.
+
+    Parameters
+    ----------
+    image : CrystalImage
+    pattern : Pattern
+    reconstruction : Reconstruction
+    facts : mapping
+        With the keys of ``report.json`` (units in their names); what is missing or None is left out.
+    path : path
+        PNG file to write.
+    title : str
+        Above the slide: sample, scan, reflection.
+    """
+    with figure_to(path, SLIDE) as figure:
+        grid = figure.add_gridspec(2, 4, width_ratios=[1, 1.02, 0.98, 0.72])
+        panels = [[figure.add_subplot(grid[row, column]) for column in range(3)] for row in range(2)]
+        _draw_crystal(figure, image, [row[:2] for row in panels])
+        _draw_patterns(figure, pattern, reconstruction, [row[2] for row in panels])
+        for axes in figure.axes[:6]:
+            axes.set_anchor("N")
+        _write_numbers(figure.add_subplot(grid[:, 3]), facts)
+        if title:
+            figure.suptitle(title, fontsize=17, fontweight="bold", x=0.01, ha="left")
+
+
+def _draw_crystal(figure: Figure, image: CrystalImage, panels: list[list[Axes]]) -> None:
+    """The 3-D views on the left and the slices beside them, one colour scale a row."""
+    planes = sorted(planes_of(image), key=lambda plane: _share_along(image, plane.normal))
+    phase = phase_scale(image.phase, wrap=True)
+    rows: list[tuple[Scale, np.ndarray]] = [(phase, image.phase)]
+    if image.strain is not None:
+        rows.append((strain_scale(image.strain), image.strain))
+    second = len(rows) == 1
+    rows += rows * second
+    left = "surface at 30 % amplitude"
+    try:
+        _draw_surfaces(image, [row[0] for row in panels])
+    except NoOpenGLError:
+        left = planes[1].name
+        for axes, (scale, values) in zip(panels, rows, strict=True):
+            draw_slice(axes[0], image, planes[1], scale, values)
+    for row, (scale, values) in enumerate(rows):
+        draw_slice(panels[row][1], image, planes[1 if second and row else 0], scale, values)
+        scale.colour_bar(figure, panels[row], scale.title, shrink=0.8, aspect=20)
+    panels[0][0].set_title(left)
+    panels[0][1].set_title("slices" if second else planes[0].name)
+
+
+def _draw_surfaces(image: CrystalImage, panels: list[Axes]) -> None:
+    surface = surface_of(image)
+    coloured = surface_colours(image, surface)
+    views = (FRONT, FRONT) if len(coloured) == 2 else (FRONT, BACK)
+    half_width = surface.half_width(views)
+    for axes, view, (scale, values) in zip(panels, views, (coloured * 2)[:2], strict=True):
+        (picture,) = render(surface, scale.rgb(values), [view], half_width)
+        draw_view(axes, picture, view, half_width, image)
+
+
+def _share_along(image: CrystalImage, axis: int) -> float:
+    """How much of the scattering vector points along `axis`; 0 where it is unknown."""
+    return 0.0 if image.scattering_vector is None else abs(float(image.scattering_vector[axis]))
+
+
+def _draw_patterns(figure: Figure, pattern: Pattern, reconstruction: Reconstruction, panels: list[Axes]) -> None:
+    """Measured above calculated counts on the detector's plane through the peak."""
+    section = SECTIONS[0]
+    drawn = Panels.of(pattern.shape, pattern.reciprocal_steps, 3.0)
+    seen = pattern.counts[pattern.mask]
+    colours, norm = counts_scale(float(seen.max()), float(seen[seen > 0].min()))
+    measured = loggable(section.central(pattern.counts), norm, section.central(pattern.mask))
+    calculated = loggable(section.central(reconstruction.intensity), norm)
+    for axes, values, name in zip(panels, (measured, calculated), ("measured", "calculated"), strict=True):
+        drawn.draw(axes, values, 0, colours, norm)
+        axes.set_title(name)
+    colour_bar(figure, panels, colours, norm, "counts", location="right", shrink=0.8, aspect=36)
+
+
+def key_numbers(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The lines of the slide, name and value with unit, of those facts of ``report.json`` that are known."""
+    lines = [
+        ("χ²", _number(facts.get("chi2"))),
+        ("χ² of noise alone", _number(facts.get("chi2_noise"))),
+        ("χ² free", _number(facts.get("chi2_free"))),
+        ("resolution", _number(facts.get("resolution_nm"), "nm")),
+        ("voxel", _voxel(facts.get("voxel_size_nm"))),
+        ("d spacing", _number(facts.get("d_spacing_nm"), "Å", 10, digits=5)),
+        ("|Q|", _number(facts.get("q_per_nm"), "nm⁻¹", digits=5)),
+        ("volume", _number(facts.get("volume_nm3"), "µm³", 1e-9)),
+        ("strain, std", _number((facts.get("strain") or {}).get("std"), "× 10⁻⁴", 1e4)),
+        ("displacement, std", _number((facts.get("displacement_nm") or {}).get("std"), "pm", 1e3)),
+    ]
+    return [(name, value) for name, value in lines if value]
+
+
+def _number(value: float | None, unit: str = "", factor: float = 1, digits: int = 3) -> str:
+    return "" if value is None else f"{value * factor:.{digits}g} {unit}".strip().replace("-", "−")
+
+
+def _voxel(sizes: Any) -> str:
+    """One length for a cube, three for a box."""
+    if sizes is None:
+        return ""
+    lengths = [f"{size:.3g}" for size in np.atleast_1d(sizes)]
+    return f"{lengths[0] if len(set(lengths)) == 1 else ' × '.join(lengths)} nm"
+
+
+def _write_numbers(axes: Axes, facts: Mapping[str, Any]) -> None:
+    blank(axes)
+    for line, (name, value) in enumerate(key_numbers(facts)):
+        top = 0.97 - 0.098 * line
+        axes.text(0.08, top, name, transform=axes.transAxes, fontsize=11, color="#6a6a76", va="top").set_in_layout(
+            False
+        )
+        axes.text(0.08, top - 0.035, value, transform=axes.transAxes, fontsize=13, va="top").set_in_layout(False)

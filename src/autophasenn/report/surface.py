@@ -1,0 +1,177 @@
+"""The surface of the crystal: where the amplitude is 0.3, with phase and strain on it, rendered off screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autophasenn.errors import InputError
+from autophasenn.report.opengl import off_screen
+from autophasenn.volumes import CrystalImage
+
+ISOVALUE = 0.3
+"""Amplitude of the surface, as a fraction of the largest."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A direction from which the crystal is seen, without perspective.
+
+    Parameters
+    ----------
+    name : str
+    towards_viewer : 3 floats
+        From the crystal to the viewer, on the axes of the image.
+    up : 3 floats
+        A direction that is drawn upwards.
+    """
+
+    name: str
+    towards_viewer: tuple[float, float, float]
+    up: tuple[float, float, float] = (0, 1, 0)
+
+    def basis(self) -> NDArray[np.float64]:
+        """Unit vectors to the right, up and towards the viewer: rows of a (3, 3) rotation."""
+        towards = np.array(self.towards_viewer, dtype=np.float64)
+        towards /= np.linalg.norm(towards)
+        right = np.cross(self.up, towards)
+        right /= np.linalg.norm(right)
+        return np.stack([right, np.cross(towards, right), towards])
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Triangles of the isosurface and what was sampled at their corners.
+
+    Parameters
+    ----------
+    mesh : pyvista.PolyData
+        Corners in nm (or voxels), the middle of their bounding box at the origin.
+    phase : float array (corners,)
+        Bragg phase in rad, wrapped into -pi..pi; NaN where no neighbouring voxel has one.
+    strain : float array (corners,), optional
+        Dimensionless; NaN where no neighbouring voxel has one.
+    """
+
+    mesh: Any
+    phase: NDArray[np.float32]
+    strain: NDArray[np.float32] | None
+
+    def half_width(self, views: Sequence[View]) -> float:
+        """Half the side of the square that holds the surface in each of `views`, with a margin (nm or voxels)."""
+        corners = np.asarray(self.mesh.points)
+        return 1.15 * max(float(np.abs(corners @ view.basis()[:2].T).max()) for view in views)
+
+
+def surface_of(image: CrystalImage, isovalue: float = ISOVALUE) -> Surface:
+    """Isosurface of the amplitude.
+
+    The phase is not interpolated itself: between voxels at +3.1 and -3.1 rad that would invent a 0 and draw a rainbow
+    along a line where nothing happens. Real and imaginary part of the object are, and each corner takes their angle.
+
+    Raises
+    ------
+    InputError
+        If no voxel reaches the isovalue.
+    """
+    import pyvista
+
+    inside = image.amplitude >= isovalue
+    if not inside.any():
+        raise InputError(
+            f"The largest amplitude of the image is {float(np.nanmax(image.amplitude)):g}, below the isovalue "
+            f"{isovalue:g}: it has no surface to draw. Scale the amplitude to a maximum of 1."
+        )
+    box = tuple(_box(inside))
+
+    def cut(volume: NDArray[Any]) -> NDArray[np.float32]:
+        return np.pad(np.nan_to_num(volume[box]).astype(np.float32), 1)
+
+    spacing = np.array(image.voxel_size or (1e-9, 1e-9, 1e-9)) * 1e9
+    amplitude, phase = cut(image.amplitude), cut(image.phase)
+    grid = pyvista.ImageData(dimensions=amplitude.shape, spacing=spacing)
+    weight = amplitude * cut(image.support)
+    grid["amplitude"] = amplitude.ravel(order="F")
+    grid["real"] = (weight * np.cos(phase)).ravel(order="F")
+    grid["imaginary"] = (weight * np.sin(phase)).ravel(order="F")
+    if image.strain is not None:
+        weight = amplitude * cut(np.isfinite(image.strain))
+        grid["strain weight"] = weight.ravel(order="F")
+        grid["weighted strain"] = (weight * cut(image.strain)).ravel(order="F")
+    mesh = grid.contour([isovalue], scalars="amplitude", compute_normals=True)
+    mesh.points = np.asarray(mesh.points) - np.array(mesh.center, dtype=np.float32)
+
+    real, imaginary = np.asarray(mesh["real"]), np.asarray(mesh["imaginary"])
+    angle = np.where((real != 0) | (imaginary != 0), np.arctan2(imaginary, real), np.nan)
+    strain = None
+    if image.strain is not None:
+        share = np.asarray(mesh["strain weight"])
+        strain = np.divide(
+            mesh["weighted strain"], share, out=np.full(share.shape, np.nan, np.float32), where=share > 0
+        )
+    return Surface(mesh, angle.astype(np.float32), strain)
+
+
+def _box(inside: NDArray[np.bool_]) -> list[slice]:
+    """The smallest box around the True voxels, one voxel wider where the array goes on."""
+    slices = []
+    for axis in range(3):
+        occupied = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        slices.append(slice(max(0, int(occupied[0]) - 1), int(occupied[-1]) + 2))
+    return slices
+
+
+def render(
+    surface: Surface, colours: NDArray[np.uint8], views: Sequence[View], half_width: float, pixels: int = 700
+) -> list[NDArray[np.uint8]]:
+    """Square pictures of a surface, without perspective, so that a length is the same everywhere.
+
+    Parameters
+    ----------
+    surface : Surface
+    colours : uint8 array (corners, 3)
+        RGB at each corner.
+    views : sequence of View
+    half_width : float
+        From the middle of a picture to its edge, in nm (or voxels).
+    pixels : int
+        Side of a picture.
+
+    Returns
+    -------
+    list of uint8 arrays (pixels, pixels, 3), one a view, white around the crystal
+
+    Raises
+    ------
+    NoOpenGLError
+        If nothing can be rendered on this machine.
+    """
+    with off_screen():
+        import pyvista
+
+        plotter: Any = pyvista.Plotter(off_screen=True, window_size=[pixels, pixels], lighting="none")
+        plotter.set_background("white")
+        for position, intensity in (((-0.6, 0.9, 1.0), 0.55), ((0.9, -0.6, 0.8), 0.35), ((0.0, 0.0, 1.0), 0.25)):
+            plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
+        plotter.add_mesh(
+            surface.mesh, scalars=colours, rgb=True, smooth_shading=True, ambient=0.48, diffuse=0.62, specular=0.12,
+            specular_power=12, show_scalar_bar=False,
+        )  # fmt: skip
+        plotter.enable_anti_aliasing("ssaa")
+        plotter.enable_parallel_projection()
+        pictures = []
+        for view in views:
+            _, up, towards = view.basis()
+            plotter.camera.focal_point = (0, 0, 0)
+            plotter.camera.position = tuple(towards * half_width * 10)
+            plotter.camera.up = tuple(up)
+            plotter.camera.parallel_scale = half_width
+            plotter.reset_camera_clipping_range()
+            plotter.render()
+            pictures.append(np.array(plotter.screenshot(return_img=True))[..., :3])
+        plotter.close()
+    return pictures
