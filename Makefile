@@ -42,9 +42,11 @@ $(BIN)/python:
 
 # A stamp is written after its installation succeeded, so an interrupted one is repeated and a finished one is not.
 $(RUNTIME): $(PINS) | $(BIN)/python
+	@echo "Installing into $(VENV): some minutes, once."
 	$(INSTALL) --editable .
 	@touch $@
 
 $(DEV): $(PINS) | $(BIN)/python
+	@echo "Installing into $(VENV): some minutes, once."
 	$(INSTALL) --editable '.[dev]'
 	@touch $(RUNTIME) $@

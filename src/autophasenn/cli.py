@@ -34,7 +34,7 @@ def main() -> None:
     Any other exception is a failure of the program; it keeps its trace and leaves with status 1.
     """
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="autophasenn", standalone_mode=False)
     except typer.TyperException as error:
         complain(f"{error.format_message().rstrip('.')}. Try `autophasenn --help`.")
         status = 2
@@ -113,7 +113,7 @@ def reconstruct(
     use_threads(threads)
     parameters = Plan() if plan is None else load_plan(plan)
     if starts is not None:
-        parameters = replace(parameters, retrieval=replace(parameters.retrieval, starts=starts))
+        parameters = replace(parameters, ensemble=replace(parameters.ensemble, starts=starts))
     request = Request(
         input=source,
         beamline=beamline,

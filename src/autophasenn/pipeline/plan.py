@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autophasenn.errors import PlanError
 from autophasenn.phasing.ensemble import Ensemble
+from autophasenn.phasing.schedule import Schedule
 from autophasenn.pipeline import typed_yaml
 from autophasenn.pipeline.postprocess import Postprocessing
 from autophasenn.pipeline.preprocess import Preprocessing
@@ -26,14 +27,17 @@ class Plan:
     ----------
     preprocess : Preprocessing
         From the frames of a scan to a pattern: corrections, mask, centre, window, binning.
-    retrieval : Ensemble
-        From the pattern to the object: how many starts, and what is done in which iteration.
+    schedule : Schedule
+        From the pattern to the object: what is done in which iteration.
+    ensemble : Ensemble
+        How many starts, and what is made of them.
     postprocess : Postprocessing
         From the object to the crystal's image in the laboratory frame.
     """
 
     preprocess: Preprocessing = field(default_factory=Preprocessing)
-    retrieval: Ensemble = field(default_factory=Ensemble)
+    schedule: Schedule = field(default_factory=Schedule)
+    ensemble: Ensemble = field(default_factory=Ensemble)
     postprocess: Postprocessing = field(default_factory=Postprocessing)
 
 

@@ -32,7 +32,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A dict; raises where a key is given twice."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key, (key_node, _) in zip(keys, node.value, strict=True):
+        for key, (key_node, _) in reversed(list(zip(keys, node.value, strict=True))):
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"`{key}` is given twice", key_node.start_mark)
         return super().construct_mapping(node, deep)
@@ -82,9 +82,9 @@ def read_mapping(text: str, origin: str) -> dict[str, Any]:
         data = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PlanError(f"{origin}{line}: this is no YAML mapping, {error.problem}.") from error
+        raise PlanError(f"{origin}{line}: this cannot be read as YAML: {error.problem}.") from error
     except yaml.YAMLError as error:
-        raise PlanError(f"{origin}: this is no YAML text, {' '.join(str(error).split())}.") from error
+        raise PlanError(f"{origin}: this cannot be read as YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(data, dict):
         raise PlanError(f"{origin}: a mapping `parameter: value` was expected, not {_shown(data)}.")
     return data
