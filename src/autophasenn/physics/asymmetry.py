@@ -3,7 +3,8 @@
 The twin mirrors the amplitude through the origin and turns the strain ``eps(r)`` into ``eps(-r)``. Whatever is odd in
 the position about the centre of mass therefore changes sign: the ten third moments of the amplitude, and the nine first
 moments of the phase gradient, which still speak where the shape is centrosymmetric. Each is divided by its own noise,
-and the largest decides.
+and the sign of one fixed combination decides. Its weights are all different, so that no symmetry cancels it; the
+largest moment alone would be a tie wherever a symmetry makes two of them equal and opposite.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from torch import Tensor
 
 from autophasenn.physics.strain import phase_gradient, phase_ramp, remove_ramp
 
+GOLDEN_SECTION = (math.sqrt(5) - 1) / 2
+
 LEAST_AMPLITUDE_NOISE = 0.01
 """Relative scatter of the amplitude below which a shape is not known."""
 
@@ -27,9 +30,9 @@ LEAST_GRADIENT_NOISE = 1e-3
 def asymmetry(rho: Complex[Tensor, "n0 n1 n2"], support: Bool[Tensor, "n0 n1 n2"]) -> float:
     """How far an object is from its twin, in standard deviations; the twin gives the opposite sign.
 
-    With z the odd moments over their noise, the result is ``max(z) + min(z)``: positive where the largest is positive,
-    and near 0 where neither sign wins. The noise of a moment is taken from the scatter of the amplitude or of the
-    gradient inside the support, voxels being independent.
+    With z the 19 odd moments over their noise, the result is ``c.z / |c|`` with ``c_j = 1 + (j s mod 1)`` and s the
+    golden section. The noise of a moment is taken from the scatter of the amplitude or of the gradient inside the
+    support, voxels being independent.
 
     Parameters
     ----------
@@ -47,7 +50,8 @@ def asymmetry(rho: Complex[Tensor, "n0 n1 n2"], support: Bool[Tensor, "n0 n1 n2"
     amplitude = rho[support].abs().double()
     position = index - (amplitude[:, None] * index).sum(0) / amplitude.sum()
     odd = torch.cat([_shape_moments(amplitude, position), _strain_moments(rho, support, position)])
-    return float(odd.max() + odd.min())
+    weights = 1 + torch.remainder(GOLDEN_SECTION * torch.arange(len(odd), dtype=torch.float64), 1).to(odd.device)
+    return float(odd @ weights / weights.norm())
 
 
 def _shape_moments(amplitude: Tensor, position: Tensor) -> Tensor:

@@ -104,8 +104,8 @@ class RockingGeometry:
         for size in self.pixel_size_m:
             _check_range("pixel size", size, "m", 1e-7, 1e-2)
         for name, angle in (("delta", self.delta_deg), ("gamma", self.gamma_deg)):
-            _check_range(f"detector angle {name}", angle, "degrees", -180, 180)
-        _check_range("size of the theta step", abs(self.theta_step_deg), "degrees", 1e-7, 5)
+            _check_range(f"detector angle {name}", angle, "degrees", -180.0, 180.0)
+        _check_range("size of the theta step", abs(self.theta_step_deg), "degrees", 1e-7, 5.0)
         if not all(math.isfinite(coordinate) for coordinate in self.centre_pixel):
             raise GeometryError(f"The centre pixel is {self.centre_pixel}; give its row and column as finite numbers.")
         if float(self.scattering_vector(self.centre_pixel).norm()) < 1e-6 * self._wave_number:

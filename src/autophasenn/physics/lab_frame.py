@@ -41,9 +41,9 @@ def detector_to_lab(
 ) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
     """Interpolate an object once, from its skewed grid to cubic voxels along x, y, z of the laboratory frame.
 
-    The grid is cropped about the crystal and its voxel ``n // 2`` is the origin. Real and imaginary part are
-    interpolated by cubic splines, the support linearly (inside where >= 0.5). Densities keep their value: the sum over
-    voxels times the volume of a voxel is preserved. Remove a steep phase ramp before: a spline dims what turns by a
+    The grid is cropped about the crystal and its voxel ``n // 2`` is the origin. Real part, imaginary part and support
+    (inside where >= 0.5) are interpolated by cubic splines; a linear one would shrink a convex support. Densities keep
+    their value: the sum over voxels times the volume of a voxel is preserved. Remove a steep phase ramp before: a spline dims what turns by a
     radian a voxel.
 
     Parameters
@@ -101,7 +101,7 @@ def detector_to_lab(
     lab = np.empty(shape, np.complex64)
     lab.real = ndimage.affine_transform(values.real, order=3, output=np.float32, **placed)
     lab.imag = ndimage.affine_transform(values.imag, order=3, output=np.float32, **placed)
-    share = ndimage.affine_transform(support[window].cpu().numpy().astype(np.float32), order=1, **placed)
+    share = ndimage.affine_transform(support[window].cpu().numpy().astype(np.float32), order=3, **placed)
     if not (share >= 0.5).any():
         raise InputError(
             f"The crystal has {len(inside)} voxels and vanishes on a grid of {size * 1e9:g} nm; phase again with a "

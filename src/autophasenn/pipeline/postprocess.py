@@ -96,7 +96,7 @@ def postprocess(
     offset = -torch.angle(canonical.object[crystal].sum())
     turn = torch.polar(torch.ones_like(offset), offset)
     canonical = replace(canonical, object=canonical.object * turn, wave=canonical.wave * turn)
-    return canonical, image_of(canonical.object, crystal, pattern, options)
+    return canonical, image_of(canonical, crystal, pattern, options)
 
 
 def centred(reconstruction: Reconstruction, support_threshold: float) -> Reconstruction:
@@ -143,9 +143,7 @@ def rolled(reconstruction: Reconstruction, shifts: list[int]) -> Reconstruction:
 def crystal_of(reconstruction: Reconstruction, support_threshold: float) -> Tensor:
     """The largest connected piece of the support where the amplitude reaches the threshold: bool (n0, n1, n2)."""
     bright = _bright(reconstruction, support_threshold)
-    labels, _ = ndimage.label(bright.cpu().numpy())
-    largest = np.bincount(labels.ravel())[1:].argmax() + 1
-    return torch.from_numpy(labels == largest).to(bright.device)
+    return torch.from_numpy(_largest_piece(bright.cpu().numpy())).to(bright.device)
 
 
 def centre_of_mass(rho: Tensor, crystal: Tensor) -> tuple[float, float, float]:
@@ -155,11 +153,15 @@ def centre_of_mass(rho: Tensor, crystal: Tensor) -> tuple[float, float, float]:
     return c0, c1, c2
 
 
-def image_of(rho: Tensor, crystal: Tensor, pattern: Pattern, options: Postprocessing) -> CrystalImage:
+def image_of(
+    reconstruction: Reconstruction, crystal: Tensor, pattern: Pattern, options: Postprocessing
+) -> CrystalImage:
     """Image of a centred object: one interpolation to the laboratory frame, then phase, displacement and strain.
 
-    Without geometry the object stays on the detector's grid, cropped about voxel ``n // 2``.
+    The surface is where the interpolated amplitude crosses the threshold, finer than a voxel of the detector's grid.
+    Without geometry the object stays on that grid, cropped about voxel ``n // 2``.
     """
+    rho = reconstruction.object
     ramp = phase_ramp(rho, crystal) if options.ramp_removal else torch.zeros(3, dtype=torch.float64)
     flat = remove_ramp(rho, ramp)
     if pattern.reciprocal_steps is None or pattern.scattering_vector is None:
@@ -173,11 +175,15 @@ def image_of(rho: Tensor, crystal: Tensor, pattern: Pattern, options: Postproces
     scattering_vector = pattern.scattering_vector.double() + offset
     logger.info("The phase ramp moves Q by (%.3g, %.3g, %.3g) 1/nm.", *(offset * 1e-9).tolist())
     asked = None if options.voxel_size_nm is None else options.voxel_size_nm * 1e-9
-    lab, inside, voxel_size = detector_to_lab(flat, crystal, vectors, asked, centre_of_mass(rho, crystal))
+    grown = torch.from_numpy(ndimage.binary_dilation(crystal.cpu().numpy())).to(crystal.device)
+    room = grown & reconstruction.support
+    lab, inside, voxel_size = detector_to_lab(flat, room, vectors, asked, centre_of_mass(rho, crystal))
+    amplitude = _normalised(lab)
+    inside = _largest_piece(inside & (amplitude >= options.support_threshold))
     phase = _unwrapped(lab, inside)
     on_grid = torch.from_numpy(phase)
     return CrystalImage(
-        amplitude=_normalised(lab),
+        amplitude=amplitude,
         phase=phase,
         support=inside,
         displacement=displacement(on_grid, scattering_vector).numpy(),
@@ -232,6 +238,12 @@ def _bright(reconstruction: Reconstruction, support_threshold: float) -> Tensor:
     return amplitude >= support_threshold * amplitude.max()
 
 
+def _largest_piece(inside: np.ndarray) -> np.ndarray:
+    labels, _ = ndimage.label(inside)
+    piece: np.ndarray = labels == np.bincount(labels.ravel())[1:].argmax() + 1
+    return piece
+
+
 def _circular_mean(weight: Tensor) -> float:
     size = len(weight)
     angle = 2 * math.pi * torch.arange(size, dtype=torch.float64, device=weight.device) / size
@@ -239,7 +251,7 @@ def _circular_mean(weight: Tensor) -> float:
 
 
 def _normalised(rho: np.ndarray) -> np.ndarray:
-    amplitude = np.abs(rho)
+    amplitude: np.ndarray = np.abs(rho)
     amplitude /= amplitude.max()
     return amplitude
 
