@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,13 +34,14 @@ SPATIAL = (-3, -2, -1)
 """The three axes of a volume, whatever batch axes come before them."""
 
 
+@runtime_checkable
 class Geometry(Protocol):
     """What a measurement must know to place its voxels in reciprocal space (laboratory frame, 1/m)."""
 
     def reciprocal_steps(self, pixel: tuple[float, float]) -> Vectors:
         """Steps in q to the next frame, row and column (rows of the result), at detector pixel (row, column)."""
 
-    def scattering_vector(self, pixel: tuple[float, float]) -> Float[Tensor, "3"]:
+    def scattering_vector(self, pixel: tuple[float, float]) -> Float[Tensor, " 3"]:
         """Q at detector pixel (row, column)."""
 
 
@@ -128,6 +129,7 @@ class Pattern:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
         n0, n1, n2 = self.counts.shape
         return n0, n1, n2
 
@@ -157,9 +159,15 @@ class Reconstruction:
     errors : float32 tensor (starts, iterations)
         chi2 of the running estimate, one row a start.
     free_errors : float32 tensor (starts,)
-        chi2 on the held-out voxels; NaN where none were held out.
+        chi2 of each start on the held-out voxels; NaN where none were held out.
+    free_error : float
+        chi2 of `object` itself on the held-out voxels; NaN where none were held out.
     best : int
-        Which start `object` comes from (or was aligned to).
+        Which start the others were aligned to.
+    averaged : int
+        How many starts agree and make up `object`.
+    kernel : float32 tensor (k0, k1, k2), optional
+        Mutual coherence kernel, centred; None: full coherence.
     prtf : float32 tensor (n0, n1, n2), optional
         Phase retrieval transfer function per voxel, from several starts.
     modes : float32 tensor (m,), optional
@@ -172,7 +180,10 @@ class Reconstruction:
     intensity: Tensor
     errors: Tensor
     free_errors: Tensor
+    free_error: float = float("nan")
     best: int = 0
+    averaged: int = 1
+    kernel: Tensor | None = None
     prtf: Tensor | None = None
     modes: Tensor | None = None
 

@@ -49,29 +49,30 @@ class CoherenceEstimate:
 
         Parameters
         ----------
-        kernel : float tensor (width, width, width) or None
+        kernel : float tensor (..., width, width, width) or None
             The last estimate, centred, sum 1; None: start from a narrow Gaussian.
-        coherent : float tensor (n0, n1, n2)
+        coherent : float tensor (..., n0, n1, n2)
             Intensity of the running object, corner order, on the scale of the counts.
-        counts, measured : float tensor (n0, n1, n2)
+        counts, measured : float tensor (..., n0, n1, n2)
             Corner order; `measured` is 1 or 0.
 
         Returns
         -------
-        float tensor (width, width, width)
+        float tensor (..., width, width, width)
         """
         size = tuple(min(self.width, n - 1 + n % 2) for n in counts.shape[-3:])
         if kernel is None:
             kernel = gaussian_kernel(size, (0.7, 0.7, 0.7)).to(counts)
         spectrum = torch.fft.rfftn(coherent, dim=SPATIAL)
+        floor = 1e-12 * coherent.amax(SPATIAL, keepdim=True)
         normalisation = self._correlate(spectrum, measured, size).clamp_min(1e-12)
         for _ in range(self.updates):
             blurred = ForwardModel(kernel=kernel).blur(coherent)
-            ratio = torch.where(measured > 0, counts / blurred.clamp_min(1e-12 * float(coherent.max())), 0)
+            ratio = torch.where(measured > 0, counts / blurred.clamp_min(floor), 0)
             # Voxels without a photon to speak of carry no information and may divide by almost nothing.
             ratio = ratio.clamp_max(1e3)
             kernel = kernel * self._correlate(spectrum, ratio, size) / normalisation
-            kernel = kernel / kernel.sum()
+            kernel = kernel / kernel.sum(SPATIAL, keepdim=True)
         return kernel
 
     @staticmethod

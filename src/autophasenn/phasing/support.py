@@ -49,7 +49,7 @@ class ShrinkWrap:
     """
 
     every: int = 20
-    threshold: float = 0.15
+    threshold: float = 0.2
     sigma_first: float = 3.0
     sigma_last: float = 1.0
 

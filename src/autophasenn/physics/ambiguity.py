@@ -110,9 +110,9 @@ def _peak_shift(cross: Tensor) -> Tensor:
     """Displacement s (float64 tensor (3,), voxels) that makes ``|sum_q C(q) exp(-i q.s)|`` largest."""
     correlation = torch.fft.fftn(cross).abs()
     peak = torch.unravel_index(correlation.argmax(), correlation.shape)
-    shift = torch.stack(
-        [torch.where(i > n // 2, i - n, i) for i, n in zip(peak, cross.shape, strict=True)]
-    ).to(torch.float64)
+    shift = torch.stack([torch.where(i > n // 2, i - n, i) for i, n in zip(peak, cross.shape, strict=True)]).to(
+        torch.float64
+    )
     for step in (0.25, 0.05, 0.01):
         offsets = torch.arange(-4, 5, dtype=torch.float64, device=cross.device) * step
         grid = [s + offsets for s in shift]

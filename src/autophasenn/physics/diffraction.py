@@ -8,7 +8,7 @@ blurs the intensity, not the wave (Clark et al., Nature Communications 3, 993 (2
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,7 +29,7 @@ class ForwardModel:
     ----------
     mask : bool tensor (..., n0, n1, n2), optional
         True = measured. None: every voxel is.
-    kernel : float tensor (k0, k1, k2), optional
+    kernel : float tensor (..., k0, k1, k2), optional
         Mutual coherence kernel, centred, non-negative, sum 1, no larger than the pattern. None: full coherence.
     to_detector, to_object : callables
         Object -> wave and its inverse. The default is the centred Fourier pair; another experiment gives another pair.
@@ -52,14 +52,14 @@ class ForwardModel:
         spectrum = torch.fft.rfftn(intensity, dim=SPATIAL) * self._transfer(tuple(intensity.shape[-3:]))
         return torch.fft.irfftn(spectrum, s=intensity.shape[-3:], dim=SPATIAL).clamp_min(0)
 
-    def _transfer(self, shape: tuple[int, int, int]) -> Tensor:
+    def _transfer(self, shape: tuple[int, ...]) -> Tensor:
         if shape not in self._transfers:
             assert self.kernel is not None
             self._transfers[shape] = torch.fft.rfftn(fourier.to_corner(crop_or_pad(self.kernel, shape)), dim=SPATIAL)
         return self._transfers[shape]
 
     @cached_property
-    def _transfers(self) -> dict[tuple[int, int, int], Tensor]:
+    def _transfers(self) -> dict[tuple[int, ...], Tensor]:
         return {}
 
 
@@ -68,7 +68,7 @@ def intensity_of(psi: WaveVolume) -> Volume:
     return psi.real.square() + psi.imag.square()
 
 
-def gaussian_kernel(shape: tuple[int, int, int], sigma: tuple[float, float, float]) -> Tensor:
+def gaussian_kernel(shape: Sequence[int], sigma: Sequence[float]) -> Tensor:
     """Gaussian mutual coherence kernel of the given standard deviations (voxels of the pattern), centred, sum 1.
 
     A source with transverse coherence length xi (standard deviation of the degree of coherence, in object voxels) has

@@ -39,3 +39,13 @@ def diffract(rho: ObjectVolume) -> WaveVolume:
 def back_propagate(psi: WaveVolume) -> ObjectVolume:
     """Object of a wave: the inverse of :func:`diffract`."""
     return to_centre(torch.fft.ifftn(to_corner(psi), dim=SPATIAL, norm="ortho"))
+
+
+def diffract_corner(rho: torch.Tensor) -> torch.Tensor:
+    """:func:`diffract` for volumes in corner order: no shift."""
+    return torch.fft.fftn(rho, dim=SPATIAL, norm="ortho")
+
+
+def back_propagate_corner(psi: torch.Tensor) -> torch.Tensor:
+    """:func:`back_propagate` for volumes in corner order: no shift."""
+    return torch.fft.ifftn(psi, dim=SPATIAL, norm="ortho")

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.stats import poisson
 from torch import Tensor
 
 from autophasenn.physics import ambiguity
@@ -114,11 +115,7 @@ def _root_variance(rate: Tensor) -> Tensor:
     large = 40.0
     knots = np.linspace(0, math.sqrt(large), 512) ** 2
     n = np.arange(128)
-    with np.errstate(divide="ignore"):
-        logarithms = np.log(knots)[:, None] * n
-    logarithms[:, 0] = 0  # L^0 = 1, also where L = 0
-    factorials = np.concatenate([[0.0], np.cumsum(np.log(n[1:]))])
-    probability = np.exp(logarithms - knots[:, None] - factorials)
+    probability = poisson.pmf(n, knots[:, None])
     table = torch.from_numpy((probability * (np.sqrt(n) - np.sqrt(knots)[:, None]) ** 2).sum(1)).to(rate)
     position = (rate.clamp(0, large) / large).sqrt() * (len(knots) - 1)
     lower = position.long().clamp_max(len(knots) - 2)
@@ -200,7 +197,9 @@ def radial_prtf(
     value : float array (shells,)
     """
     radius = _radius(tuple(counts.shape), reciprocal_steps)
-    reach = max(float(radius[tuple(0 if a == axis else n // 2 for a, n in enumerate(counts.shape))]) for axis in range(3))
+    reach = max(
+        float(radius[tuple(0 if a == axis else n // 2 for a, n in enumerate(counts.shape))]) for axis in range(3)
+    )
     shells = min(counts.shape) // 2
     index = (radius / reach * shells).long().clamp_max(shells)
     weight = torch.where(measured, counts, 0).double().flatten()

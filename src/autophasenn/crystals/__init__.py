@@ -1,0 +1,1 @@
+"""Where simulated crystals come from."""

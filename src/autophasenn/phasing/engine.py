@@ -1,0 +1,212 @@
+"""The one loop of phase retrieval: batched over patterns and starts, on any torch device.
+
+It knows no algorithm: each iteration probes, projects onto the measured modulus, and steps. Volumes are kept in corner
+order while it runs, so that no transform shifts, and one set of buffers serves all iterations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from autophasenn.errors import InputError
+from autophasenn.phasing.algorithms import SupportRegion
+from autophasenn.phasing.schedule import Schedule
+from autophasenn.phasing.support import autocorrelation_support, random_start
+from autophasenn.physics import fourier
+from autophasenn.physics.diffraction import ForwardModel, intensity_of
+from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
+
+OnIteration = Callable[[int, int], None]
+"""Called with the number of iterations done and their total."""
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieval:
+    """What the loop found, one entry a start.
+
+    Parameters
+    ----------
+    object : complex64 tensor (starts, n0, n1, n2)
+        Centred; in the square root of counts, so that ``|diffract(object)|**2`` compares with the counts.
+    support : bool tensor (starts, n0, n1, n2)
+    errors : float32 tensor (starts, iterations)
+        chi2 of the running object on the voxels that were used.
+    kernel : float tensor (starts, k, k, k), optional
+        Mutual coherence kernel, where it was estimated.
+    """
+
+    object: Tensor
+    support: Tensor
+    errors: Tensor
+    kernel: Tensor | None = None
+
+
+class ModulusProjection:
+    """P_M: give the wave the measured modulus where it was measured; elsewhere it floats.
+
+    With a coherence kernel K the wave is multiplied by ``sqrt(I_m / (|psi|^2 * K))`` (Clark et al. 2012, eq. 2).
+    """
+
+    def __init__(self, counts: Volume, measured: Mask, model: ForwardModel) -> None:
+        self.model = model
+        self.counts = torch.where(measured, counts, 0)
+        self.measured = measured.to(torch.float32)
+        self._modulus = self.counts.sqrt()
+        self._total = self.counts.sum(SPATIAL)
+        self._unmeasured = None if bool(measured.all()) else 1 - self.measured
+        self._ratio: Tensor | None = None
+
+    def __call__(self, rho: ObjectVolume) -> tuple[ObjectVolume, Tensor]:
+        """Projection of `rho` (..., n0, n1, n2), and the chi2 (...) that `rho` had."""
+        psi = self.model.to_detector(rho)
+        parts = torch.view_as_real(torch.mul(psi, psi.conj()))
+        # The imaginary part is 0: adding it makes the strided copy, the small number spares a division by zero.
+        intensity = torch.add(parts[..., 0], parts[..., 1]).add_(1e-20)
+        if self.model.kernel is not None:
+            intensity = self.model.blur(intensity).add_(1e-20)
+        ratio = intensity.rsqrt().mul_(self._modulus)
+        chi2 = self._chi2(intensity, ratio)
+        if self._unmeasured is not None:
+            ratio.add_(self._unmeasured)
+        if self._ratio is None or self._ratio.shape != ratio.shape:
+            self._ratio = torch.zeros_like(psi)
+        self._ratio.real.copy_(ratio)
+        return self.model.to_object(psi.mul_(self._ratio)), chi2
+
+    def _chi2(self, intensity: Tensor, ratio: Tensor) -> Tensor:
+        """``sum (|psi| - M)^2 / sum M^2`` over measured voxels, from the two volumes at hand."""
+        calculated = _inner(intensity, self.measured)
+        overlap = _inner(intensity, ratio)  # |psi|^2 M / |psi|
+        return (calculated - 2 * overlap + self._total) / self._total
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Sum of a b over the volume, without a volume for the product."""
+    shape = torch.broadcast_shapes(a.shape, b.shape)
+    a, b = (x.expand(shape).flatten(-3).unsqueeze(-2) for x in (a, b))
+    return torch.matmul(a, b.transpose(-1, -2))[..., 0, 0]
+
+
+def retrieve(
+    counts: Volume,
+    measured: Mask,
+    schedule: Schedule,
+    *,
+    seeds: Sequence[int],
+    start: ObjectVolume | None = None,
+    support: Support | None = None,
+    support_threshold: float = 0.1,
+    model: ForwardModel | None = None,
+    on_iteration: OnIteration | None = None,
+) -> Retrieval:
+    """Find the objects that scatter as was measured and lie within a compact support.
+
+    Parameters
+    ----------
+    counts : float32 tensor (1 or starts, n0, n1, n2)
+        Intensity, centred: one pattern for all starts, or one for each.
+    measured : bool tensor (1 or starts, n0, n1, n2)
+        True = used. Unmeasured and held-out voxels float.
+    schedule : Schedule
+    seeds : sequence of int
+        One a start; the whole randomness. The same seed gives the same result, bit for bit on one machine, whichever
+        other starts are in the batch.
+    start : complex tensor (starts, n0, n1, n2), optional
+        First objects, centred, on any scale. None: random amplitude and phase in the first support.
+    support : bool tensor (1 or starts, n0, n1, n2), optional
+        First support, centred. None: from `start` where it is given, else from the autocorrelation.
+    support_threshold : float
+        Fraction of the maximum for a support from the autocorrelation (or from the amplitude of `start`).
+    model : ForwardModel, optional
+        Another experiment; its transforms must be centred and keep the norm. None: far-field diffraction.
+    on_iteration : callable, optional
+        Told after every iteration.
+
+    Returns
+    -------
+    Retrieval
+
+    Raises
+    ------
+    InputError
+        If no voxel of a pattern is above zero.
+    """
+    centred = model is not None
+    if model is None:
+        model = ForwardModel(None, None, fourier.diffract_corner, fourier.back_propagate_corner)
+    order = (lambda x: x) if centred else fourier.to_corner
+    undo = (lambda x: x) if centred else fourier.to_centre
+
+    projection = ModulusProjection(order(counts), order(measured), model)
+    if not bool((projection.counts.sum(SPATIAL) > 0).all()):
+        raise InputError("A pattern has no counts in measured voxels; there is nothing to phase. Check the mask.")
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    inside = _first_support(projection.counts, start, support, support_threshold, order, centred)
+    inside = inside.expand(len(seeds), *inside.shape[-3:]).contiguous()
+    rho = random_start(inside, generators) if start is None else order(start).to(torch.complex64) * inside
+    rho = _scaled(rho, projection)
+
+    region = SupportRegion(inside)
+    errors = torch.empty(len(seeds), schedule.iterations, device=counts.device)
+    mean = torch.zeros_like(rho) if schedule.average_last > 1 else None
+    for iteration, algorithm in enumerate(schedule):
+        if iteration == schedule.break_twin_at:
+            rho = rho * order(_random_half_spaces(rho, generators))
+        if schedule.shrink_wrap is not None and iteration > 0 and iteration % schedule.shrink_wrap.every == 0:
+            region = SupportRegion(schedule.shrink_wrap.update(rho, iteration / schedule.iterations))
+        if schedule.coherence is not None and schedule.coherence.is_due(iteration):
+            coherent = intensity_of(model.to_detector(rho * region.inside))
+            kernel = schedule.coherence.update(model.kernel, coherent, projection.counts, projection.measured)
+            model = projection.model = replace(model, kernel=kernel)
+        projected, errors[:, iteration] = projection(algorithm.probe(rho, region))
+        rho = algorithm.step(rho, projected, region)
+        if mean is not None and iteration >= schedule.iterations - schedule.average_last:
+            mean += rho
+        if on_iteration is not None:
+            on_iteration(iteration + 1, schedule.iterations)
+    rho = (rho if mean is None else mean / schedule.average_last) * region.inside
+    return Retrieval(undo(rho), undo(region.inside), errors, model.kernel)
+
+
+def _first_support(
+    counts: Volume,
+    start: ObjectVolume | None,
+    support: Support | None,
+    threshold: float,
+    order: Callable[[Tensor], Tensor],
+    centred: bool,
+) -> Support:
+    """The support that the loop begins with, in the order of the loop."""
+    if support is not None:
+        return order(support)
+    if start is not None:
+        amplitude = order(start).abs()
+        return amplitude >= threshold * amplitude.amax(SPATIAL, keepdim=True)
+    if centred:
+        return fourier.to_centre(autocorrelation_support(fourier.to_corner(counts), threshold))
+    return autocorrelation_support(counts, threshold)
+
+
+def _scaled(rho: ObjectVolume, projection: ModulusProjection) -> ObjectVolume:
+    """The object with the factor that brings its calculated modulus nearest to the measured one."""
+    calculated = projection.model.blur(intensity_of(projection.model.to_detector(rho)))
+    overlap = ((calculated * projection.counts).sqrt()).sum(SPATIAL)
+    scale = overlap / (calculated * projection.measured).sum(SPATIAL).clamp_min(1e-30)
+    return rho * scale[..., None, None, None]
+
+
+def _random_half_spaces(rho: ObjectVolume, generators: list[torch.Generator]) -> Tensor:
+    """One where a random direction from the centre is ahead, zero behind; centred, (starts, n0, n1, n2)."""
+    halves = torch.zeros(rho.shape)
+    for half, generator in zip(halves, generators, strict=True):
+        direction = torch.randn(3, generator=generator)
+        height = torch.zeros(())
+        for axis, component in enumerate(direction):
+            n = half.shape[axis]
+            height = height + component * (torch.arange(n) - n // 2).reshape([-1 if a == axis else 1 for a in range(3)])
+        half.copy_(height >= 0)
+    return halves.to(rho.device)

@@ -1,0 +1,96 @@
+"""The bundled example: a rocking scan of a strained gold nanocrystal, simulated with the geometry of a real beamline.
+
+``python -m autophasenn.pipeline.example FILE.npz`` makes the bundled file anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autophasenn.crystals.shapes import facet_normals, polyhedron
+from autophasenn.physics.diffraction import count_photons, intensity_of
+from autophasenn.physics.fourier import diffract
+from autophasenn.physics.geometry import RockingGeometry, direct_voxel_vectors
+
+EXAMPLE = Path(str(files("autophasenn"))) / "examples" / "gold.npz"
+"""The bundled file: counts with sampling, as `files.readers` reads them."""
+
+SHAPE = (64, 80, 80)
+PHOTONS = 2e7
+CENTRE = (SHAPE[1] // 2, SHAPE[2] // 2)
+GEOMETRY = RockingGeometry(
+    energy_ev=9000.0,
+    distance_m=0.5,
+    pixel_size_m=(165e-6, 165e-6),
+    delta_deg=32.174,
+    gamma_deg=12.6346,
+    theta_step_deg=0.0125,
+    centre_pixel=CENTRE,
+)
+"""Gold 111 at 9 keV, pixels of 55 um binned by three."""
+
+
+def crystal() -> Tensor:
+    """The object of the example on the voxels of its detector frame, complex64 (64, 80, 80), no ramp, amplitude 1.
+
+    A truncated octahedron of {111} and {100} facets, some nearer to the centre than others, 180 nm wide, lying on a
+    {111} facet. Near that facet it is strained by what it stands on; a smooth field goes through the rest.
+    """
+    position = positions()
+    octahedral, cubic = facet_normals((1, 1, 1)), facet_normals((1, 0, 0))
+    # Turn [111] onto y, the direction in which the crystal stands on its substrate.
+    axis_y = octahedral[-1]
+    axis_x = torch.linalg.cross(axis_y, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    axis_x = axis_x / torch.linalg.vector_norm(axis_x)
+    turn = torch.stack([axis_x, axis_y, torch.linalg.cross(axis_x, axis_y)])
+    normals = torch.cat([octahedral, cubic]) @ turn.T
+    generator = torch.Generator().manual_seed(11)
+    spread = 1 + 0.16 * (torch.rand(len(normals), generator=generator, dtype=torch.float64) - 0.5)
+    distances = 1e-9 * torch.cat([torch.full((8,), 77.0), torch.full((6,), 91.0)]).double() * spread
+    bottom = -turn @ octahedral[-1]
+    distances[(normals @ bottom).argmax()] = 52e-9
+    amplitude = polyhedron(position, normals, distances, edge=6e-9)
+
+    # Displacement along Q in metres: pulled near the substrate, gently bent above it.
+    q = GEOMETRY.scattering_vector(CENTRE)
+    x, y, z = (position / 55e-9).unbind(-1)
+    pulled = 8e-11 * torch.exp(-(y + 0.95) / 0.45) * (1 - 0.5 * (x**2 + z**2))
+    bent = 4e-11 * (torch.sin(1.1 * x + 0.4) * torch.cos(0.9 * z) + 0.3 * y * z)
+    phase = -torch.linalg.vector_norm(q) * (pulled + bent)  # phi = -G.u
+    rho = torch.polar(amplitude, phase)
+    return (rho * torch.exp(-1j * torch.angle(rho.sum()))).to(torch.complex64)
+
+
+def positions() -> Tensor:
+    """Laboratory position of every voxel, metres, float64 (64, 80, 80, 3), origin at voxel ``n // 2``."""
+    vectors = direct_voxel_vectors(GEOMETRY.reciprocal_steps(CENTRE), SHAPE)
+    axes = [torch.arange(n, dtype=torch.float64) - n // 2 for n in SHAPE]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) @ vectors
+
+
+def counts() -> Tensor:
+    """What a photon-counting detector sees of the crystal: 2e7 photons, float32 (64, 80, 80), brightest voxel central."""
+    intensity = intensity_of(diffract(crystal()))
+    peak = np.unravel_index(int(intensity.argmax()), SHAPE)
+    intensity = torch.roll(intensity, [n // 2 - int(i) for n, i in zip(SHAPE, peak, strict=True)], (0, 1, 2))
+    return count_photons(intensity, PHOTONS, torch.Generator().manual_seed(2022))
+
+
+def write(path: Path) -> None:
+    """Write the example as a plain ``.npz`` pattern with its sampling in 1/m."""
+    np.savez_compressed(
+        path,
+        counts=counts().numpy().astype(np.uint32),
+        reciprocal_steps=GEOMETRY.reciprocal_steps(CENTRE).numpy(),
+        scattering_vector=GEOMETRY.scattering_vector(CENTRE).numpy(),
+    )
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else EXAMPLE)

@@ -1,0 +1,250 @@
+"""The main job: from a scan on disk to an image of the crystal, its strain, a report and pictures."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from autophasenn.beamlines import read_scan
+from autophasenn.errors import InputError, PlanError
+from autophasenn.files.readers import read_pattern_file
+from autophasenn.files.writing import check_folder, staged_folder
+from autophasenn.phasing.ensemble import reconstruct_ensemble
+from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.pipeline.plan import Plan
+from autophasenn.pipeline.postprocess import postprocess
+from autophasenn.pipeline.preprocess import Preprocessed, preprocess
+from autophasenn.pipeline.result import Finding, Stopwatch, summarise, write_files
+from autophasenn.volumes import Scan
+
+METHODS = ("iterative",)
+"""What `--method` may ask for."""
+
+CPU_BYTES_PER_VOXEL = 110
+"""Peak of the whole job for one voxel of the pattern (measured on scan 54), one start at a time."""
+
+
+class Progress(Protocol):
+    """Whoever wants to know how far the work is."""
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+
+    def advance(self, done: int, total: int) -> None:
+        """So much of the stage is done."""
+
+    def note(self, sentence: str) -> None:
+        """Something worth knowing."""
+
+
+class Silent:
+    """A `Progress` that says nothing."""
+
+    def stage(self, name: str) -> None:
+        """Nothing."""
+
+    def advance(self, done: int, total: int) -> None:
+        """Nothing."""
+
+    def note(self, sentence: str) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to reconstruct, and where the result goes.
+
+    Parameters
+    ----------
+    input : str, optional
+        Folder of a scan, a file, or ``file.h5:/dataset``; None: the bundled example.
+    output : Path
+        Folder of the result.
+    beamline : str, optional
+        Whose scan folder `input` is; None: a plain file.
+    spec, dark, white : Path, optional
+        SPEC file of the scan, dark field and white field of the detector.
+    scan : int, optional
+        Number in the SPEC file; None: from the folder's name.
+    mask : Path, optional
+        Mask of a plain file, True = measured.
+    method : str
+        One of `METHODS`.
+    seed : int
+        The whole randomness.
+    overwrite : bool
+        Whether a result in `output` may be replaced.
+    device : str
+        A torch device.
+    """
+
+    input: str | None
+    output: Path
+    beamline: str | None = None
+    spec: Path | None = None
+    scan: int | None = None
+    dark: Path | None = None
+    white: Path | None = None
+    mask: Path | None = None
+    method: str = "iterative"
+    seed: int = 0
+    overwrite: bool = False
+    device: str = "cpu"
+
+
+def reconstruct(request: Request, plan: Plan | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Reconstruct a scan and write the result: CXI, VTK, ``report.json`` and figures, all or none of them.
+
+    Parameters
+    ----------
+    request : Request
+    plan : Plan, optional
+        Every parameter; None: the defaults.
+    progress : Progress, optional
+        Told of stages and iterations.
+
+    Returns
+    -------
+    dict
+        The content of ``report.json`` (docs/conventions.md).
+
+    Raises
+    ------
+    InputError, GeometryError
+        If the input is not what was asked for.
+    PlanError
+        If a parameter is outside its range, or the device is not there.
+    OutputError
+        If the result cannot be written, or `output` holds something and `overwrite` is False.
+    """
+    plan, progress = plan or Plan(), progress or Silent()
+    device = _device(request)
+    check_folder(request.output, request.overwrite)
+    watch = Stopwatch()
+    with staged_folder(request.output, request.overwrite) as folder, _collected_warnings() as logged:
+        progress.stage("Read")
+        with watch.measure("read"):
+            scan = read_input(request)
+        progress.stage("Preprocess")
+        with watch.measure("preprocess"):
+            prepared = preprocess(scan, plan.preprocess)
+        progress.stage("Phase retrieval")
+        with watch.measure("refine"):
+            found = reconstruct_ensemble(
+                prepared.pattern.to(device),
+                plan.retrieval,
+                seed=request.seed,
+                on_iteration=progress.advance,
+            )
+        progress.stage("Strain")
+        with watch.measure("postprocess"):
+            canonical, image = postprocess(found, prepared.pattern, plan.postprocess)
+        progress.stage("Write")
+        finding = Finding(scan, prepared, canonical, image, plan, request.method, request.seed, sys.argv)
+        report = summarise(finding, logged)
+        return write_files(folder, finding, report, watch)
+
+
+def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
+    """What :func:`reconstruct` would do, found by reading and preparing the input; nothing is written.
+
+    Raises
+    ------
+    InputError, GeometryError, PlanError
+        As :func:`reconstruct` does.
+    """
+    plan = plan or Plan()
+    device = _device(request)
+    scan = read_input(request)
+    prepared: Preprocessed = preprocess(scan, plan.preprocess)
+    schedule = plan.retrieval.schedule
+    blocks = ", ".join(f"{type(b.algorithm).__name__} {b.iterations}" for b in schedule.blocks)
+    voxels = prepared.pattern.counts.numel()
+    return {
+        "input": scan.source.get("path"),
+        "frames": list(scan.frames.shape),
+        "pattern": list(prepared.pattern.shape),
+        "binning": list(prepared.binning),
+        "oversampling": [round(value, 2) for value in prepared.oversampling],
+        "masked": f"{100 * (1 - prepared.pattern.mask.float().mean().item()):.2f} %",
+        "geometry": "unknown: the result has voxel units" if scan.geometry is None else "known",
+        "method": request.method,
+        "starts": plan.retrieval.starts,
+        "schedule": f"{schedule.repeats} x ({blocks}) = {schedule.iterations} iterations a start",
+        "device": str(device),
+        "memory": f"about {max(1.0, voxels * CPU_BYTES_PER_VOXEL / 2**30):.1f} GiB",
+        "output": str(request.output),
+        "warnings": prepared.warnings or ["none"],
+    }
+
+
+def read_input(request: Request) -> Scan:
+    """The scan that a request names.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If it cannot be read.
+    PlanError
+        If options are missing for it, or do not apply.
+    """
+    if request.beamline is not None:
+        if request.input is None:
+            raise PlanError("--beamline belongs to a scan folder; give the folder as INPUT.")
+        if request.mask is not None:
+            raise PlanError("--mask belongs to a plain file; the pixels of a beamline's detector come with its reader.")
+        if request.spec is None:
+            raise PlanError(f"--beamline {request.beamline} needs the SPEC file of the scan; add --spec FILE.")
+        return read_scan(
+            request.beamline,
+            request.input,
+            spec=request.spec,
+            scan=request.scan,
+            dark=request.dark,
+            white=request.white,
+        )
+    for name in ("spec", "scan", "dark", "white"):
+        if getattr(request, name) is not None:
+            raise PlanError(f"--{name} belongs to a scan folder; say whose with --beamline, for instance 34idc.")
+    if request.input is not None and Path(request.input).is_dir():
+        raise InputError(
+            f"{request.input} is a folder; say whose scan it is with --beamline 34idc --spec FILE, or give a file."
+        )
+    return read_pattern_file(EXAMPLE if request.input is None else request.input, request.mask)
+
+
+def _device(request: Request) -> torch.device:
+    if request.method not in METHODS:
+        raise PlanError(f"The method {request.method!r} is not known; choose from {', '.join(METHODS)}.")
+    try:
+        device = torch.device(request.device)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise PlanError(
+            f"The device {request.device!r} is not there; use --device cpu, or one torch offers."
+        ) from error
+    return device
+
+
+@contextmanager
+def _collected_warnings() -> Iterator[list[str]]:
+    """The sentences that the package logs as warnings inside the block; they belong into the report."""
+    sentences: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            sentences.append(record.getMessage())
+
+    logger, collector = logging.getLogger("autophasenn"), Collector(logging.WARNING)
+    logger.addHandler(collector)
+    try:
+        yield sentences
+    finally:
+        logger.removeHandler(collector)

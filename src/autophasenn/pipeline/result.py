@@ -1,0 +1,222 @@
+"""What is said and drawn of a reconstruction: ``report.json``, CXI, VTK and figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autophasenn.files import cxi, vtk
+from autophasenn.physics import metrics
+from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.physics.geometry import direct_voxel_vectors
+from autophasenn.pipeline.plan import Plan, dump_plan
+from autophasenn.pipeline.postprocess import statistics
+from autophasenn.pipeline.preprocess import Preprocessed
+from autophasenn.volumes import CrystalImage, Reconstruction, Scan
+
+STAGES = ("read", "preprocess", "network", "refine", "postprocess", "write", "total")
+LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py")
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by stage."""
+
+    seconds: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(STAGES))
+    began: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Time the block."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 3)
+        self.seconds["total"] = round(time.perf_counter() - self.began, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A reconstruction with everything that led to it."""
+
+    scan: Scan
+    prepared: Preprocessed
+    reconstruction: Reconstruction
+    image: CrystalImage
+    plan: Plan
+    method: str
+    seed: int
+    command: list[str]
+
+
+def summarise(finding: Finding, logged: list[str]) -> dict[str, Any]:
+    """The content of ``report.json``; what is unknown is None, never left out.
+
+    Parameters
+    ----------
+    finding : Finding
+    logged : list of str
+        Warnings of the stages, in sentences.
+
+    Returns
+    -------
+    dict
+        Without the seconds and the memory of the writing itself, which :func:`write_files` adds.
+    """
+    pattern, found = finding.prepared.pattern, finding.reconstruction
+    model = ForwardModel(kernel=found.kernel)
+    chi2 = float(metrics.chi2(found.object, pattern.counts, pattern.mask, model))
+    noise = float(metrics.chi2_noise(found.intensity, pattern.counts, pattern.mask))
+    report: dict[str, Any] = {
+        "status": None,
+        "message": None,
+        "method": finding.method,
+        "chi2": chi2,
+        "chi2_noise": noise,
+        "chi2_free": None if math.isnan(found.free_error) else found.free_error,
+        "starts": {
+            "number": len(found.free_errors),
+            "averaged": found.averaged,
+            "chi2_free": [None if math.isnan(e) else e for e in found.free_errors.tolist()],
+            "modes": None if found.modes is None else found.modes.tolist(),
+        },
+        "shape": list(pattern.shape),
+        "binning": list(finding.prepared.binning),
+        "oversampling": list(finding.prepared.oversampling),
+        "preprocess": finding.prepared.facts,
+        **statistics(finding.image),
+        "resolution_nm": _resolution_nm(finding),
+        "seed": finding.seed,
+        "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        "input": {"path": finding.scan.source.get("path"), "sha256": finding.scan.source.get("sha256")},
+    }
+    report["warnings"] = [*dict.fromkeys([*finding.prepared.warnings, *logged])]
+    if finding.image.voxel_size is None:
+        report["warnings"].append("The geometry is unknown: lengths are in voxels, and there is no strain.")
+    report["status"], report["message"] = _verdict(found, chi2, noise)
+    return report
+
+
+def write_files(folder: Path, finding: Finding, report: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+    """Write everything into `folder`, the report last.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists and is empty.
+    finding : Finding
+    report : dict
+        As :func:`summarise` gives it.
+    watch : Stopwatch
+        Of the whole job.
+
+    Returns
+    -------
+    dict
+        The report as written, with times, memory and what could not be drawn.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full.
+    """
+    with watch.measure("write"):
+        pattern, found = finding.prepared.pattern, finding.reconstruction
+        plan = dump_plan(finding.plan)
+        process = {
+            "command": " ".join(finding.command),
+            "seed": finding.seed,
+            "input": finding.scan.source,
+            "parameters": asdict(finding.plan),
+            "report": report,
+        }
+        cxi.write_result(folder / "result.cxi", pattern, found, finding.image, process)
+        vtk.write_image(folder / "crystal.vti", finding.image)
+        steps = pattern.reciprocal_steps
+        vectors = None if steps is None else direct_voxel_vectors(steps, pattern.shape)
+        vtk.write_detector_frame(folder / "object_detector_frame.vts", found.object * found.support, vectors)
+        (folder / "plan.yaml").write_text(plan, encoding="utf-8")
+        report["warnings"] += _draw(folder, finding, report)
+    report["seconds"] = dict(watch.seconds)
+    report["peak_memory_bytes"] = _peak_memory()
+    (folder / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return report
+
+
+def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
+    """All figures; returns a sentence for each that this machine cannot draw."""
+    from autophasenn.report.aliens import aliens
+    from autophasenn.report.convergence import convergence
+    from autophasenn.report.isosurface import isosurface
+    from autophasenn.report.opengl import NoOpenGLError
+    from autophasenn.report.overview import overview
+    from autophasenn.report.pattern import pattern_comparison
+    from autophasenn.report.prtf import prtf
+    from autophasenn.report.slices import slices
+
+    pattern, found, image = finding.prepared.pattern, finding.reconstruction, finding.image
+    left_out: list[str] = []
+    slices(image, folder / "slices.png")
+    pattern_comparison(pattern, found, folder / "pattern.png")
+    convergence(found, folder / "convergence.png", chi2_noise=report["chi2_noise"])
+    overview(image, pattern, found, report, folder / "overview.png")
+    try:
+        isosurface(image, folder / "isosurface.png")
+    except NoOpenGLError as error:
+        left_out.append(str(error))
+    if (shells := _prtf_shells(finding)) is not None:
+        frequency, value = shells
+        unknown = pattern.reciprocal_steps is None
+        prtf(frequency, value, metrics.resolution(frequency, value), folder / "prtf.png", in_voxels=unknown)
+    found_aliens = finding.prepared.aliens
+    if found_aliens.clusters:
+        centres = [cluster.centre for cluster in found_aliens.clusters]
+        aliens(pattern.counts.numpy(), found_aliens.mask, centres, folder / "aliens.png")
+    return left_out
+
+
+def _prtf_shells(finding: Finding) -> tuple[np.ndarray, np.ndarray] | None:
+    pattern, prtf = finding.prepared.pattern, finding.reconstruction.prtf
+    return None if prtf is None else metrics.radial_prtf(prtf, pattern.counts, pattern.mask, pattern.reciprocal_steps)
+
+
+def _resolution_nm(finding: Finding) -> float | None:
+    """Full-period resolution at PRTF = 1/e; None with one start, or without geometry."""
+    shells = _prtf_shells(finding)
+    if shells is None or finding.prepared.pattern.reciprocal_steps is None:
+        return None
+    length = metrics.resolution(*shells)
+    return None if length is None else length * 1e9
+
+
+def _verdict(found: Reconstruction, chi2: float, noise: float) -> tuple[str, str]:
+    """A word, and a sentence that says how far to believe the image and what would help."""
+    starts = len(found.free_errors)
+    fit = f"chi2 is {chi2:.2g}, {chi2 / noise:.1f} times what counting noise alone gives"
+    if starts > 1 and found.averaged == 1:
+        return "uncertain", (
+            f"None of the {starts} starts agrees with the best one, so the image may be wrong; {fit}. Try more starts, "
+            "more iterations, or look for aliens and masked regions."
+        )
+    if chi2 > 0.1:
+        return "poor", (
+            f"The object does not explain the pattern: {fit}. Check the mask, aliens, and that there is one crystal."
+        )
+    agreement = f"{found.averaged} of {starts} starts agree" if starts > 1 else "One start was made"
+    return "reconstructed", f"{agreement}; {fit}."
+
+
+def _peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
