@@ -33,13 +33,7 @@ def read_npy(path: Path) -> StoredPattern:
 
 def read_npz(path: Path) -> StoredPattern:
     """Counts, named as in `COUNT_NAMES` or the only array; with them `OTHER_NAMES`, where they are there."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read as a NumPy archive ({error}); the file is damaged or no .npz file."
-        ) from error
+    arrays = _load_npz(path)
     others = {name: arrays.pop(name) for name in OTHER_NAMES if name in arrays}
     names = [name for name in COUNT_NAMES if name in arrays] or (list(arrays) if len(arrays) == 1 else [])
     if not names:
@@ -47,6 +41,14 @@ def read_npz(path: Path) -> StoredPattern:
             f"{path} holds {_listing(arrays)}; name the array of counts {' or '.join(map(repr, COUNT_NAMES))}."
         )
     return StoredPattern(arrays[names[0]], **others)
+
+
+def read_npz_mask(path: Path) -> np.ndarray:
+    """The array `mask`, or the only array."""
+    arrays = _load_npz(path)
+    if "mask" not in arrays and len(arrays) != 1:
+        raise InputError(f"{path} holds {_listing(arrays)}; name the mask 'mask'.")
+    return arrays["mask"] if "mask" in arrays else next(iter(arrays.values()))
 
 
 def read_tiff(path: Path) -> StoredPattern:
@@ -71,6 +73,16 @@ def read_tiff(path: Path) -> StoredPattern:
     return StoredPattern(counts)
 
 
+def _load_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read as a NumPy archive ({error}); the file is damaged or no .npz file."
+        ) from error
+
+
 def _chain_is_cut(tiff: TiffFile) -> bool:
     """Does the last page that was found name a further one? tifffile passes over the rest of a truncated file."""
     layout, last = tiff.tiff, tiff.pages[-1]
@@ -84,5 +96,5 @@ def _chain_is_cut(tiff: TiffFile) -> bool:
 
 def _listing(arrays: dict[str, np.ndarray]) -> str:
     if not arrays:
-        return "no array of counts"
+        return "no array"
     return "the arrays " + ", ".join(f"{name} {array.shape}" for name, array in arrays.items())

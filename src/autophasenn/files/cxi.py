@@ -150,7 +150,7 @@ def _write_detector(file: h5py.File, pattern: Pattern) -> None:
     detector = _group(file, DETECTOR, "NXdetector")
     counts = torch.where(pattern.mask, pattern.counts, 0).cpu().numpy()
     is_integer = bool(np.all(counts == np.floor(counts))) and counts.max() < 2**32
-    _dataset(detector, "data", counts.astype(np.uint32) if is_integer else counts, "counts", interpretation="scaler")
+    _dataset(detector, "data", counts.astype(np.uint32) if is_integer else counts, "counts", interpretation="image")
     bad = (~pattern.mask).to(torch.uint8)
     _dataset(detector, "mask", bad, note="CXI convention: 0 = measured, anything else = not measured")
     if pattern.reciprocal_steps is not None:
@@ -164,7 +164,7 @@ def _write_detector(file: h5py.File, pattern: Pattern) -> None:
 def _write_object(file: h5py.File, pattern: Pattern, reconstruction: Reconstruction) -> None:
     image = _group(file, IMAGE, "NXdata", signal="data", title="Complex object, detector frame")
     image["title"] = "Complex object rho(r) = a(r) exp(i phi(r)) in the detector frame"
-    _dataset(image, "data", reconstruction.object, sign_convention=SIGN_CONVENTION, interpretation="scaler")
+    _dataset(image, "data", reconstruction.object, sign_convention=SIGN_CONVENTION, interpretation="image")
     _dataset(image, "support", reconstruction.support.to(torch.uint8), note="1 inside the crystal")
     image["mask"] = h5py.SoftLink(f"/{IMAGE}/support")
     image["data_type"] = "electron density"
@@ -199,7 +199,11 @@ def _write_process(file: h5py.File, reconstruction: Reconstruction, process: Map
     _dataset(results, "intensity", reconstruction.intensity, "counts", note="calculated, compare with detector_1/data")
     _dataset(results, "errors", reconstruction.errors, note="chi2: one row a start, one column an iteration")
     _dataset(results, "free_errors", reconstruction.free_errors, note="chi2 on held-out voxels, one a start")
+    results["free_error"] = reconstruction.free_error
     results["best"] = reconstruction.best
+    results["averaged"] = reconstruction.averaged
+    if reconstruction.kernel is not None:
+        _dataset(results, "kernel", reconstruction.kernel, note="mutual coherence, centred")
     if reconstruction.prtf is not None:
         _dataset(results, "prtf", reconstruction.prtf, note="phase retrieval transfer function per voxel")
     if reconstruction.modes is not None:
@@ -271,7 +275,10 @@ def _read_reconstruction(file: h5py.File) -> Reconstruction:
         intensity=intensity,
         errors=torch.from_numpy(results["errors"][()]),
         free_errors=torch.from_numpy(results["free_errors"][()]),
+        free_error=float(results["free_error"][()]),
         best=int(results["best"][()]),
+        averaged=int(results["averaged"][()]),
+        kernel=_tensor(results, "kernel"),
         prtf=_tensor(results, "prtf"),
         modes=_tensor(results, "modes"),
     )

@@ -26,7 +26,7 @@ def read_cxi(path: Path) -> StoredPattern:
         if name is None:
             raise InputError(f"{path} has no pattern at {' or '.join(CXI_DATA)}; {_what_it_holds(path, file)}")
         counts = _load(path, file[name])
-        if "/image_1/" in name and bool(np.any(file.get("entry_1/image_1/is_fft_shifted", [0])[()])):
+        if "/image_1/" in name and _is_set(file, "entry_1/image_1/is_fft_shifted"):
             raise InputError(
                 f"The pattern in {path} is stored with its centre in the corners (is_fft_shifted); centre it."
             )
@@ -60,6 +60,10 @@ def read_dataset(path: Path, name: str | None) -> StoredPattern:
                 f"{path} is an HDF5 file: say which dataset, as in {path}:/entry/data; {_what_it_holds(path, file)}"
             )
     return read_cxi(path)
+
+
+def _is_set(file: h5py.File, name: str) -> bool:
+    return name in file and bool(np.any(file[name][()]))
 
 
 def _read_mask(path: Path, file: h5py.File) -> np.ndarray | None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from autophasenn.errors import InputError
-from autophasenn.files.arrays import read_npy, read_npz, read_tiff
+from autophasenn.files.arrays import read_npy, read_npz, read_npz_mask, read_tiff
 from autophasenn.files.hdf5 import read_cxi, read_cxi_mask, read_dataset
 from autophasenn.files.stored import StoredPattern, sha256_of
 from autophasenn.physics.geometry import FixedGeometry
@@ -26,6 +26,9 @@ READERS: dict[str, Callable[[Path], StoredPattern]] = {
     ".cxi": read_cxi,
 }
 """Suffix -> reader. HDF5 files other than .cxi take the name of a dataset: ``file.h5:/entry/data``."""
+
+MASK_READERS: dict[str, Callable[[Path], np.ndarray]] = {".npz": read_npz_mask, ".cxi": read_cxi_mask}
+"""Suffix -> reader of a mask, where it differs from the reader of counts."""
 
 
 def read_pattern_file(path: str | Path, mask_path: str | Path | None = None) -> Scan:
@@ -90,13 +93,8 @@ def _read(file: Path, dataset: str | None) -> StoredPattern:
 
 
 def _read_mask(file: Path, dataset: str | None) -> np.ndarray:
-    if dataset is None:
-        if file.suffix.lower() == ".cxi":
-            return read_cxi_mask(file)
-        if file.suffix.lower() == ".npz":
-            with np.load(file) as archive:
-                if "mask" in archive.files:
-                    return np.asarray(archive["mask"])
+    if dataset is None and file.suffix.lower() in MASK_READERS:
+        return MASK_READERS[file.suffix.lower()](file)
     return _read(file, dataset).counts
 
 

@@ -30,24 +30,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
-    """Can a result be written to `folder`? Makes it if it is missing.
+    """Can a result be written to `folder`? Leaves nothing behind, the folder itself included.
 
     Raises
     ------
     OutputError
         If it cannot be made or written to, is a file, or holds something and `overwrite` is False.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"The output {folder} is a file; give a folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        _check_vacant(folder, overwrite)
-    except OSError as error:
-        raise OutputError(
-            f"The output folder {folder} cannot be written to ({error.strerror}); give a folder that you may write to."
-        ) from error
+    if _prepare(folder, overwrite):
+        folder.rmdir()
 
 
 @contextmanager
@@ -75,8 +66,7 @@ def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
     OutputError
         Before any work, as `check_folder`; or if the disk is full or the files cannot be moved.
     """
-    is_new = not folder.exists()
-    check_folder(folder, overwrite)
+    is_new = _prepare(folder, overwrite)
     for left in folder.glob(f"{TEMPORARY}*"):
         logger.warning("%s was left by a run that did not end, or belongs to one that still runs.", left)
     stage = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
@@ -109,6 +99,23 @@ def write_atomically(path: Path) -> Iterator[Path]:
             _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _prepare(folder: Path, overwrite: bool) -> bool:
+    """Make the folder if it is missing, and say whether it was; see `check_folder` for what is refused."""
+    try:
+        is_new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        _check_vacant(folder, overwrite)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(f"The output {folder} is a file or lies in one; give a folder.") from error
+    except OSError as error:
+        raise OutputError(
+            f"The output folder {folder} cannot be written to ({error.strerror}); give a folder that you may write to."
+        ) from error
+    return is_new
 
 
 def _check_vacant(folder: Path, overwrite: bool) -> None:

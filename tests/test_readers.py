@@ -1,0 +1,281 @@
+"""Plain pattern files: each kind gives the same counts, and what is no pattern is refused in a sentence."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from autophasenn.errors import AutoPhaseNNError, GeometryError, InputError
+from autophasenn.files.readers import read_pattern_file
+
+SHAPE = (6, 8, 10)
+STEPS = np.diag([1e7, 2e7, 3e7])
+Q = np.array([1e10, 2e10, -3e9])
+
+
+@pytest.fixture
+def counts() -> np.ndarray:
+    return np.random.default_rng(3).poisson(4, SHAPE).astype(np.uint16)
+
+
+def write_npy(path: Path, counts: np.ndarray) -> str:
+    np.save(path / "p.npy", counts)
+    return str(path / "p.npy")
+
+
+def write_npz(path: Path, counts: np.ndarray) -> str:
+    np.savez_compressed(path / "p.npz", anything=counts)
+    return str(path / "p.npz")
+
+
+def write_tiff(path: Path, counts: np.ndarray) -> str:
+    tifffile.imwrite(path / "p.tif", counts)
+    return str(path / "p.tif")
+
+
+def write_plain_pages(path: Path, counts: np.ndarray) -> str:
+    tifffile.imwrite(path / "pages.tiff", counts, metadata=None, photometric="minisblack", byteorder=">")
+    return str(path / "pages.tiff")
+
+
+def write_cxi(path: Path, counts: np.ndarray) -> str:
+    with h5py.File(path / "p.cxi", "w") as file:
+        file["cxi_version"] = 150
+        file["entry_1/instrument_1/detector_1/data"] = counts
+    return str(path / "p.cxi")
+
+
+def write_hdf5(path: Path, counts: np.ndarray) -> str:
+    with h5py.File(path / "p.h5", "w") as file:
+        file.create_dataset("entry/data", data=counts, chunks=(1, *counts.shape[1:]), **hdf5plugin.Bitshuffle())
+    return f"{path / 'p.h5'}:/entry/data"
+
+
+WRITERS = [write_npy, write_npz, write_tiff, write_plain_pages, write_cxi, write_hdf5]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_every_kind_of_file_gives_the_stored_counts(
+    tmp_path: Path, counts: np.ndarray, write: Callable[[Path, np.ndarray], str]
+) -> None:
+    scan = read_pattern_file(write(tmp_path, counts))
+    np.testing.assert_array_equal(scan.frames, counts)
+    assert scan.frames.dtype == np.uint16
+    assert scan.mask is None
+    assert scan.geometry is None
+    torch.from_numpy(scan.frames)  # native byte order
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_damaged_files_are_refused_by_name(
+    tmp_path: Path, counts: np.ndarray, write: Callable[[Path, np.ndarray], str]
+) -> None:
+    path = write(tmp_path, counts)
+    file = Path(path.split(":")[0])
+    content = file.read_bytes()
+    for keep in (10, len(content) // 2, len(content) - 30):
+        file.write_bytes(content[:keep])
+        refuse(path, file.name)
+
+
+def test_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.npy").touch()
+    refuse(tmp_path / "p.npy", "is empty (0 bytes)")
+
+
+def refuse(
+    path: Path | str, *words: str, mask_path: Path | None = None, error: type[AutoPhaseNNError] = InputError
+) -> None:
+    with pytest.raises(error) as caught:
+        read_pattern_file(path, mask_path)
+    for word in words:
+        assert word in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_npz_brings_mask_and_geometry(tmp_path: Path, counts: np.ndarray) -> None:
+    mask = np.ones(SHAPE, bool)
+    mask[:, 2] = False
+    np.savez(tmp_path / "p.npz", data=counts, mask=mask, reciprocal_steps=STEPS, scattering_vector=Q)
+    scan = read_pattern_file(tmp_path / "p.npz")
+    assert scan.mask is not None
+    np.testing.assert_array_equal(scan.mask, mask)
+    assert scan.geometry is not None
+    np.testing.assert_array_equal(scan.geometry.reciprocal_steps((1.0, 2.0)), STEPS)
+    np.testing.assert_array_equal(scan.geometry.scattering_vector((1.0, 2.0)), Q)
+
+
+def test_cxi_mask_is_zero_where_the_pixel_is_good(tmp_path: Path, counts: np.ndarray) -> None:
+    path = write_cxi(tmp_path, counts)
+    bad = np.zeros(SHAPE[1:], np.uint32)
+    bad[3, 4], bad[5, 6] = 1, 512
+    with h5py.File(path, "a") as file:
+        file["entry_1/instrument_1/detector_1/mask"] = bad
+    for scan in (read_pattern_file(path), read_pattern_file(write_npy(tmp_path, counts), mask_path=path)):
+        assert scan.mask is not None
+        np.testing.assert_array_equal(scan.mask, bad == 0)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, SHAPE[1:]])
+@pytest.mark.parametrize("kind", [bool, np.uint8])
+def test_mask_file_is_true_where_measured(
+    tmp_path: Path, counts: np.ndarray, shape: tuple[int, ...], kind: type
+) -> None:
+    mask = (np.arange(np.prod(shape)).reshape(shape) % 7 > 0).astype(kind)
+    np.save(tmp_path / "mask.npy", mask)
+    scan = read_pattern_file(write_tiff(tmp_path, counts), tmp_path / "mask.npy")
+    assert scan.mask is not None
+    np.testing.assert_array_equal(scan.mask, mask)
+    assert len(scan.source["mask_sha256"]) == 64
+
+
+def test_masked_voxels_may_hold_anything(tmp_path: Path, counts: np.ndarray) -> None:
+    spoiled = counts.astype(np.float32)
+    spoiled[1, 2, 3], spoiled[2, 2, 3] = np.nan, -1
+    np.savez(tmp_path / "p.npz", counts=spoiled, mask=np.isfinite(spoiled) & (spoiled >= 0))
+    np.testing.assert_array_equal(read_pattern_file(tmp_path / "p.npz").frames, spoiled)
+
+
+def test_source_is_path_and_checksum(tmp_path: Path, counts: np.ndarray) -> None:
+    one = read_pattern_file(write_npy(tmp_path, counts)).source
+    other = read_pattern_file(write_npy(tmp_path, counts + 1)).source
+    assert one["path"] == str(tmp_path / "p.npy")
+    assert len(one["sha256"]) == 64
+    assert one["sha256"] != other["sha256"]
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    refuse(tmp_path / "none.npy", "There is no file")
+
+
+def test_unknown_suffix_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "p.mat").touch()
+    refuse(tmp_path / "p.mat", "'.mat'", ".npy", ".h5")
+
+
+@pytest.mark.parametrize("shape", [(8, 10), (2, 6, 8, 10), (0, 8, 10)])
+def test_what_is_no_volume_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    refuse(write_npy(tmp_path, np.ones(shape, np.uint16)), str(shape))
+
+
+def test_two_dimensional_tiff_is_refused(tmp_path: Path) -> None:
+    refuse(write_tiff(tmp_path, np.ones((8, 10), np.uint16)), "2 dimensions")
+
+
+def test_colour_images_are_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "p.tif", np.ones((8, 10, 3), np.uint8), photometric="rgb")
+    refuse(tmp_path / "p.tif", "colour")
+
+
+def test_pages_of_different_sizes_are_refused(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "p.tif") as tiff:
+        tiff.write(np.ones((8, 10), np.uint16))
+        tiff.write(np.ones((8, 11), np.uint16))
+    refuse(tmp_path / "p.tif", "different sizes")
+
+
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite"), (-2.0, "negative")])
+def test_counts_that_are_no_counts_are_refused(tmp_path: Path, counts: np.ndarray, value: float, word: str) -> None:
+    spoiled = counts.astype(np.float64)
+    spoiled[1, 2, 3] = value
+    refuse(write_npy(tmp_path, spoiled), "1 ", word, "mask")
+
+
+@pytest.mark.parametrize(("kind", "word"), [(np.complex64, "reconstruction"), (bool, "type bool"), ("U3", "type <U3")])
+def test_other_types_than_numbers_are_refused(tmp_path: Path, counts: np.ndarray, kind: type | str, word: str) -> None:
+    refuse(write_npy(tmp_path, counts.astype(kind)), word)
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.array([{}], dtype=object), allow_pickle=True)
+    refuse(tmp_path / "p.npy", "cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("mask", "word"),
+    [
+        (np.ones((6, 8, 9), bool), "(6, 8, 9)"),
+        (np.full(SHAPE, 255, np.uint8), "other than 0 and 1"),
+        (np.zeros(SHAPE, bool), "inverted"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(tmp_path: Path, counts: np.ndarray, mask: np.ndarray, word: str) -> None:
+    np.save(tmp_path / "mask.npy", mask)
+    refuse(write_tiff(tmp_path, counts), word, mask_path=tmp_path / "mask.npy")
+
+
+def test_cxi_without_mask_is_refused_as_a_mask(tmp_path: Path, counts: np.ndarray) -> None:
+    refuse(write_npy(tmp_path, counts), "has no mask", mask_path=Path(write_cxi(tmp_path, counts)))
+
+
+def test_npz_with_several_arrays_must_name_the_counts(tmp_path: Path, counts: np.ndarray) -> None:
+    np.savez(tmp_path / "p.npz", first=counts, second=counts)
+    refuse(tmp_path / "p.npz", "first", "second", "'counts'")
+
+
+def test_half_a_geometry_is_refused(tmp_path: Path, counts: np.ndarray) -> None:
+    np.savez(tmp_path / "p.npz", counts=counts, reciprocal_steps=STEPS)
+    refuse(tmp_path / "p.npz", "scattering_vector")
+
+
+def test_geometry_of_another_shape_is_refused(tmp_path: Path, counts: np.ndarray) -> None:
+    np.savez(tmp_path / "p.npz", counts=counts, reciprocal_steps=STEPS[0], scattering_vector=Q)
+    refuse(tmp_path / "p.npz", "(3, 3)")
+
+
+def test_geometry_without_volume_is_refused(tmp_path: Path, counts: np.ndarray) -> None:
+    np.savez(tmp_path / "p.npz", counts=counts, reciprocal_steps=np.ones((3, 3)), scattering_vector=Q)
+    refuse(tmp_path / "p.npz", "no volume", error=GeometryError)
+
+
+def test_hdf5_without_a_dataset_is_refused_with_those_it_has(tmp_path: Path, counts: np.ndarray) -> None:
+    path = write_hdf5(tmp_path, counts).split(":")[0]
+    refuse(path, "say which dataset", f"{path}:/entry/data (6, 8, 10)")
+    refuse(f"{path}:/entry/dat", "has no dataset /entry/dat", "/entry/data (6, 8, 10)")
+    refuse(f"{path}:/entry", "has no dataset /entry")
+
+
+def test_cxi_in_a_file_called_h5_needs_no_dataset(tmp_path: Path, counts: np.ndarray) -> None:
+    path = Path(write_cxi(tmp_path, counts)).rename(tmp_path / "p.h5")
+    np.testing.assert_array_equal(read_pattern_file(path).frames, counts)
+
+
+def test_reconstruction_is_refused_as_a_pattern(tmp_path: Path, counts: np.ndarray) -> None:
+    with h5py.File(tmp_path / "pynx.cxi", "w") as file:
+        file["entry_1/image_1/data"] = counts.astype(np.complex64)
+    refuse(tmp_path / "pynx.cxi", "reconstruction")
+
+
+def test_pattern_with_its_centre_in_the_corners_is_refused(tmp_path: Path, counts: np.ndarray) -> None:
+    with h5py.File(tmp_path / "p.cxi", "w") as file:
+        file["entry_1/image_1/data"] = counts
+        file["entry_1/image_1/is_fft_shifted"] = 1
+    refuse(tmp_path / "p.cxi", "is_fft_shifted")
+
+
+def test_cxi_without_data_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "p.cxi", "w") as file:
+        file["cxi_version"] = 150
+    refuse(tmp_path / "p.cxi", "has no pattern", "no 3-D dataset")
+
+
+def test_real_multipage_pattern_is_read(shared_data: Path) -> None:
+    scan = read_pattern_file(shared_data / "cdi3dnn_34idc" / "ft_crop_64.tif")
+    assert scan.frames.shape == (64, 64, 64)
+    assert scan.frames.max() == pytest.approx(6.377e6, rel=1e-3)
+    assert scan.geometry is None
+
+
+def test_npz_mask_file_may_hold_more_than_the_mask(tmp_path: Path, counts: np.ndarray) -> None:
+    mask = counts > 2
+    np.savez(tmp_path / "mask.npz", mask=mask, other=counts)
+    scan = read_pattern_file(write_tiff(tmp_path, counts), tmp_path / "mask.npz")
+    assert scan.mask is not None
+    np.testing.assert_array_equal(scan.mask, mask)
+    np.savez(tmp_path / "mask.npz", one=mask, other=counts)
+    refuse(write_tiff(tmp_path, counts), "one (6, 8, 10)", "'mask'", mask_path=tmp_path / "mask.npz")
