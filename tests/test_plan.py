@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autophasenn.errors import PlanError
@@ -41,6 +41,7 @@ def test_a_plan_with_every_optional_part_survives_its_file(tmp_path: Path) -> No
     assert plan_of(dump_plan(plan), tmp_path) == plan
 
 
+@settings(max_examples=25)
 @given(beta=st.floats(1e-12, 1.0), iterations=st.integers(11, 10**9), repeats=st.integers(1, 10**6))
 def test_numbers_survive_to_the_last_bit(beta: float, iterations: int, repeats: int) -> None:
     schedule = Schedule(blocks=(Block(HIO(beta), iterations),), repeats=repeats)

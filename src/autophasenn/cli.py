@@ -49,10 +49,11 @@ def main() -> None:
 _INTERRUPTED = 130
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         typer.echo(f"autophasenn {autophasenn.__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -45,7 +45,7 @@ class TerminalProgress:
         )
         self._task: TaskID | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> TerminalProgress:
         """Show the bars until the `with` block ends."""
         self._bars.start()
         return self
@@ -140,15 +140,15 @@ def _rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 _UNKNOWN = "unknown"
 
 
-def _gibibytes(size: float | None) -> float | None:
+def _gibibytes(size: int | None) -> float | None:
     return None if size is None else size / 2**30
 
 
-def _number(value: float | None, digits: int = 4, unit: str = "") -> str:
+def _number(value: float | int | None, digits: int = 4, unit: str = "") -> str:
     return _UNKNOWN if value is None else f"{value:.{digits}g} {unit}".rstrip()
 
 
-def _numbers(values: list[float] | None, unit: str) -> str:
+def _numbers(values: Sequence[float | int] | None, unit: str) -> str:
     return _UNKNOWN if values is None else f"{' x '.join(f'{value:.4g}' for value in values)} {unit}"
 
 

@@ -64,7 +64,7 @@ class _Section(BaseModel):
         return data
 
 
-def read_mapping(text: str, origin: str) -> dict[str, Any]:
+def read_mapping(text: str, origin: str) -> dict[Any, Any]:
     """The mapping that a YAML text holds.
 
     Parameters
@@ -90,7 +90,7 @@ def read_mapping(text: str, origin: str) -> dict[str, Any]:
     return data
 
 
-def typed(data: dict[str, Any], kind: type[T], origin: str) -> T:
+def typed(data: dict[Any, Any], kind: type[T], origin: str) -> T:
     """The dataclass `kind` that a mapping describes; what the mapping leaves out keeps its default.
 
     Parameters
