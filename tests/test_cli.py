@@ -143,7 +143,7 @@ def test_a_failure_of_the_program_keeps_its_trace_and_leaves_with_1() -> None:
 
 def test_the_request_is_what_was_typed(run: Callable[..., int], pipeline: SimpleNamespace, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
-    plan.write_text("version: 1\nschedule: {repeats: 3}\n")
+    plan.write_text("version: 1\nretrieval: {schedule: {repeats: 3}}\n")
     assert (
         run(
             *("reconstruct", "S0054", "-o", "out", "--beamline", "34idc", "--spec", "a.spec", "--scan", "54"),
@@ -166,8 +166,8 @@ def test_the_request_is_what_was_typed(run: Callable[..., int], pipeline: Simple
         "overwrite": True,
         "device": "cuda",
     }
-    assert pipeline.plan.schedule.repeats == 3
-    assert pipeline.plan.ensemble.starts == 2
+    assert pipeline.plan.retrieval.schedule.repeats == 3
+    assert pipeline.plan.retrieval.starts == 2
 
 
 def test_the_example_and_the_default_plan_are_taken_unless_told_otherwise(

@@ -1,6 +1,6 @@
 """A plan is read strictly: what is written is what is done, and a slip is named, not ignored."""
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from autophasenn.errors import PlanError
 from autophasenn.phasing.algorithms import CHIO, DM, ER, HIO, RAAR, SF
 from autophasenn.phasing.coherence import CoherenceEstimate
+from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.pipeline.plan import VERSION, Plan, dump_plan, load_plan
 from autophasenn.pipeline.typed_yaml import commented_yaml, read_mapping, typed
@@ -37,7 +38,7 @@ def test_a_plan_with_every_optional_part_survives_its_file(tmp_path: Path) -> No
         coherence=CoherenceEstimate(),
         break_twin_at=None,
     )
-    plan = replace(Plan(), schedule=schedule)
+    plan = Plan(retrieval=Ensemble(schedule=schedule))
     assert plan_of(dump_plan(plan), tmp_path) == plan
 
 
@@ -50,8 +51,8 @@ def test_numbers_survive_to_the_last_bit(beta: float, iterations: int, repeats: 
 
 def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
     assert plan_of(f"version: {VERSION}\n", tmp_path) == Plan()
-    plan = plan_of(f"version: {VERSION}\nschedule: {{repeats: 2}}\n", tmp_path)
-    assert plan == replace(Plan(), schedule=Schedule(repeats=2))
+    plan = plan_of(f"version: {VERSION}\nretrieval: {{schedule: {{repeats: 2}}}}\n", tmp_path)
+    assert plan == Plan(retrieval=Ensemble(schedule=Schedule(repeats=2)))
 
 
 def test_every_parameter_of_the_printed_plan_is_explained() -> None:
@@ -60,7 +61,7 @@ def test_every_parameter_of_the_printed_plan_is_explained() -> None:
         for column in fields(kind):
             places = [i for i, line in enumerate(lines) if line.startswith(f"{column.name}:")]
             assert places, f"{kind.__name__}.{column.name} is not in the printed plan"
-    for part in ("preprocess", "schedule", "repeats", "ensemble", "postprocess"):
+    for part in ("preprocess", "retrieval", "schedule", "repeats", "postprocess"):
         assert lines[lines.index(next(line for line in lines if line.startswith(f"{part}:"))) - 1].startswith("#")
 
 
@@ -135,12 +136,12 @@ def test_a_slip_is_one_sentence_that_names_it(text: str, words: list[str]) -> No
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("ensemble: {}", ["version", "missing", f"`version: {VERSION}`"]),
+        ("retrieval: {}", ["version", "missing", f"`version: {VERSION}`"]),
         ("version: 2", ["version 2", f"reads version {VERSION}"]),
         ("version: '1'", ["version '1'"]),
         ("version: true", ["version True"]),
-        ("version: 1\nensembel: {}", ["`ensembel`", "did you mean `ensemble`?"]),
-        ("version: 1\nschedule: {repeats: 0}", ["schedule", "repeats >= 1"]),
+        ("version: 1\nretreival: {}", ["`retreival`", "did you mean `retrieval`?"]),
+        ("version: 1\nretrieval: {schedule: {repeats: 0}}", ["retrieval.schedule", "repeats >= 1"]),
     ],
 )
 def test_a_plan_of_another_kind_is_refused_with_its_path(text: str, words: list[str], tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def reconstruct(
     use_threads(threads)
     parameters = Plan() if plan is None else load_plan(plan)
     if starts is not None:
-        parameters = replace(parameters, ensemble=replace(parameters.ensemble, starts=starts))
+        parameters = replace(parameters, retrieval=replace(parameters.retrieval, starts=starts))
     request = Request(
         input=source,
         beamline=beamline,

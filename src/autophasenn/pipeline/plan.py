@@ -10,7 +10,6 @@ from pathlib import Path
 
 from autophasenn.errors import PlanError
 from autophasenn.phasing.ensemble import Ensemble
-from autophasenn.phasing.schedule import Schedule
 from autophasenn.pipeline import typed_yaml
 from autophasenn.pipeline.postprocess import Postprocessing
 from autophasenn.pipeline.preprocess import Preprocessing
@@ -27,17 +26,14 @@ class Plan:
     ----------
     preprocess : Preprocessing
         From the frames of a scan to a pattern: corrections, mask, centre, window, binning.
-    schedule : Schedule
-        From the pattern to the object: what is done in which iteration.
-    ensemble : Ensemble
-        How many starts, and what is made of them.
+    retrieval : Ensemble
+        From the pattern to the object: how many starts, what is done in which iteration, and what is made of them.
     postprocess : Postprocessing
         From the object to the crystal's image in the laboratory frame.
     """
 
     preprocess: Preprocessing = field(default_factory=Preprocessing)
-    schedule: Schedule = field(default_factory=Schedule)
-    ensemble: Ensemble = field(default_factory=Ensemble)
+    retrieval: Ensemble = field(default_factory=Ensemble)
     postprocess: Postprocessing = field(default_factory=Postprocessing)
 
 
