@@ -8,7 +8,7 @@
     /entry_1/data_1, /entry_1/data_2            links to the object and to the counts
     /entry_last, /entry_1/process_1             links to entry_1, and to the process of image_1
 
-Sources: CXI file format 1.5 (cxidb.org), NeXus NXdata, PyNX 2024 ``CDI.save_obj_cxi``.
+Sources: CXI file format 1.5 (cxidb.org), NeXus NXdata, PyNX ``CDI.save_obj_cxi``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ IMAGE = "entry_1/image_1"
 PROCESS = f"{IMAGE}/process_1"
 LAB_IMAGE = "entry_1/image_2"
 NANOMETRE = 1e-9
-# Level 1 with shuffle: 4 x faster than the default on float volumes, and within a few percent of its size.
+# Level 1 halves the time on sparse counts (scan 54) and costs 1 % of the size of a result, which is mostly floats.
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
