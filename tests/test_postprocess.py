@@ -21,7 +21,7 @@ from autophasenn.volumes import CrystalImage, Pattern, Reconstruction, twin
 SHAPE = (40, 48, 44)
 STEPS = torch.tensor([[1.9, 0.3, -0.2], [-0.5, 2.4, 0.8], [0.4, -0.9, 2.2]], dtype=torch.float64) * 1e7
 Q = torch.tensor([1.4e10, 0.6e10, -0.5e10], dtype=torch.float64)
-EXPANSION = 1.5e4
+EXPANSION = 2e4
 """Strain gradient, 1/m: eps = EXPANSION x."""
 
 
@@ -42,9 +42,9 @@ def crystal():
     g = Q / Q.norm()
     # u(x, r_G) with du/dx g_x + du/dy g_y + du/dz g_z = EXPANSION x:
     u = EXPANSION * x**2 / (2 * float(g[0]))
-    height = 60e-9
-    faces = torch.stack([x.abs() + y.abs() - 62e-9 + 0.5 * z, z.abs() - height]).amax(0)
-    amplitude = torch.sigmoid(-faces / 4e-9)
+    height = 48e-9
+    faces = torch.stack([x.abs() + y.abs() - 50e-9 + 0.5 * z, z.abs() - height]).amax(0)
+    amplitude = torch.sigmoid(-faces / 6e-9)
     return torch.polar(amplitude, -float(Q.norm()) * u).to(torch.complex64)
 
 
@@ -81,7 +81,7 @@ def about_the_middle(volume, shape):
     return volume[tuple(slice(n // 2 - m // 2, n // 2 + m // 2 + 1) for n, m in zip(volume.shape, shape, strict=True))]
 
 
-def assert_same_image(image, expected, amplitude, strain):
+def assert_same_image(image, expected, amplitude, strain, surface=1):
     assert image.voxel_size == expected.voxel_size
     shape = np.minimum(image.support.shape, expected.support.shape)
     fields = ("amplitude", "support", "strain", "phase")
@@ -92,7 +92,7 @@ def assert_same_image(image, expected, amplitude, strain):
     both = image.support & expected.support
     assert both.sum() > (1 - amplitude) * (image.support | expected.support).sum()
     assert np.abs(image.amplitude - expected.amplitude).max() < amplitude
-    assert np.nanmax(np.abs(image.strain - expected.strain)[ndimage.binary_erosion(both)]) < strain
+    assert np.nanmax(np.abs(image.strain - expected.strain)[ndimage.binary_erosion(both, iterations=surface)]) < strain
     assert np.nanmax(np.abs(image.phase - expected.phase)[both]) < 0.05
 
 
@@ -117,7 +117,7 @@ def test_what_the_measurement_cannot_tell_does_not_change_the_image(change, expe
 
 def test_a_fraction_of_a_voxel_does_not_move_the_image(expected):
     moved = translate(crystal(), (0.4, -0.3, 2.25))
-    assert_same_image(image_of(moved), expected, amplitude=0.08, strain=5e-5)
+    assert_same_image(image_of(moved), expected, amplitude=0.08, strain=5e-5, surface=3)
 
 
 def test_a_ramp_moves_q_and_not_the_image(expected):
@@ -182,7 +182,7 @@ def test_nothing_is_known_outside_the_crystal(expected):
 
 def test_a_phase_of_many_turns_comes_out_unwrapped():
     r = positions()
-    rho = crystal().abs() * torch.polar(torch.ones(SHAPE, dtype=torch.float64), 1.2e15 * r[..., 1] ** 2)
+    rho = crystal().abs() * torch.polar(torch.ones(SHAPE, dtype=torch.float64), 1.6e15 * r[..., 1] ** 2)
     image = image_of(rho.to(torch.complex64))
     assert np.nanmax(image.phase) - np.nanmin(image.phase) > 2 * math.pi
     for axis in range(3):
@@ -243,7 +243,7 @@ def test_without_geometry_the_image_has_voxel_units_on_the_detectors_grid():
 
 def test_a_guessed_twin_is_said(caplog):
     r = positions().norm(dim=-1)
-    ball = torch.sigmoid((50e-9 - r) / 4e-9).to(torch.complex64)
+    ball = torch.sigmoid((50e-9 - r) / 6e-9).to(torch.complex64)
     with caplog.at_level(logging.WARNING):
         image_of(ball)
     assert "centrosymmetric" in caplog.text

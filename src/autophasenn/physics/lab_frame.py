@@ -43,8 +43,8 @@ def detector_to_lab(
 
     The grid is cropped about the crystal and its voxel ``n // 2`` is the origin. Real part, imaginary part and support
     (inside where >= 0.5) are interpolated by cubic splines; a linear one would shrink a convex support. Densities keep
-    their value: the sum over voxels times the volume of a voxel is preserved. Remove a steep phase ramp before: a spline dims what turns by a
-    radian a voxel.
+    their value: the sum over voxels times the volume of a voxel is preserved. Remove a steep phase ramp before: a spline
+    dims what turns by a radian a voxel.
 
     Parameters
     ----------
