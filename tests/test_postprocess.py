@@ -180,6 +180,17 @@ def test_nothing_is_known_outside_the_crystal(expected):
     assert np.isnan(expected.strain[~expected.support]).all()
 
 
+def test_the_mean_phase_is_zero(expected):
+    assert abs(np.nanmean(expected.phase.astype(float))) < 1e-5
+
+
+def test_the_surface_is_where_the_amplitude_crosses_the_threshold():
+    for threshold in (0.3, 0.6):
+        image = image_of(crystal(), support_threshold=threshold)
+        near = ndimage.binary_dilation(image.support)
+        np.testing.assert_array_equal(image.support[near], image.amplitude[near] >= threshold)
+
+
 def test_a_phase_of_many_turns_comes_out_unwrapped():
     r = positions()
     rho = crystal().abs() * torch.polar(torch.ones(SHAPE, dtype=torch.float64), 1.6e15 * r[..., 1] ** 2)
