@@ -5,6 +5,7 @@ Torch and everything else that is slow to import stays inside the functions, so 
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -33,6 +34,8 @@ def main() -> None:
 
     Any other exception is a failure of the program; it keeps its trace and leaves with status 1.
     """
+    # Warnings reach the user through the report; without a handler Python would print them among the progress bars.
+    logging.getLogger("autophasenn").addHandler(logging.NullHandler())
     try:
         status = app(prog_name="autophasenn", standalone_mode=False)
     except typer.TyperException as error:
