@@ -260,7 +260,7 @@ def _unwrapped(rho: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Phase in rad, unwrapped inside the crystal, mean 0; NaN outside."""
     from skimage.restoration import unwrap_phase
 
-    unwrapped = unwrap_phase(np.ma.array(np.angle(rho), mask=~inside), rng=0)  # type: ignore[no-untyped-call]
+    unwrapped = unwrap_phase(np.ma.array(np.angle(rho), mask=~inside), rng=0)
     phase = np.full(rho.shape, np.nan, np.float32)
     phase[inside] = unwrapped[inside] - unwrapped[inside].mean()
     return phase
