@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.patheffects import withStroke
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
 from autophasenn.report.style import colour_bar, figure_to
@@ -19,7 +19,7 @@ _OUTLINE = "#35e0ff"
 def aliens(
     counts: NDArray[Any],
     mask: NDArray[np.bool_],
-    centres: Sequence[Sequence[float]],
+    centres: ArrayLike,
     path: Path | str,
     *,
     labels: Sequence[str] | None = None,
@@ -32,14 +32,15 @@ def aliens(
         Before the clusters were masked.
     mask : bool array (n0, n1, n2)
         True = alien (the reverse of a pattern's mask).
-    centres : sequence of (frame, row, column)
-        Of each cluster, in voxels.
+    centres : array (clusters, 3)
+        Frame, row and column of each cluster.
     path : path
         PNG file to write.
     labels : sequence of str, optional
         Of each cluster; numbers from 1 by default.
     """
-    names = labels or [str(number + 1) for number in range(len(centres))]
+    places = np.asarray(centres, dtype=np.float64).reshape(-1, 3)
+    names = labels or [str(number + 1) for number in range(len(places))]
     largest = float(np.nanmax(counts))
     positive = counts[counts > 0]
     colours, norm = counts_scale(largest, float(positive.min()) if positive.size else largest)
@@ -55,9 +56,9 @@ def aliens(
                 centre_of = [np.arange(size) + 0.5 for size in shadow.shape]
                 outlined = shadow.astype(np.float32)
                 axes.contour(centre_of[1], centre_of[0], outlined, [0.5], colors=_OUTLINE, linewidths=1.4)
-            for centre, name in zip(centres, names, strict=True):
+            for place, name in zip(places, names, strict=True):
                 axes.annotate(
-                    name, (centre[section.across] + 0.5, centre[section.down] + 0.5), xytext=(9, 9),
+                    name, (place[section.across] + 0.5, place[section.down] + 0.5), xytext=(9, 9),
                     textcoords="offset points", color=_OUTLINE, fontsize=11, fontweight="bold", annotation_clip=True,
                     path_effects=[withStroke(linewidth=2.5, foreground="black")],
                 ).set_in_layout(False)  # fmt: skip
@@ -65,5 +66,5 @@ def aliens(
             axes.set_xlabel(across)
             axes.set_ylabel(down)
         colour_bar(figure, list(row), colours, norm, "largest counts along the line of sight", shrink=0.85, aspect=26)
-        found = f"{len(centres)} alien cluster" + ("" if len(centres) == 1 else "s")
+        found = f"{len(places)} alien cluster" + ("" if len(places) == 1 else "s")
         figure.suptitle(f"{found} masked: {float(mask.mean()) * 100:.2g} % of the voxels", fontsize=14)

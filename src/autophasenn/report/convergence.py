@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import LogFormatterSciNotation
 
-from autophasenn.report.style import ACCENT, INK, figure_to
+from autophasenn.report.style import ACCENT, figure_to
 from autophasenn.volumes import Reconstruction
 
 _LISTED = 6
@@ -34,7 +34,7 @@ def convergence(reconstruction: Reconstruction, path: Path | str, *, chi2_noise:
     name = "χ² free" if is_free else "last χ²"
     iterations = np.arange(1, errors.shape[1] + 1)
 
-    with figure_to(path, (9.5, 5.4)) as figure:
+    with figure_to(path, (11.0, 5.4)) as figure:
         axes = figure.subplots()
         for rank, start in enumerate(ranked):
             is_best = start == reconstruction.best
@@ -60,9 +60,8 @@ def convergence(reconstruction: Reconstruction, path: Path | str, *, chi2_noise:
         axes.set_xlim(0, errors.shape[1] + 1)
         axes.grid(True, which="major", color="#e2e2e8", linewidth=0.8)
         hidden = max(0, len(ranked) - _LISTED)
-        title = f"ranked by {name}" + (f" (first {_LISTED} of {len(ranked)})" if hidden else "")
-        legend = axes.legend(title=title, loc="upper right", frameon=True, framealpha=0.9, edgecolor="none")
-        legend.get_title().set_color(INK)
+        title = f"ranked by {name}" + (f"\n(first {_LISTED} of {len(ranked)})" if hidden else "")
+        figure.legend(title=title, loc="outside right upper", alignment="left")
 
 
 def _last(row: np.ndarray) -> float:

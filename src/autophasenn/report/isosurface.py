@@ -17,7 +17,7 @@ from autophasenn.volumes import CrystalImage
 
 FRONT = View("front", (0.7, 0.55, 1.0))
 BACK = View("back", (-0.7, -0.55, -1.0))
-ABOVE = View("top", (0, 1, 0), up=(1, 0, 0))
+ABOVE = View("top", (0.0, 1.0, 0.0), up=(1.0, 0.0, 0.0))
 
 
 def isosurface(image: CrystalImage, path: Path | str, *, isovalue: float = ISOVALUE) -> None:
@@ -90,4 +90,4 @@ def _against(scattering_vector: NDArray[np.float64] | None) -> View:
     if scattering_vector is None:
         return ABOVE
     x, y, z = (float(component) for component in scattering_vector / np.linalg.norm(scattering_vector))
-    return View("along Q", (x, y, z), up=(0, 1, 0) if abs(y) < 0.9 else (0, 0, 1))
+    return View("along Q", (x, y, z), up=(0.0, 1.0, 0.0) if abs(y) < 0.9 else (0.0, 0.0, 1.0))

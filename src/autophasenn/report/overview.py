@@ -118,7 +118,7 @@ def key_numbers(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("χ² free", _number(facts.get("chi2_free"))),
         ("resolution", _number(facts.get("resolution_nm"), "nm")),
         ("voxel", _voxel(facts.get("voxel_size_nm"))),
-        ("d spacing", _number(facts.get("d_spacing_nm"), "Å", 10, digits=5)),
+        ("d spacing", _number(facts.get("d_spacing_nm"), "Å", 10.0, digits=5)),
         ("|Q|", _number(facts.get("q_per_nm"), "nm⁻¹", digits=5)),
         ("volume", _number(facts.get("volume_nm3"), "µm³", 1e-9)),
         ("strain, std", _number((facts.get("strain") or {}).get("std"), "× 10⁻⁴", 1e4)),
@@ -127,7 +127,7 @@ def key_numbers(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in lines if value]
 
 
-def _number(value: float | None, unit: str = "", factor: float = 1, digits: int = 3) -> str:
+def _number(value: Any, unit: str = "", factor: float = 1.0, digits: int = 3) -> str:
     return "" if value is None else f"{value * factor:.{digits}g} {unit}".strip().replace("-", "−")
 
 

@@ -37,7 +37,7 @@ def pattern_comparison(pattern: Pattern, reconstruction: Reconstruction, path: P
 
     seen = pattern.counts[pattern.mask]
     colours, norm = counts_scale(float(seen.max()), float(seen[seen > 0].min()))
-    limit = round_up(max(reach(residual, 0.999) for residual in residuals))
+    limit = round_up(max(1.0, *(reach(residual, 0.99) for residual in residuals)))
     residual_colours, residual_norm = named_map("RdBu_r", 0.05, 0.95, bad=UNMEASURED), Normalize(-limit, limit)
 
     panels = Panels.of(pattern.shape, pattern.reciprocal_steps, 2.7)

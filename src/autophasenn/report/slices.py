@@ -130,7 +130,9 @@ def draw_slice(
     style: dict[str, Any] = {"origin": "lower", "extent": extent, "interpolation": "nearest"}
     if scale is None:
         axes.imshow(cut(values), cmap=_AMPLITUDE, vmin=0, vmax=1, **style)
-        axes.contour(cut(image.support), [0.5], colors=INK, linewidths=0.8, origin="lower", extent=extent)
+        inside = cut(image.support)
+        if inside.any() and not inside.all():
+            axes.contour(inside, [0.5], colors=INK, linewidths=0.8, origin="lower", extent=extent)
         axes.set_facecolor("white")
     else:
         shown = np.where(cut(image.support), scale.values(cut(values)), np.nan)

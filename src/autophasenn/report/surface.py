@@ -32,7 +32,7 @@ class View:
 
     name: str
     towards_viewer: tuple[float, float, float]
-    up: tuple[float, float, float] = (0, 1, 0)
+    up: tuple[float, float, float] = (0.0, 1.0, 0.0)
 
     def basis(self) -> NDArray[np.float64]:
         """Unit vectors to the right, up and towards the viewer: rows of a (3, 3) rotation."""
@@ -52,9 +52,9 @@ class Surface:
     mesh : pyvista.PolyData
         Corners in nm (or voxels), the middle of their bounding box at the origin.
     phase : float array (corners,)
-        Bragg phase in rad, wrapped into -pi..pi; NaN where no neighbouring voxel has one.
+        Bragg phase in rad, wrapped into -pi..pi.
     strain : float array (corners,), optional
-        Dimensionless; NaN where no neighbouring voxel has one.
+        Dimensionless.
     """
 
     mesh: Any
@@ -68,61 +68,81 @@ class Surface:
 
 
 def surface_of(image: CrystalImage, isovalue: float = ISOVALUE) -> Surface:
-    """Isosurface of the amplitude.
+    """Isosurface of the amplitude in and around the support.
 
     The phase is not interpolated itself: between voxels at +3.1 and -3.1 rad that would invent a 0 and draw a rainbow
-    along a line where nothing happens. Real and imaginary part of the object are, and each corner takes their angle.
+    along a line where nothing happens. Its cosine and sine are, and each corner takes their angle. Where the surface
+    lies just outside the support, phase and strain are those of the nearest voxel inside. Pieces of less than 1 % of
+    the volume of the largest one are left out.
 
     Raises
     ------
     InputError
-        If no voxel reaches the isovalue.
+        If no voxel of the support reaches the isovalue.
     """
     import pyvista
+    from scipy import ndimage
 
-    inside = image.amplitude >= isovalue
+    inside = (image.amplitude >= isovalue) & image.support
     if not inside.any():
         raise InputError(
-            f"The largest amplitude of the image is {float(np.nanmax(image.amplitude)):g}, below the isovalue "
-            f"{isovalue:g}: it has no surface to draw. Scale the amplitude to a maximum of 1."
+            f"No voxel of the support has an amplitude of {isovalue:g} or more (largest of the image: "
+            f"{float(np.nanmax(image.amplitude)):g}), so there is no surface to draw. Scale the largest amplitude to 1."
         )
-    box = tuple(_box(inside))
-
-    def cut(volume: NDArray[Any]) -> NDArray[np.float32]:
-        return np.pad(np.nan_to_num(volume[box]).astype(np.float32), 1)
-
-    spacing = np.array(image.voxel_size or (1e-9, 1e-9, 1e-9)) * 1e9
-    amplitude, phase = cut(image.amplitude), cut(image.phase)
-    grid = pyvista.ImageData(dimensions=amplitude.shape, spacing=spacing)
-    weight = amplitude * cut(image.support)
-    grid["amplitude"] = amplitude.ravel(order="F")
-    grid["real"] = (weight * np.cos(phase)).ravel(order="F")
-    grid["imaginary"] = (weight * np.sin(phase)).ravel(order="F")
+    box = _box(inside, _REACH + 1)
+    amplitude = np.where(ndimage.binary_dilation(image.support[box], iterations=_REACH), image.amplitude[box], 0)
+    amplitude[_specks(amplitude >= isovalue)] = 0
+    phase = _filled(image.phase[box])
+    fields = {
+        "amplitude": amplitude,
+        "cosine": np.cos(phase),
+        "sine": np.sin(phase),
+    }
     if image.strain is not None:
-        weight = amplitude * cut(np.isfinite(image.strain))
-        grid["strain weight"] = weight.ravel(order="F")
-        grid["weighted strain"] = (weight * cut(image.strain)).ravel(order="F")
+        fields["strain"] = _filled(image.strain[box])
+    spacing = np.array(image.voxel_size or (1e-9, 1e-9, 1e-9)) * 1e9
+    # one more layer, zero, closes the surface where the crystal touches the edge of the array
+    grid = pyvista.ImageData(dimensions=np.array(amplitude.shape) + 2, spacing=spacing)
+    for name, field in fields.items():
+        padded = np.pad(field, 1) if name == "amplitude" else np.pad(field, 1, mode="edge")
+        grid[name] = padded.ravel(order="F").astype(np.float32)
     mesh = grid.contour([isovalue], scalars="amplitude", compute_normals=True)
     mesh.points = np.asarray(mesh.points) - np.array(mesh.center, dtype=np.float32)
-
-    real, imaginary = np.asarray(mesh["real"]), np.asarray(mesh["imaginary"])
-    angle = np.where((real != 0) | (imaginary != 0), np.arctan2(imaginary, real), np.nan)
-    strain = None
-    if image.strain is not None:
-        share = np.asarray(mesh["strain weight"])
-        strain = np.divide(
-            mesh["weighted strain"], share, out=np.full(share.shape, np.nan, np.float32), where=share > 0
-        )
-    return Surface(mesh, angle.astype(np.float32), strain)
+    strain = None if image.strain is None else np.asarray(mesh["strain"])
+    return Surface(mesh, np.arctan2(mesh["sine"], mesh["cosine"]).astype(np.float32), strain)
 
 
-def _box(inside: NDArray[np.bool_]) -> list[slice]:
-    """The smallest box around the True voxels, one voxel wider where the array goes on."""
+_REACH = 2
+"""How many voxels outside the support the surface may lie; what is farther belongs to no crystal."""
+
+
+def _box(inside: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
+    """The smallest box around the True voxels and `margin` voxels more, as far as the array goes."""
     slices = []
     for axis in range(3):
         occupied = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
-        slices.append(slice(max(0, int(occupied[0]) - 1), int(occupied[-1]) + 2))
-    return slices
+        slices.append(slice(max(0, int(occupied[0]) - margin), int(occupied[-1]) + margin + 1))
+    return tuple(slices)
+
+
+def _specks(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Voxels of pieces that hold less than 1 % as many voxels as the largest piece."""
+    from scipy import ndimage
+
+    pieces, _ = ndimage.label(inside)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    is_small = sizes < 0.01 * sizes.max()
+    is_small[0] = False
+    return np.asarray(is_small[pieces])
+
+
+def _filled(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Values, and where they are NaN that of the nearest voxel that has one."""
+    from scipy import ndimage
+
+    nearest = ndimage.distance_transform_edt(~np.isfinite(values), return_distances=False, return_indices=True)
+    return np.asarray(values[tuple(nearest)])
 
 
 def render(
