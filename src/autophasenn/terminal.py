@@ -89,7 +89,7 @@ def show_report(report: Mapping[str, Any], folder: Path) -> None:
     folder : Path
         Where the result was written.
     """
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, highlight=False)
     table = Table(
         "quantity", "value", show_header=False, title=f"{report['method']} reconstruction: {report['status']}"
     )
@@ -107,7 +107,7 @@ def show_report(report: Mapping[str, Any], folder: Path) -> None:
 
 def show_facts(facts: Mapping[str, Any], indent: str = "") -> None:
     """What a dry run found, one line a fact."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, highlight=False)
     for name, value in facts.items():
         title = name.replace("_", " ")
         if isinstance(value, Mapping):
