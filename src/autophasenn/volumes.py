@@ -17,15 +17,15 @@ from torch import Tensor
 
 from autophasenn.errors import InputError
 
-Volume = Float[Tensor, "*batch n0 n1 n2"]
+Volume = Float[Tensor, "*#batch n0 n1 n2"]
 """A real volume: counts, modulus, amplitude, phase."""
-Support = Bool[Tensor, "*batch n0 n1 n2"]
+Support = Bool[Tensor, "*#batch n0 n1 n2"]
 """True inside the crystal."""
-Mask = Bool[Tensor, "*batch n0 n1 n2"]
+Mask = Bool[Tensor, "*#batch n0 n1 n2"]
 """True where the detector measured."""
-ObjectVolume = Complex[Tensor, "*batch n0 n1 n2"]
+ObjectVolume = Complex[Tensor, "*#batch n0 n1 n2"]
 """Complex object rho(r) = a(r) exp(i phi(r)), detector frame."""
-WaveVolume = Complex[Tensor, "*batch n0 n1 n2"]
+WaveVolume = Complex[Tensor, "*#batch n0 n1 n2"]
 """Complex diffracted wave psi(q)."""
 Vectors = Float[Tensor, "3 3"]
 """Row i is the vector from one voxel to the next along axis i."""
@@ -221,7 +221,7 @@ class CrystalImage:
     scattering_vector: np.ndarray | None = None
 
 
-def crop_or_pad(volume: Tensor, shape: Sequence[int], fill: complex = 0) -> Tensor:
+def crop_or_pad(volume: Tensor, shape: Sequence[int], fill: float | complex = 0) -> Tensor:
     """Crop or pad the last axes to `shape` so that voxel ``n // 2`` stays voxel ``n // 2`` on each.
 
     Parameters
@@ -250,7 +250,7 @@ def crop_or_pad(volume: Tensor, shape: Sequence[int], fill: complex = 0) -> Tens
     return result
 
 
-def window_around(volume: Tensor, centre: Sequence[int], shape: Sequence[int], fill: complex = 0) -> Tensor:
+def window_around(volume: Tensor, centre: Sequence[int], shape: Sequence[int], fill: float | complex = 0) -> Tensor:
     """The window of `shape` whose voxel ``n // 2`` is voxel `centre` of `volume`; `fill` beyond its edges."""
     result = volume.new_full(tuple(shape), fill)
     source, target = [], []

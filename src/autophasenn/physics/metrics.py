@@ -9,12 +9,13 @@ import math
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Complex, Float
 from scipy.stats import poisson
 from torch import Tensor
 
 from autophasenn.physics import ambiguity
 from autophasenn.physics.diffraction import ForwardModel
-from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume, WaveVolume, crop_or_pad
+from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume, crop_or_pad
 
 SUPPORT_THRESHOLD = 0.1
 """Fraction of the largest amplitude below which a voxel is outside the crystal (Yao et al. 2022)."""
@@ -111,7 +112,7 @@ def chi2_noise(calculated: Volume, counts: Volume, measured: Mask) -> Tensor:
 
 
 def _root_variance(rate: Tensor) -> Tensor:
-    """E[(sqrt(n) - sqrt(L))^2] for n ~ Poisson(L): L where small, 1/4 where large."""
+    """E[(sqrt(n) - sqrt(L))^2] for n ~ Poisson(L): 2 L where small, 1/4 where large."""
     large = 40.0
     knots = np.linspace(0, math.sqrt(large), 512) ** 2
     n = np.arange(128)
@@ -160,7 +161,9 @@ def phase_mae(rho: ObjectVolume, aligned: ObjectVolume) -> float:
     return float(torch.remainder(difference - offset + math.pi, 2 * math.pi).sub(math.pi).abs().mean())
 
 
-def prtf_of(waves: WaveVolume, counts: Volume, measured: Mask) -> Volume:
+def prtf_of(
+    waves: Complex[Tensor, "starts n0 n1 n2"], counts: Float[Tensor, "n0 n1 n2"], measured: Bool[Tensor, "n0 n1 n2"]
+) -> Float[Tensor, "n0 n1 n2"]:
     """Phase retrieval transfer function of every voxel, ``|<psi>| / sqrt(I)`` (Chapman et al. 2006, eq. 14).
 
     Parameters

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from autophasenn.crystals.shapes import facet_normals, polyhedron
 from autophasenn.physics.diffraction import count_photons, intensity_of
-from autophasenn.physics.fourier import diffract
+from autophasenn.physics.fourier import back_propagate, diffract
 from autophasenn.physics.geometry import RockingGeometry, direct_voxel_vectors
+from autophasenn.volumes import crop_or_pad
 
 EXAMPLE = Path(str(files("autophasenn"))) / "examples" / "gold.npz"
 """The bundled file: counts with sampling, as `files.readers` reads them."""
@@ -36,8 +37,12 @@ GEOMETRY = RockingGeometry(
 """Gold 111 at 9 keV, pixels of 55 um binned by three."""
 
 
+FINER = (4, 2, 2)
+"""The crystal is drawn on so many times finer voxels: a real one scatters beyond the detector too."""
+
+
 def crystal() -> Tensor:
-    """The object of the example on the voxels of its detector frame, complex64 (64, 80, 80), no ramp, amplitude 1.
+    """The crystal on fine voxels: complex64, `SHAPE` times `FINER` voxels, largest amplitude 1.
 
     A truncated octahedron of {111} and {100} facets, some nearer to the centre than others, 180 nm wide, lying on a
     {111} facet. Near that facet it is strained by what it stands on; a smooth field goes through the rest.
@@ -53,33 +58,36 @@ def crystal() -> Tensor:
     generator = torch.Generator().manual_seed(11)
     spread = 1 + 0.16 * (torch.rand(len(normals), generator=generator, dtype=torch.float64) - 0.5)
     distances = 1e-9 * torch.cat([torch.full((8,), 77.0), torch.full((6,), 91.0)]).double() * spread
-    bottom = -turn @ octahedral[-1]
-    distances[(normals @ bottom).argmax()] = 52e-9
-    amplitude = polyhedron(position, normals, distances, edge=6e-9)
+    distances[(normals @ turn @ -axis_y).argmax()] = 52e-9
+    amplitude = polyhedron(position, normals, distances, edge=4e-9)
 
     # Displacement along Q in metres: pulled near the substrate, gently bent above it.
-    q = GEOMETRY.scattering_vector(CENTRE)
     x, y, z = (position / 55e-9).unbind(-1)
     pulled = 8e-11 * torch.exp(-(y + 0.95) / 0.45) * (1 - 0.5 * (x**2 + z**2))
     bent = 4e-11 * (torch.sin(1.1 * x + 0.4) * torch.cos(0.9 * z) + 0.3 * y * z)
-    phase = -torch.linalg.vector_norm(q) * (pulled + bent)  # phi = -G.u
-    rho = torch.polar(amplitude, phase)
-    return (rho * torch.exp(-1j * torch.angle(rho.sum()))).to(torch.complex64)
+    q = torch.linalg.vector_norm(GEOMETRY.scattering_vector(CENTRE))
+    return torch.polar(amplitude, -q * (pulled + bent)).to(torch.complex64)  # phi = -G.u
 
 
 def positions() -> Tensor:
-    """Laboratory position of every voxel, metres, float64 (64, 80, 80, 3), origin at voxel ``n // 2``."""
-    vectors = direct_voxel_vectors(GEOMETRY.reciprocal_steps(CENTRE), SHAPE)
-    axes = [torch.arange(n, dtype=torch.float64) - n // 2 for n in SHAPE]
+    """Laboratory position of every fine voxel, metres, float64 (..., 3), origin at voxel ``n // 2``."""
+    fine = [n * finer for n, finer in zip(SHAPE, FINER, strict=True)]
+    vectors = direct_voxel_vectors(GEOMETRY.reciprocal_steps(CENTRE), (fine[0], fine[1], fine[2]))
+    axes = [torch.arange(n, dtype=torch.float64) - n // 2 for n in fine]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) @ vectors
 
 
-def counts() -> Tensor:
-    """What a photon-counting detector sees of the crystal: 2e7 photons, float32 (64, 80, 80), brightest voxel central."""
-    intensity = intensity_of(diffract(crystal()))
+def seen() -> Tensor:
+    """The crystal at the resolution of the measurement, complex64 `SHAPE`, what a perfect reconstruction would give."""
+    wave = crop_or_pad(diffract(crystal()), SHAPE)
+    intensity = intensity_of(wave)
     peak = np.unravel_index(int(intensity.argmax()), SHAPE)
-    intensity = torch.roll(intensity, [n // 2 - int(i) for n, i in zip(SHAPE, peak, strict=True)], (0, 1, 2))
-    return count_photons(intensity, PHOTONS, torch.Generator().manual_seed(2022))
+    return back_propagate(torch.roll(wave, [n // 2 - int(i) for n, i in zip(SHAPE, peak, strict=True)], (0, 1, 2)))
+
+
+def counts() -> Tensor:
+    """What a photon-counting detector sees of it: 2e7 photons, float32 (64, 80, 80), brightest voxel central."""
+    return count_photons(intensity_of(diffract(seen())), PHOTONS, torch.Generator().manual_seed(2022))
 
 
 def write(path: Path) -> None:

@@ -1,0 +1,98 @@
+"""Many starts become one image, and say how far they agree."""
+
+import numpy as np
+import pytest
+import torch
+
+from autophasenn.errors import PlanError
+from autophasenn.phasing.ensemble import Ensemble, hold_out, reconstruct_ensemble, singular_modes
+from autophasenn.physics import metrics
+from autophasenn.physics.diffraction import count_photons, intensity_of
+from autophasenn.physics.fourier import diffract
+from autophasenn.volumes import Pattern
+from crystals import polyhedron, smooth_phase
+
+SHAPE = (64, 64, 64)
+SAMPLING = (3.2, 3.0, 3.4)
+
+
+def crystal(strain: float) -> torch.Tensor:
+    rng = np.random.default_rng(2)
+    amplitude = polyhedron(SHAPE, SAMPLING, rng)
+    return torch.from_numpy(amplitude * np.exp(1j * strain * smooth_phase(SHAPE, SAMPLING, rng))).to(torch.complex64)
+
+
+def pattern(rho: torch.Tensor, photons: float, gap: bool) -> Pattern:
+    counts = count_photons(intensity_of(diffract(rho)), photons, torch.Generator().manual_seed(1))
+    mask = torch.ones(SHAPE, dtype=torch.bool)
+    if gap:
+        mask[:, 40:42] = False  # a cross of 2 rows and 2 columns (6 %), some voxels beside the peak, as on a real chip
+        mask[:, :, 22:24] = False
+        counts[~mask] = torch.nan  # whatever stands there must not matter
+    return Pattern(counts, mask)
+
+
+@pytest.mark.parametrize("gap", [False, True], ids=["full", "gap"])
+@pytest.mark.parametrize("strain", [0.0, 2.0], ids=["unstrained", "strained"])
+def test_best_of_five_recovers_a_crystal_at_1e7_photons(strain: float, gap: bool) -> None:
+    rho = crystal(strain)
+    found = reconstruct_ensemble(pattern(rho, 1e7, gap), Ensemble(starts=5), seed=0)
+    assert metrics.correlation(rho, found.object) > 0.99
+    assert found.averaged >= 2
+    assert found.modes is not None
+    assert float(found.modes[0]) > 0.9
+
+
+def test_the_held_out_share_is_what_was_asked_and_spares_the_peak() -> None:
+    mask = torch.ones(SHAPE, dtype=torch.bool)
+    mask[:5] = False
+    free = hold_out(mask, 0.05, seed=1)
+    assert float(free.sum() / mask.sum()) == pytest.approx(0.05, rel=0.2)
+    assert not bool((free & ~mask).any())
+    assert not bool(free[30:35, 30:35, 30:35].any())
+    assert torch.equal(free, hold_out(mask, 0.05, seed=1))
+    assert int(hold_out(mask, 0.0, seed=1).sum()) == 0
+
+
+def test_modes_of_equal_starts_are_one_and_of_orthogonal_ones_are_even() -> None:
+    rho = crystal(1.0)
+    torch.testing.assert_close(
+        singular_modes(torch.stack([rho, rho, rho])), torch.tensor([1.0, 0.0, 0.0]), atol=1e-4, rtol=0
+    )
+    apart = torch.stack([torch.roll(rho, 32, 0), rho])
+    assert float(singular_modes(apart)[1]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_reconstruction_is_reproducible_and_complete() -> None:
+    from autophasenn.phasing.algorithms import ER, HIO
+    from autophasenn.phasing.schedule import Block, Schedule
+
+    few = Ensemble(starts=2, polish=5, schedule=Schedule((Block(HIO(), 15), Block(ER(), 5)), 1))
+    data = pattern(crystal(1.0), 1e6, gap=True)
+    said: list[tuple[int, int]] = []
+    first = reconstruct_ensemble(data, few, seed=5, on_iteration=lambda done, total: said.append((done, total)))
+    second = reconstruct_ensemble(data, few, seed=5)
+    assert torch.equal(first.object, second.object)
+    assert said[-1] == (45, 45)
+    assert [done for done, _ in said] == sorted(done for done, _ in said)
+    assert first.errors.shape == (2, 20)
+    assert float(first.object.abs().max()) == pytest.approx(1)
+    assert bool(torch.isfinite(first.intensity).all())
+    torch.testing.assert_close(
+        first.wave.abs().square(), first.intensity, rtol=1e-3, atol=1e-3 * float(first.intensity.max())
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Ensemble(starts=0),
+        lambda: Ensemble(free_fraction=0.5),
+        lambda: Ensemble(agreement=1.5),
+        lambda: Ensemble(polish=-1),
+        lambda: Ensemble(support_threshold=0.0),
+    ],
+)
+def test_ensembles_out_of_range_are_refused(wrong: object) -> None:
+    with pytest.raises(PlanError):
+        wrong()  # type: ignore[operator]
