@@ -14,6 +14,8 @@ from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
 from autophasenn.report.style import colour_bar, figure_to
 
 _OUTLINE = "#35e0ff"
+_NUMBERED = 12
+"""How many clusters get a number; more would hide the pattern."""
 
 
 def aliens(
@@ -24,7 +26,7 @@ def aliens(
     *,
     labels: Sequence[str] | None = None,
 ) -> None:
-    """Draw the brightest counts along each axis, with an outline and a number on every masked cluster.
+    """Draw the brightest counts along each axis, with an outline around what was masked and numbers on the clusters.
 
     Parameters
     ----------
@@ -33,11 +35,11 @@ def aliens(
     mask : bool array (n0, n1, n2)
         True = alien (the reverse of a pattern's mask).
     centres : array (clusters, 3)
-        Frame, row and column of each cluster.
+        Frame, row and column of each cluster, the most important first: the first dozen are numbered.
     path : path
         PNG file to write.
     labels : sequence of str, optional
-        Of each cluster; numbers from 1 by default.
+        Of each cluster, in place of numbers from 1.
     """
     places = np.asarray(centres, dtype=np.float64).reshape(-1, 3)
     names = labels or [str(number + 1) for number in range(len(places))]
@@ -45,6 +47,7 @@ def aliens(
     positive = counts[counts > 0]
     colours, norm = counts_scale(largest, float(positive.min()) if positive.size else largest)
     n0, n1, n2 = counts.shape
+    halo = withStroke(linewidth=2.5, foreground="black")
     panels = Panels.of((n0, n1, n2), None, 3.9)
     with figure_to(path, (sum(panels.widths) + 2.2, panels.height + 1.1)) as figure:
         row = panels.draw_on(figure, 1)[0]
@@ -56,11 +59,12 @@ def aliens(
                 centre_of = [np.arange(size) + 0.5 for size in shadow.shape]
                 outlined = shadow.astype(np.float32)
                 axes.contour(centre_of[1], centre_of[0], outlined, [0.5], colors=_OUTLINE, linewidths=1.4)
-            for place, name in zip(places, names, strict=True):
+            for place, name in list(zip(places, names, strict=True))[:_NUMBERED]:
+                is_right = place[section.across] > 0.85 * counts.shape[section.across]
                 axes.annotate(
-                    name, (place[section.across] + 0.5, place[section.down] + 0.5), xytext=(9, 9),
-                    textcoords="offset points", color=_OUTLINE, fontsize=11, fontweight="bold", annotation_clip=True,
-                    path_effects=[withStroke(linewidth=2.5, foreground="black")],
+                    name, (place[section.across] + 0.5, place[section.down] + 0.5),
+                    xytext=(-9 if is_right else 9, 9), ha="right" if is_right else "left", textcoords="offset points",
+                    color=_OUTLINE, fontsize=11, fontweight="bold", path_effects=[halo],
                 ).set_in_layout(False)  # fmt: skip
             across, down = panels.labels(number)
             axes.set_xlabel(across)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from autophasenn.errors import InputError
 from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
 from autophasenn.report.isosurface import BACK, FRONT, draw_view, surface_colours
 from autophasenn.report.opengl import NoOpenGLError
@@ -31,8 +32,9 @@ def overview(
 ) -> None:
     """Draw the crystal in 3-D, a slice of phase and strain, the patterns, and the key numbers on one 16:9 slide.
 
-    The slice is the plane that holds most of the scattering vector. Where this machine cannot render, slices in another
-    plane take the place of the 3-D views; without geometry, a second view and slice of the phase that of the strain.
+    The slice is the plane that holds most of the scattering vector. Where this machine cannot render, or the support
+    holds no surface, slices in another plane take the place of the 3-D views. Without geometry a second view and slice
+    of the phase take the place of the strain.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ def _draw_crystal(figure: Figure, image: CrystalImage, panels: list[list[Axes]])
     left = "surface at 30 % amplitude"
     try:
         _draw_surfaces(image, [row[0] for row in panels])
-    except NoOpenGLError:
+    except (NoOpenGLError, InputError):
         left = planes[1].name
         for axes, (scale, values) in zip(panels, rows, strict=True):
             draw_slice(axes[0], image, planes[1], scale, values)
