@@ -1,0 +1,294 @@
+"""Raw frames -> counts and mask: gap markers, dark, white field, dead and hot pixels, gaps that nobody marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer, Shaped
+from scipy import ndimage
+
+from autophasenn.errors import InputError
+from autophasenn.volumes import Scan
+
+GAP_MARKERS = (-1, -2)
+"""Negative values that Dectris and Maxipix detectors write for gaps and bad pixels."""
+MOST_MARKED = 0.3
+"""Largest share of voxels that may hold a gap marker; more is no detector with gaps but a wrong file."""
+UNLIKELY = 25.0
+"""Expected counts from which on finding none is no chance: exp(-25) = 1e-11."""
+
+
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """A scan after detector corrections, still on its raw grid.
+
+    Parameters
+    ----------
+    counts : float32 array (frames, rows, columns)
+        Finite and >= 0 everywhere; 0 where the file held a gap marker or NaN.
+    mask : bool array (frames, rows, columns)
+        True = measured.
+    warnings : list of sentences
+    facts : dict
+        ``gap_pixels``, ``hot_pixels``, ``hot_voxels``, ``dead_pixels`` (numbers).
+    """
+
+    counts: np.ndarray
+    mask: np.ndarray
+    warnings: list[str] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_contrast: float) -> Corrected:
+    """Apply every detector correction to a scan.
+
+    Parameters
+    ----------
+    scan : Scan
+    dark_threshold : float
+        Pixels whose dark counts exceed it are masked; the dark is not subtracted (photon-counting detectors).
+    dead_response : float
+        Pixels whose white field is below this share of its median are masked.
+    hot_contrast : float
+        How many times above its neighbours a lone pixel or voxel must be to count as hot.
+
+    Raises
+    ------
+    InputError
+        Not 3-D, an auxiliary image of another shape, NaN or negative counts in measured voxels.
+    """
+    warnings: list[str] = []
+    frames = np.asarray(scan.frames)
+    _check_shapes(scan, frames)
+    mask = np.ones(frames.shape, bool) if scan.mask is None else np.array(np.broadcast_to(scan.mask, frames.shape))
+    if marked := _mask_markers(frames, mask):
+        warnings.append(
+            f"{marked} voxels hold a detector's gap marker (-1, -2 or the largest value of {frames.dtype}) "
+            "and are taken as unmeasured."
+        )
+    _check_measured(frames, mask)
+    counts = np.where(mask, frames, 0).astype(np.float32)
+    if (clipped := _saturated(counts)) > 0:
+        warnings.append(
+            f"Saturation suspected: {clipped} voxels share the largest value {counts.max():g}; "
+            "a clipped peak biases amplitude and strain."
+        )
+    dead = np.zeros(frames.shape[1:], bool)
+    if scan.dark is not None:
+        dead |= ~(scan.dark <= dark_threshold)
+    if scan.white is not None:
+        dead |= apply_white_field(counts, scan.white, dead_response)
+    mask &= ~dead
+    hot = hot_pixels(counts, mask, hot_contrast)
+    mask &= ~hot
+    lone = hot_voxels(counts, mask, hot_contrast)
+    mask[tuple(lone.T)] = False
+    measured_total = np.where(mask, counts, 0).sum(0, dtype=np.float64)
+    smallest = _smallest(counts)
+    gaps = detector_gaps(measured_total, np.asarray(mask.any(0)), smallest)
+    mask &= ~gaps
+    empty_frames = empty_lines(np.where(mask, counts, 0).sum((1, 2), dtype=np.float64), smallest)
+    mask &= ~empty_frames[:, None, None]
+    if gaps.any():
+        warnings.append(f"{gaps.sum()} pixels amid counts are zero in every frame and are taken as a detector gap.")
+    if empty_frames.any():
+        warnings.append(f"{empty_frames.sum()} frames amid the scan are empty and are taken as unmeasured.")
+    facts: dict[str, float] = {
+        "gap_pixels": int((gaps | ~(mask | dead | hot).any(0)).sum()),
+        "dead_pixels": int(dead.sum()),
+        "hot_pixels": int(hot.sum()),
+        "hot_voxels": len(lone),
+    }
+    return Corrected(counts, mask, warnings, facts)
+
+
+def apply_white_field(
+    counts: Float[np.ndarray, "frames rows columns"], white: Shaped[np.ndarray, "rows columns"], dead_response: float
+) -> Bool[np.ndarray, "rows columns"]:
+    """Multiply counts by ``median(white) / white`` in place; return the dead pixels, which are left as they are.
+
+    Raises
+    ------
+    InputError
+        If the white field has no positive pixel.
+    """
+    white = np.where(np.isfinite(white), white, 0).astype(np.float64)
+    if not (white > 0).any():
+        raise InputError("The white field has no pixel above zero; give a picture of uniform illumination, or none.")
+    median = float(np.median(white[white > 0]))
+    dead = white <= dead_response * median
+    counts *= np.where(dead, 1, median / np.where(dead, 1, white)).astype(np.float32)
+    return dead
+
+
+def hot_pixels(
+    counts: Float[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"], contrast: float
+) -> Bool[np.ndarray, "rows columns"]:
+    """Pixels that count far more than all their neighbours in the dimmer half of the frames.
+
+    A rod or a peak crosses a pixel in a few frames and lights its neighbours too; a hot pixel does neither.
+    """
+    half = counts.shape[0] // 2 + 1
+    dim = np.partition(np.where(mask, counts, 0), half - 1, axis=0)[:half].sum(0, dtype=np.float64)
+    neighbours = ndimage.maximum_filter(dim, footprint=_ring(2), mode="constant")
+    return _stands_out(dim, neighbours, contrast)
+
+
+def hot_voxels(
+    counts: Float[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"], contrast: float
+) -> Integer[np.ndarray, "hot 3"]:
+    """Indices of voxels that stand alone: far above the second brightest of their 26 neighbours (cosmic rays).
+
+    The second brightest, so that a pair of hot voxels is found too.
+    """
+    measured = np.where(mask, counts, 0)
+    mean = ndimage.uniform_filter(measured, 3, mode="constant")
+    # A lone voxel makes up nearly all of its block; this sieve leaves few for the exact test.
+    candidates = np.argwhere((measured > UNLIKELY / 2) & (measured > 27 * mean / 2.2))
+    if len(candidates) == 0:
+        return candidates
+    padded = np.pad(measured, 1)
+    offsets = np.argwhere(_ring(3))
+    around = padded[tuple(np.moveaxis(candidates[:, None] + offsets, -1, 0))]
+    second = np.partition(around, -2, axis=1)[:, -2].astype(np.float64)
+    values = measured[tuple(candidates.T)].astype(np.float64)
+    return candidates[_stands_out(values, second, contrast)]
+
+
+def detector_gaps(
+    total: Float[np.ndarray, "rows columns"], measured: Bool[np.ndarray, "rows columns"], smallest: float
+) -> Bool[np.ndarray, "rows columns"]:
+    """Pixels that counted nothing although what surrounds them says that they should have.
+
+    Conservative: the empty corner of a weak pattern is no gap. Found are whole rows and columns, filled rectangles of
+    at least 3 x 3 pixels, and single pixels amid high counts.
+
+    Parameters
+    ----------
+    total : float array (rows, columns)
+        Counts of all frames.
+    measured : bool array (rows, columns)
+        Pixels known to be bad are neither gaps nor witnesses.
+    smallest : float
+        Smallest count above zero in one voxel: the unit, which a threshold may have made larger than 1.
+    """
+    rows = empty_lines(total.sum(1), smallest) & measured.any(1)
+    columns = empty_lines(total.sum(0), smallest) & measured.any(0)
+    gaps = rows[:, None] | columns[None, :]
+    empty = (total == 0) & measured & ~gaps
+    blocks, _ = ndimage.label(ndimage.binary_opening(empty, np.ones((3, 3))))
+    for label, region in enumerate(ndimage.find_objects(blocks), start=1):
+        around = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in region)
+        block = blocks[around] == label
+        witness = ndimage.binary_dilation(block, np.ones((3, 3)), 3) & ~block & measured[around] & ~gaps[around]
+        is_rectangle = block.sum() >= 0.9 * (block.any(1).sum() * block.any(0).sum())
+        if is_rectangle and witness.any() and total[around][witness].mean() * block.sum() > 2 * UNLIKELY * smallest:
+            sides = total[around][witness]
+            # Half of the pixels about it must count, else it lies in an empty corner.
+            if np.count_nonzero(sides) >= 0.8 * sides.size and np.median(sides) >= 2 * smallest:
+                gaps[around] |= block
+    neighbours = ndimage.minimum_filter(total, footprint=_ring(2), mode="nearest")
+    return (gaps & measured) | (empty & (neighbours >= UNLIKELY * smallest))
+
+
+def empty_lines(totals: Float[np.ndarray, " lines"], smallest: float) -> Bool[np.ndarray, " lines"]:
+    """Bands of at least two empty lines between lines with counts, or a wide sharp edge beyond which nothing counts.
+
+    One empty line alone may be an extinction: the sinc of a box-shaped crystal has them.
+    """
+    empty = np.zeros(len(totals), bool)
+    bands, _ = ndimage.label(totals == 0)
+    for (band,) in ndimage.find_objects(bands):
+        before, after = totals[max(0, band.start - 3) : band.start], totals[band.stop : band.stop + 3]
+        sides = [side.mean() / smallest for side in (before, after) if side.size]
+        needed = 2 * UNLIKELY if len(sides) == 2 else 20 * UNLIKELY
+        if band.stop - band.start >= 2 and sides and min(sides) > needed:
+            empty[band] = True
+    return empty
+
+
+def _check_shapes(scan: Scan, frames: np.ndarray) -> None:
+    if frames.ndim != 3 or frames.dtype.kind not in "uif":
+        raise InputError(
+            f"The frames form an array of shape {frames.shape} and type {frames.dtype}; a rocking scan is a 3-D volume "
+            "[frame, row, column] of real counts. Give a stack of frames."
+        )
+    if min(frames.shape) < 4:
+        raise InputError(
+            f"The scan has shape {frames.shape}; every axis needs at least 4 voxels to hold a Bragg peak. "
+            "Give the whole rocking scan."
+        )
+    for name, image, legal in (
+        ("dark", scan.dark, [frames.shape[1:]]),
+        ("white field", scan.white, [frames.shape[1:]]),
+        ("mask", scan.mask, [frames.shape[1:], frames.shape]),
+    ):
+        if image is not None and image.shape not in legal:
+            raise InputError(
+                f"The {name} has shape {image.shape} but the frames have {frames.shape[1:]}; "
+                "give the detector region that the frames show."
+            )
+    if scan.mask is not None and scan.mask.dtype != bool:
+        raise InputError(f"The mask has type {scan.mask.dtype}; give booleans, True = measured.")
+
+
+def _mask_markers(frames: np.ndarray, mask: np.ndarray) -> int:
+    """Set `mask` False where the detector wrote a gap marker; return how many measured voxels that were."""
+    marked = np.zeros(frames.shape, bool)
+    if frames.dtype.kind in "if":
+        negative = mask & (frames < 0)
+        values = np.unique(frames[negative])
+        if len(values) and set(values.tolist()) <= set(GAP_MARKERS):
+            marked |= negative
+    largest = 2.0**32 - 1 if frames.dtype.kind == "f" else np.iinfo(frames.dtype).max
+    marked |= mask & (frames >= largest) & np.isfinite(frames)
+    number = int(np.count_nonzero(marked))
+    if number > MOST_MARKED * frames.size:
+        raise InputError(
+            f"{number / frames.size:.0%} of the voxels hold a gap marker (-1, -2 or {largest:g}); no detector has so "
+            "many gaps. Give counts >= 0, or a mask of the unmeasured pixels."
+        )
+    mask &= ~marked
+    return number
+
+
+def _check_measured(frames: np.ndarray, mask: np.ndarray) -> None:
+    if not mask.any():
+        raise InputError("The mask leaves no measured voxel; True means measured, so the mask may be inverted.")
+    if frames.dtype.kind == "f" and (bad := mask & ~np.isfinite(frames)).any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{np.count_nonzero(bad)} measured voxels are NaN or infinite, the first at [frame, row, column] = {where}; "
+            "mask them (False = unmeasured) or repair the file."
+        )
+    if (bad := mask & (frames < 0)).any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{np.count_nonzero(bad)} measured voxels are negative, the first {frames[where]:g} at [frame, row, column]"
+            f" = {where}; intensities are counts >= 0. Subtract no background, or clip it at zero."
+        )
+
+
+def _saturated(counts: np.ndarray) -> int:
+    """How many voxels share the largest value, 0 where so few or such small counts that chance explains it."""
+    top = float(counts.max())
+    shared = int(np.count_nonzero(counts == top))
+    return shared if top > 1000 and shared >= 4 else 0
+
+
+def _smallest(counts: np.ndarray) -> float:
+    positive = counts[counts > 0]
+    return max(1.0, float(positive.min())) if positive.size else 1.0
+
+
+def _stands_out(value: np.ndarray, others: np.ndarray, contrast: float) -> np.ndarray:
+    """Is `value` both `contrast` times above `others` and beyond what Poisson noise of their rate can reach?"""
+    return np.asarray((value > contrast * others) & (value > others + 8 * np.sqrt(others) + UNLIKELY / 2))
+
+
+def _ring(dimensions: int) -> np.ndarray:
+    """The block of 3 voxels a side without its middle."""
+    ring = np.ones((3,) * dimensions, bool)
+    ring[(1,) * dimensions] = False
+    return ring
