@@ -102,7 +102,7 @@ def find_aliens(
     expected = _smoothed_counts(cells, measured, grid)
     height = np.log(expected + FEWEST_COUNTS)
     core = grid.distance(oversampling) <= CORE_RADIUS
-    passes = highest_pass(height, core)
+    passes = highest_pass(height, core, np.log(contrast))
     # Hills: what rises above every way to the peak; a hundredth is the rounding of the smoothing.
     hills, number = ndimage.label(height - passes > 0.01)
     found = np.zeros(cells.shape, bool)
@@ -132,11 +132,13 @@ def find_aliens(
     return Aliens(grid.expand(found), tuple(kept), tuple(lobes))
 
 
-def highest_pass(height: Float[np.ndarray, "m0 m1 m2"], core: Bool[np.ndarray, "m0 m1 m2"]) -> np.ndarray:
+def highest_pass(
+    height: Float[np.ndarray, "m0 m1 m2"], core: Bool[np.ndarray, "m0 m1 m2"], rise: float
+) -> Float[np.ndarray, "m0 m1 m2"]:
     """For each cell the lowest height on the best way from it to the core: grey reconstruction of `height` from `core`.
 
     The ways may leave through one face and enter through the opposite one, as the rods of a pattern do that is wider
-    than its window (aliasing of a sampled Fourier transform).
+    than its window (aliasing of a sampled Fourier transform); such ways are sought while any hill of `rise` is left.
 
     Notes
     -----
@@ -145,6 +147,8 @@ def highest_pass(height: Float[np.ndarray, "m0 m1 m2"], core: Bool[np.ndarray, "
     neighbours = np.ones((3, 3, 3), bool)
     level = reconstruction(np.where(core, height, height.min()), height, footprint=neighbours)
     for _ in range(2):
+        if (height - level).max() < rise:
+            break
         seed = level.copy()
         for axis in range(3):
             known, entry, roof = (np.moveaxis(volume, axis, 0) for volume in (level, seed, height))

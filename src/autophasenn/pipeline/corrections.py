@@ -37,7 +37,7 @@ class Corrected:
     counts: np.ndarray
     mask: np.ndarray
     warnings: list[str] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, int | float] = field(default_factory=dict)
 
 
 def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_contrast: float) -> Corrected:
@@ -80,21 +80,23 @@ def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_cont
     if scan.white is not None:
         dead |= apply_white_field(counts, scan.white, dead_response)
     mask &= ~dead
-    hot = hot_pixels(counts, mask, hot_contrast)
+    threshold = applied_threshold(counts, mask)
+    hot = hot_pixels(counts, mask, hot_contrast, threshold)
     mask &= ~hot
-    lone = hot_voxels(counts, mask, hot_contrast)
+    lone = hot_voxels(counts, mask, hot_contrast, threshold)
     mask[tuple(lone.T)] = False
-    measured_total = np.where(mask, counts, 0).sum(0, dtype=np.float64)
-    smallest = _smallest(counts)
-    gaps = detector_gaps(measured_total, np.asarray(mask.any(0)), smallest)
-    mask &= ~gaps
-    empty_frames = empty_lines(np.where(mask, counts, 0).sum((1, 2), dtype=np.float64), smallest)
-    mask &= ~empty_frames[:, None, None]
+    measured = np.where(mask, counts, 0)
+    # Zeros that a threshold made are no evidence of a gap.
+    gaps, empty_frames = np.zeros(counts.shape[1:], bool), np.zeros(len(counts), bool)
+    if threshold == 0:
+        gaps = detector_gaps(measured.sum(0, dtype=np.float64), np.asarray(mask.any(0)))
+        empty_frames = empty_lines(measured.sum((1, 2), dtype=np.float64))
+    mask &= ~(gaps | empty_frames[:, None, None])
     if gaps.any():
         warnings.append(f"{gaps.sum()} pixels amid counts are zero in every frame and are taken as a detector gap.")
     if empty_frames.any():
         warnings.append(f"{empty_frames.sum()} frames amid the scan are empty and are taken as unmeasured.")
-    facts: dict[str, float] = {
+    facts: dict[str, int | float] = {
         "gap_pixels": int((gaps | ~(mask | dead | hot).any(0)).sum()),
         "dead_pixels": int(dead.sum()),
         "hot_pixels": int(hot.sum()),
@@ -122,21 +124,41 @@ def apply_white_field(
     return dead
 
 
+def applied_threshold(
+    counts: Float[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"]
+) -> float:
+    """The threshold below which somebody set counts to 0 before; 0 if nobody did.
+
+    Told by no count of 1, though pixels that count in some frames are zero in others.
+    """
+    smallest = float(counts.min(where=mask & (counts > 0), initial=np.inf))
+    if not 1.5 < smallest < np.inf:
+        return 0.0
+    return smallest if bool(((counts == 0) & mask & (counts > 0).any(0)).any()) else 0.0
+
+
 def hot_pixels(
-    counts: Float[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"], contrast: float
+    counts: Float[np.ndarray, "frames rows columns"],
+    mask: Bool[np.ndarray, "frames rows columns"],
+    contrast: float,
+    threshold: float,
 ) -> Bool[np.ndarray, "rows columns"]:
     """Pixels that count far more than all their neighbours in the dimmer half of the frames.
 
-    A rod or a peak crosses a pixel in a few frames and lights its neighbours too; a hot pixel does neither.
+    A rod or a peak crosses a pixel in a few frames and lights its neighbours too; a hot pixel does neither. Where a
+    threshold was applied, neighbours at zero may have held that much.
     """
     half = counts.shape[0] // 2 + 1
     dim = np.partition(np.where(mask, counts, 0), half - 1, axis=0)[:half].sum(0, dtype=np.float64)
     neighbours = ndimage.maximum_filter(dim, footprint=_ring(2), mode="constant")
-    return _stands_out(dim, neighbours, contrast)
+    return _stands_out(dim, np.maximum(neighbours, threshold * half), contrast)
 
 
 def hot_voxels(
-    counts: Float[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"], contrast: float
+    counts: Float[np.ndarray, "frames rows columns"],
+    mask: Bool[np.ndarray, "frames rows columns"],
+    contrast: float,
+    threshold: float,
 ) -> Integer[np.ndarray, "hot 3"]:
     """Indices of voxels that stand alone: far above the second brightest of their 26 neighbours (cosmic rays).
 
@@ -153,11 +175,11 @@ def hot_voxels(
     around = padded[tuple(np.moveaxis(candidates[:, None] + offsets, -1, 0))]
     second = np.partition(around, -2, axis=1)[:, -2].astype(np.float64)
     values = measured[tuple(candidates.T)].astype(np.float64)
-    return candidates[_stands_out(values, second, contrast)]
+    return candidates[_stands_out(values, np.maximum(second, threshold), contrast)]
 
 
 def detector_gaps(
-    total: Float[np.ndarray, "rows columns"], measured: Bool[np.ndarray, "rows columns"], smallest: float
+    total: Float[np.ndarray, "rows columns"], measured: Bool[np.ndarray, "rows columns"]
 ) -> Bool[np.ndarray, "rows columns"]:
     """Pixels that counted nothing although what surrounds them says that they should have.
 
@@ -170,11 +192,9 @@ def detector_gaps(
         Counts of all frames.
     measured : bool array (rows, columns)
         Pixels known to be bad are neither gaps nor witnesses.
-    smallest : float
-        Smallest count above zero in one voxel: the unit, which a threshold may have made larger than 1.
     """
-    rows = empty_lines(total.sum(1), smallest) & measured.any(1)
-    columns = empty_lines(total.sum(0), smallest) & measured.any(0)
+    rows = empty_lines(total.sum(1)) & measured.any(1)
+    columns = empty_lines(total.sum(0)) & measured.any(0)
     gaps = rows[:, None] | columns[None, :]
     empty = (total == 0) & measured & ~gaps
     blocks, _ = ndimage.label(ndimage.binary_opening(empty, np.ones((3, 3))))
@@ -182,17 +202,16 @@ def detector_gaps(
         around = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in region)
         block = blocks[around] == label
         witness = ndimage.binary_dilation(block, np.ones((3, 3)), 3) & ~block & measured[around] & ~gaps[around]
-        is_rectangle = block.sum() >= 0.9 * (block.any(1).sum() * block.any(0).sum())
-        if is_rectangle and witness.any() and total[around][witness].mean() * block.sum() > 2 * UNLIKELY * smallest:
-            sides = total[around][witness]
-            # Half of the pixels about it must count, else it lies in an empty corner.
-            if np.count_nonzero(sides) >= 0.8 * sides.size and np.median(sides) >= 2 * smallest:
-                gaps[around] |= block
+        is_rectangle = block.sum() >= 0.9 * block.any(1).sum() * block.any(0).sum()
+        sides = total[around][witness]
+        # Nearly all pixels about it must count, else it lies in an empty corner.
+        if is_rectangle and sides.size and np.count_nonzero(sides) >= 0.8 * sides.size and np.median(sides) >= 4:
+            gaps[around] |= block
     neighbours = ndimage.minimum_filter(total, footprint=_ring(2), mode="nearest")
-    return (gaps & measured) | (empty & (neighbours >= UNLIKELY * smallest))
+    return (gaps & measured) | (empty & (neighbours >= UNLIKELY))
 
 
-def empty_lines(totals: Float[np.ndarray, " lines"], smallest: float) -> Bool[np.ndarray, " lines"]:
+def empty_lines(totals: Float[np.ndarray, " lines"]) -> Bool[np.ndarray, " lines"]:
     """Bands of at least two empty lines between lines with counts, or a wide sharp edge beyond which nothing counts.
 
     One empty line alone may be an extinction: the sinc of a box-shaped crystal has them.
@@ -200,8 +219,7 @@ def empty_lines(totals: Float[np.ndarray, " lines"], smallest: float) -> Bool[np
     empty = np.zeros(len(totals), bool)
     bands, _ = ndimage.label(totals == 0)
     for (band,) in ndimage.find_objects(bands):
-        before, after = totals[max(0, band.start - 3) : band.start], totals[band.stop : band.stop + 3]
-        sides = [side.mean() / smallest for side in (before, after) if side.size]
+        sides = [float(totals[i]) for i in (band.start - 1, band.stop) if 0 <= i < len(totals)]
         needed = 2 * UNLIKELY if len(sides) == 2 else 20 * UNLIKELY
         if band.stop - band.start >= 2 and sides and min(sides) > needed:
             empty[band] = True
@@ -275,11 +293,6 @@ def _saturated(counts: np.ndarray) -> int:
     top = float(counts.max())
     shared = int(np.count_nonzero(counts == top))
     return shared if top > 1000 and shared >= 4 else 0
-
-
-def _smallest(counts: np.ndarray) -> float:
-    positive = counts[counts > 0]
-    return max(1.0, float(positive.min())) if positive.size else 1.0
 
 
 def _stands_out(value: np.ndarray, others: np.ndarray, contrast: float) -> np.ndarray:

@@ -134,7 +134,7 @@ class Preprocessed:
     window: Windows
     aliens: Aliens
     warnings: tuple[str, ...] = ()
-    facts: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, int | float] = field(default_factory=dict)
 
 
 def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed:
@@ -196,7 +196,7 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     aliens = _on_pattern(alien, clusters, lobes, windows)
     warnings += _sampling_warnings(sampled, binning)
     warnings += _alien_warnings(clusters, lobes)
-    facts = {
+    facts: dict[str, float | int] = {
         "photons": float(binned[measured].sum(dtype=torch.float64)),
         "masked_fraction": 1 - float(measured.double().mean()),
         "background_per_voxel": background,

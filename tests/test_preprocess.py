@@ -1,0 +1,225 @@
+"""From a scan to a pattern: centred, FFT-friendly, binned as its sampling allows, placed in reciprocal space."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from autophasenn.errors import InputError, PlanError
+from autophasenn.pipeline.centring import choose_window, find_peak, friendly_size
+from autophasenn.pipeline.preprocess import Preprocessed, Preprocessing, preprocess, uniform_background
+from autophasenn.volumes import Scan
+from crystals import expected_counts, polyhedron
+
+SHAPE = (72, 64, 60)
+QUICK = Preprocessing(find_aliens=False)
+
+
+class LinearGeometry:
+    """Steps and Q that tell at which pixel they were asked for."""
+
+    def reciprocal_steps(self, pixel: tuple[float, float]) -> torch.Tensor:
+        return torch.diag(torch.tensor([1.0, 10.0 + pixel[0], 100.0 + pixel[1]], dtype=torch.float64))
+
+    def scattering_vector(self, pixel: tuple[float, float]) -> torch.Tensor:
+        return torch.tensor([*pixel, 1.0], dtype=torch.float64)
+
+
+def scan(shift=(0, 0, 0), oversampling=(3.5, 3.5, 3.5), photons=1e7, seed=0) -> Scan:
+    rng = np.random.default_rng(seed)
+    expected = np.roll(expected_counts(polyhedron(SHAPE, oversampling, rng), photons), shift, (0, 1, 2))
+    return Scan(rng.poisson(expected).astype(np.uint32))
+
+
+def central(result: Preprocessed) -> float:
+    return float(result.pattern.counts[tuple(n // 2 for n in result.pattern.shape)])
+
+
+@pytest.mark.parametrize("shift", [(0, 0, 0), (1, -2, 1), (6, -9, 3), (-20, 0, 12)])
+def test_brightest_measured_voxel_comes_to_the_middle(shift):
+    raw = scan(shift)
+    result = preprocess(raw, QUICK)
+    assert central(result) == result.pattern.counts[result.pattern.mask].max()
+    assert result.peak == np.unravel_index(int(raw.frames.argmax()), SHAPE)
+    assert all(n % 2 == 0 and friendly_size(n) == n for n in result.pattern.shape)
+
+
+@pytest.mark.parametrize("binning", [(1, 1, 1), (2, 1, 1), (3, 2, 1), (4, 3, 2)])
+@pytest.mark.parametrize("shift", [(0, 0, 0), (1, -1, 2)])
+def test_brightest_voxel_is_in_the_middle_after_binning_too(binning, shift):
+    result = preprocess(scan(shift, (9, 8, 8)), replace(QUICK, binning=binning))
+    assert central(result) == result.pattern.counts[result.pattern.mask].max()
+    assert result.binning == binning
+
+
+def test_binning_keeps_every_photon_of_the_window():
+    raw = scan(oversampling=(9, 4, 4))
+    result = preprocess(raw, Preprocessing(find_aliens=False, binning=(3, 1, 1)))
+    inside = tuple(slice(max(0, w.start), w.stop) for w in result.window)
+    assert float(result.pattern.counts.sum(dtype=torch.float64)) == raw.frames[inside].sum()
+
+
+def test_the_rocking_axis_alone_is_binned_as_its_oversampling_allows():
+    result = preprocess(scan(oversampling=(7.5, 7.5, 4)), QUICK)
+    assert result.binning == (2, 1, 1)
+    np.testing.assert_allclose(result.oversampling, (7.5 / 2, 7.5, 4), rtol=0.15)
+
+
+def test_a_binned_voxel_is_measured_if_all_of_its_voxels_are():
+    raw = scan(oversampling=(9, 4, 4))
+    mask = np.ones(SHAPE, bool)
+    mask[10, 20, 30] = False
+    result = preprocess(replace(raw, mask=mask), replace(QUICK, binning=(3, 1, 1)))
+    whole = preprocess(raw, replace(QUICK, binning=(3, 1, 1)))
+    lost = torch.nonzero(whole.pattern.mask & ~result.pattern.mask)
+    expected = [(p - w.start) // w.binning for p, w in zip((10, 20, 30), result.window, strict=True)]
+    assert lost.tolist() == [expected]
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 64), (48, 80, 60)])
+def test_a_shape_asked_for_is_given(shape):
+    result = preprocess(scan((5, 3, -4)), replace(QUICK, shape=shape))
+    assert result.pattern.shape == shape
+    assert central(result) == result.pattern.counts[result.pattern.mask].max()
+
+
+def test_padding_is_unmeasured():
+    result = preprocess(scan(), replace(QUICK, shape=(80, 80, 80)))
+    assert not result.pattern.mask[:4].any()
+    assert not result.pattern.mask[:, :8].any()
+    assert result.pattern.mask[4:76, 8:72, 10:70].all()
+
+
+def test_a_hot_voxel_is_not_taken_for_the_peak():
+    raw = scan()
+    peak = preprocess(raw, QUICK).peak
+    raw.frames[5, 6, 7] = 20 * raw.frames.max()
+    assert preprocess(raw, QUICK).peak == peak
+
+
+def test_geometry_is_asked_at_the_pixel_of_the_peak_and_steps_grow_with_binning():
+    raw = replace(scan((2, 3, -4)), geometry=LinearGeometry())
+    result = preprocess(raw, replace(QUICK, binning=(2, 1, 3)))
+    row, column = result.peak[1], result.peak[2]
+    assert result.pattern.scattering_vector is not None
+    assert result.pattern.reciprocal_steps is not None
+    np.testing.assert_allclose(result.pattern.scattering_vector, [row, column, 1])
+    np.testing.assert_allclose(result.pattern.reciprocal_steps, np.diag([2, 10 + row, 3 * (100 + column)]))
+
+
+def test_without_geometry_the_pattern_has_none():
+    pattern = preprocess(scan(), QUICK).pattern
+    assert pattern.reciprocal_steps is None
+    assert pattern.scattering_vector is None
+
+
+def test_counts_below_the_threshold_become_zero_and_stay_measured():
+    raw = scan()
+    result = preprocess(raw, replace(QUICK, count_threshold=5.0))
+    assert not ((result.pattern.counts > 0) & (result.pattern.counts < 5)).any()
+    assert torch.equal(result.pattern.mask, preprocess(raw, QUICK).pattern.mask)
+
+
+@pytest.mark.parametrize("background", [0.05, 2.0])
+def test_uniform_background_is_measured(background):
+    raw = scan(photons=1e5).frames + np.random.default_rng(1).poisson(background, SHAPE)
+    found = uniform_background(raw.astype(np.float32), np.ones(SHAPE, bool))
+    assert found == pytest.approx(background, rel=0.2)
+
+
+def test_undersampling_is_warned_of():
+    sentences = preprocess(scan(oversampling=(3, 1.5, 3)), QUICK).warnings
+    assert any("axis 1" in sentence and "below 2" in sentence for sentence in sentences)
+
+
+def test_a_peak_near_the_edge_is_warned_of_and_on_the_edge_refused():
+    assert any("near the edge (frame" in sentence for sentence in preprocess(scan((24, 0, 0)), QUICK).warnings)
+    with pytest.raises(InputError, match="on the edge of the scan"):
+        preprocess(scan((35, 0, 0)), QUICK)
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (np.zeros(SHAPE, np.int32), "pattern is empty"),
+        (np.random.default_rng(0).poisson(0.02, SHAPE), "No Bragg peak stands out"),
+        (np.random.default_rng(0).poisson(50.0, SHAPE), "No Bragg peak stands out"),
+    ],
+)
+def test_a_scan_without_a_peak_is_refused(frames, words):
+    with pytest.raises(InputError, match=words):
+        preprocess(Scan(frames))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hot_contrast": 1.0},
+        {"dead_response": -0.1},
+        {"keep_oversampling": 1.5},
+        {"shape": (63, 64, 64)},
+        {"binning": (0, 1, 1)},
+        {"alien_margin": float("nan")},
+    ],
+)
+def test_an_option_out_of_range_is_refused_by_name(options):
+    with pytest.raises(PlanError, match=next(iter(options))):
+        Preprocessing(**options)
+
+
+@pytest.mark.parametrize("size", [40, 64, 201, 256])
+@pytest.mark.parametrize("binning", [1, 2, 3])
+def test_window_holds_the_block_of_the_peak_in_its_middle(size, binning):
+    for peak in range(size // 4, 3 * size // 4):
+        window = choose_window(size, peak, binning)
+        start = window.start + (window.size // 2) * binning
+        assert start + binning // 2 == peak
+        kept = min(size, window.stop) - max(0, window.start)
+        assert kept >= 0.8 * size
+
+
+def test_nearly_centred_axes_keep_their_size():
+    assert choose_window(64, 31).size == choose_window(64, 32).size == choose_window(64, 33).size == 64
+
+
+def test_the_brightest_voxel_wins_inside_the_peak_only():
+    rng = np.random.default_rng(3)
+    counts = expected_counts(polyhedron(SHAPE, (3, 3, 3), rng), 1e6)
+    counts[5, 6, 7] = 2 * counts.max()
+    assert find_peak(counts.astype(np.float32), np.ones(SHAPE, bool)) == (36, 32, 30)
+
+
+@pytest.fixture(scope="module")
+def scan_54(shared_data) -> Scan:
+    folder = shared_data / "scan54_34idc"
+    frames = np.stack([tifffile.imread(f) for f in sorted(folder.glob("*/*.tif"))])
+    dark, white = (tifffile.imread(folder / f"{name}.tif")[:256, :256] for name in ("dark", "whitefield"))
+    return Scan(frames, dark, white)
+
+
+def test_scan_54_is_ready_for_phasing_in_seconds(scan_54):
+    start = time.process_time()
+    result = preprocess(scan_54)
+    assert time.process_time() - start < 12
+    (alien,) = result.aliens.clusters
+    frame, row, column = (w.middle_of(i) for w, i in zip(result.window, alien.centre, strict=True))
+    assert abs(frame - 163) < 8
+    assert abs(row - 63) < 5
+    assert abs(column - 103) < 5
+    assert not result.pattern.mask[alien.centre]
+    assert result.pattern.shape == (64, 256, 256)
+    assert result.binning == (3, 1, 1)
+    # Crystal of 0.30 x 0.24 x 0.32 um, voxels of 15.1, 5.0 and 5.0 nm.
+    np.testing.assert_allclose(result.oversampling, (3.06, 4.92, 3.75), rtol=0.05)
+    assert result.facts["masked_fraction"] < 0.015
+
+
+def test_a_real_pattern_that_was_cropped_to_64_stays_64(shared_data):
+    result = preprocess(Scan(tifffile.imread(shared_data / "cdi3dnn_34idc" / "ft_crop_64.tif")))
+    assert result.pattern.shape == (64, 64, 64)
+    assert result.peak == (32, 31, 33)
+    assert not result.aliens.clusters
+    assert result.warnings == ()
