@@ -15,7 +15,7 @@ Marchesini, Rev. Sci. Instrum. 78, 011301 (2007) writes them in one notation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -62,6 +62,7 @@ class SupportRegion:
         return self._weights[key]
 
 
+@runtime_checkable
 class Algorithm(Protocol):
     """One iteration of phase retrieval."""
 

@@ -100,6 +100,7 @@ def retrieve(
     start: ObjectVolume | None = None,
     support: Support | None = None,
     support_threshold: float = 0.1,
+    kernel: Tensor | None = None,
     model: ForwardModel | None = None,
     on_iteration: OnIteration | None = None,
 ) -> Retrieval:
@@ -121,6 +122,8 @@ def retrieve(
         First support, centred. None: from `start` where it is given, else from the autocorrelation.
     support_threshold : float
         Fraction of the maximum for a support from the autocorrelation (or from the amplitude of `start`).
+    kernel : float tensor (..., k, k, k), optional
+        Mutual coherence kernel known from elsewhere, centred; None: full coherence until the schedule estimates one.
     model : ForwardModel, optional
         Another experiment; its transforms must be centred and keep the norm. None: far-field diffraction.
     on_iteration : callable, optional
@@ -137,7 +140,7 @@ def retrieve(
     """
     centred = model is not None
     if model is None:
-        model = ForwardModel(None, None, fourier.diffract_corner, fourier.back_propagate_corner)
+        model = ForwardModel(None, kernel, fourier.diffract_corner, fourier.back_propagate_corner)
     order = (lambda x: x) if centred else fourier.to_corner
     undo = (lambda x: x) if centred else fourier.to_centre
 
@@ -160,8 +163,8 @@ def retrieve(
             region = SupportRegion(schedule.shrink_wrap.update(rho, iteration / schedule.iterations))
         if schedule.coherence is not None and schedule.coherence.is_due(iteration):
             coherent = intensity_of(model.to_detector(rho * region.inside))
-            kernel = schedule.coherence.update(model.kernel, coherent, projection.counts, projection.measured)
-            model = projection.model = replace(model, kernel=kernel)
+            estimate = schedule.coherence.update(model.kernel, coherent, projection.counts, projection.measured)
+            model = projection.model = replace(model, kernel=estimate)
         projected, errors[:, iteration] = projection(algorithm.probe(rho, region))
         rho = algorithm.step(rho, projected, region)
         if mean is not None and iteration >= schedule.iterations - schedule.average_last:

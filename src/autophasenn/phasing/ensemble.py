@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from autophasenn.errors import PlanError
+from autophasenn.phasing.coherence import CoherenceEstimate
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.schedule import Schedule, error_reduction
 from autophasenn.physics import ambiguity, metrics
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.physics.fourier import diffract
-from autophasenn.volumes import Mask, ObjectVolume, Pattern, Reconstruction, Volume
+from autophasenn.volumes import Mask, ObjectVolume, Pattern, Reconstruction
 
 GPU_BYTES_PER_VOXEL = 120
 """Buffers of the loop for one voxel of one start (measured: object, waves, ratio, weights, mean)."""
@@ -34,6 +35,9 @@ class Ensemble:
         Starts whose correlation with the best one is at least this are averaged; the others found something else.
     polish : int
         Iterations of error reduction from the average, on its own support.
+    coherence : CoherenceEstimate, optional
+        The polish is done with and without a partially coherent beam; the kernel is kept where it lowers chi2_free.
+        None: the beam is taken as fully coherent.
     support_threshold : float
         Fraction of the maximum of the autocorrelation that bounds the first support.
     schedule : Schedule
@@ -44,6 +48,7 @@ class Ensemble:
     free_fraction: float = 0.02
     agreement: float = 0.9
     polish: int = 50
+    coherence: CoherenceEstimate | None = field(default_factory=CoherenceEstimate)
     support_threshold: float = 0.1
     schedule: Schedule = field(default_factory=Schedule)
 
@@ -114,7 +119,8 @@ def reconstruct_ensemble(
     free = hold_out(pattern.mask, ensemble.free_fraction, seed)
     used = pattern.mask & ~free
     seeds = [seed * 100_003 + 1 + i for i in range(ensemble.starts)]
-    total = ensemble.starts * ensemble.schedule.iterations + ensemble.polish
+    polishes = 2 if ensemble.coherence is not None and ensemble.free_fraction > 0 else 1
+    total = ensemble.starts * ensemble.schedule.iterations + polishes * ensemble.polish
     runs: list[Retrieval] = []
     for chosen in _batches(seeds, pattern):
         done = sum(run.errors.numel() for run in runs)
@@ -142,9 +148,7 @@ def reconstruct_ensemble(
         if alignment.correlation >= ensemble.agreement:
             kept.append(alignment.aligned)
     family = torch.stack(kept)
-    mean = family.mean(0)
-    tell = _counted(on_iteration, total - ensemble.polish, 1, total)
-    polished = _polish(pattern, used, mean, kernel, ensemble.polish, tell)
+    polished, kernel = _polish(pattern, used, free, family.mean(0), kernel, ensemble, on_iteration, total)
     return _as_reconstruction(pattern, polished, family, kernel, free, errors, free_errors, best)
 
 
@@ -187,22 +191,45 @@ def _free_error(pattern: Pattern, free: Mask, objects: ObjectVolume, kernels: Te
 
 
 def _polish(
-    pattern: Pattern, used: Mask, mean: ObjectVolume, kernel: Tensor | None, iterations: int, tell: OnIteration | None
-) -> ObjectVolume:
-    """Error reduction from the average on the support of the average."""
-    if iterations == 0:
-        return mean
-    model = None if kernel is None else ForwardModel(kernel=kernel)
-    return retrieve(
-        pattern.counts[None],
-        used[None],
-        error_reduction(iterations),
-        seeds=[0],
-        start=mean[None],
-        support_threshold=metrics.SUPPORT_THRESHOLD,
-        model=model,
-        on_iteration=tell,
-    ).object[0]
+    pattern: Pattern,
+    used: Mask,
+    free: Mask,
+    mean: ObjectVolume,
+    kernel: Tensor | None,
+    ensemble: Ensemble,
+    on_iteration: OnIteration | None,
+    total: int,
+) -> tuple[ObjectVolume, Tensor | None]:
+    """Error reduction from the average, with and without partial coherence: the one that foretells free voxels better."""
+    if ensemble.polish == 0:
+        return mean, kernel
+    plain = error_reduction(ensemble.polish)
+    schedules = [plain]
+    if ensemble.coherence is not None and kernel is None and bool(free.any()):
+        schedules.append(replace(plain, coherence=ensemble.coherence))
+    candidates = []
+    for index, schedule in enumerate(schedules):
+        left = (len(schedules) - index) * ensemble.polish
+        run = retrieve(
+            pattern.counts[None],
+            used[None],
+            schedule,
+            seeds=[0],
+            start=mean[None],
+            support_threshold=metrics.SUPPORT_THRESHOLD,
+            kernel=kernel,
+            on_iteration=_counted(on_iteration, total - left, 1, total),
+        )
+        error = metrics.chi2_free(
+            run.object[0], pattern.counts, pattern.mask, free, ForwardModel(kernel=_first(run.kernel))
+        )
+        candidates.append((float(error), run.object[0], _first(run.kernel)))
+    _, rho, kernel = min(candidates, key=lambda candidate: candidate[0])
+    return rho, kernel
+
+
+def _first(kernels: Tensor | None) -> Tensor | None:
+    return None if kernels is None else kernels[0]
 
 
 def _as_reconstruction(
@@ -211,7 +238,7 @@ def _as_reconstruction(
     family: ObjectVolume,
     kernel: Tensor | None,
     free: Mask,
-    errors: Volume,
+    errors: Tensor,
     free_errors: Tensor,
     best: int,
 ) -> Reconstruction:

@@ -24,7 +24,7 @@ EXAMPLE = Path(str(files("autophasenn"))) / "examples" / "gold.npz"
 
 SHAPE = (64, 80, 80)
 PHOTONS = 2e7
-CENTRE = (SHAPE[1] // 2, SHAPE[2] // 2)
+CENTRE = (float(SHAPE[1] // 2), float(SHAPE[2] // 2))
 GEOMETRY = RockingGeometry(
     energy_ev=9000.0,
     distance_m=0.5,

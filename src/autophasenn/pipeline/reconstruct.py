@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -31,6 +31,7 @@ CPU_BYTES_PER_VOXEL = 110
 """Peak of the whole job for one voxel of the pattern (measured on scan 54), one start at a time."""
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Whoever wants to know how far the work is."""
 

@@ -1,0 +1,201 @@
+"""The main job: whole results, honest reports, nothing half written."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from autophasenn.errors import InputError, OutputError, PlanError
+from autophasenn.files.cxi import read_result
+from autophasenn.phasing.algorithms import ER, HIO
+from autophasenn.phasing.ensemble import Ensemble
+from autophasenn.phasing.schedule import Block, Schedule
+from autophasenn.physics import metrics
+from autophasenn.pipeline import example, result
+from autophasenn.pipeline.plan import Plan, load_plan
+from autophasenn.pipeline.reconstruct import Request, describe, reconstruct
+from autophasenn.volumes import crop_or_pad
+
+QUICK = Plan(
+    retrieval=Ensemble(starts=2, polish=20, schedule=Schedule((Block(HIO(), 80), Block(ER(), 20)), 2, average_last=5))
+)
+
+KEYS = {
+    *("status", "message", "method", "chi2", "chi2_noise", "chi2_free", "seconds", "peak_memory_bytes", "shape"),
+    *("oversampling", "voxel_size_nm", "q_per_nm", "d_spacing_nm", "support_voxels", "volume_nm3", "strain"),
+    *("displacement_nm", "resolution_nm", "warnings", "seed", "versions", "input"),
+}
+
+PICTURES = {"overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png", "prtf.png"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("results") / "example"
+    return folder, reconstruct(Request(input=None, output=folder, seed=3), QUICK)
+
+
+def test_the_example_is_made_by_the_project_itself() -> None:
+    stored = np.load(example.EXAMPLE)
+    # Another machine's FFT may round a rate across a photon: a few voxels, not the pattern.
+    made = example.counts().numpy()
+    assert np.mean(stored["counts"] != made) < 1e-3
+    np.testing.assert_allclose(stored["counts"].sum(), made.sum(), rtol=1e-5)
+    np.testing.assert_allclose(
+        stored["reciprocal_steps"], example.GEOMETRY.reciprocal_steps(example.CENTRE).numpy(), rtol=1e-9
+    )
+
+
+def test_a_result_is_complete(finished: tuple[Path, dict]) -> None:
+    folder, _ = finished
+    names = {path.name for path in folder.iterdir()}
+    assert names >= PICTURES | {"result.cxi", "crystal.vti", "object_detector_frame.vts", "report.json", "plan.yaml"}
+    assert not [name for name in names if name.startswith(".")]
+
+
+def test_the_report_has_every_key_of_the_conventions(finished: tuple[Path, dict]) -> None:
+    folder, report = finished
+    written = json.loads((folder / "report.json").read_text())
+    assert written == json.loads(json.dumps(report))
+    assert set(written) >= KEYS
+    assert set(written["seconds"]) == {
+        "read", "preprocess", "network", "refine", "postprocess", "write", "total"
+    }  # fmt: skip
+    assert set(written["strain"]) >= {"mean", "std", "p1", "p99"}
+    assert written["seconds"]["network"] is None
+    assert written["seed"] == 3
+    assert len(written["input"]["sha256"]) == 64
+
+
+def test_the_image_has_the_lattice_and_size_of_the_crystal_that_was_simulated(finished: tuple[Path, dict]) -> None:
+    _, report = finished
+    assert report["d_spacing_nm"] == pytest.approx(0.2335, rel=1e-3)
+    truth = example.crystal().abs().double().sum() * abs(
+        torch.linalg.det(
+            example.direct_voxel_vectors(
+                example.GEOMETRY.reciprocal_steps(example.CENTRE),
+                [n * f for n, f in zip(example.SHAPE, example.FINER, strict=True)],
+            )
+        )
+    )
+    assert report["volume_nm3"] == pytest.approx(float(truth) * 1e27, rel=0.1)
+
+
+def test_the_object_is_the_one_that_was_simulated(finished: tuple[Path, dict]) -> None:
+    folder, report = finished
+    stored = read_result(folder / "result.cxi")
+    found = stored.reconstruction.object  # frames were binned: a smaller field of view along axis 0
+    assert metrics.correlation(crop_or_pad(example.seen(), found.shape), found) > 0.97
+    assert report["chi2"] < 3 * report["chi2_noise"]
+
+
+def test_the_plan_of_a_result_gives_the_result_again(finished: tuple[Path, dict], tmp_path: Path) -> None:
+    folder, report = finished
+    plan = load_plan(folder / "plan.yaml")
+    assert plan == QUICK
+    again = reconstruct(Request(input=None, output=tmp_path / "again", seed=3), plan)
+    assert again["chi2"] == report["chi2"]
+    first, second = (read_result(f / "result.cxi").reconstruction.object for f in (folder, tmp_path / "again"))
+    assert torch.equal(first, second)
+
+
+def test_without_geometry_the_result_is_in_voxels_and_says_so(tmp_path: Path) -> None:
+    np.save(tmp_path / "plain.npy", np.load(example.EXAMPLE)["counts"])
+    report = reconstruct(Request(input=str(tmp_path / "plain.npy"), output=tmp_path / "out"), QUICK)
+    assert report["voxel_size_nm"] is None
+    assert report["strain"] is None
+    assert report["resolution_nm"] is None
+    assert any("geometry is unknown" in sentence for sentence in report["warnings"])
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    facts = describe(Request(input=None, output=tmp_path / "out"), QUICK)
+    assert not (tmp_path / "out").exists()
+    assert facts["pattern"][1:] == list(example.SHAPE[1:])
+    assert "200 iterations" in facts["schedule"]
+
+
+def test_an_existing_result_is_kept_unless_asked(finished: tuple[Path, dict]) -> None:
+    folder, _ = finished
+    before = (folder / "report.json").read_bytes()
+    with pytest.raises(OutputError, match="overwrite"):
+        reconstruct(Request(input=None, output=folder), QUICK)
+    assert (folder / "report.json").read_bytes() == before
+
+
+def test_a_crash_while_writing_leaves_the_old_result(
+    finished: tuple[Path, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = finished
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(result, "_draw", crash)
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct(Request(input=None, output=folder, overwrite=True), QUICK)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autophasenn.report import opengl
+
+    monkeypatch.setattr(opengl, "_has_egl_device", lambda: False)
+    monkeypatch.setattr(opengl, "_has_library", lambda name: False)
+    monkeypatch.setattr(opengl.sys, "platform", "linux")
+    report = reconstruct(Request(input=None, output=tmp_path / "out"), QUICK)
+    assert not (tmp_path / "out" / "isosurface.png").exists()
+    assert (tmp_path / "out" / "overview.png").exists()
+    assert any("OpenGL" in sentence for sentence in report["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"method": "magic"}, PlanError, "method"),
+        ({"device": "cuda:7"}, PlanError, "device"),
+        ({"device": "nonsense"}, PlanError, "device"),
+        ({"beamline": "34idc"}, PlanError, "INPUT"),
+        ({"beamline": "34idc", "input": "scan"}, PlanError, "--spec"),
+        ({"dark": Path("dark.tif"), "input": "scan.npy"}, PlanError, "--dark"),
+        ({"input": "nowhere.npy"}, InputError, "no file"),
+        ({"input": "."}, InputError, "folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_written(
+    tmp_path: Path, change: dict, error: type[Exception], words: str
+) -> None:
+    request = replace(Request(input=None, output=tmp_path / "out"), **change)
+    with pytest.raises(error, match=words):
+        reconstruct(request, QUICK)
+    assert not (tmp_path / "out").exists()
+
+
+def test_scan_54_has_the_geometry_of_the_conventions(shared_data: Path, tmp_path: Path) -> None:
+    """Raw TIFF frames to strain; one short start, as it is the frame and not the phases that is tested here."""
+    folder = shared_data / "scan54_34idc"
+    request = Request(
+        input=str(folder / "Staff20-1a_S0054"),
+        output=tmp_path / "out",
+        beamline="34idc",
+        spec=folder / "example.spec",
+        dark=folder / "dark.tif",
+        white=folder / "whitefield.tif",
+    )
+    plan = replace(
+        QUICK,
+        preprocess=replace(QUICK.preprocess, shape=(48, 64, 64)),
+        retrieval=replace(QUICK.retrieval, starts=3),
+    )
+    report = reconstruct(request, plan)
+    assert report["q_per_nm"] == pytest.approx(26.911, rel=3e-4)
+    assert report["d_spacing_nm"] == pytest.approx(0.23348, rel=3e-4)
+    assert report["preprocess"]["aliens"] == 1 or report["shape"] != [64, 256, 256]
+    assert report["input"]["path"] == request.input
+    assert not any(math.isnan(v) for v in (report["chi2"], report["chi2_noise"]))
+    assert 1e-5 < report["strain"]["std"] < 1e-3
