@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import autophasenn
+from autophasenn import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -29,6 +30,16 @@ def test_every_make_command_of_the_texts_is_a_target() -> None:
         named = re.findall(r"(?:`|^ +)make ([a-z ]+)`?", (ROOT / name).read_text(), re.MULTILINE)
         assert named, name
         assert {target for words in named for target in words.split()} <= targets, name
+
+
+def test_every_command_of_the_texts_exists() -> None:
+    commands = {
+        command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback
+    }
+    for name in ("README.md", "CONTRIBUTING.md", "Makefile", "docs/index.md"):
+        named = re.findall(r"(?:`|^ +|bin\)?/)autophasenn ([a-z]+)", (ROOT / name).read_text(), re.MULTILINE)
+        assert named, name
+        assert set(named) <= commands, name
 
 
 def test_continuous_integration_runs_what_developers_run() -> None:
