@@ -98,6 +98,13 @@ def test_result_without_geometry_is_read_back(tmp_path: Path, result: Result) ->
     assert read.process == {}
 
 
+def test_what_the_object_holds_outside_its_support_is_in_no_wave(tmp_path: Path, result: Result) -> None:
+    whole = torch.where(result.reconstruction.support, result.reconstruction.object, 0.05)
+    reconstruction = replace(result.reconstruction, object=whole)
+    write_result(tmp_path / "result.cxi", result.pattern, reconstruction, result.image, {})
+    assert_equal_fields(reconstruction, read_result(tmp_path / "result.cxi").reconstruction)
+
+
 def test_pynx_finds_object_and_support(path: Path, result: Result) -> None:
     with h5py.File(path) as file:
         assert file["cxi_version"][()] == 150

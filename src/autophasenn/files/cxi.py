@@ -28,7 +28,7 @@ from torch import Tensor
 
 from autophasenn import __version__
 from autophasenn.errors import InputError
-from autophasenn.files.convention import SIGN_CONVENTION
+from autophasenn.files.convention import NANOMETRE, SIGN_CONVENTION
 from autophasenn.files.writing import write_atomically
 from autophasenn.physics.fourier import diffract
 from autophasenn.physics.geometry import direct_voxel_vectors
@@ -38,7 +38,6 @@ DETECTOR = "entry_1/instrument_1/detector_1"
 IMAGE = "entry_1/image_1"
 PROCESS = f"{IMAGE}/process_1"
 LAB_IMAGE = "entry_1/image_2"
-NANOMETRE = 1e-9
 # Level 1 halves the time on sparse counts (scan 54) and costs 1 % of the size of a result, which is mostly floats.
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
@@ -91,7 +90,7 @@ def write_result(
 def read_result(path: Path) -> Result:
     """Read a result file of this package.
 
-    The wave is calculated from the object and scaled to the calculated counts.
+    The wave is calculated from the object inside its support and scaled to the calculated counts.
 
     Raises
     ------
@@ -266,11 +265,12 @@ def _read_pattern(file: h5py.File) -> Pattern:
 def _read_reconstruction(file: h5py.File) -> Reconstruction:
     results = file[PROCESS]["results"]
     rho, intensity = torch.from_numpy(file[IMAGE]["data"][()]), torch.from_numpy(results["intensity"][()])
-    wave = diffract(rho)
+    support = torch.from_numpy(file[IMAGE]["support"][()] == 1)
+    wave = diffract(rho * support)
     wave *= (intensity.sum(dtype=torch.float64) / wave.abs().square().sum(dtype=torch.float64)).sqrt()
     return Reconstruction(
         object=rho,
-        support=torch.from_numpy(file[IMAGE]["support"][()] == 1),
+        support=support,
         wave=wave,
         intensity=intensity,
         errors=torch.from_numpy(results["errors"][()]),

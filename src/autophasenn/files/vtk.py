@@ -14,14 +14,13 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from autophasenn.files.convention import SIGN_CONVENTION
+from autophasenn.files.convention import NANOMETRE, SIGN_CONVENTION
 from autophasenn.files.writing import write_atomically
 from autophasenn.volumes import CrystalImage, ObjectVolume, Vectors
 
 if TYPE_CHECKING:
     import pyvista
 
-NANOMETRE = 1e-9
 REACH = 2.0
 """Voxels that values are continued beyond the support, so that a contour at its surface is coloured throughout."""
 MARGIN = 1
