@@ -19,6 +19,7 @@ from full_disk import files_limited_to
 def write(folder: Path, overwrite: bool = False, fail: BaseException | None = None, **contents: str) -> None:
     with staged_folder(folder, overwrite) as stage:
         for name, content in contents.items():
+            (stage / name).parent.mkdir(exist_ok=True)
             (stage / name).write_text(content)
         if fail is not None:
             raise fail
@@ -71,8 +72,8 @@ def test_crash_leaves_the_former_result(tmp_path: Path) -> None:
 
 def test_crash_leaves_no_folder_that_was_not_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "out", fail=KeyboardInterrupt())
-    assert not (tmp_path / "out").exists()
+        write(tmp_path / "a" / "b" / "out", fail=KeyboardInterrupt())
+    assert list(tmp_path.iterdir()) == []
 
 
 KILLED = """
@@ -97,6 +98,80 @@ def test_killed_process_leaves_the_former_result_and_the_next_run_says_so(
         write(tmp_path, overwrite=True, **{"result.cxi": "new"})
     assert "left by a run that did not end" in caplog.text
     assert (tmp_path / "result.cxi").read_text() == "new"
+
+
+NEW = {"a.cxi": "new", "figures/b.png": "new", "zebra.png": "new", "report.json": "new"}
+
+
+def write_former(folder: Path) -> dict[str, str]:
+    write(folder, **{"a.cxi": "old", "stale.png": "old", "report.json": "old"})
+    return contents(folder)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
+@pytest.mark.parametrize("renamed", range(9))
+def test_failure_between_two_renames_leaves_the_former_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int, error: BaseException
+) -> None:
+    former = write_former(tmp_path)
+    replace, done = Path.replace, []
+
+    def failing(self: Path, target: Path) -> Path:
+        done.append(target)
+        if len(done) == renamed + 1:
+            raise error
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises((OutputError, KeyboardInterrupt)):
+        write(tmp_path, overwrite=True, **NEW)
+    assert len(done) > renamed
+    assert contents(tmp_path) == former
+    assert {path.name for path in tmp_path.iterdir()} == set(former)
+
+
+KILLED_BETWEEN_RENAMES = """
+import os, shutil, signal, sys
+from pathlib import Path
+from autophasenn.files.writing import staged_folder
+
+replace, left = Path.replace, 0
+def killing(self, target):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return replace(self, target)
+
+Path.replace = killing
+for left in range(int(sys.argv[2])):
+    folder = Path(sys.argv[1] + str(left))
+    if os.fork() == 0:
+        with staged_folder(folder, overwrite=True) as stage:
+            for name in ("a.cxi", "zebra.png", "report.json"):
+                (stage / name).write_text("new")
+    os.wait()
+"""
+
+
+def test_where_a_killed_process_leaves_a_report_the_result_is_complete(tmp_path: Path) -> None:
+    former = {}
+    for renamed in range(8):
+        former = write_former(tmp_path / str(renamed))
+    subprocess.run([sys.executable, "-c", KILLED_BETWEEN_RENAMES, f"{tmp_path}{os.sep}", "8"], check=True)
+    for renamed in range(8):
+        left = {name: text for name, text in contents(tmp_path / str(renamed)).items() if not name.startswith(".")}
+        assert left == former if renamed == 0 else "report.json" not in left
+        write(tmp_path / str(renamed), overwrite=True, **NEW)
+        assert (tmp_path / str(renamed) / "report.json").read_text() == "new"
+
+
+def test_result_that_cannot_take_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    former = write_former(tmp_path)
+    (tmp_path / "zebra.png").mkdir()
+    with pytest.raises(OutputError, match="could not be moved"):
+        write(tmp_path, overwrite=True, **NEW)
+    assert contents(tmp_path) == former
 
 
 def test_full_disk_leaves_the_former_result(tmp_path: Path) -> None:
@@ -171,7 +246,7 @@ def test_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_check_leaves_nothing_behind(tmp_path: Path) -> None:
-    check_folder(tmp_path / "out", overwrite=False)
+    check_folder(tmp_path / "a" / "b" / "out", overwrite=False)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,7 +1,7 @@
 """Writes that are whole or not at all.
 
 Everything is first written under a temporary name in the place where it will stay, flushed to the disk, and then
-renamed: a crash leaves either the old file or the new one.
+renamed: a crash leaves either the old file or the new one. Of a folder, `report.json` goes first and comes last.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from autophasenn.errors import OutputError
@@ -30,15 +30,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
-    """Can a result be written to `folder`? Leaves nothing behind, the folder itself included.
+    """Can a result be written to `folder`? Leaves nothing behind, no folder either.
 
     Raises
     ------
     OutputError
         If it cannot be made or written to, is a file, or holds something and `overwrite` is False.
     """
-    if _prepare(folder, overwrite):
-        folder.rmdir()
+    _remove_empty(_prepare(folder, overwrite))
 
 
 @contextmanager
@@ -47,7 +46,8 @@ def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
 
     Yields a temporary folder inside `folder`. When the block ends, its files are moved into place, each by one rename,
     and `report.json` last. Files of a former result that the new one does not have are removed, unless they were
-    changed since; files that no result wrote are never touched. When the block fails, `folder` is as it was.
+    changed since; files that no result wrote are never touched. When the block fails, `folder` is as it was; when the
+    process is killed while files are moved, `folder` holds no `report.json`.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
     OutputError
         Before any work, as `check_folder`; or if the disk is full or the files cannot be moved.
     """
-    is_new = _prepare(folder, overwrite)
+    made = _prepare(folder, overwrite)
     for left in folder.glob(f"{TEMPORARY}*"):
         logger.warning("%s was left by a run that did not end, or belongs to one that still runs.", left)
     stage = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
@@ -77,8 +77,7 @@ def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
             _publish(stage, folder)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
+        _remove_empty(made)
 
 
 @contextmanager
@@ -101,21 +100,36 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _prepare(folder: Path, overwrite: bool) -> bool:
-    """Make the folder if it is missing, and say whether it was; see `check_folder` for what is refused."""
+def _prepare(folder: Path, overwrite: bool) -> list[Path]:
+    """Make the folder if it is missing; the folders that were made. See `check_folder` for what is refused."""
+    made: list[Path] = []
     try:
-        is_new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
+        made += _make(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
         _check_vacant(folder, overwrite)
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputError(f"The output {folder} is a file or lies in one; give a folder.") from error
     except OSError as error:
+        _remove_empty(made)
         raise OutputError(
             f"The output folder {folder} cannot be written to ({error.strerror}); give a folder that you may write to."
         ) from error
-    return is_new
+    return made
+
+
+def _make(folder: Path) -> list[Path]:
+    """Make a folder and those above it; which ones were missing, the innermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, as far as they are empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _check_vacant(folder: Path, overwrite: bool) -> None:
@@ -133,18 +147,68 @@ def _publish(stage: Path, folder: Path) -> None:
     names = sorted(path.relative_to(stage) for path in stage.rglob("*") if path.is_file())
     sums = {str(name): sha256_of(stage / name) for name in names}
     (stage / MANIFEST).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()), encoding="utf-8")
-    ordered = sorted([*names, Path(MANIFEST)], key=lambda name: str(name) == LAST)
+    ordered = _report_last([*names, Path(MANIFEST)])
     for name in ordered:
         _flush(stage / name)
+    former = _former_files(folder, ordered)
+    aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
+    try:
+        with _Moves() as moves:
+            # Without its report, what a crash leaves is no result.
+            for name in reversed(former):
+                moves.move(folder / name, aside / name)
+                if str(name) == LAST:
+                    _flush(folder)
+            for name in ordered:
+                if str(name) == LAST:
+                    _flush(folder)
+                moves.move(stage / name, folder / name)
+            _flush(folder)
+    except OSError as error:
+        raise OutputError(
+            f"The result could not be moved into {folder} ({error.strerror}), and what was there is unchanged; give "
+            "another output folder."
+        ) from error
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        _remove_empty([aside])
+
+
+def _former_files(folder: Path, new: list[Path]) -> list[Path]:
+    """Files that must go: those that new ones replace, and of a former result those that none does."""
     former = _read_manifest(folder)
-    for name in ordered:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (stage / name).replace(folder / name)
-    for stale in former.keys() - sums.keys():
-        path = folder / stale
-        if path.is_file() and sha256_of(path) == former[stale]:
-            path.unlink()
-    _flush(folder)
+    stale = [Path(name) for name in former.keys() - set(map(str, new))]
+    unchanged = [name for name in stale if (folder / name).is_file() and sha256_of(folder / name) == former[str(name)]]
+    return _report_last([*unchanged, *(name for name in new if (folder / name).is_file())])
+
+
+def _report_last(names: list[Path]) -> list[Path]:
+    return sorted(names, key=lambda name: str(name) == LAST)
+
+
+class _Moves:
+    """Renames that are taken back when the block fails."""
+
+    def __init__(self) -> None:
+        self._moved: list[tuple[Path, Path]] = []
+        self._made: list[Path] = []
+
+    def move(self, source: Path, target: Path) -> None:
+        self._made = _make(target.parent) + self._made
+        self._moved.append((source, target))
+        source.replace(target)
+
+    def __enter__(self) -> _Moves:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            return
+        for source, target in reversed(self._moved):
+            if not source.exists():
+                target.replace(source)
+        _remove_empty(self._made)
 
 
 def _read_manifest(folder: Path) -> dict[str, str]:
