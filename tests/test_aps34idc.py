@@ -224,10 +224,25 @@ def test_frame_with_several_images_is_refused(beamtime: Beamtime) -> None:
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan])
-def test_negative_or_nan_counts_are_refused(beamtime: Beamtime, value: float) -> None:
+def test_gap_markers_reach_the_corrections(beamtime: Beamtime, value: float) -> None:
     beamtime.frames = beamtime.frames.astype(np.float32)
     beamtime.frames[2, 3, 4] = value
-    refuse(beamtime.write(), "S0054_00002.tif", "negative or NaN")
+    np.testing.assert_array_equal(beamtime.write().read().frames, beamtime.frames)
+
+
+def test_frame_that_cannot_be_read_is_refused_by_name(beamtime: Beamtime) -> None:
+    beamtime.frame(3).unlink()
+    beamtime.frame(3).mkdir()
+    refuse(beamtime, "S0054_00003.tif", "cannot be read (Is a directory)")
+    beamtime.frame(3).rmdir()
+    beamtime.frame(3).symlink_to("none.tif")
+    refuse(beamtime, "S0054_00003.tif", "cannot be read (No such file")
+
+
+def test_frame_of_an_unknown_compression_is_refused_as_such(beamtime: Beamtime) -> None:
+    with tifffile.TiffFile(beamtime.frame(3), mode="r+b") as tiff:
+        tiff.pages.first.tags["Compression"].overwrite(tifffile.COMPRESSION.LZW)
+    refuse(beamtime, "S0054_00003.tif", "is compressed", "LZW", "imagecodecs")
 
 
 def test_fewer_frames_than_points_are_refused_naming_the_first_missing(beamtime: Beamtime) -> None:
@@ -285,6 +300,18 @@ def test_missing_motor_positions_are_refused(beamtime: Beamtime) -> None:
 def test_unknown_detector_is_refused(beamtime: Beamtime) -> None:
     beamtime.detector = "34idcXYZ:"
     refuse(beamtime.write(), "'34idcXYZ'", "34idcTIM2", error=GeometryError)
+
+
+def test_detector_that_is_not_recorded_is_assumed_with_a_warning(
+    beamtime: Beamtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded = beamtime.read().geometry
+    assert caplog.text == ""
+    text = beamtime.spec.read_text()
+    beamtime.spec.write_text(text.replace("#UIMDET 34idcTIM2:\n", ""))
+    with caplog.at_level(logging.WARNING):
+        assert beamtime.read().geometry == recorded
+    assert "no detector (#UIMDET); 34idcTIM2 is assumed, with pixels of 55 um" in caplog.text
 
 
 def test_detector_image_without_the_region_is_refused(beamtime: Beamtime) -> None:

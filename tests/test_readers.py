@@ -1,6 +1,8 @@
 """Plain pattern files: each kind gives the same counts, and what is no pattern is refused in a sentence."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -179,11 +181,53 @@ def test_pages_of_different_sizes_are_refused(tmp_path: Path) -> None:
     refuse(tmp_path / "p.tif", "different sizes")
 
 
-@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite"), (-2.0, "negative")])
-def test_counts_that_are_no_counts_are_refused(tmp_path: Path, counts: np.ndarray, value: float, word: str) -> None:
-    spoiled = counts.astype(np.float64)
-    spoiled[1, 2, 3] = value
-    refuse(write_npy(tmp_path, spoiled), "1 ", word, "mask")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -2.0, 2.0**32 - 1])
+def test_gap_markers_reach_the_corrections(tmp_path: Path, counts: np.ndarray, value: float) -> None:
+    marked = counts.astype(np.float64)
+    marked[1, 2, 3] = value
+    np.testing.assert_array_equal(read_pattern_file(write_npy(tmp_path, marked)).frames, marked)
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Root may read everything: be somebody else for a moment."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_file_that_may_not_be_read_is_refused(
+    tmp_path: Path, counts: np.ndarray, write: Callable[[Path, np.ndarray], str]
+) -> None:
+    path = write(tmp_path, counts)
+    for part in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        part.chmod(0o755)
+    file = Path(path.split(":")[0])
+    file.chmod(0)
+    with nobody():
+        refuse(path, file.name, "Permission denied")
+
+
+def test_folder_that_may_not_be_entered_is_refused(tmp_path: Path, counts: np.ndarray) -> None:
+    (tmp_path / "closed").mkdir()
+    path = write_npy(tmp_path / "closed", counts)
+    (tmp_path / "closed").chmod(0)
+    with nobody():
+        refuse(path, "cannot be read (Permission denied)")
+    (tmp_path / "closed").chmod(0o755)
+
+
+def test_tiff_of_an_unknown_compression_is_refused_as_such(tmp_path: Path, counts: np.ndarray) -> None:
+    path = write_plain_pages(tmp_path, counts)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        for page in tiff.pages:
+            page.tags["Compression"].overwrite(tifffile.COMPRESSION.LZW)
+    refuse(path, "is compressed", "LZW", "imagecodecs")
 
 
 @pytest.mark.parametrize(("kind", "word"), [(np.complex64, "reconstruction"), (bool, "type bool"), ("U3", "type <U3")])

@@ -4,6 +4,10 @@ The command line turns every :class:`AutoPhaseNNError` into one sentence and exi
 of the program and leaves with status 1.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class AutoPhaseNNError(Exception):
     """Base of every error that the user can mend."""
@@ -23,3 +27,15 @@ class PlanError(AutoPhaseNNError):
 
 class OutputError(AutoPhaseNNError):
     """A result that cannot be written: it exists already, or the folder is not writable, or the disk is full."""
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Explain what the operating system says against reading `path`, or a file in it, as an :class:`InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or path} cannot be read ({error.strerror or error}); check that it is there, that you may "
+            "read it, and that its disk works."
+        ) from error

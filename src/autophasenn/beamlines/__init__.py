@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from autophasenn.beamlines import aps34idc
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, reading
 from autophasenn.volumes import Scan
 
 
@@ -56,16 +56,17 @@ def read_scan(
     Raises
     ------
     InputError
-        If the beamline is not known, or a file is not what it should be.
+        If the beamline is not known, or a file cannot be read or is not what it should be.
     GeometryError
         If the motors describe no rocking scan of a Bragg peak.
     """
     if beamline not in BEAMLINES:
         raise InputError(f"The beamline {beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
-    return BEAMLINES[beamline](
-        Path(folder),
-        spec=Path(spec),
-        scan=scan,
-        dark=None if dark is None else Path(dark),
-        white=None if white is None else Path(white),
-    )
+    with reading(folder):
+        return BEAMLINES[beamline](
+            Path(folder),
+            spec=Path(spec),
+            scan=scan,
+            dark=None if dark is None else Path(dark),
+            white=None if white is None else Path(white),
+        )

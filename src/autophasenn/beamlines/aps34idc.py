@@ -157,6 +157,11 @@ def _check_count(folder: Path, paths: list[Path], record: SpecScan, points: int)
 
 
 def _detector(record: SpecScan) -> Detector:
+    if "UIMDET" not in record.header:
+        logger.warning(
+            "Scan %d of %s records no detector (#UIMDET); %s is assumed, with pixels of %g um.",
+            *(record.number, record.path, DEFAULT_DETECTOR, 1e6 * DETECTORS[DEFAULT_DETECTOR].pixel_size_m),
+        )
     name = record.header.get("UIMDET", DEFAULT_DETECTOR).strip().rstrip(":")
     if name not in DETECTORS:
         raise GeometryError(

@@ -54,14 +54,14 @@ def read_frames(paths: Sequence[Path]) -> tuple[np.ndarray, str]:
     Returns
     -------
     frames : array (frames, rows, columns)
-        In the type they are stored in, native byte order.
+        As they are stored, gap markers, NaN and negative numbers too; native byte order.
     sha256 : str
         Checksum of names and contents: what ``sha256sum NAMES | sha256sum`` prints in the folder of the frames.
 
     Raises
     ------
     InputError
-        If a frame is truncated or no image, differs in size or type from the first, or holds negative or NaN counts.
+        If a frame is truncated or no image, or differs in size or type from the first.
     """
     first, first_digest = _read_frame(paths[0])
     frames = np.empty((len(paths), *first.shape), first.dtype)
@@ -102,14 +102,7 @@ def read_image(path: Path, what: str) -> np.ndarray:
 
 def _read_frame(path: Path) -> tuple[np.ndarray, str]:
     content = path.read_bytes()
-    frame = _decode(content, f"The frame {path}")
-    # min() propagates NaN, and NaN >= 0 is False.
-    if not frame.min() >= 0:
-        raise InputError(
-            f"The frame {path} holds negative or NaN counts (lowest {frame.min():g}); raw frames are photon counts >= "
-            "0. Give the frames as the detector wrote them."
-        )
-    return frame, hashlib.sha256(content).hexdigest()
+    return _decode(content, f"The frame {path}"), hashlib.sha256(content).hexdigest()
 
 
 def _decode(content: bytes, name: str) -> np.ndarray:
@@ -119,6 +112,10 @@ def _decode(content: bytes, name: str) -> np.ndarray:
         with tifffile.TiffFile(BytesIO(content)) as tiff:
             image = tiff.asarray()
     except (ValueError, IndexError, struct.error) as error:
+        if "imagecodecs" in str(error):
+            raise InputError(
+                f"{name} is compressed ({error}); store it without compression, or `pip install imagecodecs`."
+            ) from error
         raise InputError(f"{name} is truncated or no TIFF file ({error}); copy it again from the beamline.") from error
     if image.size == 0:
         # The directory of EPICS areaDetector files stands behind the image: a truncated file has no page at all.

@@ -67,6 +67,10 @@ def read_tiff(path: Path) -> StoredPattern:
                     f"{path} is truncated: its last pages are missing. Copy it again from where it was made."
                 )
     except (ValueError, IndexError, struct.error) as error:
+        if "imagecodecs" in str(error):
+            raise InputError(
+                f"{path} is compressed ({error}); store it without compression, or `pip install imagecodecs`."
+            ) from error
         raise InputError(
             f"{path} is truncated or no TIFF file ({error}); copy it again from where it was made."
         ) from error

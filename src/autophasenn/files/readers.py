@@ -1,4 +1,4 @@
-"""Read a pattern from a plain file: what is not a stack of counts is refused here, before any work is done."""
+"""Read a pattern from a plain file: what is not a stack of numbers is refused here, before any work is done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, reading
 from autophasenn.files.arrays import read_npy, read_npz, read_npz_mask, read_tiff
 from autophasenn.files.hdf5 import read_cxi, read_cxi_mask, read_dataset
 from autophasenn.files.stored import StoredPattern, sha256_of
@@ -47,15 +47,21 @@ def read_pattern_file(path: str | Path, mask_path: str | Path | None = None) -> 
     Returns
     -------
     Scan
-        Counts as stored, in native byte order. Without steps and scattering vector its geometry is None.
+        Values as stored, gap markers, NaN and negative numbers too; native byte order. Without steps and scattering
+        vector its geometry is None.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged, of unknown kind, or holds no stack of counts >= 0; or the mask does not fit.
+        If the file is missing, damaged, of unknown kind, or holds no stack of numbers; or the mask does not fit.
     GeometryError
         If the steps or the scattering vector describe no volume.
     """
+    with reading(path):
+        return _read_scan(path, mask_path)
+
+
+def _read_scan(path: str | Path, mask_path: str | Path | None) -> Scan:
     file, dataset = _split(path)
     stored = _read(file, dataset)
     counts = _checked_counts(stored.counts, str(path))
@@ -67,7 +73,6 @@ def read_pattern_file(path: str | Path, mask_path: str | Path | None = None) -> 
         source |= {"mask_path": str(mask_path), "mask_sha256": sha256_of(mask_file)}
     if mask is not None:
         mask = _checked_mask(mask, counts.shape, str(path if mask_path is None else mask_path))
-    _check_values(counts, mask, str(path))
     return Scan(counts, mask=mask, geometry=_geometry(stored, str(path)), source=source)
 
 
@@ -130,17 +135,6 @@ def _checked_mask(mask: np.ndarray, shape: tuple[int, ...], name: str) -> np.nda
     if not mask.any():
         raise InputError(f"The mask in {name} leaves no measured voxel; True means measured, so it may be inverted.")
     return mask
-
-
-def _check_values(counts: np.ndarray, mask: np.ndarray | None, name: str) -> None:
-    measured = counts if mask is None else counts[np.broadcast_to(mask, counts.shape)]
-    remedy = "mask those voxels (False = unmeasured), in the file or with a mask file."
-    if measured.dtype.kind == "f" and not np.isfinite(measured).all():
-        bad = int(np.count_nonzero(~np.isfinite(measured)))
-        raise InputError(f"{name} holds {bad} NaN or infinite counts; {remedy}")
-    if measured.dtype.kind != "u" and measured.min() < 0:
-        bad = int(np.count_nonzero(measured < 0))
-        raise InputError(f"{name} holds {bad} negative counts (lowest {measured.min():g}); counts are >= 0: {remedy}")
 
 
 def _geometry(stored: StoredPattern, name: str) -> FixedGeometry | None:
