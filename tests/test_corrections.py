@@ -67,6 +67,7 @@ def test_a_pixel_that_always_counts_is_hot(level):
     assert not result.mask[:, 4, 33].any()
     assert result.facts["hot_pixels"] == 1
     assert np.count_nonzero(~result.mask) == SHAPE[0]
+    assert result.warnings == []
 
 
 @pytest.mark.parametrize("neighbour", [0, 1], ids=["single", "pair"])
@@ -78,24 +79,54 @@ def test_a_cosmic_ray_is_masked(neighbour):
     assert np.count_nonzero(~result.mask) == 1 + neighbour
 
 
-@pytest.mark.parametrize("marker", [-1, -2])
-@pytest.mark.parametrize("kind", [np.int32, np.float32])
-def test_negative_gap_markers_are_masked_with_a_warning(marker, kind):
-    raw = frames().astype(kind)
-    raw[:, 18:21, :] = marker
-    result = corrected(Scan(raw))
-    assert not result.mask[:, 18:21].any()
-    assert result.mask[:, :18].all()
-    assert "gap marker" in result.warnings[0]
+def can_hold(kind: type, value: int) -> bool:
+    return np.dtype(kind).kind == "f" or np.iinfo(kind).min <= value <= np.iinfo(kind).max
 
 
-@pytest.mark.parametrize("kind", [np.uint16, np.uint32])
-def test_the_largest_value_of_the_type_is_a_gap_marker(kind):
-    raw = np.minimum(frames(), 60000).astype(kind)
-    raw[:, :, 10:12] = np.iinfo(kind).max
+TYPES = (np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float32, np.float64)
+MARKERS = (-1, -2, 2**15 - 1, 2**16 - 1, 2**31 - 1, 2**32 - 2, 2**32 - 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "marker"),
+    [(k, m) for k in TYPES for m in MARKERS if can_hold(k, m) and (m != 2**15 - 1 or k is np.int16)],
+)
+@pytest.mark.parametrize("region", [np.s_[:, 18:21, :], np.s_[:, 7, 9]], ids=["gap", "pixel"])
+def test_gap_markers_are_known_by_their_value_in_every_type(kind, marker, region):
+    raw = np.minimum(frames(), 30000).astype(kind)
+    raw[region] = marker
     result = corrected(Scan(raw))
-    assert not result.mask[:, :, 10:12].any()
-    assert result.mask[:, :, 12:].all()
+    gap = np.zeros(SHAPE, bool)
+    gap[region] = True
+    np.testing.assert_array_equal(~result.mask, gap)
+    assert not result.counts[gap].any()
+    # The 24 bits of a float32 do not tell the last two apart.
+    named = 2**32 - 1 if kind is np.float32 and marker == 2**32 - 2 else marker
+    assert f"{gap.sum()} voxels hold a detector's gap marker ({named})" in result.warnings[0]
+
+
+def test_several_markers_are_masked_together():
+    raw = frames().astype(np.int64)
+    raw[:, 18:20], raw[:, 4, 4], raw[:, 30, 30], raw[3, 5, 5] = -1, -2, 65535, 2**32 - 1
+    result = corrected(Scan(raw))
+    assert np.count_nonzero(~result.mask) == 32 * (2 * 40 + 2) + 1
+    assert "(-2, -1, 65535, 4294967295)" in result.warnings[0]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64, np.float32])
+def test_65535_that_comes_and_goes_is_a_count_of_a_wider_type(kind):
+    raw = frames(1e8).astype(kind)
+    raw[15:18, 19:22, 19:22] = 65535
+    result = corrected(Scan(raw))
+    assert raw.max() > 65535
+    assert result.mask.all()
+
+
+def test_intensities_beyond_32_bits_are_no_markers():
+    bright = frames(1e8).astype(np.float64) * 1e7
+    result = corrected(Scan(bright))
+    assert bright.max() > 2**32
+    assert result.mask.all()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +171,19 @@ def test_frames_lost_in_the_middle_of_a_scan_are_unmeasured():
 
 def test_a_clipped_peak_is_suspected():
     raw = np.minimum(frames(1e8), 20000)
-    assert "Saturation" in corrected(Scan(raw)).warnings[0]
+    assert "share the largest value 20000" in corrected(Scan(raw)).warnings[0]
+
+
+def test_a_clipped_peak_is_suspected_behind_hot_and_dead_pixels():
+    """Hot pixels outshine it, and the white field scales equal counts apart."""
+    raw = np.minimum(frames(1e8), 20000)
+    raw[:, 4, 33], raw[:, 9, 9] = 60000, 70000
+    white = np.random.default_rng(1).uniform(8000, 24000, SHAPE[1:])
+    white[9, 9] = 0
+    result = corrected(Scan(raw, white=white))
+    assert result.facts["hot_pixels"] == 1
+    assert result.facts["dead_pixels"] == 1
+    assert "share the largest value 20000" in result.warnings[0]
 
 
 def damaged(value: float, where: object = np.s_[3, 4, 5]) -> np.ndarray:

@@ -9,14 +9,8 @@ from jaxtyping import Bool, Float, Integer, Shaped
 from scipy import ndimage
 
 from autophasenn.errors import InputError
+from autophasenn.pipeline.gaps import UNLIKELY, detector_gaps, empty_lines, listing, mask_markers, ring
 from autophasenn.volumes import Scan
-
-GAP_MARKERS = (-1, -2)
-"""Negative values that Dectris and Maxipix detectors write for gaps and bad pixels."""
-MOST_MARKED = 0.3
-"""Largest share of voxels that may hold a gap marker; more is no detector with gaps but a wrong file."""
-UNLIKELY = 25.0
-"""Expected counts from which on finding none is no chance: exp(-25) = 1e-11."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +56,13 @@ def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_cont
     frames = np.asarray(scan.frames)
     _check_shapes(scan, frames)
     mask = np.ones(frames.shape, bool) if scan.mask is None else np.array(np.broadcast_to(scan.mask, frames.shape))
-    if marked := _mask_markers(frames, mask):
+    if markers := mask_markers(frames, mask):
         warnings.append(
-            f"{marked} voxels hold a detector's gap marker (-1, -2 or the largest value of {frames.dtype}) "
-            "and are taken as unmeasured."
+            f"{sum(markers.values())} voxels hold a detector's gap marker ({listing(markers)}) and are taken as "
+            "unmeasured."
         )
     _check_measured(frames, mask)
     counts = np.where(mask, frames, 0).astype(np.float32)
-    if (clipped := _saturated(counts)) > 0:
-        warnings.append(
-            f"Saturation suspected: {clipped} voxels share the largest value {counts.max():g}; "
-            "a clipped peak biases amplitude and strain."
-        )
     dead = np.zeros(frames.shape[1:], bool)
     if scan.dark is not None:
         dead |= ~(scan.dark <= dark_threshold)
@@ -85,6 +74,12 @@ def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_cont
     mask &= ~hot
     lone = hot_voxels(counts, mask, hot_contrast, threshold)
     mask[tuple(lone.T)] = False
+    top, clipped = saturated(frames, mask)
+    if clipped > 0:
+        warnings.append(
+            f"Saturation suspected: {clipped} voxels share the largest value {top:g}; a clipped peak biases amplitude "
+            "and strain."
+        )
     measured = np.where(mask, counts, 0)
     # Zeros that a threshold made are no evidence of a gap.
     gaps, empty_frames = np.zeros(counts.shape[1:], bool), np.zeros(len(counts), bool)
@@ -103,6 +98,15 @@ def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_cont
         "hot_voxels": len(lone),
     }
     return Corrected(counts, mask, warnings, facts)
+
+
+def saturated(
+    frames: Shaped[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"]
+) -> tuple[float, int]:
+    """The largest measured value, and how many voxels share it; 0 where chance explains so few or such small counts."""
+    top = float(frames.max(where=mask, initial=0))
+    shared = int(np.count_nonzero((frames == top) & mask))
+    return top, shared if top > 1000 and shared >= 4 else 0
 
 
 def apply_white_field(
@@ -149,8 +153,10 @@ def hot_pixels(
     threshold was applied, neighbours at zero may have held that much.
     """
     half = counts.shape[0] // 2 + 1
-    dim = np.partition(np.where(mask, counts, 0), half - 1, axis=0)[:half].sum(0, dtype=np.float64)
-    neighbours = ndimage.maximum_filter(dim, footprint=_ring(2), mode="constant")
+    sorted_counts = np.where(mask, counts, 0)
+    sorted_counts.partition(half - 1, axis=0)
+    dim = sorted_counts[:half].sum(0, dtype=np.float64)
+    neighbours = ndimage.maximum_filter(dim, footprint=ring(2), mode="constant")
     return _stands_out(dim, np.maximum(neighbours, threshold * half), contrast)
 
 
@@ -165,65 +171,18 @@ def hot_voxels(
     The second brightest, so that a pair of hot voxels is found too.
     """
     measured = np.where(mask, counts, 0)
-    mean = ndimage.uniform_filter(measured, 3, mode="constant")
+    block = ndimage.uniform_filter(measured, 3, mode="constant")
+    block *= 27
     # A lone voxel makes up nearly all of its block; this sieve leaves few for the exact test.
-    candidates = np.argwhere((measured > UNLIKELY / 2) & (measured > 27 * mean / 2.2))
+    candidates = np.argwhere((measured > UNLIKELY / 2) & (2.2 * measured > block))
     if len(candidates) == 0:
         return candidates
     padded = np.pad(measured, 1)
-    offsets = np.argwhere(_ring(3))
+    offsets = np.argwhere(ring(3))
     around = padded[tuple(np.moveaxis(candidates[:, None] + offsets, -1, 0))]
     second = np.partition(around, -2, axis=1)[:, -2].astype(np.float64)
     values = measured[tuple(candidates.T)].astype(np.float64)
     return candidates[_stands_out(values, np.maximum(second, threshold), contrast)]
-
-
-def detector_gaps(
-    total: Float[np.ndarray, "rows columns"], measured: Bool[np.ndarray, "rows columns"]
-) -> Bool[np.ndarray, "rows columns"]:
-    """Pixels that counted nothing although what surrounds them says that they should have.
-
-    Conservative: the empty corner of a weak pattern is no gap. Found are whole rows and columns, filled rectangles of
-    at least 3 x 3 pixels, and single pixels amid high counts.
-
-    Parameters
-    ----------
-    total : float array (rows, columns)
-        Counts of all frames.
-    measured : bool array (rows, columns)
-        Pixels known to be bad are neither gaps nor witnesses.
-    """
-    rows = empty_lines(total.sum(1)) & measured.any(1)
-    columns = empty_lines(total.sum(0)) & measured.any(0)
-    gaps = rows[:, None] | columns[None, :]
-    empty = (total == 0) & measured & ~gaps
-    blocks, _ = ndimage.label(ndimage.binary_opening(empty, np.ones((3, 3))))
-    for label, region in enumerate(ndimage.find_objects(blocks), start=1):
-        around = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in region)
-        block = blocks[around] == label
-        witness = ndimage.binary_dilation(block, np.ones((3, 3)), 3) & ~block & measured[around] & ~gaps[around]
-        is_rectangle = block.sum() >= 0.9 * block.any(1).sum() * block.any(0).sum()
-        sides = total[around][witness]
-        # Nearly all pixels about it must count, else it lies in an empty corner.
-        if is_rectangle and sides.size and np.count_nonzero(sides) >= 0.8 * sides.size and np.median(sides) >= 4:
-            gaps[around] |= block
-    neighbours = ndimage.minimum_filter(total, footprint=_ring(2), mode="nearest")
-    return (gaps & measured) | (empty & (neighbours >= UNLIKELY))
-
-
-def empty_lines(totals: Float[np.ndarray, " lines"]) -> Bool[np.ndarray, " lines"]:
-    """Bands of at least two empty lines between lines with counts, or a wide sharp edge beyond which nothing counts.
-
-    One empty line alone may be an extinction: the sinc of a box-shaped crystal has them.
-    """
-    empty = np.zeros(len(totals), bool)
-    bands, _ = ndimage.label(totals == 0)
-    for (band,) in ndimage.find_objects(bands):
-        sides = [float(totals[i]) for i in (band.start - 1, band.stop) if 0 <= i < len(totals)]
-        needed = 2 * UNLIKELY if len(sides) == 2 else 20 * UNLIKELY
-        if band.stop - band.start >= 2 and sides and min(sides) > needed:
-            empty[band] = True
-    return empty
 
 
 def _check_shapes(scan: Scan, frames: np.ndarray) -> None:
@@ -251,26 +210,6 @@ def _check_shapes(scan: Scan, frames: np.ndarray) -> None:
         raise InputError(f"The mask has type {scan.mask.dtype}; give booleans, True = measured.")
 
 
-def _mask_markers(frames: np.ndarray, mask: np.ndarray) -> int:
-    """Set `mask` False where the detector wrote a gap marker; return how many measured voxels that were."""
-    marked = np.zeros(frames.shape, bool)
-    if frames.dtype.kind in "if":
-        negative = mask & (frames < 0)
-        values = np.unique(frames[negative])
-        if len(values) and set(values.tolist()) <= set(GAP_MARKERS):
-            marked |= negative
-    largest = 2.0**32 - 1 if frames.dtype.kind == "f" else np.iinfo(frames.dtype).max
-    marked |= mask & (frames >= largest) & np.isfinite(frames)
-    number = int(np.count_nonzero(marked))
-    if number > MOST_MARKED * frames.size:
-        raise InputError(
-            f"{number / frames.size:.0%} of the voxels hold a gap marker (-1, -2 or {largest:g}); no detector has so "
-            "many gaps. Give counts >= 0, or a mask of the unmeasured pixels."
-        )
-    mask &= ~marked
-    return number
-
-
 def _check_measured(frames: np.ndarray, mask: np.ndarray) -> None:
     if not mask.any():
         raise InputError("The mask leaves no measured voxel; True means measured, so the mask may be inverted.")
@@ -288,20 +227,6 @@ def _check_measured(frames: np.ndarray, mask: np.ndarray) -> None:
         )
 
 
-def _saturated(counts: np.ndarray) -> int:
-    """How many voxels share the largest value, 0 where so few or such small counts that chance explains it."""
-    top = float(counts.max())
-    shared = int(np.count_nonzero(counts == top))
-    return shared if top > 1000 and shared >= 4 else 0
-
-
 def _stands_out(value: np.ndarray, others: np.ndarray, contrast: float) -> np.ndarray:
     """Is `value` both `contrast` times above `others` and beyond what Poisson noise of their rate can reach?"""
     return np.asarray((value > contrast * others) & (value > others + 8 * np.sqrt(others) + UNLIKELY / 2))
-
-
-def _ring(dimensions: int) -> np.ndarray:
-    """The block of 3 voxels a side without its middle."""
-    ring = np.ones((3,) * dimensions, bool)
-    ring[(1,) * dimensions] = False
-    return ring
