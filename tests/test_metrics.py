@@ -63,6 +63,18 @@ def test_chi2_free_takes_its_scale_from_the_other_voxels(rho: torch.Tensor) -> N
     assert math.isnan(float(metrics.chi2_free(sharp, counts, everywhere(), torch.zeros_like(free))))
 
 
+def test_values_of_unmeasured_voxels_do_not_matter_to_the_noise_floor(rho: torch.Tensor) -> None:
+    counts = intensity_of(diffract(rho)) * 1e5
+    measured = everywhere()
+    measured[:, :3] = False
+    spoilt = torch.where(measured, counts, torch.nan)
+    assert float(metrics.chi2_noise(counts, spoilt, measured)) == float(metrics.chi2_noise(counts, counts, measured))
+
+
+def test_chi2_without_a_photon_is_unknown(rho: torch.Tensor) -> None:
+    assert math.isnan(float(metrics.chi2(rho, torch.zeros(SHAPE), everywhere())))
+
+
 @pytest.mark.parametrize("photons", [1e4, 1e6, 1e8])
 def test_chi2_of_the_truth_is_the_noise_floor(rho: torch.Tensor, photons: float) -> None:
     sharp = metrics.thresholded(rho)
@@ -111,9 +123,13 @@ def test_prtf_of_one_solution_is_one_and_of_random_phases_falls(rho: torch.Tenso
     same = metrics.prtf_of(torch.stack([wave, wave]), counts, everywhere())
     _, value = metrics.radial_prtf(same, counts, everywhere())
     np.testing.assert_allclose(value, 1, atol=1e-3)
-    random = torch.exp(2j * math.pi * torch.rand(50, *SHAPE, generator=torch.Generator().manual_seed(0)))
-    _, value = metrics.radial_prtf(metrics.prtf_of(wave * random, counts, everywhere()), counts, everywhere())
-    assert value[3:].mean() < 0.2
+    assert metrics.is_bound(value)
+    for number in (2, 5, 50):
+        random = torch.exp(2j * math.pi * torch.rand(number, *SHAPE, generator=torch.Generator().manual_seed(0)))
+        prtf = metrics.prtf_of(wave * random, counts, everywhere())
+        _, value = metrics.radial_prtf(prtf, counts, everywhere())
+        assert value[4:].max() < metrics.RESOLUTION_LEVEL, number
+        assert not metrics.is_bound(value)
 
 
 def test_resolution_is_two_pi_over_q_where_the_prtf_crosses_1_over_e() -> None:

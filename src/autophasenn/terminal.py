@@ -68,11 +68,6 @@ class TerminalProgress:
         if self._task is not None:
             self._bars.update(self._task, completed=done, total=total)
 
-    def note(self, sentence: str) -> None:
-        """A sentence above the bars."""
-        if not self._bars.disable:
-            self._bars.console.print(escape(sentence))
-
     def _finish(self) -> None:
         if self._task is not None:
             total = self._bars.tasks[-1].total or 1
@@ -116,6 +111,48 @@ def show_facts(facts: Mapping[str, Any], indent: str = "") -> None:
         else:
             items = [str(v) for v in value] if isinstance(value, list | tuple) else [_word(value)]
             console.print(f"{indent}{escape(title)}: {escape(', '.join(items))}")
+
+
+def show_benchmark(result: Mapping[str, Any]) -> None:
+    """The table of `autophasenn benchmark`: one row a case, with its ratio and goal.
+
+    Parameters
+    ----------
+    result : mapping
+        As `pipeline.benchmark.benchmark` returns it.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    machine, memory, cohere = result["machine"], result["memory"], result["cohere"]
+    size = " x ".join(str(n) for n in result["shape"])
+    table = Table(title=f"One iteration of one start, {size} complex64, {machine['threads']} threads")
+    table.add_column("")
+    for name in ("ms", "ratio to the pair", "goal"):
+        table.add_column(name, justify="right")
+    table.add_row("transform pair, forward and inverse", f"{result['pair']['milliseconds']:.2f}", "1", "")
+    for name, case in result["cases"].items():
+        table.add_row(name, *_timing(case, "at most"))
+    if cohere is not None:
+        table.add_section()
+        ours = f"{cohere['ours']['milliseconds']:.2f}"
+        table.add_row("ours, for the comparison", ours, "ratio to ours: 1", "")
+        for name in ("torch", "numpy"):
+            table.add_row(f"cohere_core {cohere['version']}, {name}", *_timing(cohere[name], "at least"))
+    console.print(table)
+    console.print(
+        f"{escape(machine['processor'])}, {machine['cores']} cores, torch {machine['torch']}; the transform's slow tenth "
+        f"takes {machine['jitter']:.2f} times its fast tenth."
+    )
+    console.print(
+        f"Peak memory {memory['peak_bytes'] / 2**20:.0f} MiB, of which the retrieval "
+        f"{memory['retrieval_bytes'] / 2**20:.0f} MiB."
+    )
+    for sentence in result["warnings"]:
+        console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+
+
+def _timing(case: Mapping[str, Any], bound: str) -> list[str]:
+    goal = "" if case["goal"] is None else f"{bound} {case['goal']:g}: {'met' if case['met'] else 'missed'}"
+    return [f"{case['milliseconds']:.2f}", f"{case['ratio']:.2f}", goal]
 
 
 def _rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -157,7 +157,7 @@ class Reconstruction:
     intensity : float32 tensor (n0, n1, n2)
         Calculated counts, partial coherence included.
     errors : float32 tensor (starts, iterations)
-        chi2 of the running estimate, one row a start.
+        Modulus error of the running estimate (`phasing.engine.Retrieval`), one row a start.
     free_errors : float32 tensor (starts,)
         chi2 of each start on the held-out voxels; NaN where none were held out.
     free_error : float
@@ -169,9 +169,9 @@ class Reconstruction:
     kernel : float32 tensor (k0, k1, k2), optional
         Mutual coherence kernel, centred; None: full coherence.
     prtf : float32 tensor (n0, n1, n2), optional
-        Phase retrieval transfer function per voxel, from several starts.
+        Phase retrieval transfer function per voxel, of the starts that make up `object`.
     modes : float32 tensor (m,), optional
-        Share of each singular mode of the aligned starts.
+        Share of each singular mode of all aligned starts, those that disagree too.
     """
 
     object: Tensor

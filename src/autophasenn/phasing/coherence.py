@@ -64,6 +64,9 @@ class CoherenceEstimate:
         size = tuple(min(self.width, n - 1 + n % 2) for n in counts.shape[-3:])
         if kernel is None:
             kernel = gaussian_kernel(size, (0.7, 0.7, 0.7)).to(counts)
+        elif tuple(kernel.shape[-3:]) != size:
+            kernel = crop_or_pad(kernel, size)
+            kernel = kernel / kernel.sum(SPATIAL, keepdim=True)
         spectrum = torch.fft.rfftn(coherent, dim=SPATIAL)
         floor = 1e-12 * coherent.amax(SPATIAL, keepdim=True)
         normalisation = self._correlate(spectrum, measured, size).clamp_min(1e-12)

@@ -15,7 +15,7 @@ from torch import Tensor
 from autophasenn.errors import InputError
 from autophasenn.phasing.algorithms import SupportRegion
 from autophasenn.phasing.schedule import Schedule
-from autophasenn.phasing.support import autocorrelation_support, random_start
+from autophasenn.phasing.support import FIRST_SUPPORT_THRESHOLD, autocorrelation_support, random_start
 from autophasenn.physics import fourier
 from autophasenn.physics.diffraction import ForwardModel, intensity_of
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
@@ -34,9 +34,10 @@ class Retrieval:
         Centred; in the square root of counts, so that ``|diffract(object)|**2`` compares with the counts.
     support : bool tensor (starts, n0, n1, n2)
     errors : float32 tensor (starts, iterations)
-        chi2 of the running object on the voxels that were used.
+        Modulus error of the running object on the voxels that were used: chi2 as docs/conventions.md has it, but
+        without the threshold, and on the scale that the object has.
     kernel : float tensor (starts, k, k, k), optional
-        Mutual coherence kernel, where it was estimated.
+        Mutual coherence kernel, where it was given or estimated.
     """
 
     object: Tensor
@@ -56,7 +57,7 @@ class ModulusProjection:
         self.counts = torch.where(measured, counts, 0)
         self.measured = measured.to(torch.float32)
         self._modulus = self.counts.sqrt()
-        self._total = self.counts.sum(SPATIAL)
+        self._total = self.counts.sum(SPATIAL, dtype=torch.float64)
         self._unmeasured = None if bool(measured.all()) else 1 - self.measured
         self._ratio: Tensor | None = None
 
@@ -81,14 +82,17 @@ class ModulusProjection:
         """``sum (|psi| - M)^2 / sum M^2`` over measured voxels, from the two volumes at hand."""
         calculated = _inner(intensity, self.measured)
         overlap = _inner(intensity, ratio)  # |psi|^2 M / |psi|
-        return (calculated - 2 * overlap + self._total) / self._total
+        return ((calculated - 2 * overlap + self._total) / self._total).clamp_min(0).to(torch.float32)
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
-    """Sum of a b over the volume, without a volume for the product."""
-    shape = torch.broadcast_shapes(a.shape, b.shape)
-    a, b = (x.expand(shape).flatten(-3).unsqueeze(-2) for x in (a, b))
-    return torch.matmul(a, b.transpose(-1, -2))[..., 0, 0]
+    """Sum of a b over each volume, without a volume for the product.
+
+    Plane by plane, then in double precision: chi2 is a small difference of such sums.
+    """
+    a, b = torch.broadcast_tensors(a, b)
+    planes = torch.linalg.vecdot(a.flatten(-2), b.flatten(-2))
+    return planes.sum(-1, dtype=torch.float64)
 
 
 def retrieve(
@@ -99,7 +103,7 @@ def retrieve(
     seeds: Sequence[int],
     start: ObjectVolume | None = None,
     support: Support | None = None,
-    support_threshold: float = 0.1,
+    support_threshold: float = FIRST_SUPPORT_THRESHOLD,
     kernel: Tensor | None = None,
     model: ForwardModel | None = None,
     on_iteration: OnIteration | None = None,
@@ -114,8 +118,7 @@ def retrieve(
         True = used. Unmeasured and held-out voxels float.
     schedule : Schedule
     seeds : sequence of int
-        One a start; the whole randomness. The same seed gives the same result, bit for bit on one machine, whichever
-        other starts are in the batch.
+        One a start; the whole randomness. The same call gives the same bits on one machine.
     start : complex tensor (starts, n0, n1, n2), optional
         First objects, centred, on any scale. None: random amplitude and phase in the first support.
     support : bool tensor (1 or starts, n0, n1, n2), optional
@@ -125,7 +128,8 @@ def retrieve(
     kernel : float tensor (..., k, k, k), optional
         Mutual coherence kernel known from elsewhere, centred; None: full coherence until the schedule estimates one.
     model : ForwardModel, optional
-        Another experiment; its transforms must be centred and keep the norm. None: far-field diffraction.
+        Another experiment: its transforms, which must be centred and keep the norm, and its coherence kernel; what
+        was measured is said by `measured`. None: far-field diffraction.
     on_iteration : callable, optional
         Told after every iteration.
 
@@ -136,11 +140,18 @@ def retrieve(
     Raises
     ------
     InputError
-        If no voxel of a pattern is above zero.
+        If no voxel of a pattern is above zero, or the numbers of patterns, starts and seeds do not fit.
     """
+    for name, volume in (("counts", counts), ("measured", measured), ("start", start), ("support", support)):
+        if volume is not None and len(volume) not in (1, len(seeds)):
+            raise InputError(
+                f"{name} has {len(volume)} volumes for {len(seeds)} seeds; give one for all, or one for each."
+            )
     centred = model is not None
     if model is None:
-        model = ForwardModel(None, kernel, fourier.diffract_corner, fourier.back_propagate_corner)
+        model = ForwardModel(None, None, fourier.diffract_corner, fourier.back_propagate_corner)
+    if kernel is not None:
+        model = replace(model, kernel=kernel.expand(len(seeds), *kernel.shape[-3:]))
     order = (lambda x: x) if centred else fourier.to_corner
     undo = (lambda x: x) if centred else fourier.to_centre
 
@@ -151,6 +162,7 @@ def retrieve(
     inside = _first_support(projection.counts, start, support, support_threshold, order, centred)
     inside = inside.expand(len(seeds), *inside.shape[-3:]).contiguous()
     rho = random_start(inside, generators) if start is None else order(start).to(torch.complex64) * inside
+    rho = rho.expand(len(seeds), *rho.shape[-3:])
     rho = _scaled(rho, projection)
 
     region = SupportRegion(inside)
@@ -159,8 +171,8 @@ def retrieve(
     for iteration, algorithm in enumerate(schedule):
         if iteration == schedule.break_twin_at:
             rho = rho * order(_random_half_spaces(rho, generators))
-        if schedule.shrink_wrap is not None and iteration > 0 and iteration % schedule.shrink_wrap.every == 0:
-            region = SupportRegion(schedule.shrink_wrap.update(rho, iteration / schedule.iterations))
+        if schedule.shrink_wrap is not None and schedule.shrink_wrap.is_due(iteration):
+            region = SupportRegion(schedule.shrink_wrap.update(rho, iteration, schedule.iterations))
         if schedule.coherence is not None and schedule.coherence.is_due(iteration):
             coherent = intensity_of(model.to_detector(rho * region.inside))
             estimate = schedule.coherence.update(model.kernel, coherent, projection.counts, projection.measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -12,13 +13,18 @@ from autophasenn.errors import PlanError
 from autophasenn.phasing.coherence import CoherenceEstimate
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.schedule import Schedule, error_reduction
+from autophasenn.phasing.support import FIRST_SUPPORT_THRESHOLD
 from autophasenn.physics import ambiguity, metrics
-from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.physics.diffraction import ForwardModel, intensity_of
 from autophasenn.physics.fourier import diffract
 from autophasenn.volumes import Mask, ObjectVolume, Pattern, Reconstruction
 
 GPU_BYTES_PER_VOXEL = 120
 """Buffers of the loop for one voxel of one start (measured: object, waves, ratio, weights, mean)."""
+
+
+COHERENCE_GAIN = 0.95
+"""A coherence kernel is kept where chi2_free falls below this share of what full coherence gives."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,8 @@ class Ensemble:
     polish : int
         Iterations of error reduction from the average, on its own support.
     coherence : CoherenceEstimate, optional
-        The polish is done with and without a partially coherent beam; the kernel is kept where it lowers chi2_free.
-        None: the beam is taken as fully coherent.
+        The polish is done with and without a partially coherent beam; the kernel is kept where it lowers chi2_free by
+        5 % or more (which takes held-out voxels). None: the beam is taken as fully coherent.
     support_threshold : float
         Fraction of the maximum of the autocorrelation that bounds the first support.
     schedule : Schedule
@@ -49,7 +55,7 @@ class Ensemble:
     agreement: float = 0.9
     polish: int = 50
     coherence: CoherenceEstimate | None = field(default_factory=CoherenceEstimate)
-    support_threshold: float = 0.1
+    support_threshold: float = FIRST_SUPPORT_THRESHOLD
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
@@ -85,7 +91,7 @@ def hold_out(measured: Mask, fraction: float, seed: int) -> Mask:
     shape = measured.shape
     if fraction == 0:
         return torch.zeros_like(measured)
-    cubes = torch.rand([-(-n // 3) for n in shape], generator=torch.Generator().manual_seed(seed)) < fraction
+    cubes = torch.rand([-(-n // 3) for n in shape], generator=torch.Generator().manual_seed(seed % 2**63)) < fraction
     free = cubes.repeat_interleave(3, 0).repeat_interleave(3, 1).repeat_interleave(3, 2)
     free = free[tuple(slice(n) for n in shape)].clone()
     free[tuple(slice(n // 2 - n // 20, n // 2 + n // 20 + 1) for n in shape)] = False
@@ -118,9 +124,9 @@ def reconstruct_ensemble(
     """
     free = hold_out(pattern.mask, ensemble.free_fraction, seed)
     used = pattern.mask & ~free
-    seeds = [seed * 100_003 + 1 + i for i in range(ensemble.starts)]
-    polishes = 2 if ensemble.coherence is not None and ensemble.free_fraction > 0 else 1
-    total = ensemble.starts * ensemble.schedule.iterations + polishes * ensemble.polish
+    polishes = _polishes(ensemble, bool((pattern.counts[free] > 0).any()))
+    total = ensemble.starts * ensemble.schedule.iterations + sum(polish.iterations for polish in polishes)
+    seeds = [(seed * 100_003 + 1 + i) % 2**63 for i in range(ensemble.starts)]
     runs: list[Retrieval] = []
     for chosen in _batches(seeds, pattern):
         done = sum(run.errors.numel() for run in runs)
@@ -134,22 +140,35 @@ def reconstruct_ensemble(
                 on_iteration=_counted(on_iteration, done, len(chosen), total),
             )
         )
-    objects = torch.cat([run.object for run in runs])
-    kernels = None if runs[0].kernel is None else torch.cat([run.kernel for run in runs if run.kernel is not None])
-    errors = torch.cat([run.errors for run in runs])
-    free_errors = torch.stack([_free_error(pattern, free, objects, kernels, i) for i in range(ensemble.starts)])
+    starts = [one for run in runs for one in _one_by_one(run)]
+    scores = [_score(pattern, free, start) for start in starts]
+    best = min(range(len(starts)), key=lambda i: scores[i])
+    alignments = [ambiguity.align(starts[best].object[0], start.object[0]) for start in starts]
+    aligned = torch.stack([alignment.aligned for alignment in alignments])
+    family = aligned[[alignment.correlation >= ensemble.agreement for alignment in alignments]]
 
-    ranking = torch.argsort(free_errors if bool(free.any()) else errors[:, -1]).tolist()
-    best = ranking[0]
-    kernel = None if kernels is None else kernels[best]
-    kept = [objects[best]]
-    for i in ranking[1:]:
-        alignment = ambiguity.align(objects[best], objects[i])
-        if alignment.correlation >= ensemble.agreement:
-            kept.append(alignment.aligned)
-    family = torch.stack(kept)
-    polished, kernel = _polish(pattern, used, free, family.mean(0), kernel, ensemble, on_iteration, total)
-    return _as_reconstruction(pattern, polished, family, kernel, free, errors, free_errors, best)
+    mean = Retrieval(family.mean(0, keepdim=True), starts[best].support, starts[best].errors, starts[best].kernel)
+    candidates = [mean] if not polishes else []
+    for polish in polishes:
+        candidates.append(
+            retrieve(
+                pattern.counts[None],
+                used[None],
+                polish,
+                seeds=[0],
+                start=mean.object,
+                support_threshold=metrics.SUPPORT_THRESHOLD,
+                kernel=mean.kernel,
+                on_iteration=_counted(
+                    on_iteration, total - (len(polishes) - len(candidates)) * polish.iterations, 1, total
+                ),
+            )
+        )
+    final = candidates[0]
+    for other in candidates[1:]:
+        if _score(pattern, free, other) < COHERENCE_GAIN * _score(pattern, free, final):
+            final = other
+    return _as_reconstruction(pattern, final, aligned, family, free, starts, best)
 
 
 def singular_modes(family: ObjectVolume) -> Tensor:
@@ -169,11 +188,11 @@ def singular_modes(family: ObjectVolume) -> Tensor:
 
 
 def _batches(seeds: list[int], pattern: Pattern) -> list[list[int]]:
-    """One start at a time on a CPU (its caches hold no more); on a GPU as many as a third of its free memory holds."""
+    """One start at a time on a CPU (its caches hold no more); on a GPU as many as a third of its memory holds."""
     if pattern.counts.device.type != "cuda":
         return [[s] for s in seeds]
-    free_bytes, _ = torch.cuda.mem_get_info(pattern.counts.device)
-    size = max(1, int(free_bytes / 3 / (GPU_BYTES_PER_VOXEL * pattern.counts.numel())))
+    memory = torch.cuda.get_device_properties(pattern.counts.device).total_memory
+    size = max(1, int(memory / 3 / (GPU_BYTES_PER_VOXEL * pattern.counts.numel())))
     return [seeds[i : i + size] for i in range(0, len(seeds), size)]
 
 
@@ -185,68 +204,52 @@ def _counted(on_iteration: OnIteration | None, before: int, weight: int, total: 
     return lambda done, _: tell(before + done * weight, total)
 
 
-def _free_error(pattern: Pattern, free: Mask, objects: ObjectVolume, kernels: Tensor | None, index: int) -> Tensor:
-    model = ForwardModel(kernel=None if kernels is None else kernels[index])
-    return metrics.chi2_free(objects[index], pattern.counts, pattern.mask, free, model)
-
-
-def _polish(
-    pattern: Pattern,
-    used: Mask,
-    free: Mask,
-    mean: ObjectVolume,
-    kernel: Tensor | None,
-    ensemble: Ensemble,
-    on_iteration: OnIteration | None,
-    total: int,
-) -> tuple[ObjectVolume, Tensor | None]:
-    """Error reduction from the average, with and without partial coherence: the one that foretells free voxels better."""
+def _polishes(ensemble: Ensemble, can_choose: bool) -> list[Schedule]:
+    """Error reduction from the average; once more with partial coherence where held-out voxels can choose."""
     if ensemble.polish == 0:
-        return mean, kernel
+        return []
     plain = error_reduction(ensemble.polish)
-    schedules = [plain]
-    if ensemble.coherence is not None and kernel is None and bool(free.any()):
-        schedules.append(replace(plain, coherence=ensemble.coherence))
-    candidates = []
-    for index, schedule in enumerate(schedules):
-        left = (len(schedules) - index) * ensemble.polish
-        run = retrieve(
-            pattern.counts[None],
-            used[None],
-            schedule,
-            seeds=[0],
-            start=mean[None],
-            support_threshold=metrics.SUPPORT_THRESHOLD,
-            kernel=kernel,
-            on_iteration=_counted(on_iteration, total - left, 1, total),
-        )
-        error = metrics.chi2_free(
-            run.object[0], pattern.counts, pattern.mask, free, ForwardModel(kernel=_first(run.kernel))
-        )
-        candidates.append((float(error), run.object[0], _first(run.kernel)))
-    _, rho, kernel = min(candidates, key=lambda candidate: candidate[0])
-    return rho, kernel
+    if ensemble.coherence is None or ensemble.schedule.coherence is not None or not can_choose:
+        return [plain]
+    return [plain, replace(plain, coherence=ensemble.coherence)]
 
 
-def _first(kernels: Tensor | None) -> Tensor | None:
-    return None if kernels is None else kernels[0]
+def _one_by_one(run: Retrieval) -> list[Retrieval]:
+    """Each start of a batch as a batch of one."""
+    kernels = [None] * len(run.object) if run.kernel is None else list(run.kernel.split(1))
+    parts = zip(run.object.split(1), run.support.split(1), run.errors.split(1), kernels, strict=True)
+    return [Retrieval(*part) for part in parts]
+
+
+def _free_error(pattern: Pattern, free: Mask, start: Retrieval) -> float:
+    """chi2 on the held-out voxels; NaN where none were held out."""
+    model = ForwardModel(kernel=start.kernel)
+    return float(metrics.chi2_free(start.object, pattern.counts[None], pattern.mask[None], free[None], model))
+
+
+def _score(pattern: Pattern, free: Mask, start: Retrieval) -> float:
+    """What ranks starts: chi2_free, or chi2 where no photon was held out."""
+    error = _free_error(pattern, free, start)
+    if math.isfinite(error):
+        return error
+    model = ForwardModel(kernel=start.kernel)
+    return float(metrics.chi2(start.object, pattern.counts[None], pattern.mask[None], model))
 
 
 def _as_reconstruction(
     pattern: Pattern,
-    rho: ObjectVolume,
-    family: ObjectVolume,
-    kernel: Tensor | None,
+    final: Retrieval,
+    aligned: Tensor,
+    family: Tensor,
     free: Mask,
-    errors: Tensor,
-    free_errors: Tensor,
+    starts: list[Retrieval],
     best: int,
 ) -> Reconstruction:
     """Everything a report needs, brought to the scale of the counts and to the CPU."""
-    model = ForwardModel(kernel=kernel)
+    rho, kernel = final.object[0], None if final.kernel is None else final.kernel[0]
     support = metrics.support_of(rho)
     wave = diffract(rho * support)
-    intensity = model.blur(wave.real.square() + wave.imag.square())
+    intensity = ForwardModel(kernel=kernel).blur(intensity_of(wave))
     scale = metrics.best_scale(intensity, torch.where(pattern.mask, pattern.counts, 0), pattern.mask)
     prtf = None
     if len(family) > 1:
@@ -256,12 +259,12 @@ def _as_reconstruction(
         support=support.cpu(),
         wave=(wave * scale).cpu(),
         intensity=(intensity * scale.square()).cpu(),
-        errors=errors.cpu(),
-        free_errors=free_errors.cpu(),
-        free_error=float(metrics.chi2_free(rho, pattern.counts, pattern.mask, free, model)),
+        errors=torch.cat([start.errors for start in starts]).cpu(),
+        free_errors=torch.tensor([_free_error(pattern, free, start) for start in starts]),
+        free_error=_free_error(pattern, free, final),
         best=best,
         averaged=len(family),
         kernel=None if kernel is None else kernel.cpu(),
         prtf=None if prtf is None else prtf.cpu(),
-        modes=singular_modes(family).cpu(),
+        modes=singular_modes(aligned).cpu(),
     )

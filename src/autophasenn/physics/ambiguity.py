@@ -79,20 +79,20 @@ def align(reference: ObjectVolume, moving: ObjectVolume, *, twins: bool = True) 
 def translate(rho: ObjectVolume, shift: tuple[float, float, float]) -> ObjectVolume:
     """Move an object by a vector in voxels, a fraction included: a phase ramp on its wave."""
     wave = torch.fft.fftn(fourier.to_corner(rho), dim=SPATIAL)
-    ramp = _ramp(wave, -torch.tensor(shift, dtype=torch.float64, device=rho.device))
+    ramp = _ramp(wave, -torch.tensor(shift, dtype=torch.float64))
     return fourier.to_centre(torch.fft.ifftn(wave * ramp, dim=SPATIAL))
 
 
 def _frequencies(wave: Tensor) -> list[Tensor]:
-    """Angular frequency of every index on each axis, rad a voxel, float64."""
-    return [2 * math.pi * torch.fft.fftfreq(n, dtype=torch.float64, device=wave.device) for n in wave.shape[-3:]]
+    """Angular frequency of every index on each axis, rad a voxel; float64 on the CPU, as not every device has it."""
+    return [2 * math.pi * torch.fft.fftfreq(n, dtype=torch.float64) for n in wave.shape[-3:]]
 
 
 def _ramp(wave: Tensor, shift: Tensor) -> Tensor:
     """exp(+i q.shift), which takes back a displacement by `shift`."""
     ramp = torch.ones((), dtype=wave.dtype, device=wave.device)
     for axis, (frequency, step) in enumerate(zip(_frequencies(wave), shift, strict=True)):
-        factor = torch.exp(1j * frequency * step).to(wave.dtype)
+        factor = torch.exp(1j * frequency * step).to(wave)
         ramp = ramp * factor.reshape([-1 if a == axis else 1 for a in range(3)])
     return ramp
 
@@ -101,7 +101,7 @@ def _fourier_sum(cross: Tensor, shifts: list[Tensor]) -> Tensor:
     """sum_q C(q) exp(-i q.s) on the grid of the given shifts (m0, m1, m2), normalised as an inner product."""
     result = cross
     for frequency, steps in zip(_frequencies(cross), shifts, strict=True):
-        kernel = torch.exp(-1j * frequency[:, None] * steps[None]).to(cross.dtype)
+        kernel = torch.exp(-1j * frequency[:, None] * steps[None]).to(cross)
         result = torch.tensordot(result, kernel, dims=([0], [0]))  # axes rotate: 0, 1, 2 are contracted in turn
     return result
 
@@ -109,14 +109,14 @@ def _fourier_sum(cross: Tensor, shifts: list[Tensor]) -> Tensor:
 def _peak_shift(cross: Tensor) -> Tensor:
     """Displacement s (float64 tensor (3,), voxels) that makes ``|sum_q C(q) exp(-i q.s)|`` largest."""
     correlation = torch.fft.fftn(cross).abs()
-    peak = torch.unravel_index(correlation.argmax(), correlation.shape)
+    peak = torch.unravel_index(correlation.argmax().cpu(), correlation.shape)
     shift = torch.stack([torch.where(i > n // 2, i - n, i) for i, n in zip(peak, cross.shape, strict=True)]).to(
         torch.float64
     )
     for step in (0.25, 0.05, 0.01):
-        offsets = torch.arange(-4, 5, dtype=torch.float64, device=cross.device) * step
+        offsets = torch.arange(-4, 5, dtype=torch.float64) * step
         grid = [s + offsets for s in shift]
         values = _fourier_sum(cross, grid).abs()
-        peak = torch.unravel_index(values.argmax(), values.shape)
+        peak = torch.unravel_index(values.argmax().cpu(), values.shape)
         shift = torch.stack([axis[i] for axis, i in zip(grid, peak, strict=True)])
     return shift

@@ -58,12 +58,13 @@ def chi2_of_intensity(calculated: Volume, counts: Volume, measured: Mask, *, sca
 
     Returns
     -------
-    float tensor (...)
+    float tensor (...); NaN where no photon was measured.
     """
     counts = torch.where(measured, counts, 0)
     scale = best_scale(calculated, counts, measured) if scale is None else scale
     difference = (scale[..., None, None, None] * calculated.sqrt() - counts.sqrt()) * measured
-    return difference.square().sum(SPATIAL) / counts.sum(SPATIAL)
+    total = counts.sum(SPATIAL)
+    return torch.where(total > 0, difference.square().sum(SPATIAL) / total, torch.nan)
 
 
 def chi2(rho: ObjectVolume, counts: Volume, measured: Mask, model: ForwardModel | None = None) -> Tensor:
@@ -96,7 +97,7 @@ def chi2_free(
 
     Returns
     -------
-    float tensor (...); NaN where nothing was held out.
+    float tensor (...); NaN where nothing was held out, or nothing was counted there.
     """
     calculated = (model or ForwardModel())(thresholded(rho))
     scale = best_scale(calculated, torch.where(measured, counts, 0), measured & ~free)
@@ -108,7 +109,8 @@ def chi2_noise(calculated: Volume, counts: Volume, measured: Mask) -> Tensor:
 
     ``sum E[(sqrt(n) - sqrt(L))^2] / sum n`` with n ~ Poisson(L) and L the calculated intensity in counts.
     """
-    return (_root_variance(calculated) * measured).sum(SPATIAL) / (counts * measured).sum(SPATIAL)
+    expected = torch.where(measured, _root_variance(calculated), 0).sum(SPATIAL)
+    return expected / torch.where(measured, counts, 0).sum(SPATIAL)
 
 
 def _root_variance(rate: Tensor) -> Tensor:
@@ -166,24 +168,32 @@ def prtf_of(
 ) -> Float[Tensor, "n0 n1 n2"]:
     """Phase retrieval transfer function of every voxel, ``|<psi>| / sqrt(I)`` (Chapman et al. 2006, eq. 14).
 
+    ``|<psi>|^2`` of m solutions is on average ``<|psi|^2> / m`` too large: m unrelated phases do not add up to zero, and
+    few of them never fall below 1/e. That share is taken off, which leaves a value below zero where phases oppose each
+    other by chance: the square keeps its sign, so that the mean over a shell is right.
+
     Parameters
     ----------
     waves : complex tensor (starts, n0, n1, n2)
-        Waves of the aligned solutions, in the square root of counts.
+        Waves of at least two aligned solutions, in the square root of counts.
     counts, measured : tensor (n0, n1, n2)
 
     Returns
     -------
     float tensor (n0, n1, n2); 0 where nothing was counted.
     """
-    modulus = counts.clamp_min(0).sqrt()
-    return torch.where(measured & (counts > 0), waves.mean(0).abs() / modulus.clamp_min(1e-6), 0)
+    number = len(waves)
+    power = sum((wave.real.square() + wave.imag.square() for wave in waves), torch.zeros_like(counts)) / number
+    mean = waves.mean(0)
+    coherent = (number * (mean.real.square() + mean.imag.square()) - power) / (number - 1)
+    share = torch.where(measured & (counts > 0), coherent / counts.clamp_min(1e-6), 0)
+    return share.sign() * share.abs().sqrt()
 
 
 def radial_prtf(
     prtf: Volume, counts: Volume, measured: Mask, reciprocal_steps: Tensor | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The PRTF in shells of |q|, each voxel weighted by its counts: ``sum |<psi>| sqrt(I) / sum I``.
+    """The PRTF in shells of |q|: ``sqrt(sum |<psi>|^2 / sum I)``, so that voxels weigh as many photons as they hold.
 
     Without the weight the many voxels that hold no photon would decide.
 
@@ -207,16 +217,16 @@ def radial_prtf(
     index = (radius / reach * shells).long().clamp_max(shells)
     weight = torch.where(measured, counts, 0).double().flatten()
     total = torch.bincount(index.flatten(), weight, shells + 1)[:shells]
-    value = torch.bincount(index.flatten(), weight * prtf.double().flatten(), shells + 1)[:shells]
+    value = torch.bincount(index.flatten(), weight * (prtf * prtf.abs()).double().flatten(), shells + 1)[:shells]
     frequency = (torch.arange(shells) + 0.5) * reach / shells
     seen = total > 0
-    return frequency[seen].numpy(), (value[seen] / total[seen]).clamp_max(1.0).numpy()
+    return frequency[seen].numpy(), (value[seen] / total[seen]).clamp(0, 1).sqrt().numpy()
 
 
 def resolution(frequency: np.ndarray, value: np.ndarray) -> float | None:
     """Full-period resolution ``2 pi / q`` where the PRTF first falls to 1/e, in the inverse unit of `frequency`.
 
-    The last shell bounds it where the PRTF stays above; None where the PRTF is below 1/e from the start.
+    The last shell bounds it where the PRTF stays above (:func:`is_bound`); None where it is below from the start.
     """
     below = np.flatnonzero(value < RESOLUTION_LEVEL)
     if below.size == 0:
@@ -227,6 +237,11 @@ def resolution(frequency: np.ndarray, value: np.ndarray) -> float | None:
     high, low = value[first - 1], value[first]
     crossing = np.interp(RESOLUTION_LEVEL, [low, high], [frequency[first], frequency[first - 1]])
     return float(2 * math.pi / crossing)
+
+
+def is_bound(value: np.ndarray) -> bool:
+    """Whether the PRTF stays above 1/e to the last shell, so that the resolution is only bounded by the detector."""
+    return bool((value >= RESOLUTION_LEVEL).all())
 
 
 def _radius(shape: tuple[int, ...], reciprocal_steps: Tensor | None) -> Tensor:

@@ -22,7 +22,7 @@ from autophasenn.volumes import crop_or_pad
 EXAMPLE = Path(str(files("autophasenn"))) / "examples" / "gold.npz"
 """The bundled file: counts with sampling, as `files.readers` reads them."""
 
-SHAPE = (64, 80, 80)
+SHAPE = (64, 64, 64)
 PHOTONS = 2e7
 CENTRE = (float(SHAPE[1] // 2), float(SHAPE[2] // 2))
 GEOMETRY = RockingGeometry(
@@ -31,7 +31,7 @@ GEOMETRY = RockingGeometry(
     pixel_size_m=(165e-6, 165e-6),
     delta_deg=32.174,
     gamma_deg=12.6346,
-    theta_step_deg=0.0125,
+    theta_step_deg=0.0225,
     centre_pixel=CENTRE,
 )
 """Gold 111 at 9 keV, pixels of 55 um binned by three."""
@@ -86,7 +86,7 @@ def seen() -> Tensor:
 
 
 def counts() -> Tensor:
-    """What a photon-counting detector sees of it: 2e7 photons, float32 (64, 80, 80), brightest voxel central."""
+    """What a photon-counting detector sees of it: 2e7 photons, float32 (64, 64, 64), brightest voxel central."""
     return count_photons(intensity_of(diffract(seen())), PHOTONS, torch.Generator().manual_seed(2022))
 
 

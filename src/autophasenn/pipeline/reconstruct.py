@@ -20,8 +20,8 @@ from autophasenn.phasing.ensemble import reconstruct_ensemble
 from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
-from autophasenn.pipeline.preprocess import Preprocessed, preprocess
-from autophasenn.pipeline.result import Finding, Stopwatch, summarise, write_files
+from autophasenn.pipeline.preprocess import preprocess
+from autophasenn.pipeline.result import FILES, Finding, Stopwatch, summarise, write_files
 from autophasenn.volumes import Scan
 
 METHODS = ("iterative",)
@@ -41,9 +41,6 @@ class Progress(Protocol):
     def advance(self, done: int, total: int) -> None:
         """So much of the stage is done."""
 
-    def note(self, sentence: str) -> None:
-        """Something worth knowing."""
-
 
 class Silent:
     """A `Progress` that says nothing."""
@@ -52,9 +49,6 @@ class Silent:
         """Nothing."""
 
     def advance(self, done: int, total: int) -> None:
-        """Nothing."""
-
-    def note(self, sentence: str) -> None:
         """Nothing."""
 
 
@@ -158,13 +152,15 @@ def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
 
     Raises
     ------
-    InputError, GeometryError, PlanError
+    InputError, GeometryError, PlanError, OutputError
         As :func:`reconstruct` does.
     """
     plan = plan or Plan()
     device = _device(request)
-    scan = read_input(request)
-    prepared: Preprocessed = preprocess(scan, plan.preprocess)
+    check_folder(request.output, request.overwrite)
+    with _collected_warnings() as logged:
+        scan = read_input(request)
+        prepared = preprocess(scan, plan.preprocess)
     schedule = plan.retrieval.schedule
     blocks = ", ".join(f"{type(b.algorithm).__name__} {b.iterations}" for b in schedule.blocks)
     voxels = prepared.pattern.counts.numel()
@@ -182,7 +178,8 @@ def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
         "device": str(device),
         "memory": f"about {max(1.0, voxels * CPU_BYTES_PER_VOXEL / 2**30):.1f} GiB",
         "output": str(request.output),
-        "warnings": prepared.warnings or ["none"],
+        "files": ", ".join(FILES),
+        "warnings": list(dict.fromkeys([*prepared.warnings, *logged])) or ["none"],
     }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from autophasenn.errors import InputError
 from autophasenn.files import cxi, vtk
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
@@ -26,7 +27,18 @@ from autophasenn.pipeline.postprocess import statistics
 from autophasenn.pipeline.preprocess import Preprocessed
 from autophasenn.volumes import CrystalImage, Reconstruction, Scan
 
+POOR_CHI2 = 0.1
+"""chi2 above which an object does not explain its pattern, however weak that is."""
+POOR_RATIO = 100.0
+"""chi2 over its noise floor above which the same holds for a strong pattern."""
+
 STAGES = ("read", "preprocess", "network", "refine", "postprocess", "write", "total")
+FILES = (
+    *("report.json", "result.cxi", "crystal.vti", "object_detector_frame.vts", "plan.yaml", "SHA256SUMS"),
+    *("overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png"),
+    *("prtf.png (if two starts agree)", "aliens.png (if there are any)"),
+)
+"""What a result consists of."""
 LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py")
 
 
@@ -84,11 +96,11 @@ def summarise(finding: Finding, logged: list[str]) -> dict[str, Any]:
         "method": finding.method,
         "chi2": chi2,
         "chi2_noise": noise,
-        "chi2_free": None if math.isnan(found.free_error) else found.free_error,
+        "chi2_free": _finite(found.free_error),
         "starts": {
             "number": len(found.free_errors),
             "averaged": found.averaged,
-            "chi2_free": [None if math.isnan(e) else e for e in found.free_errors.tolist()],
+            "chi2_free": [_finite(error) for error in found.free_errors.tolist()],
             "modes": None if found.modes is None else found.modes.tolist(),
         },
         "shape": list(pattern.shape),
@@ -96,7 +108,8 @@ def summarise(finding: Finding, logged: list[str]) -> dict[str, Any]:
         "oversampling": list(finding.prepared.oversampling),
         "preprocess": finding.prepared.facts,
         **statistics(finding.image),
-        "resolution_nm": _resolution_nm(finding),
+        "detector_voxel_size_nm": _detector_voxel_size_nm(finding),
+        **_resolution(finding),
         "seed": finding.seed,
         "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
         "input": {"path": finding.scan.source.get("path"), "sha256": finding.scan.source.get("sha256")},
@@ -170,10 +183,10 @@ def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
     slices(image, folder / "slices.png")
     pattern_comparison(pattern, found, folder / "pattern.png")
     convergence(found, folder / "convergence.png", chi2_noise=report["chi2_noise"])
-    overview(image, pattern, found, report, folder / "overview.png")
+    overview(image, pattern, found, report, folder / "overview.png", title=Path(finding.scan.source["path"]).name)
     try:
         isosurface(image, folder / "isosurface.png")
-    except NoOpenGLError as error:
+    except (NoOpenGLError, InputError) as error:  # InputError: no voxel inside reaches the isovalue
         left_out.append(str(error))
     if (shells := _prtf_shells(finding)) is not None:
         frequency, value = shells
@@ -191,30 +204,47 @@ def _prtf_shells(finding: Finding) -> tuple[np.ndarray, np.ndarray] | None:
     return None if prtf is None else metrics.radial_prtf(prtf, pattern.counts, pattern.mask, pattern.reciprocal_steps)
 
 
-def _resolution_nm(finding: Finding) -> float | None:
+def _resolution(finding: Finding) -> dict[str, Any]:
     """Full-period resolution at PRTF = 1/e; None with one start, or without geometry."""
     shells = _prtf_shells(finding)
     if shells is None or finding.prepared.pattern.reciprocal_steps is None:
-        return None
+        return {"resolution_nm": None, "resolution_is_bound": None}
     length = metrics.resolution(*shells)
-    return None if length is None else length * 1e9
+    return {
+        "resolution_nm": None if length is None else length * 1e9,
+        "resolution_is_bound": metrics.is_bound(shells[1]),
+    }
+
+
+def _detector_voxel_size_nm(finding: Finding) -> list[float] | None:
+    """Edges of a voxel of the detector frame along frames, rows and columns of the pattern as it was phased."""
+    steps = finding.prepared.pattern.reciprocal_steps
+    if steps is None:
+        return None
+    vectors = direct_voxel_vectors(steps, finding.prepared.pattern.shape)
+    return [float(edge) * 1e9 for edge in vectors.norm(dim=1)]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _verdict(found: Reconstruction, chi2: float, noise: float) -> tuple[str, str]:
     """A word, and a sentence that says how far to believe the image and what would help."""
     starts = len(found.free_errors)
     fit = f"chi2 is {chi2:.2g}, {chi2 / noise:.1f} times what counting noise alone gives"
-    if starts > 1 and found.averaged == 1:
-        return "uncertain", (
-            f"None of the {starts} starts agrees with the best one, so the image may be wrong; {fit}. Try more starts, "
-            "more iterations, or look for aliens and masked regions."
-        )
-    if chi2 > 0.1:
+    agreement = f"{found.averaged} of {starts} starts agree" if starts > 1 else "one start was made"
+    if chi2 > POOR_CHI2 or chi2 > POOR_RATIO * noise:
         return "poor", (
-            f"The object does not explain the pattern: {fit}. Check the mask, aliens, and that there is one crystal."
+            f"The object does not explain the pattern: {fit}; {agreement}. Check the mask, aliens, and that there is one "
+            "crystal."
         )
-    agreement = f"{found.averaged} of {starts} starts agree" if starts > 1 else "One start was made"
-    return "reconstructed", f"{agreement}; {fit}."
+    if starts > 1 and found.averaged < starts / 2:
+        return "uncertain", (
+            f"Only {found.averaged} of {starts} starts found this image, so it may be wrong; {fit}. Try more starts, more "
+            "iterations, or look for aliens and masked regions."
+        )
+    return "reconstructed", f"{agreement.capitalize()}; {fit}."
 
 
 def _peak_memory() -> int:
