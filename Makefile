@@ -12,7 +12,7 @@ PINS := pyproject.toml constraints.txt
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test clean
+.PHONY: help demo test benchmark clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -28,8 +28,11 @@ test: $(DEV) ## every check: style, types, layers, tests
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-clean: ## remove .venv, caches and the demo's result
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
+benchmark: $(RUNTIME) ## measure speed and memory into bench.json
+	$(BIN)/autophasenn benchmark -o bench.json
+
+clean: ## remove .venv, caches and the results of demo and benchmark
+	rm -rf $(VENV) .venv-cohere demo bench.json build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
 		src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
