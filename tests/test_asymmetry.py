@@ -83,3 +83,13 @@ def test_a_centrosymmetric_crystal_without_strain_is_left_undecided(seed):
 
 def test_an_exactly_centrosymmetric_crystal_has_no_asymmetry():
     assert abs(asymmetry(cuboid().to(torch.complex64), cuboid())) < 1e-2
+
+
+@pytest.mark.parametrize("strength", [0.005, 0.02, -0.02])
+def test_the_phase_of_a_bent_crystal_is_ahead_at_its_rim(strength):
+    """Also where it wraps, and whatever the shape says."""
+    inside = pyramid()
+    x, y, z = axes()
+    for shape in (inside, inside.flip(2)):
+        rho = torch.polar(shape.double(), strength * (x**2 + y**2 + z**2)).to(torch.complex64)
+        assert math.copysign(1, asymmetry(rho, shape)) == math.copysign(1, strength)

@@ -1,10 +1,11 @@
 """Which of an object and its twin: a number that changes sign between ``rho(r)`` and ``conj(rho(-r))``.
 
-The twin mirrors the amplitude through the origin and turns the strain ``eps(r)`` into ``eps(-r)``. Whatever is odd in
-the position about the centre of mass therefore changes sign: the ten third moments of the amplitude, and the nine first
-moments of the phase gradient, which still speak where the shape is centrosymmetric. Each is divided by its own noise,
-and the sign of one fixed combination decides. Its weights are all different, so that no symmetry cancels it; the
-largest moment alone would be a tie wherever a symmetry makes two of them equal and opposite.
+The twin mirrors the amplitude through the origin and turns the phase ``phi(r)`` into ``-phi(-r)``. Two things tell them
+apart. The *bend*: whether the phase is ahead at the rim of the crystal or in its middle; it is the smoothest thing that a
+strained crystal has, and the same at any resolution. Where there is no clear bend, whatever is odd in the position about the
+centre of mass: the ten third moments of the amplitude, and the nine first moments of the phase gradient. Each is
+divided by its own noise, and the sign of one fixed combination decides. Its weights are all different, so that no
+symmetry cancels it; the largest moment alone would be a tie wherever a symmetry makes two of them equal and opposite.
 """
 
 from __future__ import annotations
@@ -27,11 +28,19 @@ LEAST_GRADIENT_NOISE = 1e-3
 """Scatter of the phase gradient, rad per voxel, below which a strain is not known."""
 
 
+LEAST_PHASE_NOISE = 0.01
+"""Scatter of the phase, rad, below which a bend is not known."""
+
+CLEAR_BEND = 5.0
+"""Standard deviations from which the bend alone decides."""
+
+
 def asymmetry(rho: Complex[Tensor, "n0 n1 n2"], support: Bool[Tensor, "n0 n1 n2"]) -> float:
     """How far an object is from its twin, in standard deviations; the twin gives the opposite sign.
 
-    With z the 19 odd moments over their noise, the result is ``c.z / |c|`` with ``c_j = 1 + (j s mod 1)`` and s the
-    golden section. The noise of a moment is taken from the scatter of the amplitude or of the gradient inside the
+    The bend where it is clear (:data:`CLEAR_BEND`). Else, with z the 19 odd moments over their noise, ``c.z / |c|`` with
+    ``c_j = 1 + (j s mod 1)`` and s the golden section. The noise of a moment is taken from the scatter of the phase, of
+    the amplitude or of the gradient inside the
     support, voxels being independent.
 
     Parameters
@@ -49,9 +58,28 @@ def asymmetry(rho: Complex[Tensor, "n0 n1 n2"], support: Bool[Tensor, "n0 n1 n2"
     index = torch.nonzero(support).double()
     amplitude = rho[support].abs().double()
     position = index - (amplitude[:, None] * index).sum(0) / amplitude.sum()
-    odd = torch.cat([_shape_moments(amplitude, position), _strain_moments(rho, support, position)])
+    flat = remove_ramp(rho, phase_ramp(rho, support))
+    bend = _bend(flat[support].to(torch.complex128), position)
+    if abs(bend) >= CLEAR_BEND:
+        return bend
+    odd = torch.cat([_shape_moments(amplitude, position), _strain_moments(flat, support, position)])
     weights = 1 + torch.remainder(GOLDEN_SECTION * torch.arange(len(odd), dtype=torch.float64), 1).to(odd.device)
     return float(odd @ weights / weights.norm())
+
+
+def _bend(rho: Tensor, position: Tensor) -> float:
+    """Correlation of the phase with the squared distance from the centre, over its noise; positive: ahead at the rim.
+
+    ``Im(conj(sum w exp(i phi)) sum w (d^2 - <d^2>) exp(i phi))`` with w the intensity and d in units of the crystal's
+    extent on each axis: phase wraps, the sampling and the global phase do not matter.
+    """
+    weight = rho.abs().square()
+    distance = (position.square() / position.square().mean(0).clamp_min(1e-12)).sum(1)
+    lever = weight * (distance - (weight @ distance) / weight.sum())
+    turned = torch.polar(torch.ones_like(weight), rho.angle())
+    ahead = (turned * torch.conj_physical((weight * turned).sum()).sgn()).imag
+    noise = max(float(ahead.std(correction=0)), LEAST_PHASE_NOISE)
+    return float(_over(lever @ ahead, noise * lever.norm()))
 
 
 def _shape_moments(amplitude: Tensor, position: Tensor) -> Tensor:
@@ -66,8 +94,7 @@ def _shape_moments(amplitude: Tensor, position: Tensor) -> Tensor:
 
 def _strain_moments(rho: Tensor, support: Tensor, position: Tensor) -> Tensor:
     """First moments of the phase gradient over their noise, each voxel weighted by its intensity: (9,)."""
-    flat = remove_ramp(rho, phase_ramp(rho, support))
-    gradient = phase_gradient(flat.angle(), support)[:, support].double()
+    gradient = phase_gradient(rho.angle(), support)[:, support].double()
     weight = rho[support].abs().double().square()
     moments = []
     for component in gradient:
