@@ -46,6 +46,10 @@ class Retrieval:
     kernel: Tensor | None = None
 
 
+_NO_ZERO = 1e-20
+"""Added to intensities that are divided by."""
+
+
 class ModulusProjection:
     """P_M: give the wave the measured modulus where it was measured; elsewhere it floats.
 
@@ -59,30 +63,35 @@ class ModulusProjection:
         self._modulus = self.counts.sqrt()
         self._total = self.counts.sum(SPATIAL, dtype=torch.float64)
         self._unmeasured = None if bool(measured.all()) else 1 - self.measured
-        self._ratio: Tensor | None = None
+        self._buffers: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, rho: ObjectVolume) -> tuple[ObjectVolume, Tensor]:
         """Projection of `rho` (..., n0, n1, n2), and the chi2 (...) that `rho` had."""
         psi = self.model.to_detector(rho)
-        parts = torch.view_as_real(torch.mul(psi, psi.conj()))
-        # The imaginary part is 0: adding it makes the strided copy, the small number spares a division by zero.
-        intensity = torch.add(parts[..., 0], parts[..., 1]).add_(1e-20)
+        if self._buffers is None or self._buffers[0].shape != psi.shape:
+            self._buffers = torch.empty_like(psi.real), torch.empty_like(psi.real)
+        intensity, ratio = self._buffers
+        parts = torch.view_as_real(psi)
+        torch.mul(parts[..., 0], parts[..., 0], out=intensity).addcmul_(parts[..., 1], parts[..., 1])
+        intensity.add_(_NO_ZERO)
         if self.model.kernel is not None:
-            intensity = self.model.blur(intensity).add_(1e-20)
-        ratio = intensity.rsqrt().mul_(self._modulus)
+            intensity = self.model.blur(intensity).add_(_NO_ZERO)
+        torch.rsqrt(intensity, out=ratio).mul_(self._modulus)
         chi2 = self._chi2(intensity, ratio)
         if self._unmeasured is not None:
             ratio.add_(self._unmeasured)
-        if self._ratio is None or self._ratio.shape != ratio.shape:
-            self._ratio = torch.zeros_like(psi)
-        self._ratio.real.copy_(ratio)
-        return self.model.to_object(psi.mul_(self._ratio)), chi2
+        return self.model.to_object(psi.mul_(ratio)), chi2
 
     def _chi2(self, intensity: Tensor, ratio: Tensor) -> Tensor:
         """``sum (|psi| - M)^2 / sum M^2`` over measured voxels, from the two volumes at hand."""
-        calculated = _inner(intensity, self.measured)
+        calculated = _total(intensity) if self._unmeasured is None else _inner(intensity, self.measured)
         overlap = _inner(intensity, ratio)  # |psi|^2 M / |psi|
         return ((calculated - 2 * overlap + self._total) / self._total).clamp_min(0).to(torch.float32)
+
+
+def _total(volume: Tensor) -> Tensor:
+    """Sum of each volume: plane by plane, then in double precision, for chi2 is a small difference of such sums."""
+    return volume.sum((-2, -1)).sum(-1, dtype=torch.float64)
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
