@@ -1,6 +1,7 @@
 """From a scan to a pattern: centred, FFT-friendly, binned as its sampling allows, placed in reciprocal space."""
 
 import time
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import tifffile
 import torch
 
 from autophasenn.errors import InputError, PlanError
-from autophasenn.pipeline.centring import choose_window, find_peak, friendly_size
+from autophasenn.pipeline.centring import LONGEST, choose_window, find_peak, friendly_size
 from autophasenn.pipeline.preprocess import Preprocessed, Preprocessing, preprocess, uniform_background
 from autophasenn.volumes import Scan
 from crystals import expected_counts, polyhedron
@@ -141,11 +142,25 @@ def test_a_peak_near_the_edge_is_warned_of_and_on_the_edge_refused():
         preprocess(scan((35, 0, 0)), QUICK)
 
 
+def test_padding_is_bounded_and_what_is_cropped_instead_is_said():
+    raw = scan((33, 0, 0))
+    result = preprocess(raw, QUICK)
+    assert result.peak[0] == 69
+    assert result.pattern.shape == (90, 64, 60)
+    lost = 69 - 45
+    assert any(f"{lost} of 72 frames (33%) are cropped" in sentence for sentence in result.warnings)
+    assert central(result) == raw.frames.max()
+    asked = preprocess(raw, replace(QUICK, shape=(90, 64, 60)))
+    assert not any("cropped on the side" in sentence for sentence in asked.warnings)
+
+
 @pytest.mark.parametrize(
     ("frames", "words"),
     [
         (np.zeros(SHAPE, np.int32), "pattern is empty"),
-        (np.random.default_rng(0).poisson(0.02, SHAPE), "No Bragg peak stands out"),
+        (np.random.default_rng(0).poisson(0.02, SHAPE), "the detector saw the peak"),
+        (scan().frames / scan().frames.max(), r"look normalised \(largest 1\): give counts"),
+        (1.5 * np.random.default_rng(0).poisson(0.02, SHAPE), r"look normalised \(largest \d\.?\d?\): give counts"),
         (np.random.default_rng(0).poisson(50.0, SHAPE), "No Bragg peak stands out"),
     ],
 )
@@ -159,6 +174,9 @@ def test_a_scan_without_a_peak_is_refused(frames, words):
     [
         {"hot_contrast": 1.0},
         {"dead_response": -0.1},
+        {"dead_response": 1.0},
+        {"alien_share": 1.5},
+        {"dark_threshold": float("inf")},
         {"keep_oversampling": 1.5},
         {"shape": (63, 64, 64)},
         {"binning": (0, 1, 1)},
@@ -170,6 +188,24 @@ def test_an_option_out_of_range_is_refused_by_name(options):
         Preprocessing(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"binning": (1, 1, 16)}, "at most 15 there"), ({"shape": (64, 640, 64)}, "more than twice as many")],
+)
+def test_what_the_size_of_the_scan_does_not_allow_is_refused(options, words):
+    with pytest.raises(PlanError, match=words):
+        preprocess(scan(), replace(QUICK, **options))
+
+
+def test_the_background_is_summed_without_a_copy_in_double_precision():
+    counts, mask = np.zeros((120, 64, 64), np.float32), np.ones((120, 64, 64), bool)
+    tracemalloc.start()
+    uniform_background(counts, mask)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < counts.nbytes
+
+
 @pytest.mark.parametrize("size", [40, 64, 201, 256])
 @pytest.mark.parametrize("binning", [1, 2, 3])
 def test_window_holds_the_block_of_the_peak_in_its_middle(size, binning):
@@ -178,7 +214,9 @@ def test_window_holds_the_block_of_the_peak_in_its_middle(size, binning):
         start = window.start + (window.size // 2) * binning
         assert start + binning // 2 == peak
         kept = min(size, window.stop) - max(0, window.start)
-        assert kept >= 0.8 * size
+        assert kept >= 0.75 * size
+        assert window.size * binning <= LONGEST * size
+        assert window.cropped(size) == size - kept
 
 
 def test_nearly_centred_axes_keep_their_size():

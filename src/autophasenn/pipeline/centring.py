@@ -14,6 +14,9 @@ SMALL_PADDING = 0.04
 """Share of an axis that is padded with unmeasured voxels rather than losing as much on the other side."""
 MOST_CROPPED = 0.15
 """Share of an axis beyond which it is padded instead of cropped."""
+LONGEST = 1.25
+"""Length that padding may give to an axis, relative to what was measured. A longer one holds little but unmeasured voxels:
+it costs time and memory, and phases the less surely."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class AxisWindow:
         """The raw voxel that lies at index ``n // 2`` of the unbinned window."""
         return self.start + self.size * self.binning // 2
 
+    def cropped(self, size: int) -> int:
+        """How many voxels of the raw axis, `size` long, do not enter the pattern."""
+        return size - max(0, min(size, self.stop) - max(0, self.start))
+
     def middle_of(self, index: int) -> float:
         """Raw coordinate of the middle of binned voxel `index`."""
         return self.start + index * self.binning + (self.binning - 1) / 2
@@ -54,7 +61,7 @@ def find_peak(
     Raises
     ------
     InputError
-        If there are no counts, or no box stands out of the background.
+        If there are no counts, no box stands out of the background, or no value exceeds 1 (normalised data).
     """
     measured = np.where(mask, counts, 0)
     if not measured.any():
@@ -64,11 +71,14 @@ def find_peak(
     smooth = ndimage.uniform_filter(measured, box, mode="constant") * volume
     share = max(float(mask.mean()), 1e-6)
     background = float(measured.mean(dtype=np.float64)) / share * volume
-    highest = float(smooth.max())
-    if highest < 3 * background + 10 * np.sqrt(background) + 10:
+    highest, top = float(smooth.max()), float(measured.max())
+    if top <= 1 or highest < 3 * background + 10 * np.sqrt(background) + 10:
+        remedy = "Check that the scan is the right one and that the detector saw the peak."
+        if (measured != np.floor(measured)).any():
+            remedy = f"The values look normalised (largest {top:g}): give counts. If they are counts, c{remedy[1:]}"
         raise InputError(
-            f"No Bragg peak stands out: the brightest {'x'.join(map(str, box))} voxels hold {highest:.0f} counts where "
-            f"the average is {background:.1f}. Check that the scan is the right one and that the detector saw the peak."
+            f"No Bragg peak stands out: the brightest {'x'.join(map(str, box))} voxels hold {highest:.3g} counts where "
+            f"the average is {background:.2g}. {remedy}"
         )
     middle = np.unravel_index(int(smooth.argmax()), counts.shape)
     around = tuple(slice(max(0, int(m) - b), int(m) + b + 1) for m, b in zip(middle, box, strict=True))
@@ -81,7 +91,7 @@ def choose_window(size: int, peak: int, binning: int = 1, wanted: int | None = N
     """The window of one axis with the peak's block at ``n // 2`` and an even number of blocks with factors 2, 3, 5, 7.
 
     Keeps the axis whole if no more than 4 % of it must be padded for that; else crops it symmetrically about the peak;
-    pads it where cropping would lose more than 15 %.
+    pads it where cropping would lose more than 15 %, up to 1.25 times its length, and crops it there.
 
     Parameters
     ----------
@@ -107,7 +117,7 @@ def choose_window(size: int, peak: int, binning: int = 1, wanted: int | None = N
         elif 2 * min(before, after) * binning >= (1 - MOST_CROPPED) * size:
             blocks = cropped
         else:
-            blocks = friendly_size(2 * max(before, after))
+            blocks = friendly_size(min(2 * max(before, after), int(LONGEST * size) // binning))
     return AxisWindow(first - (blocks // 2) * binning, blocks, binning)
 
 

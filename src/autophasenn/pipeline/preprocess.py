@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import dataclass, field, replace
 
@@ -9,8 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from autophasenn.errors import InputError, PlanError
+from autophasenn.errors import PlanError
 from autophasenn.pipeline.aliens import Aliens, Cluster, find_aliens
+from autophasenn.pipeline.cautions import alien_warnings, check_peak_place, crop_warnings, sampling_warnings
 from autophasenn.pipeline.centring import AxisWindow, choose_window, find_peak
 from autophasenn.pipeline.corrections import correct
 from autophasenn.pipeline.sampling import choose_binning, estimate_oversampling
@@ -81,6 +83,9 @@ class Preprocessing:
     smallest_axis: int = 32
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not np.isfinite(value):
+                raise PlanError(f"{name} is {value}; give a number.")
         for name in ("hot_contrast", "alien_contrast", "alien_asymmetry", "smallest_axis"):
             if not getattr(self, name) > 1:
                 raise PlanError(f"{name} is {getattr(self, name)}; it must be greater than 1.")
@@ -94,6 +99,12 @@ class Preprocessing:
         ):
             if not getattr(self, name) >= 0:
                 raise PlanError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
+        if not self.dead_response < 1:
+            raise PlanError(
+                f"dead_response is {self.dead_response}; it is a share of the median response and must be less than 1."
+            )
+        if not self.alien_share <= 1:
+            raise PlanError(f"alien_share is {self.alien_share}; it is a share of the photons and must be at most 1.")
         if not self.keep_oversampling >= 2:
             raise PlanError(
                 f"keep_oversampling is {self.keep_oversampling}; below 2 the phases cannot be found. Give 2 or more."
@@ -152,8 +163,11 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     ------
     InputError
         If the scan is no 3-D volume of counts, is empty, has no peak, or its peak lies on the edge.
+    PlanError
+        If the binning or the shape asked for do not suit the scan's size.
     """
     options = options or Preprocessing()
+    _check_sizes(options, np.shape(scan.frames))
     corrected = correct(
         scan,
         dark_threshold=options.dark_threshold,
@@ -165,7 +179,7 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     if options.count_threshold > 0:
         counts[counts < options.count_threshold] = 0
     peak = find_peak(counts, mask)
-    warnings += _check_peak_place(peak, counts.shape)
+    warnings += check_peak_place(peak, counts.shape)
 
     fine = _windows(counts.shape, peak, (1, 1, 1), None)
     fine_counts, fine_mask = _cut(counts, fine), _cut(mask, fine)
@@ -194,8 +208,10 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     windows, binned, measured = _bin_about_peak(counts, mask & ~alien, peak, binning, options.shape)
     sampled = tuple(o / b for o, b in zip(oversampling, binning, strict=True))
     aliens = _on_pattern(alien, clusters, lobes, windows)
-    warnings += _sampling_warnings(sampled, binning)
-    warnings += _alien_warnings(clusters, lobes)
+    if options.shape is None:
+        warnings += crop_warnings(windows, counts.shape)
+    warnings += sampling_warnings(sampled, binning)
+    warnings += alien_warnings(clusters, lobes)
     facts: dict[str, float | int] = {
         "photons": float(binned[measured].sum(dtype=torch.float64)),
         "masked_fraction": 1 - float(measured.double().mean()),
@@ -222,10 +238,13 @@ def uniform_background(
     counts: Float[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"]
 ) -> float:
     """Counts per voxel where the pattern is weakest: the lower quintile of the means over blocks of 1/12 of each axis."""
-    edges = [np.linspace(0, n, min(12, n) + 1).astype(int)[:-1] for n in counts.shape]
-    total, measured = np.where(mask, counts, 0).astype(np.float64), mask.astype(np.float64)
-    for axis, edge in enumerate(edges):
-        total, measured = np.add.reduceat(total, edge, axis), np.add.reduceat(measured, edge, axis)
+    edges = [np.linspace(0, n, min(12, n) + 1).astype(int) for n in counts.shape]
+    # Slab by slab along the first axis: reduceat would copy the whole volume to sum it in double precision.
+    slabs = [slice(start, stop) for start, stop in itertools.pairwise(edges[0])]
+    total = np.stack([np.where(mask[s], counts[s], 0).sum(0, dtype=np.float64) for s in slabs])
+    measured = np.stack([mask[s].sum(0, dtype=np.float64) for s in slabs])
+    for axis in (1, 2):
+        total, measured = (np.add.reduceat(volume, edges[axis][:-1], axis) for volume in (total, measured))
     valid = measured > 0
     return float(np.quantile(total[valid] / measured[valid], 0.2))
 
@@ -312,46 +331,17 @@ def _with_geometry(
     return Pattern(counts, mask, steps, scan.geometry.scattering_vector(pixel))
 
 
-def _check_peak_place(peak: tuple[int, int, int], shape: tuple[int, ...]) -> list[str]:
-    warnings = []
-    for name, place, size in zip(("frame", "row", "column"), peak, shape, strict=True):
-        reach = min(place, size - 1 - place)
-        if reach < 2:
-            raise InputError(
-                f"The Bragg peak lies on the edge of the scan ({name} {place} of {size}), so that one half of it was not "
-                "measured; centre the peak and measure again."
+def _check_sizes(options: Preprocessing, scanned: tuple[int, ...]) -> None:
+    """Refuse what no scan of this size can be binned or padded to."""
+    for axis, size in enumerate(scanned[:3]):
+        binning = 1 if options.binning is None else options.binning[axis]
+        if binning > max(1, size // 4):
+            raise PlanError(
+                f"binning is {options.binning} and the scan has {size} voxels along axis {axis}; at least 4 must be left, "
+                f"so give at most {max(1, size // 4)} there."
             )
-        if reach < 0.25 * size:
-            warnings.append(
-                f"The Bragg peak lies near the edge ({name} {place} of {size}): voxels whose symmetric side was not "
-                "measured float freely, or are cropped."
+        if options.shape is not None and options.shape[axis] > 2 * max(4, size // binning):
+            raise PlanError(
+                f"shape is {options.shape} and the scan has {size // binning} voxels along axis {axis}, binned by "
+                f"{binning}; padding to more than twice as many makes no sense."
             )
-    return warnings
-
-
-def _alien_warnings(clusters: list[Cluster], lobes: list[Cluster]) -> list[str]:
-    def place(cluster: Cluster) -> str:
-        return "about frame {}, row {}, column {}".format(*cluster.centre)
-
-    masked = [
-        f"An alien of {c.counts:.0f} photons {place(c)} was masked ({c.counterpart_ratio:.1f} times its symmetric "
-        "counterpart)."
-        for c in clusters
-    ]
-    kept = [
-        f"A second peak {place(c)} has {c.counts:.0f} photons and no symmetric counterpart. It is kept as part of a "
-        "strongly strained crystal; if it is another crystal, mask it."
-        for c in lobes
-    ]
-    return masked + kept
-
-
-def _sampling_warnings(oversampling: tuple[float, ...], binning: tuple[int, int, int]) -> list[str]:
-    warnings = []
-    for axis, (value, factor) in enumerate(zip(oversampling, binning, strict=True)):
-        if value < 2.0:
-            remedy = "bin it less" if factor > 1 else "the crystal is too long for this detector distance or step"
-            warnings.append(
-                f"Oversampling along axis {axis} is about {value:.1f}, below 2: its phases are not determined; {remedy}."
-            )
-    return warnings
