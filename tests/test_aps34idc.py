@@ -14,6 +14,7 @@ from autophasenn.beamlines import read_scan
 from autophasenn.errors import AutoPhaseNNError, GeometryError, InputError
 from autophasenn.physics.geometry import RockingGeometry, direct_voxel_vectors
 from autophasenn.volumes import Scan
+from real_scan import scan_54
 
 SHAPE = (8, 16, 12)
 HEADER = """#F made.spec
@@ -331,9 +332,7 @@ def test_missing_detector_image_is_refused(beamtime: Beamtime) -> None:
 
 def test_real_scan_has_the_published_geometry(shared_data: Path) -> None:
     """Numbers on which two independent codes agree to 5e-5."""
-    root = shared_data / "scan54_34idc"
-    options = {"spec": root / "example.spec", "dark": root / "dark.tif", "white": root / "whitefield.tif"}
-    scan = read_scan("34idc", root / "Staff20-1a_S0054", **options)
+    scan = scan_54(shared_data)
     assert scan.frames.shape == (201, 256, 256)
     assert scan.frames.dtype == np.int32
     assert np.unravel_index(scan.frames.argmax(), scan.frames.shape) == (99, 126, 127)
@@ -346,9 +345,7 @@ def test_real_scan_has_the_published_geometry(shared_data: Path) -> None:
 
 def test_dead_pixels_of_the_real_white_field_are_dead_in_the_real_frames(shared_data: Path) -> None:
     """Pins the orientation: with rows and columns exchanged none of them would be."""
-    root = shared_data / "scan54_34idc"
-    options = {"spec": root / "example.spec", "white": root / "whitefield.tif"}
-    scan = read_scan("34idc", root / "Staff20-1a_S0054", **options)
+    scan = scan_54(shared_data)
     assert scan.white is not None
     dead = scan.white == 0
     assert dead.any()

@@ -3,6 +3,7 @@
 import time
 import tracemalloc
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from autophasenn.pipeline.centring import LONGEST, choose_window, find_peak, fri
 from autophasenn.pipeline.preprocess import Preprocessed, Preprocessing, preprocess, uniform_background
 from autophasenn.volumes import Scan
 from crystals import expected_counts, polyhedron
+from real_scan import scan_54
 
 SHAPE = (72, 64, 60)
 QUICK = Preprocessing(find_aliens=False)
@@ -29,10 +31,14 @@ class LinearGeometry:
         return torch.tensor([*pixel, 1.0], dtype=torch.float64)
 
 
-def scan(shift=(0, 0, 0), oversampling=(3.5, 3.5, 3.5), photons=1e7, seed=0) -> Scan:
-    rng = np.random.default_rng(seed)
-    expected = np.roll(expected_counts(polyhedron(SHAPE, oversampling, rng), photons), shift, (0, 1, 2))
-    return Scan(rng.poisson(expected).astype(np.uint32))
+@cache
+def pattern(oversampling: tuple[float, float, float]) -> np.ndarray:
+    return expected_counts(polyhedron(SHAPE, oversampling, np.random.default_rng(0)), 1)
+
+
+def scan(shift=(0, 0, 0), oversampling=(3.5, 3.5, 3.5), photons=1e7) -> Scan:
+    expected = photons * np.roll(pattern(oversampling), shift, (0, 1, 2))
+    return Scan(np.random.default_rng(1).poisson(expected).astype(np.uint32))
 
 
 def central(result: Preprocessed) -> float:
@@ -230,17 +236,10 @@ def test_the_brightest_voxel_wins_inside_the_peak_only():
     assert find_peak(counts.astype(np.float32), np.ones(SHAPE, bool)) == (36, 32, 30)
 
 
-@pytest.fixture(scope="module")
-def scan_54(shared_data) -> Scan:
-    folder = shared_data / "scan54_34idc"
-    frames = np.stack([tifffile.imread(f) for f in sorted(folder.glob("*/*.tif"))])
-    dark, white = (tifffile.imread(folder / f"{name}.tif")[:256, :256] for name in ("dark", "whitefield"))
-    return Scan(frames, dark, white)
-
-
-def test_scan_54_is_ready_for_phasing_in_seconds(scan_54):
+def test_scan_54_is_ready_for_phasing_in_seconds(shared_data):
+    raw = scan_54(shared_data)
     start = time.process_time()
-    result = preprocess(scan_54)
+    result = preprocess(raw)
     assert time.process_time() - start < 12
     (alien,) = result.aliens.clusters
     frame, row, column = (w.middle_of(i) for w, i in zip(result.window, alien.centre, strict=True))
