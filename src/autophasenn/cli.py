@@ -6,6 +6,7 @@ Torch and everything else that is slow to import stays inside the functions, so 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -36,6 +37,9 @@ def main() -> None:
     """
     # Warnings reach the user through the report; without a handler Python would print them among the progress bars.
     logging.getLogger("autophasenn").addHandler(logging.NullHandler())
+    # Threads that spin while they wait make a busy machine several times slower (docs/performance.md). Must be set before
+    # torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         status = app(prog_name="autophasenn", standalone_mode=False)
     except typer.TyperException as error:
