@@ -15,12 +15,13 @@ from torch import Tensor
 from autophasenn.crystals.shapes import facet_normals, polyhedron
 from autophasenn.errors import OutputError, PlanError
 from autophasenn.files.writing import write_atomically
-from autophasenn.phasing.algorithms import ER, HIO
+from autophasenn.phasing.algorithms import HIO
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
 from autophasenn.phasing.support import ShrinkWrap, autocorrelation_support
 from autophasenn.physics.diffraction import count_photons, intensity_of
 from autophasenn.physics.fourier import diffract, to_corner
+from autophasenn.pipeline.benchmark_cohere import alternation, compare_with_cohere
 from autophasenn.pipeline.reconstruct import Progress, Silent
 from autophasenn.pipeline.timing import Case, alternate, jitter_of, load_average, machine
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
@@ -90,8 +91,6 @@ def benchmark(
     pair, results = alternate(_reference(wave, iterations), _cases(counts, iterations), rounds, progress.advance)
     cohere = None
     if cohere_environment is not None:
-        from autophasenn.pipeline.benchmark_cohere import compare_with_cohere
-
         cohere = compare_with_cohere(counts, cohere_environment, threads=threads, progress=progress)
     return {
         "machine": host,
@@ -136,14 +135,6 @@ def pattern(size: int) -> Volume:
 def transform_pair(wave: ObjectVolume) -> ObjectVolume:
     """The floor of an iteration: a forward and an inverse transform, nothing else."""
     return torch.fft.ifftn(torch.fft.fftn(wave, dim=SPATIAL, norm="ortho"), dim=SPATIAL, norm="ortho")
-
-
-def alternation(iterations: int, shrink_wrap: ShrinkWrap | None) -> Schedule:
-    """Four fifths HIO, one fifth ER, in 100s where that divides, nothing else but shrink-wrap."""
-    repeats = max(1, iterations // 100)
-    er = max(1, iterations // repeats // 5)
-    blocks = (Block(HIO(), max(1, iterations // repeats - er)), Block(ER(), er))
-    return Schedule(blocks, repeats, shrink_wrap, break_twin_at=None, average_last=0)
 
 
 def plain_loop(modulus: Volume, support: Support, iterations: int, beta: float = 0.9) -> ObjectVolume:
