@@ -29,7 +29,7 @@ test: $(DEV) ## every check: style, types, layers, tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 benchmark: $(RUNTIME) ## measure speed and memory into bench.json
-	$(BIN)/autophasenn benchmark -o bench.json
+	OMP_WAIT_POLICY=active $(BIN)/autophasenn benchmark -o bench.json
 
 clean: ## remove .venv, caches and the results of demo and benchmark
 	rm -rf $(VENV) .venv-cohere demo bench.json build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \

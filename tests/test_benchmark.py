@@ -46,6 +46,7 @@ def test_the_goals_of_an_iteration_stand_in_the_result(result: dict) -> None:
 def test_the_machine_and_the_memory_are_named(result: dict) -> None:
     assert result["machine"]["processor"]
     assert result["machine"]["threads"] == 1
+    assert "wait_policy" in result["machine"]
     assert result["memory"]["peak_bytes"] > result["memory"]["retrieval_bytes"] >= 0
     assert result["cohere"] is None
 

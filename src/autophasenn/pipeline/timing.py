@@ -122,6 +122,7 @@ def machine(load_average: float | None, jitter: float) -> dict[str, Any]:
         "processor": _processor(),
         "cores": cores,
         "threads": torch.get_num_threads(),
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
