@@ -127,7 +127,7 @@ def retrieve(
         True = used. Unmeasured and held-out voxels float.
     schedule : Schedule
     seeds : sequence of int
-        One a start; the whole randomness. The same call gives the same bits on one machine.
+        One a start; the whole randomness. The same call gives the same bits on one machine with one number of threads.
     start : complex tensor (starts, n0, n1, n2), optional
         First objects, centred, on any scale. None: random amplitude and phase in the first support.
     support : bool tensor (1 or starts, n0, n1, n2), optional
