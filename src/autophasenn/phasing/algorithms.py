@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from autophasenn.errors import PlanError
+from autophasenn.physics.diffraction import intensity_of
 from autophasenn.volumes import ObjectVolume, Support
 
 
@@ -168,7 +169,7 @@ class CHIO(_ProbesItself):
     def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
         """Three cases by the component of the projection on the running object."""
         along = rho.real * projected.real + rho.imag * projected.imag
-        squared = rho.real.square() + rho.imag.square()
+        squared = intensity_of(rho)
         feedback = torch.where(support.inside & (along >= 0), -(1 - self.alpha) / self.alpha, -self.beta)
         keep = support.inside & (along >= self.alpha * squared)
         result, change = torch.view_as_real(rho), torch.view_as_real(projected)

@@ -14,7 +14,7 @@ from scipy.stats import poisson
 from torch import Tensor
 
 from autophasenn.physics import ambiguity
-from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.physics.diffraction import ForwardModel, intensity_of
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume, crop_or_pad
 
 SUPPORT_THRESHOLD = 0.1
@@ -183,9 +183,9 @@ def prtf_of(
     float tensor (n0, n1, n2); 0 where nothing was counted.
     """
     number = len(waves)
-    power = sum((wave.real.square() + wave.imag.square() for wave in waves), torch.zeros_like(counts)) / number
+    power = sum((intensity_of(wave) for wave in waves), torch.zeros_like(counts)) / number
     mean = waves.mean(0)
-    coherent = (number * (mean.real.square() + mean.imag.square()) - power) / (number - 1)
+    coherent = (number * intensity_of(mean) - power) / (number - 1)
     share = torch.where(measured & (counts > 0), coherent / counts.clamp_min(1e-6), 0)
     return share.sign() * share.abs().sqrt()
 

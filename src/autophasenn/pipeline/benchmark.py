@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from autophasenn.physics.diffraction import count_photons, intensity_of
 from autophasenn.physics.fourier import diffract, to_corner
 from autophasenn.pipeline.benchmark_cohere import alternation, compare_with_cohere
 from autophasenn.pipeline.reconstruct import Progress, Silent
+from autophasenn.pipeline.result import peak_memory
 from autophasenn.pipeline.timing import Case, alternate, jitter_of, load_average, machine
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
 
@@ -160,12 +159,6 @@ def plain_loop(modulus: Volume, support: Support, iterations: int, beta: float =
         projected = torch.fft.ifftn(psi, dim=SPATIAL, norm="ortho")
         rho = torch.where(support, projected, rho - beta * projected)
     return rho
-
-
-def peak_memory() -> int:
-    """Largest resident memory of this process so far, bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
 def _reference(wave: ObjectVolume, iterations: int) -> Case:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ class Finding:
     method: str
     seed: int
     command: list[str]
+
+    @cached_property
+    def prtf_shells(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Frequency and PRTF of each shell of |q|; None with one start. Both the report and its figure need them."""
+        pattern, prtf = self.prepared.pattern, self.reconstruction.prtf
+        return (
+            None if prtf is None else metrics.radial_prtf(prtf, pattern.counts, pattern.mask, pattern.reciprocal_steps)
+        )
 
 
 def summarise(finding: Finding, logged: list[str]) -> dict[str, Any]:
@@ -162,7 +171,7 @@ def write_files(folder: Path, finding: Finding, report: dict[str, Any], watch: S
         (folder / "plan.yaml").write_text(plan, encoding="utf-8")
         report["warnings"] += _draw(folder, finding, report)
     report["seconds"] = dict(watch.seconds)
-    report["peak_memory_bytes"] = _peak_memory()
+    report["peak_memory_bytes"] = peak_memory()
     (folder / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return report
 
@@ -188,7 +197,7 @@ def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
         isosurface(image, folder / "isosurface.png")
     except (NoOpenGLError, InputError) as error:  # InputError: no voxel inside reaches the isovalue
         left_out.append(str(error))
-    if (shells := _prtf_shells(finding)) is not None:
+    if (shells := finding.prtf_shells) is not None:
         frequency, value = shells
         unknown = pattern.reciprocal_steps is None
         prtf(frequency, value, metrics.resolution(frequency, value), folder / "prtf.png", in_voxels=unknown)
@@ -199,14 +208,9 @@ def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
     return left_out
 
 
-def _prtf_shells(finding: Finding) -> tuple[np.ndarray, np.ndarray] | None:
-    pattern, prtf = finding.prepared.pattern, finding.reconstruction.prtf
-    return None if prtf is None else metrics.radial_prtf(prtf, pattern.counts, pattern.mask, pattern.reciprocal_steps)
-
-
 def _resolution(finding: Finding) -> dict[str, Any]:
     """Full-period resolution at PRTF = 1/e; None with one start, or without geometry."""
-    shells = _prtf_shells(finding)
+    shells = finding.prtf_shells
     if shells is None or finding.prepared.pattern.reciprocal_steps is None:
         return {"resolution_nm": None, "resolution_is_bound": None}
     length = metrics.resolution(*shells)
@@ -247,6 +251,7 @@ def _verdict(found: Reconstruction, chi2: float, noise: float) -> tuple[str, str
     return "reconstructed", f"{agreement.capitalize()}; {fit}."
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
