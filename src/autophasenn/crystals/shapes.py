@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +22,68 @@ def facet_normals(hkl: tuple[int, int, int]) -> Float[Tensor, "facets 3"]:
     family = (order[permutations][:, None] * signs[None]).reshape(-1, 3)
     unique = torch.unique(family + 0.0, dim=0)  # + 0.0 makes -0 equal to 0
     return unique / torch.linalg.vector_norm(unique, dim=1, keepdim=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Facets:
+    """The planes that bound a convex crystal, around its centre.
+
+    Parameters
+    ----------
+    normals : float64 tensor (facets, 3)
+        Outward unit normals in the crystal's cubic axes.
+    distances : float64 tensor (facets,)
+        Of the planes from the origin, metres.
+    """
+
+    normals: Float[Tensor, "facets 3"]
+    distances: Float[Tensor, " facets"]
+
+
+HIGH_SYMMETRY = ((1, 1, 1), (1, 0, 0), (1, 1, 0))
+"""The planes that bound fcc nanocrystals."""
+
+
+def clipped_block(
+    generator: torch.Generator,
+    edge: float = 20e-9,
+    facets: tuple[int, int] = (4, 20),
+    families: Sequence[tuple[int, int, int]] = HIGH_SYMMETRY,
+    nearest: float = 0.35,
+) -> Facets:
+    """A cube clipped by random planes, as the training crystals of Yao et al., npj Comput. Mater. 8, 124 (2022).
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        The only source of randomness.
+    edge : float
+        Of the cube, metres; its faces are {100}.
+    facets : (int, int)
+        Least and most planes that clip it; each is one plane of a random family.
+    families : sequence of Miller indices
+    nearest : float
+        Least distance of a plane from the centre, as a share of half the edge; distances are uniform up to the point
+        where the plane would leave the cube whole.
+
+    Returns
+    -------
+    Facets
+        The six faces of the cube first.
+    """
+    half = edge / 2
+    count = int(torch.randint(facets[0], facets[1] + 1, (1,), generator=generator))
+    normals = [facet_normals(family) for family in families]
+    chosen = []
+    for _ in range(count):
+        family = normals[int(torch.randint(len(normals), (1,), generator=generator))]
+        chosen.append(family[int(torch.randint(len(family), (1,), generator=generator))])
+    clipping = torch.stack(chosen)
+    farthest = half * clipping.abs().sum(1)  # where the plane touches a corner of the cube
+    shares = torch.rand(count, generator=generator, dtype=torch.float64)
+    distances = nearest * half + shares * (farthest - nearest * half)
+    cube = facet_normals((1, 0, 0))
+    return Facets(torch.cat([cube, clipping]), torch.cat([torch.full((len(cube),), half).double(), distances]))
 
 
 def polyhedron(
