@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial import HalfspaceIntersection
 from torch import Tensor
 
 from autophasenn.errors import InputError
@@ -22,6 +25,10 @@ def facet_normals(hkl: tuple[int, int, int]) -> Float[Tensor, "facets 3"]:
     family = (order[permutations][:, None] * signs[None]).reshape(-1, 3)
     unique = torch.unique(family + 0.0, dim=0)  # + 0.0 makes -0 equal to 0
     return unique / torch.linalg.vector_norm(unique, dim=1, keepdim=True)
+
+
+_family = cache(facet_normals)
+"""Random crystals ask for the same families again and again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +80,7 @@ def clipped_block(
     """
     half = edge / 2
     count = int(torch.randint(facets[0], facets[1] + 1, (1,), generator=generator))
-    normals = [facet_normals(family) for family in families]
+    normals = [_family(family) for family in families]
     chosen = []
     for _ in range(count):
         family = normals[int(torch.randint(len(normals), (1,), generator=generator))]
@@ -84,6 +91,13 @@ def clipped_block(
     distances = nearest * half + shares * (farthest - nearest * half)
     cube = facet_normals((1, 0, 0))
     return Facets(torch.cat([cube, clipping]), torch.cat([torch.full((len(cube),), half).double(), distances]))
+
+
+def vertices(facets: Facets) -> Float[Tensor, "vertices 3"]:
+    """Corners of the crystal around its origin, metres, float64 (Barber et al., ACM Trans. Math. Softw. 22, 469 (1996))."""
+    unit = float(facets.distances.max())  # Qhull's tolerances are absolute
+    halfspaces = torch.cat([facets.normals, -facets.distances[:, None] / unit], dim=1).numpy()
+    return torch.from_numpy(HalfspaceIntersection(halfspaces, np.zeros(3)).intersections * unit)
 
 
 def polyhedron(

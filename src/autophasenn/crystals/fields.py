@@ -1,0 +1,83 @@
+"""Smooth fields on the voxels of a batch of objects, built from what varies along one direction only.
+
+A plane, a wave and the relaxation beneath a facet each vary along one direction. On a voxel grid ``exp(kappa . i)`` is then a
+product of three functions of one index each, and a sum of such terms is one matrix product: the cost of a field does not
+depend on how it is turned against the voxels.
+
+Positions are voxel indices counted from voxel ``n // 2``, so that one code serves voxels of any size along each axis.
+Every sample of a batch is computed by itself: the same numbers come out in whatever batch it stands.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from autophasenn.crystals.sampling import OBJECT_VOXELS
+
+LARGEST_EXPONENT = 25.0
+"""Along one axis. Terms that decay inwards from a facet grow outwards; three such factors still fit into float32."""
+
+
+def indices(device: torch.device) -> Float[Tensor, " n"]:
+    """Voxel indices along an axis of an object, 0 at voxel ``n // 2``, float32."""
+    return torch.arange(OBJECT_VOXELS, dtype=torch.float32, device=device) - OBJECT_VOXELS // 2
+
+
+def linear(gradient: Float[Tensor, "batch 3"], offset: Float[Tensor, " batch"]) -> Float[Tensor, "batch n n n"]:
+    """``offset + gradient . i`` for voxel indices i."""
+    along = gradient[:, :, None] * indices(gradient.device)
+    plane = (along[:, 0] + offset[:, None])[:, :, None] + along[:, 1, None, :]
+    return plane[..., None] + along[:, 2, None, None, :]
+
+
+def polyhedra(
+    normals: Float[Tensor, "batch facets 3"], distances: Float[Tensor, "batch facets"], edge: float
+) -> Float[Tensor, "batch n n n"]:
+    """Amplitudes of convex crystals: 1 inside, 0 outside, linear over a layer of `edge` voxels about each facet.
+
+    Parameters
+    ----------
+    normals : float32 tensor (batch, facets, 3)
+        Outward unit normals in voxels.
+    distances : float32 tensor (batch, facets)
+        Of the planes from voxel ``n // 2``, in voxels. A crystal with fewer facets than others has some at a large distance.
+    edge : float
+        Voxels. A layer as thick as a voxel gives a voxel the mean of what is inside it.
+
+    Returns
+    -------
+    float32 tensor (batch, n, n, n)
+    """
+    inside = torch.ones((len(normals), *[OBJECT_VOXELS] * 3), device=normals.device)
+    for facet in range(normals.shape[1]):
+        inside *= linear(-normals[:, facet] / edge, distances[:, facet] / edge + 0.5).clamp_(0, 1)
+    return inside
+
+
+def exponentials(
+    exponents: Complex[Tensor, "batch terms 3"], coefficients: Complex[Tensor, "batch terms"]
+) -> Float[Tensor, "batch n n n"]:
+    """``Re sum_m c_m exp(kappa_m . i)`` for voxel indices i: waves (imaginary kappa) and decaying layers (real kappa).
+
+    Parameters
+    ----------
+    exponents : complex64 tensor (batch, terms, 3)
+        kappa_m, a voxel.
+    coefficients : complex64 tensor (batch, terms)
+        c_m, in the unit of the result; 0 for terms that a sample has not. The decay from a facet at distance d is part of it.
+
+    Returns
+    -------
+    float32 tensor (batch, n, n, n)
+    """
+    grid = indices(exponents.device)
+    growth = (exponents.real[..., None] * grid).clamp_max(LARGEST_EXPONENT)
+    along = torch.polar(growth.exp(), exponents.imag[..., None] * grid)
+    plane = along[:, :, 0, :, None] * along[:, :, 1, None, :]
+    last = coefficients[..., None] * along[:, :, 2]
+    left = torch.cat([plane.real, -plane.imag], dim=1).flatten(2)
+    right = torch.cat([last.real, last.imag], dim=1)
+    products = [a.T @ b for a, b in zip(left, right, strict=True)]  # a batched product may sum in another order
+    return torch.stack(products).unflatten(1, (OBJECT_VOXELS, OBJECT_VOXELS))
