@@ -1,190 +1,180 @@
-"""The fast source: faceted crystals with smooth random displacement fields, made in batches on the CPU or a GPU.
+"""The fast source: faceted crystals with smooth random displacements, filled in batches on the CPU or a GPU.
 
-The facets are those of the source that relaxes atoms; what relaxation does to the displacement is drawn from
-distributions that were measured on it. The few numbers that describe a crystal are drawn one crystal after the other on the CPU,
-the voxels are filled on the device.
+The facets are those of the source that relaxes atoms; what relaxation does is drawn from distributions measured on it
+(docs/crystals.md). The few numbers that describe a crystal are drawn on the CPU, its voxels are filled on the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from autophasenn.crystals.fields import exponentials, polyhedra
+from autophasenn.crystals import fields
+from autophasenn.crystals.defects import Defect, Defects
+from autophasenn.crystals.displacement import Displacement, Field
+from autophasenn.crystals.fields import Grid
 from autophasenn.crystals.lattice import metal, scattering_vector
-from autophasenn.crystals.sampling import Sampling
+from autophasenn.crystals.sampling import OBJECT_VOXELS, Sampling, View
 from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.crystals.shapes import Facets, clipped_block, vertices
 from autophasenn.crystals.source import Objects
+from autophasenn.errors import InputError
 
 CHUNK = 4
-"""Crystals whose voxels are filled together on a CPU: few enough to stay in its caches."""
+"""Crystals that a CPU fills together: few enough that their voxels stay in its caches."""
 FAR = 1e3
 """Distance in voxels of a plane that clips nothing."""
 
 
-@dataclass(frozen=True)
-class Displacement:
-    """How the displacement along the scattering vector is drawn; the defaults describe relaxed gold crystals of 20 nm.
-
-    Parameters
-    ----------
-    median_rms : float
-        Of u_G inside the crystal, its linear part removed, metres: the median over the crystals.
-    spread : float
-        Standard deviation of the logarithm of the rms over the crystals.
-    waves : int
-        Plane waves that make up the field.
-    shortest, longest : float
-        Wavelengths, metres, uniform in the wave number.
-    mean_strain : float
-        Standard deviation of each component of the mean gradient of u_G. It moves the peak by a fraction of a voxel.
-    contraction : float
-        How far the outermost atoms move inwards, metres.
-    depth : float
-        Over which the contraction decays by a factor of e, metres.
-    """
-
-    median_rms: float = 12e-12
-    spread: float = 0.5
-    waves: int = 12
-    shortest: float = 12e-9
-    longest: float = 60e-9
-    mean_strain: float = 3e-4
-    contraction: float = 4e-12
-    depth: float = 0.5e-9
-
-
 @dataclass(frozen=True, eq=False)
 class Crystal:
-    """The few numbers that describe one crystal on its voxels, float64, indices counted from voxel ``n // 2``.
+    """One crystal as it is drawn.
 
     Parameters
     ----------
-    normals, distances : arrays (facets, 3), (facets,)
-        Unit normals and distances of the facets, voxels.
-    exponents, coefficients : complex arrays (terms, 3), (terms,)
-        The phase is ``Re sum_m c_m exp(kappa_m . i)``, radians.
+    facets : Facets
+        Those that bound it; planes that do not touch it are left out.
+    displacement : Field
+        u_G.
+    defects : sequence of Defect
+    grid : Grid
+        The voxels in which it is seen.
+    spread : float
+        Edge of the cube over which an atom is spread before it is counted in voxels, metres.
     """
 
-    normals: np.ndarray
-    distances: np.ndarray
-    exponents: np.ndarray
-    coefficients: np.ndarray
+    facets: Facets
+    displacement: Field
+    defects: Sequence[Defect]
+    grid: Grid
+    spread: float
 
 
 @dataclass(frozen=True)
 class Polyhedra:
-    """Faceted fcc crystals with smooth random displacement fields: thousands a minute on one CPU core.
+    """Faceted fcc crystals with smooth random displacements. A `source.Source`.
 
     Parameters
     ----------
     metal : str
-        Chemical symbol; its lattice constant sets the preferred voxels (two lattice constants) and the scattering vector.
+        Chemical symbol: Ag, Au, Cu, Ni, Pd or Pt.
     reflection : 3 ints
-        Miller indices.
+        Miller indices of the Bragg peak.
     sampling : Sampling
-        Orientation and sampling of the crystals.
-    displacement : Displacement
+        Of the views; voxels are two lattice constants wide unless it says otherwise.
     edge : float
-        Thickness of the layer in which the amplitude rises at a facet, in voxels.
+        Of the block before it is clipped, metres.
+    displacement : Displacement
+    defects : Defects
+        By default none, as in the crystals of Yao et al.
+
+    Raises
+    ------
+    InputError
+        If the metal or the reflection is unknown or forbidden, or the block does not fit in the voxels.
     """
 
     metal: str = "Au"
     reflection: tuple[int, int, int] = (1, 1, 1)
-    sampling: Sampling = Sampling()
-    displacement: Displacement = Displacement()
-    edge: float = 1.0
+    sampling: Sampling = field(default_factory=Sampling)
+    edge: float = 20e-9
+    displacement: Displacement = field(default_factory=Displacement)
+    defects: Defects = field(default_factory=Defects)
 
     def __post_init__(self) -> None:
-        scattering_vector(self.reflection, metal(self.metal).lattice_constant)
+        lattice_constant = metal(self.metal).lattice_constant
+        scattering_vector(self.reflection, lattice_constant)
+        largest = OBJECT_VOXELS * 2 * lattice_constant
+        if self.sampling.least_oversampling is None and not 0 < self.edge * self._widest <= largest:
+            raise InputError(
+                f"A block of {self.edge:g} m does not fit in {OBJECT_VOXELS} voxels of two lattice constants; its edge must "
+                f"be more than 0 and at most {largest / self._widest:.3g} m, or give the sampling an oversampling range."
+            )
 
-    def provenance(self) -> dict[str, Any]:
-        """Name and parameters, JSON-serialisable."""
-        return {"source": "polyhedra", **asdict(self)}
+    @property
+    def _widest(self) -> float:
+        """Largest extent of a block of edge 1 in the views that are drawn."""
+        return float(np.sqrt(3)) if self.sampling.any_orientation else 1.0
 
     def objects(self, seed: int, indices: Sequence[int], device: torch.device | str = "cpu") -> Objects:
         """The crystals of these indices; complex64 (len(indices), 32, 32, 32) on `device`."""
         device = torch.device(device)
-        crystals = [self.draw(seed, index) for index in indices]
+        crystals = [self.crystal(seed, index) for index in indices]
         size = CHUNK if device.type == "cpu" else len(crystals)
         return torch.cat([self._fill(crystals[i : i + size], device) for i in range(0, len(crystals), size)])
 
-    def draw(self, seed: int, index: int) -> Crystal:
-        """The numbers that describe crystal `index` of `seed`."""
+    def provenance(self) -> dict[str, Any]:
+        """Every parameter."""
+        return {"source": "polyhedra", **asdict(self)}
+
+    def crystal(self, seed: int, index: int) -> Crystal:
+        """What is drawn for crystal `index` of the dataset `seed`."""
         generator = generator_of(seed, index, Stream.CRYSTAL)
-        facets = clipped_block(generator)
+        facets = clipped_block(generator, self.edge)
         view = self.sampling.draw(generator_of(seed, index, Stream.VIEW))
-        corners = vertices(facets)
         lattice_constant = metal(self.metal).lattice_constant
-        G = scattering_vector(self.reflection, lattice_constant).numpy()
-
-        seen = (corners @ view.rotation.T).numpy()
-        centre, extents = (seen.max(0) + seen.min(0)) / 2, seen.max(0) - seen.min(0)
-        voxel = view.voxel_size(torch.from_numpy(extents), 2 * lattice_constant).numpy()
-        rotation = view.rotation.numpy()
-
-        kept = (corners.numpy() @ facets.normals.numpy().T).max(0) > facets.distances.numpy() - voxel.max()
-        normals, distances = facets.normals.numpy()[kept], facets.distances.numpy()[kept]
-        k, amplitudes, mean, gradient = self._waves(generator, normals, distances, corners.numpy(), G)
-        # u_G of every term, r in crystal axes: waves, the linear part (a wave too long to bend), the relaxed facets
-        relaxation = self.displacement
-        layers = normals / relaxation.depth
-        inward = -relaxation.contraction * (normals @ G) / np.linalg.norm(G)
-        exponents = np.concatenate([1j * k, layers]) @ rotation.T
-        offsets = exponents @ centre - np.concatenate([np.zeros(len(k)), distances / relaxation.depth])
-        coefficients = np.concatenate([amplitudes, inward]) * np.exp(offsets) * -np.linalg.norm(G)
-        turned = normals @ rotation.T
-        steps = turned * voxel
-        widths = np.linalg.norm(steps, axis=1)
-        return Crystal(steps / widths[:, None], (distances - turned @ centre) / widths, exponents * voxel, coefficients)
-
-    def _waves(self, generator, normals, distances, corners, G):
-        options = self.displacement
-        directions = torch.nn.functional.normalize(
-            torch.randn((options.waves, 3), generator=generator, dtype=torch.float64), dim=1
+        corners = vertices(facets)
+        touching = (corners @ facets.normals.T).amax(0) > facets.distances - lattice_constant
+        facets = Facets(facets.normals[touching], facets.distances[touching])
+        G = scattering_vector(self.reflection, lattice_constant)
+        displacement = self.displacement.draw(
+            generator, facets.normals.numpy(), facets.distances.numpy(), corners.numpy(), G.numpy()
         )
-        low, high = 2 * np.pi / options.longest, 2 * np.pi / options.shortest
-        lengths = low + (high - low) * torch.rand(options.waves, generator=generator, dtype=torch.float64).numpy()
-        k = directions.numpy() * lengths[:, None]
-        parts = torch.randn((2, options.waves), generator=generator, dtype=torch.float64).numpy()
-        amplitudes = (parts[0] + 1j * parts[1]) / lengths**2
-        size, *strain = torch.randn(4, generator=generator, dtype=torch.float64).tolist()
-        axes = [np.linspace(a, b, 9) for a, b in zip(corners.min(0), corners.max(0))]
-        points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-        points = points[(points @ normals.T <= distances).all(1)]
-        values = (np.exp(1j * points @ k.T) @ amplitudes).real
-        columns = np.concatenate([np.ones((len(points), 1)), points / 1e-9], 1)
-        fit = np.linalg.solve(columns.T @ columns, columns.T @ values)
-        rms = np.sqrt(np.mean((values - columns @ fit) ** 2))
-        scale = options.median_rms * np.exp(options.spread * size) / rms
-        # a linear function is the sine of a wave that is very long against the crystal
-        longest = 1e3 * 1e-9 * 20
-        ramp = np.array(strain) * options.mean_strain - scale * fit[1:] / 1e-9
-        k = np.concatenate([k, np.zeros((1, 3)), ramp[None] / max(np.linalg.norm(ramp), 1e-30) * 2 * np.pi / longest])
-        amplitudes = np.concatenate(
-            [scale * amplitudes, [-scale * fit[0]], [-1j * np.linalg.norm(ramp) * longest / (2 * np.pi)]]
-        )
-        return k, amplitudes, None, None
+        defects = self.defects.draw(generator, corners, G, lattice_constant)
+        return Crystal(facets, displacement, defects, *_seen(corners, view, lattice_constant))
 
-    def _fill(self, crystals: Sequence[Crystal], device: torch.device) -> Complex[Tensor, "batch 32 32 32"]:
-        facets = max(len(c.distances) for c in crystals)
-        terms = max(len(c.coefficients) for c in crystals)
-        normals = np.zeros((len(crystals), facets, 3), np.float32)
-        distances = np.full((len(crystals), facets), FAR, np.float32)
-        exponents = np.zeros((len(crystals), terms, 3), np.complex64)
-        coefficients = np.zeros((len(crystals), terms), np.complex64)
-        for i, c in enumerate(crystals):
-            normals[i, : len(c.distances)], distances[i, : len(c.distances)] = c.normals, c.distances
-            exponents[i, : len(c.coefficients)], coefficients[i, : len(c.coefficients)] = c.exponents, c.coefficients
-        n, d, e, c = (torch.from_numpy(a).to(device) for a in (normals, distances, exponents, coefficients))
-        amplitude = polyhedra(n, d, self.edge)
-        amplitude /= amplitude.amax((1, 2, 3), keepdim=True)
-        phase = exponentials(e, c)
-        return torch.complex(amplitude * phase.cos(), amplitude * phase.sin())
+    def _fill(self, crystals: Sequence[Crystal], device: torch.device) -> Objects:
+        """The objects of drawn crystals, (len(crystals), 32, 32, 32)."""
+        G = scattering_vector(self.reflection, metal(self.metal).lattice_constant)
+        objects = _objects(crystals, float(G.norm()), device)
+        for rho, crystal in zip(objects, crystals, strict=True):
+            for defect in crystal.defects:
+                rho *= defect.factor(partial(crystal.grid.along, device=device), G, float(crystal.grid.voxel.mean()))
+            if crystal.defects:
+                rho /= rho.abs().max()
+        return objects
+
+
+def _seen(corners: Float[Tensor, "corners 3"], view: View, lattice_constant: float) -> tuple[Grid, float]:
+    """The voxels of a view, and over what length an atom is spread, both as `voxels.on_voxels` has them."""
+    is_aligned = view.oversampling is None and bool((view.rotation == torch.eye(3)).all())
+    spread = 0.0 if is_aligned else lattice_constant
+    turned = corners @ view.rotation.T
+    low, high = turned.amin(0), turned.amax(0)
+    voxel = view.voxel_size(high - low + 2 * spread, 2 * lattice_constant)
+    return Grid(view.rotation.numpy(), voxel.numpy(), ((low + high + voxel) / 2).numpy()), spread
+
+
+def _objects(crystals: Sequence[Crystal], G: float, device: torch.device) -> Objects:
+    """Crystals without their defects, for a scattering vector of length G (1/m)."""
+    facets = max(len(c.facets.distances) for c in crystals)
+    terms = max(len(c.displacement.coefficients) for c in crystals)
+    normals = np.zeros((len(crystals), facets, 3), np.float32)
+    distances = np.full((len(crystals), facets), FAR, np.float32)
+    slopes, offsets = np.zeros((len(crystals), 3), np.float32), np.zeros(len(crystals), np.float32)
+    exponents = np.zeros((len(crystals), terms, 3), np.complex64)
+    coefficients = np.zeros((len(crystals), terms), np.complex64)
+    for i, crystal in enumerate(crystals):
+        grid, u = crystal.grid, crystal.displacement
+        normal, distance = crystal.facets.normals.numpy(), crystal.facets.distances.numpy()
+        # an atom spread over a cube, and the cube of a voxel: a step becomes a slope of their variance along the normal
+        width = np.sqrt(((normal @ grid.rotation.T) ** 2) @ (grid.voxel**2 + 2 * crystal.spread**2))
+        normals[i, : len(distance)] = grid.steps(normal) / width[:, None]
+        distances[i, : len(distance)] = (distance - grid.origin(normal)) / width
+        slopes[i], offsets[i] = -G * grid.steps(u.gradient), -G * (u.offset + grid.origin(u.gradient))
+        exponents[i, : len(u.exponents)] = grid.steps(u.exponents)
+        coefficients[i, : len(u.exponents)] = -G * u.coefficients * np.exp(grid.origin(u.exponents))
+    n, d, s, o, e, c = (
+        torch.from_numpy(array).to(device) for array in (normals, distances, slopes, offsets, exponents, coefficients)
+    )
+    amplitude = fields.polyhedra(n, d)
+    amplitude /= amplitude.amax((1, 2, 3), keepdim=True)
+    phase = fields.linear(s, o).add_(fields.exponentials(e, c))
+    return torch.complex(amplitude * phase.cos(), amplitude.mul_(phase.sin_()))

@@ -1,0 +1,170 @@
+"""Random displacement fields like those of relaxed crystals: long waves, a little mean strain, relaxed facets.
+
+Only u_G is made, the displacement along the scattering vector: a Bragg pattern sees no other. It is free of rigid
+translation and rotation: the constant and linear parts of the waves, as fitted inside the crystal, are taken away, and the
+linear part that comes instead is that of a mean strain, which has no rotation in it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autophasenn.errors import InputError
+
+POINTS = 9
+"""Along each edge of a crystal's bounding box: where its displacement is looked at while it is drawn."""
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """``offset + gradient . r + Re sum_m c_m exp(kappa_m . r)``, metres, at positions r in the crystal's cubic axes, metres.
+
+    Parameters
+    ----------
+    offset : float
+        Metres.
+    gradient : float64 array (3,)
+        Dimensionless.
+    exponents : complex128 array (terms, 3)
+        kappa, 1/m: imaginary for a wave, real for what decays beneath a facet.
+    coefficients : complex128 array (terms,)
+        c, metres.
+    """
+
+    offset: float
+    gradient: Floats
+    exponents: Complexes
+    coefficients: Complexes
+
+    def __call__(self, r: Floats) -> Floats:
+        """u_G at the points (points, 3)."""
+        terms: Complexes = np.exp(r @ self.exponents.T) @ self.coefficients
+        return self.offset + r @ self.gradient + terms.real
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """How u_G is drawn. The defaults describe gold crystals of 20 nm that LAMMPS relaxed.
+
+    Parameters
+    ----------
+    median_rms, spread : float
+        Of what the waves displace inside the crystal, metres: the median over the crystals, and the standard deviation of
+        its logarithm.
+    waves : int
+        Plane waves that make up the field, of random directions.
+    shortest, longest : float
+        Their wavelengths, metres, uniform in the wave number k; amplitudes fall as 1/k^2.
+    mean_strain : (float, float)
+        Mean and standard deviation of the mean strain along the scattering vector. Its mean gradient across has the
+        same standard deviation along each of two axes. All of it moves the peak, mostly by a fraction of a voxel.
+    contraction, variety : float
+        How far a facet moves inwards: the mean over the facets and the standard deviation, metres.
+    depth : (float, float)
+        Least and greatest depth over which the movement of the facets decays by a factor of e, metres; one for a crystal.
+    strong : float
+        Probability of a strongly strained crystal.
+    strong_range : (float, float)
+        Least and greatest range of the phase that the waves give a strongly strained crystal, radians.
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
+    """
+
+    median_rms: float = 3e-12
+    spread: float = 0.6
+    waves: int = 12
+    shortest: float = 12e-9
+    longest: float = 60e-9
+    mean_strain: tuple[float, float] = (-1e-3, 1e-3)
+    contraction: float = 1e-12
+    variety: float = 15e-12
+    depth: tuple[float, float] = (0.4e-9, 1.5e-9)
+    strong: float = 0.0
+    strong_range: tuple[float, float] = (math.pi, 4 * math.pi)
+
+    def __post_init__(self) -> None:
+        if self.waves < 1 or not 0 < self.shortest <= self.longest:
+            raise InputError(
+                f"There are {self.waves} waves of {self.shortest:g} m to {self.longest:g} m; give at least one wave, and "
+                "wavelengths that rise from more than 0."
+            )
+        if not 0 <= self.strong <= 1:
+            raise InputError(f"The probability of strong strain is {self.strong:g}; it must lie between 0 and 1.")
+        for name in ("depth", "strong_range"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise InputError(f"The range {name} is {low:g} to {high:g}; it must rise from more than 0.")
+
+    def draw(self, generator: torch.Generator, normals: Floats, distances: Floats, corners: Floats, G: Floats) -> Field:
+        """The displacement of one crystal.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            The only source of randomness.
+        normals, distances : float64 arrays (facets, 3), (facets,)
+            Of the facets, metres, cubic axes.
+        corners : float64 array (corners, 3)
+            Metres.
+        G : float64 array (3,)
+            Scattering vector, 1/m.
+        """
+
+        def normal(*shape: int) -> Floats:
+            return torch.randn(shape, generator=generator, dtype=torch.float64).numpy()
+
+        def uniform(*shape: int) -> Floats:
+            return torch.rand(shape, generator=generator, dtype=torch.float64).numpy()
+
+        length = float(np.linalg.norm(G))
+        size, across, facets = normal(), normal(3), normal(len(normals))
+        share, is_strong, range_share = uniform(3)
+        directions, parts = normal(self.waves, 3), normal(2, self.waves)
+        low, high = 2 * math.pi / self.longest, 2 * math.pi / self.shortest
+        numbers = low + (high - low) * uniform(self.waves)
+        k = directions * (numbers / np.linalg.norm(directions, axis=1))[:, None]
+        amplitudes = (parts[0] + 1j * parts[1]) / numbers**2
+
+        offset, slope, values = _without_linear_part(k, amplitudes, normals, distances, corners)
+        if is_strong < self.strong:
+            lowest, highest = (math.log(bound) for bound in self.strong_range)
+            scale = math.exp(lowest + (highest - lowest) * range_share) / length / float(np.ptp(values))
+        else:
+            scale = self.median_rms * math.exp(self.spread * float(size)) / float(np.sqrt(np.mean(values**2)))
+        mean, deviation = self.mean_strain
+        strain = deviation * across + mean * G / length
+        depth = self.depth[0] + (self.depth[1] - self.depth[0]) * float(share)
+        inwards = -(normals @ G / length) * (self.contraction + self.variety * facets)
+        return Field(
+            -scale * offset,
+            strain - scale * slope,
+            np.concatenate([1j * k, normals / depth]),
+            np.concatenate([scale * amplitudes, inwards * np.exp(-distances / depth)]),
+        )
+
+
+def _without_linear_part(
+    k: Floats, amplitudes: Complexes, normals: Floats, distances: Floats, corners: Floats
+) -> tuple[float, Floats, Floats]:
+    """Constant and linear part of waves inside a crystal (least squares), and the values without them at points inside."""
+    axes = np.linspace(corners.min(0), corners.max(0), POINTS)
+    x, y, z = np.exp(1j * k[:, :, None] * axes.T).transpose(1, 0, 2)
+    waves: Complexes = (amplitudes[:, None] * x).T @ (y[:, :, None] * z[:, None, :]).reshape(len(k), -1)
+    points = np.stack(np.meshgrid(*axes.T, indexing="ij"), -1).reshape(-1, 3)
+    inside = (points @ normals.T <= distances).all(1)
+    r, values = points[inside], waves.real.reshape(-1)[inside]
+    middle, mean = r.mean(0), values.mean()
+    centred = r - middle
+    slope = np.linalg.solve(centred.T @ centred, centred.T @ values)
+    return float(mean - slope @ middle), slope, values - mean - centred @ slope
