@@ -10,10 +10,11 @@ from autophasenn.physics.fourier import (
     back_propagate_corner,
     diffract,
     diffract_corner,
+    diffract_padded,
     to_centre,
     to_corner,
 )
-from autophasenn.volumes import SPATIAL, twin
+from autophasenn.volumes import SPATIAL, crop_or_pad, twin
 
 SHAPES = [(8, 8, 8), (7, 9, 5), (6, 7, 8)]
 
@@ -68,6 +69,16 @@ def test_corner_order_is_the_same_transform_without_shifts(shape: tuple[int, int
     rho = complex_noise(shape)
     torch.testing.assert_close(to_centre(diffract_corner(to_corner(rho))), diffract(rho))
     torch.testing.assert_close(back_propagate_corner(diffract_corner(rho)), rho)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_padded_transform_is_that_of_the_padded_object(shape: tuple[int, int, int]) -> None:
+    for padded in (shape, (16, 9, 11), (20, 15, 8)):
+        for batch in ((), (2,), (2, 3)):
+            rho = complex_noise((*batch, *shape))
+            torch.testing.assert_close(
+                diffract_padded(rho, padded), diffract(crop_or_pad(rho, padded)), atol=1e-6, rtol=1e-5
+            )
 
 
 def test_only_this_file_of_the_package_shifts() -> None:

@@ -6,9 +6,16 @@ Both origins lie at index ``n // 2``. Only this file shifts. Loops that run many
 *corner* order (origin at index 0), where the transform needs no shift: :func:`to_corner` and :func:`to_centre` convert.
 """
 
-import torch
+from __future__ import annotations
 
-from autophasenn.volumes import SPATIAL, ObjectVolume, WaveVolume
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from jaxtyping import Complex
+
+from autophasenn.volumes import SPATIAL, ObjectVolume, WaveVolume, crop_or_pad
 
 
 def to_corner(volume: torch.Tensor) -> torch.Tensor:
@@ -39,6 +46,38 @@ def diffract(rho: ObjectVolume) -> WaveVolume:
 def back_propagate(psi: WaveVolume) -> ObjectVolume:
     """Object of a wave: the inverse of :func:`diffract`."""
     return to_centre(torch.fft.ifftn(to_corner(psi), dim=SPATIAL, norm="ortho"))
+
+
+def diffract_padded(rho: ObjectVolume, shape: Sequence[int]) -> Complex[torch.Tensor, "*#batch p0 p1 p2"]:
+    """:func:`diffract` of an object padded with zeros to `shape`, without transforming the zeros.
+
+    On the CPU each axis is a product with the Fourier matrix of the object's rows alone, which needs no shift either: a
+    third of the time at 32 -> 64. On other devices matrix products may run in reduced precision, and it is the FFT.
+
+    Parameters
+    ----------
+    rho : complex tensor (..., n0, n1, n2)
+    shape : 3 ints
+        (p0, p1, p2), none less than the size of `rho`.
+
+    Returns
+    -------
+    complex tensor (..., p0, p1, p2)
+    """
+    if rho.device.type != "cpu":
+        return diffract(crop_or_pad(rho, shape))
+    batch, (n0, n1, n2), (p0, p1, p2) = rho.shape[:-3], rho.shape[-3:], shape
+    wave = (rho.reshape(-1, n2) @ _fourier_matrix(n2, p2, rho.dtype).mT).reshape(-1, n1, p2)
+    wave = (_fourier_matrix(n1, p1, rho.dtype) @ wave).reshape(-1, n0, p1 * p2)
+    return (_fourier_matrix(n0, p0, rho.dtype) @ wave).reshape(*batch, p0, p1, p2)
+
+
+@lru_cache(16)
+def _fourier_matrix(size: int, padded: int, dtype: torch.dtype) -> torch.Tensor:
+    """exp(-i q r) / sqrt(n) of the `padded` values of q (rows) and the middle `size` values of r."""
+    q = torch.arange(padded, dtype=torch.float64) - padded // 2
+    r = torch.arange(size, dtype=torch.float64) - size // 2
+    return (torch.exp(-2j * math.pi * q[:, None] * r / padded) / math.sqrt(padded)).to(dtype)
 
 
 def diffract_corner(rho: torch.Tensor) -> torch.Tensor:
