@@ -17,7 +17,7 @@ import typer
 
 import autophasenn
 from autophasenn.errors import AutoPhaseNNError, PlanError
-from autophasenn.terminal import TerminalProgress, complain, show_benchmark, show_facts, show_report
+from autophasenn.terminal import TerminalProgress, complain, show_benchmark, show_facts, show_report, show_table
 
 app = typer.Typer(help=autophasenn.__doc__, add_completion=False, pretty_exceptions_enable=False)
 
@@ -142,6 +142,111 @@ def reconstruct(
     with TerminalProgress() as progress:
         report = run(request, parameters, progress)
     show_report(report, output)
+
+
+class Crystals(StrEnum):
+    """Where simulated crystals come from."""
+
+    polyhedra = "polyhedra"
+    lammps = "lammps"
+
+
+class Recipe(StrEnum):
+    """How simulated crystals are seen."""
+
+    paper = "paper"
+    beamline = "beamline"
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Argument(metavar="OUT.h5", help="Dataset file to write.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of samples.")],
+    source: Annotated[Crystals, typer.Option(help="Quick facets with smooth strain, or metal relaxed atom by atom.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed and index of a sample make it again, bit for bit.")],
+    recipe: Annotated[
+        Recipe, typer.Option(help="As in the paper, or as real measurements are (docs/datasets.md).")
+    ] = Recipe.paper,
+    metal: Annotated[str | None, typer.Option(help="Chemical symbol of an fcc metal; gold if left out.")] = None,
+    reflection: Annotated[str | None, typer.Option(help="Miller indices; 1,1,1 if left out.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to work instead, tcp://host:8786.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> None:
+    """Simulate crystals and their patterns into a dataset file; the same command goes on after an interruption."""
+    if scheduler is not None and workers > 1:
+        raise typer.BadParameter("give one, --workers or --scheduler.", param_hint="--scheduler")
+
+    from autophasenn.crystals import recipes
+    from autophasenn.pipeline.parts import folder_of
+    from autophasenn.pipeline.simulate import Simulation, write_dataset
+
+    crystals, experiment = recipes.recipe(source.value, recipe.value, metal, _miller_indices(reflection))
+    try:
+        with TerminalProgress() as progress:
+            write_dataset(
+                output,
+                count,
+                Simulation(crystals, experiment, seed),
+                workers=workers,
+                scheduler=scheduler,
+                overwrite=overwrite,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        complain(
+            f"interrupted; what is finished is kept in {folder_of(output)}, and the same command goes on from there."
+        )
+        raise SystemExit(_INTERRUPTED) from None
+    show_facts({"written": str(output), "samples": count})
+
+
+def _miller_indices(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        first, second, third = map(int, text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} are no Miller indices; give three whole numbers, as in 1,1,1.", param_hint="--reflection"
+        ) from error
+    return first, second, third
+
+
+@app.command()
+def inspect(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A scan's folder, a pattern, a dataset, or a result.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="PNG file of the picture; FILE.inspect.png if left out.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many samples of a dataset are drawn.")] = 8,
+    beamline: Annotated[str | None, typer.Option(help="Whose scan folder FILE is, for instance 34idc.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="SPEC file with the scan's motors.")] = None,
+    scan: Annotated[int | None, typer.Option(help="Scan number in the SPEC file; else from the folder's name.")] = None,
+    dark: Annotated[Path | None, typer.Option(help="Dark field of the detector.")] = None,
+    white: Annotated[Path | None, typer.Option(help="White field of the detector.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Mask of the pattern, True = measured.")] = None,
+) -> None:
+    """Say what is in a file, as a table and a picture."""
+    from autophasenn.pipeline.inspect import inspect as run
+    from autophasenn.pipeline.reconstruct import Request
+
+    request = Request(
+        input=source,
+        output=Path(),
+        beamline=beamline,
+        spec=spec,
+        scan=scan,
+        dark=dark,
+        white=white,
+        mask=mask,
+    )
+    found = run(request, output, samples)
+    if found.report:
+        show_report(found.report, None)
+    else:
+        show_table(f"{found.kind}: {source}", found.facts)
+    show_facts({"picture": str(found.picture)})
 
 
 class Opponent(StrEnum):

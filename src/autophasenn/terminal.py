@@ -74,15 +74,15 @@ class TerminalProgress:
             self._bars.update(self._task, completed=total, total=total)
 
 
-def show_report(report: Mapping[str, Any], folder: Path) -> None:
+def show_report(report: Mapping[str, Any], folder: Path | None) -> None:
     """The table of a reconstruction, its warnings, and where its pictures lie.
 
     Parameters
     ----------
     report : mapping
         What `report.json` holds (docs/conventions.md); None stands for unknown.
-    folder : Path
-        Where the result was written.
+    folder : Path, optional
+        Where the result was written; None: its pictures are not listed.
     """
     console = Console(soft_wrap=True, highlight=False)
     table = Table(
@@ -94,6 +94,8 @@ def show_report(report: Mapping[str, Any], folder: Path) -> None:
     console.print(escape(report["message"]))
     for sentence in report["warnings"]:
         console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+    if folder is None:
+        return
     pictures = sorted(folder.glob("*.png"))
     console.print(f"{len(pictures)} pictures" + (":" if pictures else ""))
     for picture in pictures:
@@ -111,6 +113,14 @@ def show_facts(facts: Mapping[str, Any], indent: str = "") -> None:
         else:
             items = [str(v) for v in value] if isinstance(value, list | tuple) else [_word(value)]
             console.print(f"{indent}{escape(title)}: {escape(', '.join(items))}")
+
+
+def show_table(title: str, facts: Mapping[str, Any]) -> None:
+    """Facts as a table, one row each; None stands for unknown."""
+    table = Table("what", "value", show_header=False, title=escape(title), title_justify="left")
+    for name, value in facts.items():
+        table.add_row(escape(name), escape(_word(value)))
+    Console(highlight=False).print(table)
 
 
 def show_benchmark(result: Mapping[str, Any]) -> None:

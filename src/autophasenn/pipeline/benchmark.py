@@ -20,7 +20,7 @@ from autophasenn.phasing.support import ShrinkWrap, autocorrelation_support
 from autophasenn.physics.diffraction import count_photons, intensity_of
 from autophasenn.physics.fourier import diffract, to_corner
 from autophasenn.pipeline.benchmark_cohere import alternation, compare_with_cohere
-from autophasenn.pipeline.reconstruct import Progress, Silent
+from autophasenn.pipeline.progress import Progress, Silent
 from autophasenn.pipeline.result import peak_memory
 from autophasenn.pipeline.timing import Case, alternate, jitter_of, load_average, machine
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume

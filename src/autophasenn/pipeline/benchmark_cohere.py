@@ -19,7 +19,7 @@ from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.phasing.support import ShrinkWrap
-from autophasenn.pipeline.reconstruct import Progress, Silent
+from autophasenn.pipeline.progress import Progress, Silent
 from autophasenn.pipeline.timing import Case, milliseconds
 from autophasenn.volumes import Volume
 

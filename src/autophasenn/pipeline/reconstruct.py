@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 
@@ -21,6 +21,7 @@ from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.preprocess import preprocess
+from autophasenn.pipeline.progress import Progress, Silent
 from autophasenn.pipeline.result import FILES, Finding, Stopwatch, summarise, write_files
 from autophasenn.volumes import Scan
 
@@ -29,27 +30,6 @@ METHODS = ("iterative",)
 
 CPU_BYTES_PER_VOXEL = 110
 """Peak of the whole job for one voxel of the pattern (measured on scan 54), one start at a time."""
-
-
-@runtime_checkable
-class Progress(Protocol):
-    """Whoever wants to know how far the work is."""
-
-    def stage(self, name: str) -> None:
-        """A stage begins."""
-
-    def advance(self, done: int, total: int) -> None:
-        """So much of the stage is done."""
-
-
-class Silent:
-    """A `Progress` that says nothing."""
-
-    def stage(self, name: str) -> None:
-        """Nothing."""
-
-    def advance(self, done: int, total: int) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,260 @@
+"""A dataset file is the same file however often its making was killed, and whoever made it."""
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+
+from autophasenn import cli
+from autophasenn.crystals.dataset import open_dataset, rounded
+from autophasenn.crystals.experiment import Experiment, simulate
+from autophasenn.crystals.polyhedra import Polyhedra
+from autophasenn.errors import InputError, OutputError, PlanError
+from autophasenn.pipeline import parts
+from autophasenn.pipeline.simulate import BLOCK, Simulation, write_dataset
+from full_disk import files_limited_to
+
+COUNT = 3 * BLOCK + 2
+SIMULATION = Simulation(Polyhedra(), Experiment(), 7)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("uninterrupted") / "crystals.h5"
+    write_dataset(path, COUNT, SIMULATION)
+    assert names(path.parent) == ["crystals.h5"]
+    return path
+
+
+class At:
+    """A `Progress` that acts when stage and number are reached."""
+
+    def __init__(self, stage: str, done: int, act: Callable[[], None]) -> None:
+        self.wanted, self.act, self.now = (stage, done), act, ""
+
+    def stage(self, name: str) -> None:
+        self.now = name
+
+    def advance(self, done: int, total: int) -> None:
+        if (self.now, done) == self.wanted:
+            self.act()
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def in_another_process(work: Callable[[], None]) -> int:
+    """Begin `work` in a process of its own; its id."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return child
+
+
+def ended_by_kill(child: int) -> bool:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_the_file_holds_the_samples_of_seed_and_index(uninterrupted: Path) -> None:
+    made = simulate(Polyhedra(), Experiment(), 7, range(COUNT))
+    with open_dataset(uninterrupted) as dataset:
+        assert len(dataset) == COUNT
+        assert torch.equal(dataset.patterns(range(COUNT)), made.counts)
+        assert torch.equal(dataset.objects(range(COUNT)), rounded(made.objects))
+        assert dataset.description.source == "polyhedra"
+        assert dataset.description.seed == 7
+        assert dataset.description.provenance["indices"] == [0, COUNT]
+        assert dataset.description.provenance["source"]["metal"] == "Au"
+
+
+@pytest.mark.parametrize(
+    ("stage", "done"), [("Simulate", 0), ("Simulate", BLOCK), ("Simulate", COUNT), ("Write", 1), ("Write", 4)]
+)
+def test_killed_at_any_stage_and_resumed_it_is_the_uninterrupted_file(
+    uninterrupted: Path, tmp_path: Path, stage: str, done: int
+) -> None:
+    path = tmp_path / "crystals.h5"
+    child = in_another_process(lambda: write_dataset(path, COUNT, SIMULATION, progress=At(stage, done, die)))
+    assert ended_by_kill(child)
+    assert names(tmp_path)[-1] == "crystals.h5.partial"
+    write_dataset(path, COUNT, SIMULATION)
+    assert sha256(path) == sha256(uninterrupted)
+    assert names(tmp_path) == ["crystals.h5"]
+
+
+def test_killed_after_the_last_rename_it_is_complete_and_only_tidied(
+    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "crystals.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.Parts, "remove", lambda _: die())
+        assert ended_by_kill(in_another_process(lambda: write_dataset(path, COUNT, SIMULATION)))
+    assert names(tmp_path) == ["crystals.h5", "crystals.h5.partial"]
+    with pytest.raises(OutputError, match="exists already"):
+        write_dataset(path, COUNT + 1, SIMULATION)
+    write_dataset(path, COUNT, SIMULATION)
+    assert sha256(path) == sha256(uninterrupted)
+    assert names(tmp_path) == ["crystals.h5"]
+
+
+def test_killed_again_and_again_at_any_moment_it_is_the_uninterrupted_file(uninterrupted: Path, tmp_path: Path) -> None:
+    path, kills, patience = tmp_path / "crystals.h5", 0, 0.02
+    while not path.exists() or (tmp_path / "crystals.h5.partial").exists():
+        child = in_another_process(lambda: write_dataset(path, COUNT, SIMULATION))
+        time.sleep(patience)
+        os.kill(child, signal.SIGKILL)
+        kills += ended_by_kill(child)
+        patience *= 1.15  # a block takes longer than the first kills let it live
+    assert kills > 5
+    assert sha256(path) == sha256(uninterrupted)
+    assert names(tmp_path) == ["crystals.h5"]
+
+
+def test_finished_blocks_are_not_computed_again(tmp_path: Path) -> None:
+    path = tmp_path / "crystals.h5"
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", 2 * BLOCK, interrupt))
+    kept = {block: block.stat().st_mtime_ns for block in (tmp_path / "crystals.h5.partial").glob("*.h5")}
+    assert len(kept) == 2
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", 3 * BLOCK, interrupt))
+    assert {block: block.stat().st_mtime_ns for block in kept} == kept
+
+
+def test_many_processes_make_the_same_file(uninterrupted: Path, tmp_path: Path) -> None:
+    path = tmp_path / "crystals.h5"
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", BLOCK, interrupt))
+    write_dataset(path, COUNT, SIMULATION, workers=2)
+    assert sha256(path) == sha256(uninterrupted)
+
+
+@pytest.fixture
+def scheduler() -> Iterator[str]:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_scheduler_makes_the_same_file(uninterrupted: Path, tmp_path: Path, scheduler: str) -> None:
+    write_dataset(tmp_path / "crystals.h5", COUNT, SIMULATION, scheduler=scheduler)
+    assert sha256(tmp_path / "crystals.h5") == sha256(uninterrupted)
+
+
+def test_without_dask_one_process_works_and_many_say_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(PlanError, match=r"pip install 'autophasenn\[cluster\]'"):
+        write_dataset(tmp_path / "crystals.h5", COUNT, SIMULATION, workers=2)
+    assert names(tmp_path) == []
+    write_dataset(tmp_path / "crystals.h5", 1, SIMULATION)
+
+
+def test_a_scheduler_that_does_not_answer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autophasenn.pipeline.workers.PATIENCE", "0.2s")
+    with pytest.raises(InputError, match="No Dask scheduler answers"):
+        write_dataset(tmp_path / "crystals.h5", 1, SIMULATION, scheduler="tcp://127.0.0.1:9")
+    assert names(tmp_path) == []
+
+
+def test_other_parameters_do_not_go_on_with_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "crystals.h5"
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", BLOCK, interrupt))
+    kept = names(tmp_path / "crystals.h5.partial")
+    for count, simulation, words in (
+        (COUNT, Simulation(Polyhedra(), Experiment(), 8), "seed 7, now 8"),
+        (COUNT + 1, SIMULATION, f"count {COUNT}, now {COUNT + 1}"),
+        (COUNT, Simulation(Polyhedra(metal="Pt"), Experiment(), 7), "provenance.source.metal Au, now Pt"),
+    ):
+        with pytest.raises(OutputError, match=words):
+            write_dataset(path, count, simulation, overwrite=True)
+    assert names(tmp_path / "crystals.h5.partial") == kept
+
+
+def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "crystals.h5"
+
+    def again() -> None:
+        with pytest.raises(OutputError, match="Another process is writing"):
+            write_dataset(path, COUNT, SIMULATION)
+
+    write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", BLOCK, again))
+    with open_dataset(path) as dataset:
+        assert len(dataset) == COUNT
+
+
+def test_a_file_that_is_there_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "crystals.h5"
+    path.write_text("precious")
+    with pytest.raises(OutputError, match="exists already"):
+        write_dataset(path, 1, SIMULATION)
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(path, 1, SIMULATION, overwrite=True, progress=At("Write", 1, interrupt))
+    assert path.read_text() == "precious"
+    write_dataset(path, 1, SIMULATION, overwrite=True)
+    assert h5py.is_hdf5(path)
+
+
+def test_a_full_disk_keeps_what_is_finished_and_says_how_to_go_on(
+    uninterrupted: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Room for blocks but not for the whole; for nothing at all; for everything."""
+    path, whole = tmp_path / "crystals.h5", uninterrupted.stat().st_size
+    with files_limited_to(whole // 20), pytest.raises(OutputError, match="disk is full"):
+        write_dataset(path, COUNT, SIMULATION)
+    assert names(tmp_path) == []
+    for share in (0.5, 0.7, 0.999):
+        with files_limited_to(int(share * whole)), pytest.raises(OutputError, match=r"disk is full.*same command"):
+            write_dataset(path, COUNT, SIMULATION)
+        assert names(tmp_path) == ["crystals.h5.partial"]
+    write_dataset(path, COUNT, SIMULATION)
+    assert sha256(path) == sha256(uninterrupted)
+    assert capfd.readouterr().err == ""
+
+
+def test_ctrl_c_says_what_is_kept_and_leaves_with_130(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "crystals.h5"
+
+    def work() -> None:
+        sys.argv = ["autophasenn", "simulate", str(path), "--count", "1000", "--source", "polyhedra", "--seed", "1"]
+        try:
+            cli.main()
+        except SystemExit as leaving:
+            os._exit(int(leaving.code or 0))
+
+    child = in_another_process(work)
+    while not any(tmp_path.glob("crystals.h5.partial/*.h5")):
+        time.sleep(0.02)
+    os.kill(child, signal.SIGINT)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    said = capfd.readouterr().err
+    assert said.startswith(f"Error: interrupted; what is finished is kept in {path}.partial")
+    assert said.count("\n") == 1
