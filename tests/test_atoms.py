@@ -201,6 +201,7 @@ def test_the_provenance_makes_the_source_again() -> None:
     [
         ({"metal": "Fe"}, "'Fe' is not known"),
         ({"reflection": (1, 1, 0)}, "forbidden"),
+        ({"edge": 1e-9}, "1 nm is too small to be clipped.*4.08 nm for Au"),
         ({"largest_strain": (0.01, 0.0)}, "largest strain cannot range from 0.01 to 0"),
         ({"steps": (-1, 5)}, "number of steps cannot range from -1 to 5"),
     ],

@@ -72,7 +72,7 @@ class RelaxedCrystals:
     sampling : Sampling
         Of the views; voxels are two lattice constants wide unless it says otherwise.
     edge : float
-        Of the block before it is clipped, metres.
+        Of the block before it is clipped, metres; ten cells or more.
     largest_strain : (float, float)
         Range of the largest strain, in any direction anywhere in a crystal before it relaxes; dimensionless, uniform.
     steps : (int, int)
@@ -81,8 +81,8 @@ class RelaxedCrystals:
     Raises
     ------
     InputError
-        If the metal or the reflection is unknown or forbidden, or a range falls or starts below 0; when the first
-        crystal is made, if LAMMPS is not installed.
+        If the metal is unknown, the reflection forbidden, the block too small, or a range falls or starts below 0; when the
+        first crystal is made, if LAMMPS is not installed.
     """
 
     metal: str = "Au"
@@ -93,7 +93,13 @@ class RelaxedCrystals:
     steps: tuple[int, int] = (8, 40)
 
     def __post_init__(self) -> None:
-        scattering_vector(self.reflection, metal(self.metal).lattice_constant)
+        lattice_constant = metal(self.metal).lattice_constant
+        scattering_vector(self.reflection, lattice_constant)
+        if not self.edge >= 10 * lattice_constant:
+            raise InputError(
+                f"A block of {self.edge * 1e9:g} nm is too small to be clipped; give an edge (in metres) of ten cells or more, "
+                f"{10 * lattice_constant * 1e9:.2f} nm for {self.metal}."
+            )
         for name, (low, high) in {"largest strain": self.largest_strain, "number of steps": self.steps}.items():
             if not 0 <= low <= high:
                 raise InputError(f"The {name} cannot range from {low:g} to {high:g}; give 0 <= least <= most.")
