@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Complex, Float
@@ -25,6 +25,7 @@ Along = Callable[[Tensor], Tensor]
 """Takes a direction (3,) to the coordinate of every voxel along it, metres, (n, n, n)."""
 
 
+@runtime_checkable
 class Defect(Protocol):
     """Something that changes the object of a crystal."""
 

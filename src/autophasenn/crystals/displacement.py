@@ -88,7 +88,8 @@ class Displacement:
     longest: float = 60e-9
     mean_strain: tuple[float, float] = (-1e-3, 1e-3)
     contraction: float = 1e-12
-    variety: float = 15e-12
+    facet_variety: float = 10e-12
+    corner_variety: float = 30e-12
     depth: tuple[float, float] = (0.4e-9, 1.5e-9)
     strong: float = 0.0
     strong_range: tuple[float, float] = (math.pi, 4 * math.pi)
@@ -121,6 +122,8 @@ class Displacement:
             Scattering vector, 1/m.
         """
 
+        length = float(np.linalg.norm(G))
+
         def normal(*shape: int) -> Floats:
             return torch.randn(shape, generator=generator, dtype=torch.float64).numpy()
 
@@ -128,13 +131,22 @@ class Displacement:
             return torch.rand(shape, generator=generator, dtype=torch.float64).numpy()
 
         length = float(np.linalg.norm(G))
-        size, across, facets = normal(), normal(3), normal(len(normals))
+        def waves(count: int) -> Floats:
+            directions, shares = normal(count, 3), uniform(count)
+            low, high = 2 * math.pi / self.longest, 2 * math.pi / self.shortest
+            return directions * ((low + (high - low) * shares) / np.linalg.norm(directions, axis=1))[:, None]
+
+        size, across = normal(), normal(3)
         share, is_strong, range_share = uniform(3)
-        directions, parts = normal(self.waves, 3), normal(2, self.waves)
-        low, high = 2 * math.pi / self.longest, 2 * math.pi / self.shortest
-        numbers = low + (high - low) * uniform(self.waves)
-        k = directions * (numbers / np.linalg.norm(directions, axis=1))[:, None]
-        amplitudes = (parts[0] + 1j * parts[1]) / numbers**2
+        k, parts = waves(self.waves), normal(2, self.waves)
+        amplitudes = (parts[0] + 1j * parts[1]) / (k**2).sum(1)
+        # a corner relaxes like a facet that touches the crystal there, turned half-way between those that meet
+        meet = np.abs(corners @ normals.T - distances) < 1e-6 * distances.max()
+        outward = np.concatenate([normals, meet @ normals])
+        outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+        depths = (outward @ corners.T).max(1)
+        ripples, moved = waves(len(outward)), normal(2, len(outward))
+        deviations = np.where(np.arange(len(outward)) < len(normals), self.facet_variety, self.corner_variety)
 
         offset, slope, values = _without_linear_part(k, amplitudes, normals, distances, corners)
         if is_strong < self.strong:
@@ -145,12 +157,12 @@ class Displacement:
         mean, deviation = self.mean_strain
         strain = deviation * across + mean * G / length
         depth = self.depth[0] + (self.depth[1] - self.depth[0]) * float(share)
-        inwards = -(normals @ G / length) * (self.contraction + self.variety * facets)
+        inwards = -(outward @ G / length) * (self.contraction + deviations * (moved[0] + 1j * moved[1]))
         return Field(
             -scale * offset,
             strain - scale * slope,
-            np.concatenate([1j * k, normals / depth]),
-            np.concatenate([scale * amplitudes, inwards * np.exp(-distances / depth)]),
+            np.concatenate([1j * k, outward / depth + 1j * ripples]),
+            np.concatenate([scale * amplitudes, inwards * np.exp(-depths / depth)]),
         )
 
 
@@ -158,7 +170,8 @@ def _without_linear_part(
     k: Floats, amplitudes: Complexes, normals: Floats, distances: Floats, corners: Floats
 ) -> tuple[float, Floats, Floats]:
     """Constant and linear part of waves inside a crystal (least squares), and the values without them at points inside."""
-    axes = np.linspace(corners.min(0), corners.max(0), POINTS)
+    low, high = corners.min(0), corners.max(0)
+    axes = low + (high - low) * ((np.arange(POINTS) + 0.5) / POINTS)[:, None]
     x, y, z = np.exp(1j * k[:, :, None] * axes.T).transpose(1, 0, 2)
     waves: Complexes = (amplitudes[:, None] * x).T @ (y[:, :, None] * z[:, None, :]).reshape(len(k), -1)
     points = np.stack(np.meshgrid(*axes.T, indexing="ij"), -1).reshape(-1, 3)

@@ -49,7 +49,7 @@ class Grid:
 
     def origin(self, vectors: NDArray[Any]) -> NDArray[Any]:
         """``vector . r`` of voxel ``n // 2``; (...)."""
-        return (vectors @ self.rotation.T) @ self.centre
+        return np.asarray((vectors @ self.rotation.T) @ self.centre)
 
     def along(self, vector: Float[Tensor, " 3"], device: torch.device | str = "cpu") -> Float[Tensor, "n n n"]:
         """``vector . r`` of every voxel, float32, computed on `device`."""

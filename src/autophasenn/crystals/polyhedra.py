@@ -27,7 +27,7 @@ from autophasenn.crystals.shapes import Facets, clipped_block, vertices
 from autophasenn.crystals.source import Objects
 from autophasenn.errors import InputError
 
-CHUNK = 4
+CHUNK = 16
 """Crystals that a CPU fills together: few enough that their voxels stay in its caches."""
 FAR = 1e3
 """Distance in voxels of a plane that clips nothing."""

@@ -89,7 +89,7 @@ def clipped_block(
     farthest = half * clipping.abs().sum(1)  # where the plane touches a corner of the cube
     shares = torch.rand(count, generator=generator, dtype=torch.float64)
     distances = nearest * half + shares * (farthest - nearest * half)
-    cube = facet_normals((1, 0, 0))
+    cube = _family((1, 0, 0))
     return Facets(torch.cat([cube, clipping]), torch.cat([torch.full((len(cube),), half).double(), distances]))
 
 

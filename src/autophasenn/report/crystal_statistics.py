@@ -1,0 +1,116 @@
+"""Two sources of crystals side by side: what their objects look like, and how the numbers that describe them spread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from numpy.typing import NDArray
+
+from autophasenn.report.style import ACCENT, INK, OUTSIDE, colour_bar, figure_to, frame, named_map
+
+COLOURS = ("#2a5b8c", ACCENT)
+EXAMPLES = 6
+"""Slices that are drawn of each source."""
+BINS = 24
+FAINTEST = 0.1
+"""Amplitude below which a slice shows no phase."""
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """The objects of one source, and the numbers that describe them.
+
+    Parameters
+    ----------
+    name : str
+        Of the source.
+    numbers : mapping of str to float array (count,)
+        What `crystals.statistics.describe` gives, and ``spectrum`` (count, shells), whose shell k has k periods
+        across the box.
+    slices : complex array (examples, n, n)
+        Slices through the middle of some objects, their phases without a linear part.
+    """
+
+    name: str
+    numbers: Mapping[str, NDArray[np.float64]]
+    slices: NDArray[np.complexfloating]
+
+
+def crystal_statistics(
+    first: Population, second: Population, labels: Mapping[str, str], path: Path | str, title: str = ""
+) -> None:
+    """Draw both populations into one figure.
+
+    Parameters
+    ----------
+    first, second : Population
+        The first is the reference: its slices come on the left.
+    labels : mapping of str to str
+        What to draw, and the words for it, with unit; at most 7 entries.
+    path : path
+        PNG file to write.
+    title : str
+    """
+    with figure_to(path, (13.33, 9.0)) as figure:
+        if title:
+            figure.suptitle(title, fontsize=16, fontweight="bold")
+        grid = figure.add_gridspec(2, 1, height_ratios=(1, 2))
+        _draw_slices(figure, grid[0], (first, second))
+        panels = grid[1].subgridspec(2, 4).subplots().ravel()
+        for axes, (name, label) in zip(panels, labels.items(), strict=False):
+            _draw_distribution(axes, label, [population.numbers[name] for population in (first, second)])
+        for axes in panels[len(labels) : -1]:
+            axes.set_visible(False)
+        _draw_spectra(panels[-1], (first, second))
+
+
+def _draw_slices(figure: Figure, place: SubplotSpec, populations: Sequence[Population]) -> None:
+    shown = [population.slices[:EXAMPLES] for population in populations]
+    phases = [np.where(np.abs(s) >= FAINTEST, np.angle(s), np.nan) for s in shown]
+    limit = float(np.nanpercentile(np.abs(np.concatenate(phases)), 99))
+    norm, colours = Normalize(-limit, limit), named_map("RdBu_r", bad="white")
+    grid = place.subgridspec(2, EXAMPLES).subplots()
+    for row, population, images in zip(grid, populations, phases, strict=True):
+        for axes, image in zip(row, images, strict=False):
+            axes.imshow(image.T, cmap=colours, norm=norm, origin="lower", interpolation="nearest")
+        for axes in row:
+            frame(axes)
+        row[0].set_ylabel(f"{population.name}", color=COLOURS[populations.index(population)], fontweight="bold")
+    colour_bar(figure, list(grid.ravel()), colours, norm, "phase (rad)", pad=0.01, aspect=14)
+
+
+def _draw_distribution(axes: Axes, label: str, values: Sequence[NDArray[np.float64]]) -> None:
+    together = np.concatenate(values)
+    low, high = np.percentile(together, (0.5, 99.5))
+    if high - low < 1e-6:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, BINS + 1)
+    for value, colour in zip(values, COLOURS, strict=True):
+        share = np.histogram(value.clip(low, high), edges)[0] / len(value)
+        axes.stairs(share, edges, color=colour, linewidth=2, fill=False)
+        axes.stairs(share, edges, color=colour, alpha=0.15, fill=True)
+        axes.axvline(float(np.median(value)), color=colour, linestyle="--", linewidth=1.4)
+    axes.set_xlabel(label)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+
+
+def _draw_spectra(axes: Axes, populations: Sequence[Population]) -> None:
+    for population, colour in zip(populations, COLOURS, strict=True):
+        spectra = population.numbers["spectrum"][:, 1:]
+        periods = np.arange(1, spectra.shape[1] + 1)
+        low, middle, high = np.percentile(spectra, (10, 50, 90), axis=0)
+        axes.fill_between(periods, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(periods, middle, color=colour, linewidth=2.2, label=population.name)
+    axes.set(xscale="log", yscale="log")
+    axes.set_xlabel("periods across the box")
+    axes.set_ylabel("power of the phase (rad² voxels)", color=INK)
+    axes.grid(True, which="major", color=OUTSIDE, linewidth=0.6)
+    axes.legend(title="median, 10 to 90 %")
