@@ -26,13 +26,13 @@ DEEP = 3
 """Distance in voxels from the surface beyond which a voxel is in the core of the crystal."""
 SCALARS = {
     "volume": "volume (voxels)",
-    "edge_width": "width of the edge (voxels)",
-    "roughness": "amplitude roughness in the core",
-    "peak_offset": "offset of the peak (voxels of the pattern)",
-    "phase_range": "phase range, 1st to 99th percentile (rad)",
+    "edge_width": "edge width (voxels)",
+    "roughness": "roughness of the core",
+    "peak_offset": "peak offset (pattern voxels)",
+    "phase_range": "phase range, 1 to 99 % (rad)",
     "phase_rms": "rms phase (rad)",
-    "strain_rms": "rms phase gradient (rad / voxel)",
-    "core_strain_rms": "rms phase gradient in the core (rad / voxel)",
+    "strain_rms": "rms gradient (rad / voxel)",
+    "core_strain_rms": "the same, in the core",
 }
 """What `describe` gives for every object, in words."""
 

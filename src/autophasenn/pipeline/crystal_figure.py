@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from autophasenn.crystals.dataset import DatasetFile
@@ -19,6 +20,7 @@ from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.report.crystal_statistics import EXAMPLES, Population, crystal_statistics
 
 PANELS = ("volume", "edge_width", "peak_offset", "phase_range", "phase_rms", "strain_rms", "core_strain_rms")
+PERCENTILES = (10, 25, 50, 75, 90)
 FAST_SEED = 1
 """Of the crystals that the figure makes; any other gives the same distributions."""
 
@@ -30,7 +32,7 @@ def population(name: str, objects: Objects) -> Population:
     return Population(name, describe(objects), slices.numpy())
 
 
-def draw(dataset: Path, path: Path, source: Polyhedra | None = None) -> None:
+def draw(dataset: Path, path: Path, source: Polyhedra | None = None) -> tuple[Population, Population]:
     """Draw the statistics of a dataset's crystals beside those of as many polyhedra.
 
     Parameters
@@ -42,6 +44,11 @@ def draw(dataset: Path, path: Path, source: Polyhedra | None = None) -> None:
     source : Polyhedra, optional
         None: its defaults.
 
+    Returns
+    -------
+    (Population, Population)
+        Of the dataset, and of the fast source.
+
     Raises
     ------
     InputError
@@ -50,21 +57,28 @@ def draw(dataset: Path, path: Path, source: Polyhedra | None = None) -> None:
     with DatasetFile(dataset) as file:
         relaxed = file.objects(range(len(file)))
     fast = (source or Polyhedra()).objects(FAST_SEED, range(len(relaxed)))
-    crystal_statistics(
-        population("LAMMPS", relaxed),
-        population("fast", fast),
-        {name: SCALARS[name] for name in PANELS},
-        path,
-        f"{len(relaxed)} crystals relaxed atom by atom, and as many of the fast source",
-    )
+    populations = population("LAMMPS", relaxed), population("fast", fast)
+    title = f"{len(relaxed)} crystals relaxed atom by atom, and as many of the fast source"
+    crystal_statistics(*populations, {name: SCALARS[name] for name in PANELS}, path, title)
+    return populations
+
+
+def table(populations: Sequence[Population]) -> str:
+    """Percentiles of every number, one row a number and population."""
+    rows = ["{:<16} {:<8}".format("", "") + "".join(f"{f'{p} %':>9}" for p in PERCENTILES)]
+    for name in SCALARS:
+        for each in populations:
+            values = np.percentile(each.numbers[name], PERCENTILES)
+            rows.append(f"{name:<16} {each.name:<8}" + "".join(f"{value:9.4g}" for value in values))
+    return "\n".join(rows)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Draw; exit status 2 and one sentence for bad input."""
+    """Draw and print the table; exit status 2 and one sentence for bad input."""
     try:
         if len(arguments) != 2:
             raise InputError("Give a dataset of relaxed crystals and the PNG file to write, in this order.")
-        draw(Path(arguments[0]), Path(arguments[1]))
+        print(table(draw(Path(arguments[0]), Path(arguments[1]))))
     except AutoPhaseNNError as error:
         print(error, file=sys.stderr)
         return 2

@@ -51,9 +51,9 @@ def crystal_statistics(
     Parameters
     ----------
     first, second : Population
-        The first is the reference: its slices come on the left.
+        The first is the reference: its slices stand above.
     labels : mapping of str to str
-        What to draw, and the words for it, with unit; at most 7 entries.
+        The seven numbers to draw, and the words for each, with unit.
     path : path
         PNG file to write.
     title : str
@@ -63,11 +63,10 @@ def crystal_statistics(
             figure.suptitle(title, fontsize=16, fontweight="bold")
         grid = figure.add_gridspec(2, 1, height_ratios=(1, 2))
         _draw_slices(figure, grid[0], (first, second))
-        panels = grid[1].subgridspec(2, 4).subplots().ravel()
-        for axes, (name, label) in zip(panels, labels.items(), strict=False):
+        cells = grid[1].subgridspec(2, 4)
+        panels = [figure.add_subplot(cells[place]) for place in range(8)]
+        for axes, (name, label) in zip(panels[:-1], labels.items(), strict=True):
             _draw_distribution(axes, label, [population.numbers[name] for population in (first, second)])
-        for axes in panels[len(labels) : -1]:
-            axes.set_visible(False)
         _draw_spectra(panels[-1], (first, second))
 
 
@@ -76,14 +75,17 @@ def _draw_slices(figure: Figure, place: SubplotSpec, populations: Sequence[Popul
     phases = [np.where(np.abs(s) >= FAINTEST, np.angle(s), np.nan) for s in shown]
     limit = float(np.nanpercentile(np.abs(np.concatenate(phases)), 99))
     norm, colours = Normalize(-limit, limit), named_map("RdBu_r", bad="white")
-    grid = place.subgridspec(2, EXAMPLES).subplots()
-    for row, population, images in zip(grid, populations, phases, strict=True):
-        for axes, image in zip(row, images, strict=False):
+    cells = place.subgridspec(len(shown), EXAMPLES)
+    panels = []
+    for row, (population, images) in enumerate(zip(populations, phases, strict=True)):
+        for column, image in enumerate(images):
+            axes = figure.add_subplot(cells[row, column])
             axes.imshow(image.T, cmap=colours, norm=norm, origin="lower", interpolation="nearest")
-        for axes in row:
             frame(axes)
-        row[0].set_ylabel(f"{population.name}", color=COLOURS[populations.index(population)], fontweight="bold")
-    colour_bar(figure, list(grid.ravel()), colours, norm, "phase (rad)", pad=0.01, aspect=14)
+            if column == 0:
+                axes.set_ylabel(population.name, color=COLOURS[row], fontweight="bold")
+            panels.append(axes)
+    colour_bar(figure, panels, colours, norm, "phase (rad)", pad=0.01, aspect=14)
 
 
 def _draw_distribution(axes: Axes, label: str, values: Sequence[NDArray[np.float64]]) -> None:
@@ -111,6 +113,6 @@ def _draw_spectra(axes: Axes, populations: Sequence[Population]) -> None:
         axes.plot(periods, middle, color=colour, linewidth=2.2, label=population.name)
     axes.set(xscale="log", yscale="log")
     axes.set_xlabel("periods across the box")
-    axes.set_ylabel("power of the phase (rad² voxels)", color=INK)
+    axes.set_ylabel("phase power (rad² voxels)", color=INK)
     axes.grid(True, which="major", color=OUTSIDE, linewidth=0.6)
     axes.legend(title="median, 10 to 90 %")

@@ -1,0 +1,94 @@
+"""The numbers that describe objects are what they say, and those of the fast source are those of relaxed atoms."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from autophasenn.crystals.dataset import Description, encoded
+from autophasenn.crystals.experiment import Experiment, simulate
+from autophasenn.crystals.polyhedra import Polyhedra
+from autophasenn.crystals.statistics import SCALARS, describe, levelled, phase_spectrum
+from autophasenn.pipeline import crystal_figure
+
+AXIS = torch.arange(32) - 16
+
+
+def ramp(offset: tuple[float, float, float]) -> torch.Tensor:
+    """A phase that moves the peak by so many voxels of the pattern of 64^3."""
+    x, y, z = (2 * math.pi * v / 64 * AXIS for v in offset)
+    return torch.polar(torch.ones(32, 32, 32), (x[:, None, None] + y[:, None] + z).float())
+
+
+def block(edge: float = 1.0) -> torch.Tensor:
+    """A cube of 14 voxels at half height, whose amplitude rises over `edge` voxels."""
+    profile = ((7 - (AXIS + 0.5).abs()) / edge + 0.5).clamp(0, 1)
+    return (profile[:, None, None] * profile[:, None] * profile).to(torch.complex64)
+
+
+def test_an_even_block_has_volume_and_nothing_else() -> None:
+    numbers = describe(block()[None])
+    assert numbers["volume"][0] == pytest.approx(14**3, rel=1e-6)
+    for name in ("roughness", "phase_range", "phase_rms", "strain_rms", "core_strain_rms", "peak_offset"):
+        assert numbers[name][0] == pytest.approx(0, abs=1e-5)
+    assert set(numbers) == {*SCALARS, "spectrum"}
+
+
+def test_a_wider_edge_has_a_larger_width() -> None:
+    widths = describe(torch.stack([block(edge) for edge in (1.0, 3.0, 5.0)]))["edge_width"]
+    assert np.all(np.diff(widths) > 1)
+    assert widths[1:] == pytest.approx([3.0, 5.0], rel=0.2)
+
+
+def test_a_moved_peak_changes_its_offset_only() -> None:
+    x = (0.1 * (AXIS + 0.5) ** 2 / 16).to(torch.complex64)
+    bent = block() * torch.exp(1j * x)[:, None, None]
+    still, moved = describe(torch.stack([bent, bent * ramp((0.3, -0.4, 0.0))])).items(), None
+    for name, (here, there) in still:
+        if name == "peak_offset":
+            moved = there - here
+        else:
+            np.testing.assert_allclose(there, here, atol=2e-3)
+    assert moved == pytest.approx(0.5, abs=0.01)
+
+
+def test_whole_voxels_of_peak_offset_do_not_count() -> None:
+    assert describe((block() * ramp((2.0, -1.0, 0.25)))[None])["peak_offset"][0] == pytest.approx(0.25, abs=1e-3)
+
+
+def test_levelling_leaves_no_ramp_and_no_mean_phase() -> None:
+    level, slopes = levelled(block() * ramp((0.3, -0.4, 0.2)) * 1j)
+    assert slopes.numpy() * 64 / (2 * math.pi) == pytest.approx([0.3, -0.4, 0.2], abs=1e-4)
+    assert float(level[level.abs() > 0.5].angle().abs().max()) < 1e-3
+
+
+def test_a_wave_shows_in_its_shell_of_the_spectrum() -> None:
+    amplitude = np.ones((32, 32, 32))
+    phase = 0.2 * np.cos(2 * math.pi * 5 * np.arange(32) / 32)[:, None, None] * amplitude
+    spectrum = phase_spectrum(phase, amplitude)
+    assert spectrum.argmax() == 5
+    assert np.delete(spectrum, 5).max() < 1e-12
+
+
+def test_the_phase_may_be_larger_than_a_turn() -> None:
+    strong = 9.0 * ((AXIS + 0.5) / 6.5).square()  # 9 rad from the middle to the outermost voxels of the block
+    numbers = describe((block() * torch.exp(1j * strong)[:, None, None])[None])
+    assert numbers["phase_range"][0] == pytest.approx(9.0, rel=0.02)
+
+
+def test_the_figure_and_its_table_are_made_from_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset, picture = tmp_path / "crystals.h5", tmp_path / "statistics.png"
+    samples = simulate(Polyhedra(), Experiment(), 3, range(8))
+    dataset.write_bytes(encoded(samples, Description("polyhedra", 3, {})))
+    assert crystal_figure.main([str(dataset), str(picture)]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    table = capsys.readouterr().out
+    assert all(name in table for name in SCALARS)
+
+
+@pytest.mark.parametrize("arguments", [[], ["only.h5"], ["missing.h5", "out.png"]])
+def test_bad_arguments_are_one_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert crystal_figure.main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
