@@ -73,8 +73,9 @@ class RelaxedCrystals:
         Of the views; voxels are two lattice constants wide unless it says otherwise.
     edge : float
         Of the block before it is clipped, metres; ten cells or more.
-    largest_strain : (float, float)
-        Range of the largest strain, in any direction anywhere in a crystal before it relaxes; dimensionless, uniform.
+    typical_strain : (float, float)
+        Range of the typical strain of a crystal before it relaxes (the median over the crystal of the largest principal
+        strain); dimensionless, uniform.
     steps : (int, int)
         Least and most steps of the minimisation, uniform.
 
@@ -89,7 +90,7 @@ class RelaxedCrystals:
     reflection: tuple[int, int, int] = (1, 1, 1)
     sampling: Sampling = field(default_factory=Sampling)
     edge: float = 20e-9
-    largest_strain: tuple[float, float] = (0.003, 0.01)
+    typical_strain: tuple[float, float] = (0.001, 0.01)
     steps: tuple[int, int] = (8, 40)
 
     def __post_init__(self) -> None:
@@ -97,10 +98,10 @@ class RelaxedCrystals:
         scattering_vector(self.reflection, lattice_constant)
         if not self.edge >= 10 * lattice_constant:
             raise InputError(
-                f"A block of {self.edge * 1e9:g} nm is too small to be clipped; give an edge (in metres) of ten cells or more, "
-                f"{10 * lattice_constant * 1e9:.2f} nm for {self.metal}."
+                f"A block of {self.edge * 1e9:g} nm is too small to be clipped; give an edge (in metres) of ten cells "
+                f"or more, {10 * lattice_constant * 1e9:.2f} nm for {self.metal}."
             )
-        for name, (low, high) in {"largest strain": self.largest_strain, "number of steps": self.steps}.items():
+        for name, (low, high) in {"typical strain": self.typical_strain, "number of steps": self.steps}.items():
             if not 0 <= low <= high:
                 raise InputError(f"The {name} cannot range from {low:g} to {high:g}; give 0 <= least <= most.")
 
@@ -109,11 +110,11 @@ class RelaxedCrystals:
         generator = generator_of(seed, index, Stream.CRYSTAL)
         lattice_constant = measured_lattice_constant(self.metal)
         sites = fcc_sites(clipped_block(generator, self.edge), lattice_constant)
-        low, high = self.largest_strain
-        largest = low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
+        low, high = self.typical_strain
+        typical = low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
         steps = int(torch.randint(self.steps[0], self.steps[1] + 1, (), generator=generator))
-        # the strain varies over many cells, so some of the atoms tell its largest value
-        strain = draw_strain(generator, sites[:: max(1, len(sites) // 10_000)], self.edge, largest)
+        # the strain varies over many cells, so some of the atoms tell its median
+        strain = draw_strain(generator, sites[:: max(1, len(sites) // 10_000)], self.edge, typical)
         positions, energies = relax(self.metal, sites + strain.displacement(sites), steps)
         return RelaxedCrystal(lattice_constant, sites, without_rigid_motion(sites, positions), energies)
 
