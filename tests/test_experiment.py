@@ -1,18 +1,23 @@
 """Laws of the simulated measurement."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from autophasenn.crystals.experiment import BEAMLINE, Experiment, Samples, simulate
+from autophasenn.crystals.coherence import Coherence
+from autophasenn.crystals.detectors import Window
+from autophasenn.crystals.experiment import BEAMLINE, Conditions, Experiment, Samples, measure, simulate
 from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.crystals.shapes import clipped_block, polyhedron
+from autophasenn.crystals.stray_light import Alien, Haze
 from autophasenn.errors import InputError
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import diffract_padded
+from autophasenn.volumes import twin
 
 VOXEL = 0.816e-9
 
@@ -52,29 +57,137 @@ def relative_chi2(samples: Samples) -> torch.Tensor:
     return chi2 / metrics.chi2_noise(intensity * scale, samples.counts, samples.masks)
 
 
+def pattern(
+    conditions: Conditions, phase: float = 2.0, seed: int = 5
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return measure(Blocks(phase).objects(seed, [0])[0], conditions, torch.Generator().manual_seed(seed))
+
+
 def test_total_counts_equal_the_dose() -> None:
     samples = simulate(Blocks(), Experiment(), 1, range(4))
     for index, counts in enumerate(samples.counts):
         photons = Experiment().draw(1, index).photons
         assert 1e6 <= photons <= 1e8
         assert abs(float(counts.sum(dtype=torch.float64)) - photons) < 5 * photons**0.5
+        assert (counts == counts.round()).all()
 
 
-@pytest.mark.parametrize("experiment", [Experiment(), Experiment(photons=(1e5, 1e9), peak_offset=0.5)])
+GAPS = Experiment(photons=(1e5, 1e9), peak_offset=0.5, on_detector=1.0)
+
+
+@pytest.mark.parametrize("experiment", [Experiment(), GAPS], ids=["paper", "offset, gaps and bad pixels"])
 def test_the_truth_fits_its_pattern_as_well_as_the_noise_allows(experiment: Experiment) -> None:
-    samples = simulate(Blocks(), experiment, 2, range(4))
-    assert ((relative_chi2(samples) - 1).abs() < 0.03).all()
-    peaks = samples.counts.flatten(1).argmax(1)
+    samples = simulate(Blocks(), experiment, 2, range(8))
+    assert ((relative_chi2(samples) - 1).abs() < 0.05).all()
+    peaks = torch.where(samples.masks, samples.counts, -1).flatten(1).argmax(1)
     assert (peaks == (32 * 64 + 32) * 64 + 32).all()
+    torch.testing.assert_close(samples.objects.abs().amax((1, 2, 3)), torch.ones(8))
+    assert (samples.counts[~samples.masks] == 0).all()
 
 
-@pytest.mark.parametrize("experiment", [Experiment(), BEAMLINE])
+def test_the_truth_follows_the_peak_wherever_it_was() -> None:
+    """A crystal whose peak lies far off centre, by a whole number of voxels and a fraction."""
+    ramp = torch.exp(2j * torch.pi * 9.3 / 64 * (torch.arange(32) - 16))
+    rho = Blocks().objects(1, [0])[0]
+    counts, mask, truth = measure(rho * ramp[:, None], Conditions(1e8), torch.Generator().manual_seed(1))
+    assert ((relative_chi2(Samples(counts[None], mask[None], truth[None])) - 1).abs() < 0.05).all()
+    assert counts.argmax() == (32 * 64 + 32) * 64 + 32
+
+
+def test_an_unstrained_crystal_has_a_centrosymmetric_pattern() -> None:
+    counts, _, _ = pattern(Conditions(1e8), phase=0.0)
+    difference = (counts - twin(counts)) / (counts + twin(counts)).clamp_min(1).sqrt()
+    assert 0.8 < float(difference[counts > 20].std()) < 1.2
+    strained, _, _ = pattern(Conditions(1e8))
+    assert float(((strained - twin(strained)) / (strained + twin(strained)).clamp_min(1).sqrt()).std()) > 3
+
+
+def test_friedel_the_twin_has_the_inverted_pattern() -> None:
+    rho = Blocks().objects(3, [1])[0]
+    calculated = intensity_of(diffract_padded(torch.stack([rho, rho.conj().resolve_conj()]), (64, 64, 64)))
+    torch.testing.assert_close(calculated[1], twin(calculated[0]), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", ["gaussian", "exponential"])
+def test_partial_coherence_keeps_the_total_and_lowers_the_contrast(shape: Any) -> None:
+    contrasts = []
+    for coherence in (None, Coherence(shape, (30.0, 30.0, 30.0)), Coherence(shape, (12.0, 12.0, 12.0))):
+        counts, _, _ = pattern(Conditions(1e9, coherence=coherence))
+        assert abs(float(counts.sum(dtype=torch.float64)) / 1e9 - 1) < 3e-4
+        contrasts.append(float(counts.double().square().sum()))
+    assert contrasts[0] > 1.001 * contrasts[1] > 1.01 * contrasts[2]
+
+
+def test_background_adds_its_counts_to_every_voxel() -> None:
+    bare, _, _ = pattern(Conditions(1e6))
+    flat, _, _ = pattern(Conditions(1e6, background=0.1))
+    assert abs(float(flat.sum() - bare.sum()) - 0.1 * 64**3) < 5 * 2e6**0.5
+    hazy, _, _ = pattern(Conditions(1e6, haze=Haze(0.5, (20.0, 0.0, 0.0), (10.0, 60.0, 60.0))))
+    assert float(hazy[44:60].sum() - bare[44:60].sum()) > 10 * abs(float(hazy[:16].sum() - bare[:16].sum()))
+
+
+AXES = ((0.8, 0.6, 0.0), (-0.6, 0.8, 0.0), (0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("kind", ["peak", "streak", "ring"])
+def test_an_alien_is_seen_where_it_lies_unless_it_is_masked(kind: Any) -> None:
+    alien = Alien(kind, (18.0, -10.0, 5.0), AXES, (3.0, 3.0, 3.0), 60.0, 0.05, masked=False)
+    bare, _, _ = pattern(Conditions(1e7))
+    counts, mask, _ = pattern(Conditions(1e7, alien=alien))
+    assert mask.all()
+    assert float(counts[50, 22, 37]) == pytest.approx(0.05 * float(bare.max()), rel=0.1)
+    hidden, mask, truth = pattern(Conditions(1e7, alien=replace(alien, masked=True)))
+    assert not mask[50, 22, 37]
+    assert mask[32, 32, 32]
+    assert mask.float().mean() > 0.8
+    left = Samples(hidden[None], mask[None], truth[None])
+    assert (
+        relative_chi2(left)
+        < 1.3
+        < relative_chi2(replace(left, counts=counts[None], masks=torch.ones(1, 64, 64, 64) > 0))
+    )
+
+
+def test_a_gap_does_not_measure_in_any_frame() -> None:
+    counts, mask, _ = pattern(Conditions(1e7, window=Window("maxipix", (210, 100))))
+    assert not mask[:, 45:51].any()
+    assert int((~mask).sum()) == 64 * 6 * 64
+    assert counts[:, 45:51].sum() == 0
+
+
+def test_all_conditions_of_the_beamline_are_met_and_keep_the_peak() -> None:
+    drawn = [BEAMLINE.draw(7, index) for index in range(60)]
+    for name in ("coherence", "background", "haze", "alien", "window"):
+        assert 0 < sum(bool(getattr(conditions, name)) for conditions in drawn) < 60
+    assert all(1e5 <= conditions.photons <= 1e9 for conditions in drawn)
+    samples = simulate(Blocks(), BEAMLINE, 7, range(12))
+    assert (torch.where(samples.masks, samples.counts, -1).flatten(1).argmax(1) == (32 * 64 + 32) * 64 + 32).all()
+    assert samples.masks.float().mean((1, 2, 3)).min() > 0.5
+
+
+@pytest.mark.parametrize("experiment", [Experiment(), BEAMLINE], ids=["paper", "beamline"])
 def test_a_sample_is_the_same_in_every_batch(experiment: Experiment) -> None:
     together, apart = simulate(Blocks(), experiment, 3, [0, 1, 2]), simulate(Blocks(), experiment, 3, [2])
     for name in ("counts", "masks", "objects"):
         assert torch.equal(getattr(together, name)[2], getattr(apart, name)[0])
     other = simulate(Blocks(), experiment, 4, [2])
     assert not torch.equal(other.counts, apart.counts)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"photons": (1e8, 1e6)}, "Give the least first"),
+        ({"photons": (0.0, 1e6)}, "positive"),
+        ({"peak_offset": 1.0}, "0 to 0.5"),
+        ({"with_alien": 1.5}, "probability"),
+        ({"detectors": ("ccd",)}, "unknown"),
+        ({"binning": (9,)}, "give 1 to 8"),
+    ],
+)
+def test_ranges_that_cannot_be_drawn_are_said(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        Experiment(**options)
 
 
 def test_no_index_is_said() -> None:

@@ -5,22 +5,25 @@ Every sample is measured alone, whatever batch it is asked for in, so that its b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Complex, Float, Shaped
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from autophasenn.crystals.coherence import Coherence, draw_coherence
 from autophasenn.crystals.counting import poisson_counts
-from autophasenn.crystals.sampling import OBJECT_VOXELS, PATTERN_VOXELS
+from autophasenn.crystals.detectors import DETECTORS, Window, check_detectors, draw_window
+from autophasenn.crystals.draws import happens, log_uniform, three
+from autophasenn.crystals.placement import phase_ramp, roll, shift_to_middle
+from autophasenn.crystals.sampling import PATTERN_VOXELS
 from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.crystals.source import Objects, Source
+from autophasenn.crystals.stray_light import Alien, Haze, draw_alien, draw_haze
 from autophasenn.errors import InputError
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import diffract_padded
-from autophasenn.volumes import SPATIAL
 
 Counts = Float[Tensor, "64 64 64"]
 """Counts of one pattern, expected or counted."""
@@ -37,46 +40,130 @@ class Conditions:
     photons : float
         Dose: expected counts of the crystal's own light in the whole pattern, gaps included.
     peak_offset : tuple of 3 floats
-        Voxels by which the pattern is displaced from the grid of the detector, -1/2 to 1/2.
+        Voxels by which the pattern is displaced from the grid of the detector.
+    coherence : Coherence, optional
+        None: full.
+    background : float
+        Expected counts a voxel, everywhere the same.
+    haze : Haze, optional
+        Smooth background.
+    alien : Alien, optional
+    window : Window, optional
+        Place on a detector. None: every voxel measures.
     """
 
     photons: float
     peak_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    coherence: Coherence | None = None
+    background: float = 0.0
+    haze: Haze | None = None
+    alien: Alien | None = None
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
 class Experiment:
     """What experiments are drawn. The defaults are those of Yao et al., npj Comput. Mater. 8, 124 (2022).
 
+    Pairs are the least and the most of a range, drawn uniformly in the logarithm. What happens with probability 0 draws
+    none of its range.
+
     Parameters
     ----------
     photons : (float, float)
-        Least and most photons in a pattern, uniform in the logarithm.
+        Photons of the crystal in a pattern.
     peak_offset : float
         Largest offset of the pattern from the grid of the detector along each axis, voxels; 1/2 is any offset.
+    partly_coherent : float
+        Probability of partial coherence.
+    coherence_length : (float, float)
+        Along each axis, voxels of the object.
+    with_background : float
+        Probability of a flat background.
+    background : (float, float)
+        Its counts a voxel.
+    with_haze : float
+        Probability of a smooth background.
+    haze : (float, float)
+        Its counts a voxel at its highest.
+    with_alien : float
+        Probability of light of another crystal.
+    alien : (float, float)
+        Its largest counts over those of the Bragg peak.
+    alien_masked : float
+        Probability that an alien is unmeasured, as preprocessing leaves it; else its light stays in the counts.
+    on_detector : float
+        Probability that the pattern has gaps and bad pixels.
+    detectors : names
+        Of `DETECTORS`, each as likely as the others.
+    binning : ints
+        Detector pixels along the edge of a voxel, each as likely as the others.
+    bad_pixels : (float, float)
+        Share of dead and hot pixels.
+    bad_line : float
+        Probability of a dead piece of a column.
+
+    Raises
+    ------
+    InputError
+        If a range or probability is none, or a detector is unknown or smaller than the window.
     """
 
     photons: tuple[float, float] = (1e6, 1e8)
     peak_offset: float = 0.0
+    partly_coherent: float = 0.0
+    coherence_length: tuple[float, float] = (10.0, 60.0)
+    with_background: float = 0.0
+    background: tuple[float, float] = (1e-4, 5e-2)
+    with_haze: float = 0.0
+    haze: tuple[float, float] = (1e-3, 1e-1)
+    with_alien: float = 0.0
+    alien: tuple[float, float] = (1e-3, 1e-1)
+    alien_masked: float = 0.7
+    on_detector: float = 0.0
+    detectors: tuple[str, ...] = tuple(DETECTORS)
+    binning: tuple[int, ...] = (1, 1, 2)
+    bad_pixels: tuple[float, float] = (1e-5, 1e-3)
+    bad_line: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0 < self.photons[0] <= self.photons[1] <= 1e12:
-            raise InputError(
-                f"The photons of a pattern are drawn from {self.photons[0]:g} to {self.photons[1]:g}; the bounds must rise "
-                "and be positive. Give, for instance, 1e6 and 1e8."
-            )
+        for name in ("photons", "coherence_length", "background", "haze", "alien", "bad_pixels"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high <= 1e12:
+                raise InputError(
+                    f"{name} is drawn from {low:g} to {high:g}; the bounds must be positive, rise, and stay below 1e12. "
+                    "Give the least first."
+                )
+        chances = (
+            "partly_coherent",
+            "with_background",
+            "with_haze",
+            "with_alien",
+            "alien_masked",
+            "on_detector",
+            "bad_line",
+        )
+        for name in chances:
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name):g}; it is a probability: give 0 to 1.")
         if not 0 <= self.peak_offset <= 0.5:
-            raise InputError(
-                f"peak_offset is {self.peak_offset:g}; give 0 to 0.5 voxels, what lies beyond is a whole one."
-            )
+            raise InputError(f"peak_offset is {self.peak_offset:g} voxels; give 0 to 0.5, which is any offset.")
+        check_detectors(self.detectors, self.binning)
 
     def draw(self, seed: int, index: int) -> Conditions:
         """The conditions of sample `index` of `seed`."""
-        generator = generator_of(seed, index, Stream.EXPERIMENT)
-        dose, *offset = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
-        low, high = math.log(self.photons[0]), math.log(self.photons[1])
-        first, second, third = (self.peak_offset * (2 * share - 1) for share in offset)
-        return Conditions(math.exp(low + (high - low) * dose), (first, second, third))
+        g = generator_of(seed, index, Stream.EXPERIMENT)
+        photons = log_uniform(g, self.photons)
+        offset = three(g, -self.peak_offset, self.peak_offset)
+        coherence = draw_coherence(g, self.coherence_length) if happens(g, self.partly_coherent) else None
+        background = log_uniform(g, self.background) if happens(g, self.with_background) else 0.0
+        haze = draw_haze(g, self.haze) if happens(g, self.with_haze) else None
+        alien = draw_alien(g, self.alien, self.alien_masked) if happens(g, self.with_alien) else None
+        if happens(g, self.on_detector):
+            window = draw_window(g, self.detectors, self.binning, self.bad_pixels, self.bad_line)
+        else:
+            window = None
+        return Conditions(photons, offset, coherence, background, haze, alien, window)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,38 +233,56 @@ def measure(
     generator : torch.Generator
         Of the counting noise, on the device of `rho`.
     """
-    rho = rho * phase_ramp(torch.tensor(conditions.peak_offset, dtype=torch.float64, device=rho.device))
-    expected = intensity_of(diffract_padded(rho, (PATTERN_VOXELS,) * 3))
+    pattern = (PATTERN_VOXELS,) * 3
+    if any(conditions.peak_offset):
+        offset = torch.tensor(conditions.peak_offset, dtype=torch.float64, device=rho.device)
+        rho = rho * phase_ramp(offset, rho.shape, pattern)
+    expected = intensity_of(diffract_padded(rho, pattern))
     expected *= (conditions.photons / expected.sum(dtype=torch.float64)).float()
-    mask = torch.ones(expected.shape, dtype=torch.bool, device=rho.device)
+    if conditions.coherence is not None:
+        expected = conditions.coherence.blur(expected)
+    placed = shift_to_middle(expected)
+    expected, mask = on_detector(roll(expected, placed), conditions)
     counts = poisson_counts(expected, generator)
-    shift = shift_to_middle(counts)
-    return roll(counts, shift), roll(mask, shift), rho * phase_ramp(shift.double())
+    centred = shift_to_middle(counts)
+    truth = rho * phase_ramp((placed + centred).double(), rho.shape, pattern)
+    return roll(counts, centred), roll(mask, centred), truth
 
 
-def phase_ramp(shift: Float[Tensor, " 3"]) -> Crystal:
-    """exp(i q.r) that moves the pattern of an object by `shift` voxels (float64 (3,), of any size), complex64."""
-    r = torch.arange(OBJECT_VOXELS, dtype=torch.float64, device=shift.device) - OBJECT_VOXELS // 2
-    angle = (2 * math.pi / PATTERN_VOXELS) * shift[:, None] * r
-    first, second, third = torch.polar(torch.ones_like(angle), angle).to(torch.complex64)
-    return first[:, None, None] * second[:, None] * third
+def on_detector(expected: Counts, conditions: Conditions) -> tuple[Counts, Bool[Tensor, "64 64 64"]]:
+    """Other light added to the expected counts of a crystal whose peak is in the middle, and what is measured of them.
+
+    Returns
+    -------
+    expected : float32 tensor (64, 64, 64)
+        0 where nothing is measured.
+    mask : bool tensor (64, 64, 64)
+    """
+    mask = torch.ones(expected.shape, dtype=torch.bool, device=expected.device)
+    highest = expected.max()
+    if conditions.background:
+        expected = expected + conditions.background
+    if conditions.haze is not None:
+        expected = expected + conditions.haze.intensity(expected.device)
+    if conditions.alien is not None:
+        alien = conditions.alien.intensity(highest)
+        if conditions.alien.masked:
+            mask &= ~conditions.alien.noticed(alien, expected)
+        expected = expected + alien
+    if conditions.window is not None:
+        mask &= conditions.window.mask().to(expected.device)
+    if conditions.window is not None or conditions.alien is not None:
+        expected = expected * mask
+    return expected, mask
 
 
-def shift_to_middle(counts: Counts) -> Shaped[Tensor, " 3"]:
-    """By how many voxels the brightest one must move to index ``n // 2``; int64 tensor, so that no device must wait."""
-    peak = torch.stack(torch.unravel_index(counts.argmax(), counts.shape))
-    return PATTERN_VOXELS // 2 - peak
-
-
-def roll(volume: Shaped[Tensor, "64 64 64"], shift: Shaped[Tensor, " 3"]) -> Shaped[Tensor, "64 64 64"]:
-    """Move a volume by whole voxels; what leaves on one side comes back on the other."""
-    if volume.device.type == "cpu":
-        return torch.roll(volume, shift.tolist(), SPATIAL) if shift.any() else volume
-    places = torch.arange(PATTERN_VOXELS, device=volume.device)
-    for axis in range(3):
-        volume = volume.index_select(axis, (places - shift[axis]) % PATTERN_VOXELS)
-    return volume
-
-
-BEAMLINE = Experiment(photons=(1e5, 1e9), peak_offset=0.5)
+BEAMLINE = Experiment(
+    photons=(1e5, 1e9),
+    peak_offset=0.5,
+    partly_coherent=0.5,
+    with_background=0.8,
+    with_haze=0.3,
+    with_alien=0.15,
+    on_detector=0.9,
+)
 """The experiment of real measurements."""

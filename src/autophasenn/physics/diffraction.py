@@ -8,6 +8,7 @@ blurs the intensity, not the wave (Clark et al., Nature Communications 3, 993 (2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,6 +80,23 @@ def gaussian_kernel(shape: Sequence[int], sigma: Sequence[float]) -> Tensor:
         x = torch.arange(size) - size // 2
         profile = torch.exp(-0.5 * (x / width) ** 2) if width > 0 else (x == 0).float()
         kernel = kernel * profile.reshape([-1 if a == axis else 1 for a in range(3)])
+    return kernel / kernel.sum()
+
+
+def exponential_kernel(shape: Sequence[int], widths: Sequence[float]) -> Tensor:
+    """Mutual coherence kernel of a degree of coherence that falls exponentially, centred, sum 1.
+
+    A coherence length xi (object voxels) gives ``widths = n / (2 pi xi)`` on an axis of n voxels: the half width at half
+    maximum of a Lorentzian, here folded onto the periodic axis, which is in closed form
+
+        K(q) ~ sinh(a) / (cosh(a) - cos(2 pi q / n)),   a = 2 pi width / n.
+    """
+    kernel = torch.ones(shape)
+    for axis, (size, width) in enumerate(zip(shape, widths, strict=True)):
+        x = torch.arange(size, dtype=torch.float64) - size // 2
+        a = 2 * math.pi * width / size
+        profile = math.sinh(a) / (math.cosh(a) - torch.cos(2 * math.pi * x / size)) if width > 0 else (x == 0).double()
+        kernel = kernel * profile.float().reshape([-1 if b == axis else 1 for b in range(3)])
     return kernel / kernel.sum()
 
 
