@@ -63,11 +63,12 @@ class InitialStrain:
 
 
 def draw_strain(
-    generator: torch.Generator, points: Float[Tensor, "points 3"], size: float, largest: float
+    generator: torch.Generator, points: Float[Tensor, "points 3"], size: float, typical: float
 ) -> InitialStrain:
-    """A random field whose strain along any direction at any point is at most `largest`, which it reaches somewhere.
+    """A random field with a given median, over the crystal, of the largest principal strain: the corners have more.
 
-    The uniform part has half the weight of the others: it moves the peak and is lost when that is centred.
+    The strain that varies linearly has the largest weight, since it bends a Bragg phase the most. The uniform part has a
+    small one: it moves the peak and is lost when that is centred.
 
     Parameters
     ----------
@@ -76,8 +77,8 @@ def draw_strain(
     points : float64 tensor (points, 3)
         Of the crystal, metres.
     size : float
-        Of the crystal, metres: the unit of the wavelengths, 0.7 to 2 sizes.
-    largest : float
+        Of the crystal, metres: the unit of the wavelengths, 1 to 3 sizes.
+    typical : float
         Strain, dimensionless.
     """
 
@@ -89,12 +90,13 @@ def draw_strain(
 
     shares = uniform(2 + WAVES)
     matrix, tensor = normal(3, 3), normal(3, 3, 3)
-    wave_numbers = 2 * math.pi / (size * (0.7 + 1.3 * uniform(WAVES)))
+    wave_numbers = 2 * math.pi / (size * (1 + 2 * uniform(WAVES)))
     field = InitialStrain(
         shares[0] * (matrix + matrix.T) / 4,
-        shares[1] * (tensor + tensor.mT) / size,
+        3 * shares[1] * (tensor + tensor.mT) / size,
         normalize(normal(WAVES, 3)) * (2 * shares[2:] / wave_numbers)[:, None],
         normalize(normal(WAVES, 3)) * wave_numbers[:, None],
         2 * math.pi * uniform(WAVES),
     )
-    return field.scaled(largest / float(torch.linalg.eigvalsh(field.strain(points)).abs().max()))
+    principal = torch.linalg.eigvalsh(field.strain(points)).abs().amax(1)
+    return field.scaled(typical / float(principal.median()))
