@@ -81,16 +81,16 @@ class Displacement:
         If a number is out of its range.
     """
 
-    median_rms: float = 3e-12
-    spread: float = 0.6
+    median_rms: float = 7e-12
+    spread: float = 0.36
     waves: int = 12
-    shortest: float = 12e-9
-    longest: float = 60e-9
-    mean_strain: tuple[float, float] = (-1e-3, 1e-3)
+    shortest: float = 28e-9
+    longest: float = 130e-9
+    mean_strain: tuple[float, float] = (-1e-3, 0.9e-3)
     contraction: float = 1e-12
-    facet_variety: float = 10e-12
-    corner_variety: float = 30e-12
-    depth: tuple[float, float] = (0.4e-9, 1.5e-9)
+    facet_variety: float = 13e-12
+    corner_variety: float = 37e-12
+    depth: tuple[float, float] = (0.35e-9, 2.8e-9)
     strong: float = 0.0
     strong_range: tuple[float, float] = (math.pi, 4 * math.pi)
 
