@@ -54,8 +54,8 @@ def poisson_counts(rates: Volume, generator: torch.Generator) -> Volume:
     bright = torch.from_numpy(np.flatnonzero(flat.numpy() >= HIGHEST))
     rest[bright] = 0
     counts = _ladder(level, random)
-    voxels, photons = _dealt_out(rest, random)
-    counts[voxels] += photons
+    voxels = _dealt_out(rest, random)
+    counts.index_add_(0, voxels, torch.ones(len(voxels)))
     counts[bright] = torch.from_numpy(random.poisson(flat[bright].numpy())).to(counts)
     return counts.reshape(rates.shape)
 
@@ -100,11 +100,8 @@ def _tables() -> tuple[Float[np.ndarray, "levels numbers"], UInt8[Tensor, " entr
     return cumulative, torch.from_numpy(np.where(first == last, first, SEVERAL).astype(np.uint8).reshape(-1))
 
 
-def _dealt_out(
-    rates: Float[Tensor, " voxels"], random: np.random.Generator
-) -> tuple[Integer[Tensor, " hit"], Integer[Tensor, " hit"]]:
-    """Poisson variates of low rates, all photons at once: the voxels that they find, and how many find each."""
+def _dealt_out(rates: Float[Tensor, " voxels"], random: np.random.Generator) -> Integer[Tensor, " photons"]:
+    """Poisson variates of low rates, all photons at once: the voxel that each finds."""
     reach = torch.cumsum(rates, 0, dtype=torch.float64).numpy()
     photons = np.sort(random.random(random.poisson(reach[-1]))) * reach[-1]
-    voxels, counts = np.unique(np.searchsorted(reach, photons, side="right"), return_counts=True)
-    return torch.from_numpy(voxels), torch.from_numpy(counts)
+    return torch.from_numpy(np.searchsorted(reach, photons, side="right"))

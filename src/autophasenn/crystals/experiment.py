@@ -213,12 +213,16 @@ def simulate(
     if not indices:
         raise InputError("There are no samples to simulate: indices is empty. Give at least one index.")
     objects = source.objects(seed, indices, device)
-    measured = [
-        measure(rho, experiment.draw(seed, index), generator_of(seed, index, Stream.COUNTING, device))
-        for rho, index in zip(objects, indices, strict=True)
-    ]
-    counts, masks, truths = (torch.stack(part) for part in zip(*measured, strict=True))
-    return Samples(counts, masks, truths)
+    samples = Samples(  # filled in place: new memory costs as much time as the Fourier transform
+        counts=torch.empty(len(indices), *(PATTERN_VOXELS,) * 3, device=device),
+        masks=torch.empty(len(indices), *(PATTERN_VOXELS,) * 3, dtype=torch.bool, device=device),
+        objects=torch.empty_like(objects),
+    )
+    for place, index in enumerate(indices):
+        noise = generator_of(seed, index, Stream.COUNTING, device)
+        counts, mask, truth = measure(objects[place], experiment.draw(seed, index), noise)
+        samples.counts[place], samples.masks[place], samples.objects[place] = counts, mask, truth
+    return samples
 
 
 def measure(
