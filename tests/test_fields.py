@@ -100,7 +100,7 @@ def test_displacements_neither_move_nor_turn_the_crystal(seed: int) -> None:
 
 def test_the_mean_strain_is_the_mean_gradient_along_the_scattering_vector() -> None:
     strained = Displacement(
-        median_rms=1e-18, mean_strain=(2e-3, 0.0), contraction=0.0, facet_variety=0.0, corner_variety=0.0
+        median_bend=1e-12, mean_strain=(2e-3, 0.0), contraction=0.0, facet_variety=0.0, corner_variety=0.0
     )
     field, _ = drawn(strained, 0)
     np.testing.assert_allclose(field.gradient, 2e-3 * G / np.linalg.norm(G), atol=1e-7)
@@ -108,7 +108,7 @@ def test_the_mean_strain_is_the_mean_gradient_along_the_scattering_vector() -> N
 
 def test_facets_contract_and_the_contraction_dies_out_inwards() -> None:
     relaxed = Displacement(
-        median_rms=1e-18,
+        median_bend=1e-12,
         mean_strain=(0.0, 0.0),
         contraction=1e-11,
         facet_variety=0.0,
@@ -128,12 +128,13 @@ def test_facets_contract_and_the_contraction_dies_out_inwards() -> None:
     assert abs(outer[4]) < 1e-14
 
 
-def test_the_rms_is_log_normal_about_its_median() -> None:
+def test_the_rms_over_the_size_is_log_normal_about_its_median() -> None:
     options = Displacement(mean_strain=(0.0, 0.0), contraction=0.0, facet_variety=0.0, corner_variety=0.0)
     logs = []
     for seed in range(40):
         field, points = drawn(options, seed)
-        logs.append(math.log(field(points).std() / options.median_rms))
+        size = (len(points) * 0.8e-9**3) ** (1 / 3)
+        logs.append(math.log(field(points).std() / size / options.median_bend))
     assert abs(np.mean(logs)) < 3 * options.spread / math.sqrt(40)
     assert 0.7 * options.spread < np.std(logs) < 1.4 * options.spread
 

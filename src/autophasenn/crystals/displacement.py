@@ -56,9 +56,9 @@ class Displacement:
 
     Parameters
     ----------
-    median_rms, spread : float
-        Of what the waves displace inside the crystal, metres: the median over the crystals, and the standard deviation of
-        its logarithm.
+    median_bend, spread : float
+        The rms of what the waves displace, over the size of the crystal (the cube root of its volume): the median over the
+        crystals, and the standard deviation of its logarithm.
     waves : int
         Plane waves that make up the field, of random directions.
     shortest, longest : float
@@ -81,16 +81,16 @@ class Displacement:
         If a number is out of its range.
     """
 
-    median_rms: float = 7e-12
-    spread: float = 0.36
+    median_bend: float = 4.8e-4
+    spread: float = 0.65
     waves: int = 12
-    shortest: float = 28e-9
-    longest: float = 130e-9
-    mean_strain: tuple[float, float] = (-1e-3, 0.9e-3)
-    contraction: float = 1e-12
-    facet_variety: float = 13e-12
-    corner_variety: float = 37e-12
-    depth: tuple[float, float] = (0.35e-9, 2.8e-9)
+    shortest: float = 32e-9
+    longest: float = 150e-9
+    mean_strain: tuple[float, float] = (-7e-4, 7.4e-4)
+    contraction: float = 1.3e-12
+    facet_variety: float = 11.6e-12
+    corner_variety: float = 32e-12
+    depth: tuple[float, float] = (0.5e-9, 1.7e-9)
     strong: float = 0.0
     strong_range: tuple[float, float] = (math.pi, 4 * math.pi)
 
@@ -148,12 +148,13 @@ class Displacement:
         ripples, moved = waves(len(outward)), normal(2, len(outward))
         deviations = np.where(np.arange(len(outward)) < len(normals), self.facet_variety, self.corner_variety)
 
-        offset, slope, values = _without_linear_part(k, amplitudes, normals, distances, corners)
+        offset, slope, values, extent = _without_linear_part(k, amplitudes, normals, distances, corners)
         if is_strong < self.strong:
             lowest, highest = (math.log(bound) for bound in self.strong_range)
             scale = math.exp(lowest + (highest - lowest) * range_share) / length / float(np.ptp(values))
         else:
-            scale = self.median_rms * math.exp(self.spread * float(size)) / float(np.sqrt(np.mean(values**2)))
+            bend = self.median_bend * math.exp(self.spread * float(size))
+            scale = bend * extent / float(np.sqrt(np.mean(values**2)))
         mean, deviation = self.mean_strain
         strain = deviation * across + mean * G / length
         depth = self.depth[0] + (self.depth[1] - self.depth[0]) * float(share)
@@ -168,8 +169,10 @@ class Displacement:
 
 def _without_linear_part(
     k: Floats, amplitudes: Complexes, normals: Floats, distances: Floats, corners: Floats
-) -> tuple[float, Floats, Floats]:
-    """Constant and linear part of waves inside a crystal (least squares), and the values without them at points inside."""
+) -> tuple[float, Floats, Floats, float]:
+    """Constant and linear part of waves inside a crystal (least squares), the values without them at points inside, and
+    the cube root of its volume.
+    """
     low, high = corners.min(0), corners.max(0)
     axes = low + (high - low) * ((np.arange(POINTS) + 0.5) / POINTS)[:, None]
     x, y, z = np.exp(1j * k[:, :, None] * axes.T).transpose(1, 0, 2)
@@ -180,4 +183,5 @@ def _without_linear_part(
     middle, mean = r.mean(0), values.mean()
     centred = r - middle
     slope = np.linalg.solve(centred.T @ centred, centred.T @ values)
-    return float(mean - slope @ middle), slope, values - mean - centred @ slope
+    volume = float(np.prod(high - low) * inside.mean())
+    return float(mean - slope @ middle), slope, values - mean - centred @ slope, volume ** (1 / 3)
