@@ -174,6 +174,17 @@ def test_a_sample_is_the_same_in_every_batch(experiment: Experiment) -> None:
     assert not torch.equal(other.counts, apart.counts)
 
 
+def test_the_number_of_threads_does_not_change_a_bit() -> None:
+    alone = simulate(Blocks(), BEAMLINE, 7, range(4))
+    torch.set_num_threads(2)
+    try:
+        together = simulate(Blocks(), BEAMLINE, 7, range(4))
+    finally:
+        torch.set_num_threads(1)
+    assert torch.equal(alone.counts, together.counts)
+    assert torch.equal(alone.objects, together.objects)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
