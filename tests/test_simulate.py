@@ -6,22 +6,23 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 import pytest
 import torch
 
-from autophasenn import cli
 from autophasenn.crystals.dataset import open_dataset, rounded
 from autophasenn.crystals.experiment import Experiment, simulate
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import InputError, OutputError, PlanError
-from autophasenn.pipeline import parts
 from autophasenn.pipeline.simulate import BLOCK, Simulation, write_dataset
 from full_disk import files_limited_to
+from mortal import Nursery
 
-COUNT = 3 * BLOCK + 2
+COUNT = 2 * BLOCK + 2
+KILLED = -signal.SIGKILL
 SIMULATION = Simulation(Polyhedra(), Experiment(), 7)
 
 
@@ -55,29 +56,20 @@ class At:
             self.act()
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def in_another_process(work: Callable[[], None]) -> int:
-    """Begin `work` in a process of its own; its id."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return child
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield nursery
+    nursery.close()
 
 
-def ended_by_kill(child: int) -> bool:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+def command(path: Path, count: int = COUNT) -> list[str]:
+    """The words that make the file of `uninterrupted`."""
+    return ["simulate", str(path), "--count", str(count), "--source", "polyhedra", "--seed", "7"]
 
 
 def test_the_file_holds_the_samples_of_seed_and_index(uninterrupted: Path) -> None:
@@ -92,15 +84,12 @@ def test_the_file_holds_the_samples_of_seed_and_index(uninterrupted: Path) -> No
         assert dataset.description.provenance["source"]["metal"] == "Au"
 
 
-@pytest.mark.parametrize(
-    ("stage", "done"), [("Simulate", 0), ("Simulate", BLOCK), ("Simulate", COUNT), ("Write", 1), ("Write", 4)]
-)
+@pytest.mark.parametrize(("stage", "done"), [("Simulate", BLOCK), ("Simulate", COUNT), ("Write", 1)])
 def test_killed_at_any_stage_and_resumed_it_is_the_uninterrupted_file(
-    uninterrupted: Path, tmp_path: Path, stage: str, done: int
+    uninterrupted: Path, tmp_path: Path, nursery: Nursery, stage: str, done: int
 ) -> None:
     path = tmp_path / "crystals.h5"
-    child = in_another_process(lambda: write_dataset(path, COUNT, SIMULATION, progress=At(stage, done, die)))
-    assert ended_by_kill(child)
+    assert nursery.begin(*command(path), die_at=(stage, done)).end() == KILLED
     assert names(tmp_path)[-1] == "crystals.h5.partial"
     write_dataset(path, COUNT, SIMULATION)
     assert sha256(path) == sha256(uninterrupted)
@@ -108,12 +97,10 @@ def test_killed_at_any_stage_and_resumed_it_is_the_uninterrupted_file(
 
 
 def test_killed_after_the_last_rename_it_is_complete_and_only_tidied(
-    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uninterrupted: Path, tmp_path: Path, nursery: Nursery
 ) -> None:
     path = tmp_path / "crystals.h5"
-    with monkeypatch.context() as patch:
-        patch.setattr(parts.Parts, "remove", lambda _: die())
-        assert ended_by_kill(in_another_process(lambda: write_dataset(path, COUNT, SIMULATION)))
+    assert nursery.begin(*command(path), die_at=("Remove", 0)).end() == KILLED
     assert names(tmp_path) == ["crystals.h5", "crystals.h5.partial"]
     with pytest.raises(OutputError, match="exists already"):
         write_dataset(path, COUNT + 1, SIMULATION)
@@ -122,14 +109,17 @@ def test_killed_after_the_last_rename_it_is_complete_and_only_tidied(
     assert names(tmp_path) == ["crystals.h5"]
 
 
-def test_killed_again_and_again_at_any_moment_it_is_the_uninterrupted_file(uninterrupted: Path, tmp_path: Path) -> None:
+def test_killed_again_and_again_at_any_moment_it_is_the_uninterrupted_file(
+    uninterrupted: Path, tmp_path: Path, nursery: Nursery
+) -> None:
     path, kills, patience = tmp_path / "crystals.h5", 0, 0.02
     while not path.exists() or (tmp_path / "crystals.h5.partial").exists():
-        child = in_another_process(lambda: write_dataset(path, COUNT, SIMULATION))
+        running = nursery.begin(*command(path))
         time.sleep(patience)
-        os.kill(child, signal.SIGKILL)
-        kills += ended_by_kill(child)
-        patience *= 1.15  # a block takes longer than the first kills let it live
+        with suppress(ProcessLookupError):  # it was quicker
+            os.kill(running.pid, signal.SIGKILL)
+        kills += running.end() == KILLED
+        patience *= 1.3  # a block takes longer than the first are let live
     assert kills > 5
     assert sha256(path) == sha256(uninterrupted)
     assert names(tmp_path) == ["crystals.h5"]
@@ -138,11 +128,11 @@ def test_killed_again_and_again_at_any_moment_it_is_the_uninterrupted_file(unint
 def test_finished_blocks_are_not_computed_again(tmp_path: Path) -> None:
     path = tmp_path / "crystals.h5"
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", 2 * BLOCK, interrupt))
+        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", BLOCK, interrupt))
     kept = {block: block.stat().st_mtime_ns for block in (tmp_path / "crystals.h5.partial").glob("*.h5")}
-    assert len(kept) == 2
+    assert len(kept) == 1
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", 3 * BLOCK, interrupt))
+        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", 2 * BLOCK, interrupt))
     assert {block: block.stat().st_mtime_ns for block in kept} == kept
 
 
@@ -240,21 +230,13 @@ def test_a_full_disk_keeps_what_is_finished_and_says_how_to_go_on(
     assert capfd.readouterr().err == ""
 
 
-def test_ctrl_c_says_what_is_kept_and_leaves_with_130(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_what_is_kept_and_leaves_with_130(tmp_path: Path, nursery: Nursery) -> None:
     path = tmp_path / "crystals.h5"
-
-    def work() -> None:
-        sys.argv = ["autophasenn", "simulate", str(path), "--count", "1000", "--source", "polyhedra", "--seed", "1"]
-        try:
-            cli.main()
-        except SystemExit as leaving:
-            os._exit(int(leaving.code or 0))
-
-    child = in_another_process(work)
+    running = nursery.begin(*command(path, count=1000))
     while not any(tmp_path.glob("crystals.h5.partial/*.h5")):
         time.sleep(0.02)
-    os.kill(child, signal.SIGINT)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
-    said = capfd.readouterr().err
+    os.kill(running.pid, signal.SIGINT)
+    assert running.end() == 130
+    said = running.said.read_text()
     assert said.startswith(f"Error: interrupted; what is finished is kept in {path}.partial")
     assert said.count("\n") == 1

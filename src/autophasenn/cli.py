@@ -241,12 +241,9 @@ def inspect(
         white=white,
         mask=mask,
     )
-    found = run(request, output, samples)
-    if found.report:
-        show_report(found.report, None)
-    else:
-        show_table(f"{found.kind}: {source}", found.facts)
-    show_facts({"picture": str(found.picture)})
+    found, picture = run(request, output, samples)
+    show_table(f"{found.kind}: {source}", found.facts)
+    show_facts({"picture": str(picture)})
 
 
 class Opponent(StrEnum):

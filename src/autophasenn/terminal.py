@@ -74,15 +74,15 @@ class TerminalProgress:
             self._bars.update(self._task, completed=total, total=total)
 
 
-def show_report(report: Mapping[str, Any], folder: Path | None) -> None:
+def show_report(report: Mapping[str, Any], folder: Path) -> None:
     """The table of a reconstruction, its warnings, and where its pictures lie.
 
     Parameters
     ----------
     report : mapping
         What `report.json` holds (docs/conventions.md); None stands for unknown.
-    folder : Path, optional
-        Where the result was written; None: its pictures are not listed.
+    folder : Path
+        Where the result was written.
     """
     console = Console(soft_wrap=True, highlight=False)
     table = Table(
@@ -94,8 +94,6 @@ def show_report(report: Mapping[str, Any], folder: Path | None) -> None:
     console.print(escape(report["message"]))
     for sentence in report["warnings"]:
         console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
-    if folder is None:
-        return
     pictures = sorted(folder.glob("*.png"))
     console.print(f"{len(pictures)} pictures" + (":" if pictures else ""))
     for picture in pictures:

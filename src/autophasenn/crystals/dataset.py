@@ -38,7 +38,7 @@ OBJECT = (OBJECT_VOXELS,) * 3
 COMPRESSION: dict[str, Any] = {**hdf5plugin.Zstd(clevel=9), "shuffle": True}
 """A tenth smaller than gzip and six times quicker to read (docs/datasets.md)."""
 OBJECT_BITS = 12
-"""Significant bits that are kept of the real and imaginary part of an object. The rest, 5e-9 in chi2, would be two
+"""Significant bits that are kept of the real and imaginary part of an object. The rest, 1e-8 in chi2, would be two
 fifths of the size of the objects."""
 
 

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from autophasenn.crystals.atoms import RelaxedCrystals
+from autophasenn.crystals.defects import REAL_CRYSTALS
+from autophasenn.crystals.displacement import Displacement
 from autophasenn.crystals.experiment import BEAMLINE, Experiment
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.crystals.sampling import Sampling
 from autophasenn.crystals.source import Source
 from autophasenn.errors import PlanError
 
-SOURCES: dict[str, Callable[..., Source]] = {"polyhedra": Polyhedra, "lammps": RelaxedCrystals}
-"""Facets with smooth displacements, made quickly; gold relaxed atom by atom, made faithfully."""
-RECIPES = {
-    "paper": (Sampling(), Experiment()),
-    "beamline": (Sampling(any_orientation=True, least_oversampling=2, most_oversampling=6), BEAMLINE),
+ANY_VIEW = Sampling(any_orientation=True, least_oversampling=2, most_oversampling=6)
+STRONG = 0.2
+"""Share of crystals as measured that are strained by many radians."""
+RECIPES: dict[str, tuple[Experiment, dict[str, Callable[..., Source]]]] = {
+    "paper": (Experiment(), {"polyhedra": Polyhedra, "lammps": RelaxedCrystals}),
+    "beamline": (
+        BEAMLINE,
+        {
+            "polyhedra": partial(
+                Polyhedra, sampling=ANY_VIEW, defects=REAL_CRYSTALS, displacement=Displacement(strong=STRONG)
+            ),
+            "lammps": partial(RelaxedCrystals, sampling=ANY_VIEW),
+        },
+    ),
 }
-"""As in Yao et al., npj Comput. Mater. 8, 124 (2022): cubic axes along the voxels, and counting noise alone. And as
-measured: any orientation and sampling, background, gaps, partial coherence, aliens."""
+"""Name -> experiment and sources. As in Yao et al., npj Comput. Mater. 8, 124 (2022): cubic axes along the voxels, counting
+noise alone. And as measured: any orientation and sampling, background, gaps, partial coherence, aliens; polyhedra also with
+defects and strong strain."""
 
 
 def recipe(
@@ -33,7 +46,7 @@ def recipe(
     Parameters
     ----------
     source : str
-        One of `SOURCES`.
+        "polyhedra": facets with smooth displacements, made quickly. "lammps": metal relaxed atom by atom.
     name : str
         One of `RECIPES`.
     metal : str, optional
@@ -48,11 +61,11 @@ def recipe(
     InputError
         If the metal is not known, or the reflection forbidden.
     """
-    if source not in SOURCES:
-        raise PlanError(f"The source {source!r} is not known; choose from {', '.join(SOURCES)}.")
     if name not in RECIPES:
         raise PlanError(f"The recipe {name!r} is not known; choose from {', '.join(RECIPES)}.")
-    sampling, experiment = RECIPES[name]
+    experiment, sources = RECIPES[name]
+    if source not in sources:
+        raise PlanError(f"The source {source!r} is not known; choose from {', '.join(sources)}.")
     options: dict[str, Any] = {"metal": metal, "reflection": reflection}
     given = {key: value for key, value in options.items() if value is not None}
-    return SOURCES[source](sampling=sampling, **given), experiment
+    return sources[source](**given), experiment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,26 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from torch import Tensor
 
 from autophasenn.crystals.dataset import DatasetFile
-from autophasenn.errors import AutoPhaseNNError, InputError, PlanError
+from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
 from autophasenn.files.cxi import PROCESS, read_result
 from autophasenn.files.writing import write_atomically
-from autophasenn.physics.metrics import chi2
 from autophasenn.pipeline.preprocess import preprocess
 from autophasenn.pipeline.reconstruct import Request, read_input
 from autophasenn.pipeline.sampling import estimate_oversampling
 from autophasenn.report.contact_sheet import Row, contact_sheet
-from autophasenn.volumes import Scan
+from autophasenn.volumes import Scan, crop_or_pad
 
 PICTURE = ".inspect.png"
 """What the picture's name adds to that of the file, unless it is told."""
+RESULT = "result.cxi"
+REPORTED = (
+    *("status", "message", "method", "seed", "chi2", "chi2_noise", "chi2_free", "resolution_nm", "voxel_size_nm"),
+    *("d_spacing_nm", "support_voxels", "volume_nm3", "oversampling"),
+)
+"""What is told of a result's report, in this order (docs/conventions.md)."""
 COUNTED = 64
 """Samples of a dataset whose photons are counted, evenly spread."""
 
@@ -36,20 +42,21 @@ class Finding:
     ----------
     kind : str
         "scan", "pattern", "dataset" or "result".
+    path : Path
+        The file or folder that holds it.
     facts : dict
-        Name -> number or sentence, to be shown.
-    picture : Path
-    report : dict, optional
-        ``report.json`` of a result.
+        Name -> number or words, to be shown; None is unknown.
+    rows : list of Row
+        To be drawn.
     """
 
     kind: str
+    path: Path
     facts: dict[str, Any]
-    picture: Path
-    report: dict[str, Any] | None = None
+    rows: list[Row]
 
 
-def inspect(request: Request, picture: Path | None = None, samples: int = 8) -> Finding:
+def inspect(request: Request, picture: Path | None = None, samples: int = 8) -> tuple[Finding, Path]:
     """Look into a file or a scan's folder, and draw what is in it.
 
     Parameters
@@ -61,6 +68,12 @@ def inspect(request: Request, picture: Path | None = None, samples: int = 8) -> 
     samples : int
         Of a dataset, how many to draw, evenly spread.
 
+    Returns
+    -------
+    finding : Finding
+    picture : Path
+        Where it was drawn.
+
     Raises
     ------
     InputError, GeometryError
@@ -68,33 +81,36 @@ def inspect(request: Request, picture: Path | None = None, samples: int = 8) -> 
     PlanError
         If options are missing for it or do not apply.
     OutputError
-        If the disk is full.
+        If the picture cannot be written.
     """
+    if picture is not None and picture.suffix != ".png":
+        raise PlanError(f"The picture {picture} does not end in .png; it is a PNG file.")
+    finding = _look(request, samples)
+    picture = picture or finding.path.with_name(finding.path.name + PICTURE)
+    try:
+        with write_atomically(picture) as temporary:
+            contact_sheet(finding.rows, temporary, finding.path.name)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise OutputError(
+            f"The picture {picture} cannot be written ({error.strerror}); say where it may be with -o PICTURE.png."
+        ) from error
+    return finding, picture
+
+
+def _look(request: Request, samples: int) -> Finding:
     if request.input is None:
         raise PlanError("There is nothing to look into; give a file, or the folder of a scan.")
     if samples < 1:
         raise PlanError(f"{samples} samples make no sheet; give 1 or more.")
+    if request.beamline is not None:
+        return _pattern(read_input(request), "scan")
     path = Path(request.input)
-    picture = picture or path.with_name(path.name.split(":")[0] + PICTURE)
-    if picture.suffix != ".png":
-        raise PlanError(f"The picture {picture} does not end in .png; it is a PNG file.")
-    if path.is_dir() and (path / "result.cxi").is_file():
-        path = path / "result.cxi"
-    kind = _kind(path) if request.beamline is None else "scan"
-    if kind == "dataset":
-        rows, facts, report = *_dataset(path, samples), None
-    elif kind == "result":
-        rows, facts, report = _result(path)
-    else:
-        rows, facts, report = *_pattern(read_input(request)), None
-    try:
-        with write_atomically(picture) as temporary:
-            contact_sheet(rows, temporary, path.name)
-    except (PermissionError, FileNotFoundError) as error:
-        raise InputError(
-            f"The picture {picture} cannot be written ({error.strerror}); say where it may be with -o PICTURE.png."
-        ) from error
-    return Finding(kind, facts, picture, report)
+    if (path / RESULT).is_file():
+        path = path / RESULT
+    kind = _kind(path)
+    if kind == "pattern":
+        return _pattern(read_input(request), kind)
+    return _dataset(path, samples) if kind == "dataset" else _result(path)
 
 
 def _kind(path: Path) -> str:
@@ -110,14 +126,14 @@ def _kind(path: Path) -> str:
         return "pattern"
 
 
-def _dataset(path: Path, samples: int) -> tuple[list[Row], dict[str, Any]]:
+def _dataset(path: Path, samples: int) -> Finding:
     with DatasetFile(path) as dataset:
         count = len(dataset)
         rows = [_sample(dataset, index) for index in spread(count, samples)]
         photons, unmeasured = [], []
         for index in spread(count, COUNTED):
             mask = dataset.masks([index])
-            photons.append(float((dataset.patterns([index]) * mask).sum(dtype=torch.float64)))
+            photons.append(_photons(dataset.patterns([index]), mask))
             unmeasured.append(float(1 - mask.float().mean()))
         provenance = dataset.description.provenance
         facts = {
@@ -132,7 +148,7 @@ def _dataset(path: Path, samples: int) -> tuple[list[Row], dict[str, Any]]:
             "experiment": _words(provenance.get("experiment")),
             "versions": _words(provenance.get("versions")),
         }
-    return rows, facts
+    return Finding("dataset", path, facts, rows)
 
 
 def spread(count: int, wanted: int) -> list[int]:
@@ -146,7 +162,7 @@ def _sample(dataset: DatasetFile, index: int) -> Row:
     sampling = estimate_oversampling(counts.numpy(), mask.numpy())
     notes = [
         f"sample {index}",
-        f"{float(counts[mask].sum(dtype=torch.float64)):.3g} photons",
+        f"{_photons(counts, mask):.3g} photons",
         f"oversampling {' '.join(f'{value:.1f}' for value in sampling)}",
     ]
     if not mask.all():
@@ -154,50 +170,44 @@ def _sample(dataset: DatasetFile, index: int) -> Row:
     return Row(counts, mask, rho, notes)
 
 
-def _result(path: Path) -> tuple[list[Row], dict[str, Any], dict[str, Any]]:
+def _result(path: Path) -> Finding:
     result = read_result(path)
-    report = result.process.get("report") or {}
-    found, pattern = result.reconstruction, result.pattern
-    rho = found.object * found.support
-    fit = float(chi2(rho, pattern.counts, pattern.mask))
-    notes = [f"{float(pattern.counts[pattern.mask].sum(dtype=torch.float64)):.3g} photons", f"chi2 {fit:.3g}"]
-    facts = {
-        name.replace("_", " "): report.get(name)
-        for name in ("status", "message", "method", "chi2", "chi2_noise", "shape", "voxel_size_nm", "q_per_nm")
-    }
-    return [Row(pattern.counts, pattern.mask, rho, notes, pattern.reciprocal_steps)], facts, report
+    report, found, pattern = result.process.get("report", {}), result.reconstruction, result.pattern
+    strain, source = report.get("strain") or {}, report.get("input") or {}
+    facts = {name.replace("_", " "): _words(report.get(name)) for name in REPORTED}
+    facts |= {"strain": _words(strain), "made from": source.get("path"), "warnings": _words(report.get("warnings"))}
+    notes = [f"{_photons(pattern.counts, pattern.mask):.3g} photons", f"chi2 {_words(report.get('chi2'))}"]
+    rho = crop_or_pad(found.object * found.support, [n // 2 for n in pattern.shape])
+    return Finding("result", path, facts, [Row(pattern.counts, pattern.mask, rho, notes, pattern.reciprocal_steps)])
 
 
-def _pattern(scan: Scan) -> tuple[list[Row], dict[str, Any]]:
+def _pattern(scan: Scan, kind: str) -> Finding:
     """A scan as the reconstruction would take it; if it would not, as it is, and why."""
-    frames = scan.frames
+    path, frames = Path(scan.source["path"]), scan.frames
     facts: dict[str, Any] = {
-        "frames": " x ".join(map(str, frames.shape)),
+        "frames": _shape(frames.shape),
         "type": str(frames.dtype),
         "largest value": f"{np.nanmax(frames):g}",
-        "geometry": "unknown" if scan.geometry is None else "known",
+        "geometry": None if scan.geometry is None else "known",
     }
     try:
         prepared = preprocess(scan)
     except AutoPhaseNNError as error:
-        return [_as_stored(scan)], facts | {"cannot be reconstructed": str(error)}
-    pattern = prepared.pattern
+        return Finding(kind, path, facts | {"cannot be reconstructed": str(error)}, [_as_stored(scan)])
+    pattern, found = prepared.pattern, prepared.facts
+    sampling = [f"{value:.2f}" for value in prepared.oversampling]
     facts |= {
-        "photons": f"{prepared.facts['photons']:.3g}",
+        "photons": f"{found['photons']:.3g}",
         "peak (frame, row, column)": ", ".join(map(str, prepared.peak)),
-        "pattern": " x ".join(map(str, pattern.shape)),
-        "binning": " x ".join(map(str, prepared.binning)),
-        "oversampling": " x ".join(f"{value:.2f}" for value in prepared.oversampling),
-        "unmeasured voxels": f"{100 * prepared.facts['masked_fraction']:.2f} %",
-        "aliens": prepared.facts["aliens"],
+        "pattern": _shape(pattern.shape),
+        "binning": _shape(prepared.binning),
+        "oversampling": " x ".join(sampling),
+        "unmeasured voxels": f"{100 * found['masked_fraction']:.2g} %",
+        "aliens": found["aliens"],
         "warnings": " ".join(prepared.warnings) or "none",
     }
-    notes = [
-        f"{prepared.facts['photons']:.3g} photons",
-        "oversampling",
-        " ".join(f"{value:.1f}" for value in prepared.oversampling),
-    ]
-    return [Row(pattern.counts, pattern.mask, None, notes, pattern.reciprocal_steps)], facts
+    notes = [f"{found['photons']:.3g} photons", "oversampling", " ".join(sampling)]
+    return Finding(kind, path, facts, [Row(pattern.counts, pattern.mask, None, notes, pattern.reciprocal_steps)])
 
 
 def _as_stored(scan: Scan) -> Row:
@@ -207,11 +217,21 @@ def _as_stored(scan: Scan) -> Row:
     return Row(counts.nan_to_num(0).clamp_min(0), mask, None, ["as stored"])
 
 
-def _words(value: Any) -> str:
+def _photons(counts: Tensor, mask: Tensor) -> float:
+    return float(counts[mask].sum(dtype=torch.float64))
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _words(value: Any) -> str | None:
     """Nested parameters on one line; what is None is left out."""
     if isinstance(value, Mapping):
-        parts = ((name.replace("_", " "), below) for name, below in value.items() if below is not None)
+        named = [(name.replace("_", " "), below) for name, below in value.items() if below is not None]
         return ", ".join(
-            f"{name} ({_words(v)})" if isinstance(v, Mapping) else f"{name} {_words(v)}" for name, v in parts
+            f"{name} ({_words(v)})" if isinstance(v, Mapping) else f"{name} {_words(v)}" for name, v in named
         )
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return " ".join(str(_words(part)) for part in value) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else None if value is None else str(value)

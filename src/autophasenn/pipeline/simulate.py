@@ -30,7 +30,7 @@ from autophasenn.pipeline.workers import computed
 BLOCK = 8
 """Samples that are computed and kept together: what a sudden end can cost, a minute of LAMMPS."""
 LIBRARIES = ("autophasenn", "torch", "numpy")
-"""Whose versions a sample may depend on, besides those that its source names."""
+"""Whose versions a sample may depend on; that of LAMMPS where it is the source."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,12 @@ class Simulation:
 
     def description(self, samples: range) -> Description:
         """What the file of these samples says of itself."""
+        source = self.source.provenance()
+        libraries = [*LIBRARIES, *(["lammps"] if source["source"] == "lammps" else [])]
         provenance = {
-            "source": self.source.provenance(),
+            "source": source,
             "experiment": asdict(self.experiment),
-            "versions": {name: version(name) for name in LIBRARIES} | {"machine": platform.machine()},
+            "versions": {name: version(name) for name in libraries} | {"machine": platform.machine()},
             "indices": [samples.start, samples.stop],
         }
         plain = json.loads(json.dumps(provenance))  # as it will be read back: tuples are lists

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -81,6 +82,7 @@ def _gathered(client: Client, task: Task, blocks: Sequence[range]) -> Iterator[t
 @contextmanager
 def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ModuleNotFoundError as error:
         raise PlanError(
@@ -97,14 +99,18 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
             yield client
         return
     with (
+        # Dask would have workers hand freed memory back at once, which takes as long as the computing.
+        dask.config.set({"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}}),
         LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-            env={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
         ) as cluster,
         Client(cluster) as client,
     ):
+        client.wait_for_workers(workers)
+        client.run(_leave_ctrl_c_to_the_parent)
         yield client
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    """A terminal sends it to every process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

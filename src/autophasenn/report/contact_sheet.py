@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from autophasenn.physics.metrics import support_of
 from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
-from autophasenn.report.style import OUTSIDE, UNMEASURED, colour_bar, cyclic_map, figure_to, frame, named_map
+from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, figure_to, frame, named_map
 
-_SIDE = 1.75
-"""Height of a row, inches."""
+_SIDES = (2.7, 1.75)
+"""Height of a row in inches: of a single one, of many."""
 _TEXT = 1.9
 """Width of the column of numbers, inches."""
 _AMPLITUDE = named_map("bone_r", 0.0, 0.82)
@@ -63,14 +63,15 @@ def contact_sheet(rows: Sequence[Row], path: Path | str, title: str = "") -> Non
         PNG file to write.
     title : str
     """
-    panels = Panels.of(_shape(rows[0].counts), rows[0].reciprocal_steps, _SIDE)
+    side = _SIDES[len(rows) > 1]
+    panels = Panels.of(_shape(rows[0].counts), rows[0].reciprocal_steps, side)
     with_object = any(row.object is not None for row in rows)
-    widths = [_TEXT, *panels.widths, *([_SIDE, _SIDE] if with_object else [])]
+    widths = [_TEXT, *panels.widths, *([side, side] if with_object else [])]
     seen = [row.counts[row.mask & (row.counts > 0)] for row in rows]
     largest = max((float(counts.max()) for counts in seen if counts.numel()), default=1.0)
     smallest = min((float(counts.min()) for counts in seen if counts.numel()), default=1.0)
     colours, norm = counts_scale(largest, smallest)
-    height = (_SIDE + 0.06) * len(rows) + (1.75 if title else 1.35)
+    height = (side + 0.06) * len(rows) + (1.75 if title else 1.35)
     with figure_to(path, (sum(widths) + 0.1 * len(widths) + 0.2, height)) as figure:
         if title:
             figure.suptitle(title, fontsize=13)
@@ -86,7 +87,7 @@ def contact_sheet(rows: Sequence[Row], path: Path | str, title: str = "") -> Non
             across, down = panels.labels(number)
             grid[0, 1 + number].set_title(across, fontsize=11)
             grid[0, 1 + number].set_ylabel(down, fontsize=11)
-        _colour_bars(figure, grid, norm, with_object=with_object)
+        _colour_bars(figure, grid, colours, norm, with_object=with_object)
 
 
 def _shape(volume: Tensor) -> tuple[int, int, int]:
@@ -114,10 +115,9 @@ def _draw_object(amplitude: Axes, phase: Axes, rho: Tensor | None) -> None:
         frame(axes)
 
 
-def _colour_bars(figure: Figure, grid: np.ndarray, norm: LogNorm, *, with_object: bool) -> None:
+def _colour_bars(figure: Figure, grid: np.ndarray, colours: Colormap, norm: LogNorm, *, with_object: bool) -> None:
     placed = {"location": "bottom", "shrink": 0.9, "pad": 0.01}
-    counts = "counts (grey: not measured)"
-    colour_bar(figure, list(grid[:, 1:4].flat), named_map("inferno", bad=UNMEASURED), norm, counts, aspect=40, **placed)
+    colour_bar(figure, list(grid[:, 1:4].flat), colours, norm, "counts (grey: not measured)", aspect=40, **placed)
     if not with_object:
         return
     grid[0, 4].set_title("amplitude", fontsize=11)
