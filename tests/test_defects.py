@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from autophasenn.crystals.defects import POISSON_RATIO, REAL_CRYSTALS, Defects, Dislocation, Inclusion, Lamella
+from autophasenn.crystals.defects import REAL_CRYSTALS, Defects, Inclusion, Lamella
+from autophasenn.crystals.dislocations import POISSON_RATIO, Dislocation
 from autophasenn.crystals.fields import Grid
 from autophasenn.crystals.shapes import facet_normals
 from autophasenn.errors import InputError
@@ -147,6 +148,18 @@ def test_a_stacking_fault_removes_nothing_but_where_phases_mix() -> None:
     assert float(amplitude.min()) == pytest.approx(0.5, abs=0.01)  # half of exp(0), half of exp(2 pi i / 3)
 
 
+def test_an_uneven_amplitude_varies_as_much_as_it_was_drawn_and_leaves_the_phase() -> None:
+    generator = torch.Generator().manual_seed(3)
+    spreads = []
+    for _ in range(20):
+        (uneven,) = Defects(unevenness=1.0, variation=0.2).draw(generator, CORNERS, G, A)
+        factor = uneven.factor(GRID.along, G, VOXEL)
+        assert float(factor.imag.abs().max()) == 0
+        spreads.append(float(factor.real.log().std()))
+    assert max(spreads) < 0.3
+    assert np.mean(spreads) == pytest.approx(0.1, rel=0.4)
+
+
 def test_there_are_no_defects_unless_asked_for() -> None:
     generator = torch.Generator().manual_seed(0)
     assert all(Defects().draw(generator, CORNERS, G, A) == [] for _ in range(50))
@@ -154,10 +167,11 @@ def test_there_are_no_defects_unless_asked_for() -> None:
 
 def test_drawn_defects_can_be_seen_and_lie_in_the_crystal() -> None:
     generator = torch.Generator().manual_seed(1)
-    everything = Defects(dislocation=1.0, inclusion=1.0, lamella=1.0)
+    everything = Defects(dislocation=1.0, inclusion=1.0, lamella=1.0, unevenness=1.0)
+    expected = ["Dislocation"] * 3 + ["Inclusion"] * 3 + ["Lamella"] * 3 + ["Unevenness"]
     for _ in range(20):
         found = everything.draw(generator, CORNERS, G, A)
-        assert [type(each).__name__ for each in found] == ["Dislocation"] * 3 + ["Inclusion"] * 3 + ["Lamella"] * 3
+        assert [type(each).__name__ for each in found] == expected
         for each in found:
             if isinstance(each, Dislocation):
                 turns = float(G @ each.burgers) / (2 * math.pi)
@@ -171,10 +185,16 @@ def test_drawn_defects_can_be_seen_and_lie_in_the_crystal() -> None:
                 assert float(torch.linalg.cross(each.normal, G / G.norm()).norm()) > 0.1
 
 
-def test_real_crystals_are_mostly_perfect() -> None:
+def test_real_crystals_are_perfect_as_often_as_their_probabilities_say() -> None:
     generator = torch.Generator().manual_seed(2)
     perfect = [not REAL_CRYSTALS.draw(generator, CORNERS, G, A) for _ in range(300)]
-    expected = (1 - REAL_CRYSTALS.dislocation) * (1 - REAL_CRYSTALS.inclusion) * (1 - REAL_CRYSTALS.lamella)
+    probabilities = [
+        REAL_CRYSTALS.dislocation,
+        REAL_CRYSTALS.inclusion,
+        REAL_CRYSTALS.lamella,
+        REAL_CRYSTALS.unevenness,
+    ]
+    expected = math.prod(1 - probability for probability in probabilities)
     assert abs(np.mean(perfect) - expected) < 0.1
 
 

@@ -1,4 +1,5 @@
-"""What real crystals have and relaxed blocks do not: dislocations, inclusions and holes, twin lamellae and stacking faults.
+"""What real crystals have and relaxed blocks do not: dislocations, inclusions and holes, twin lamellae, stacking
+faults, and an amplitude that is not even.
 
 Each defect is a value in the crystal's cubic axes and metres. It multiplies the object by ``factor`` at any positions: by
 ``exp(-i G.u)`` for what it displaces, by a number below 1 where it scatters less.
@@ -7,22 +8,19 @@ Each defect is a value in the crystal's cubic axes and metres. It multiplies the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from autophasenn.crystals.shapes import facet_normals
+from autophasenn.crystals.dislocations import drawn_dislocation
+from autophasenn.crystals.draws import choice, happens, uniform
+from autophasenn.crystals.fields import Along, squared_distance
+from autophasenn.crystals.shapes import facet_normals, point_inside
 from autophasenn.errors import InputError
-
-POISSON_RATIO = 0.42
-"""Of gold, isotropic; other fcc metals lie between 0.3 and 0.4, which changes the fields by a few per cent."""
-
-Along = Callable[[Tensor], Tensor]
-"""Takes a direction (3,) to the coordinate of every voxel along it, metres, (n, n, n)."""
 
 
 @runtime_checkable
@@ -31,64 +29,6 @@ class Defect(Protocol):
 
     def factor(self, along: Along, G: Float[Tensor, " 3"], voxel: float) -> Complex[Tensor, "n n n"]:
         """What the object is multiplied by, given scattering vector G (1/m) and a voxel's mean edge (metres)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Dislocation:
-    """A straight dislocation in an isotropic, infinite crystal.
-
-        u_e = b_e/(2 pi) (theta + x y / (2 (1 - nu) rho^2))
-        u_n = -b_e/(2 pi) ((1 - 2 nu) ln(rho^2) + (x^2 - y^2) / rho^2) / (4 (1 - nu))
-        u_l = b_l/(2 pi) theta
-
-    for the edge part b_e along x and the screw part b_l along the line, in the right-handed frame (x, y, line) with
-    rho^2 = x^2 + y^2 and theta = atan2(y, x), cut on the side of negative x. Hirth & Lothe, Theory of Dislocations, 2nd
-    ed. (1982), eqs. 3-3, 3-45 and 3-46.
-
-    Parameters
-    ----------
-    point : float64 tensor (3,)
-        On the line, metres.
-    line : float64 tensor (3,)
-        Unit vector.
-    burgers : float64 tensor (3,)
-        Burgers vector b, metres: the integral of du around the line, right-handed.
-    """
-
-    point: Float[Tensor, " 3"]
-    line: Float[Tensor, " 3"]
-    burgers: Float[Tensor, " 3"]
-
-    def displacement(self, along: Along, component: Float[Tensor, " 3"], core: float = 0.0) -> Tensor:
-        """``component . u`` in metres times the unit of `component`; `core` (metres) bounds what diverges at the line."""
-        screw = self.burgers @ self.line
-        edge = self.burgers - screw * self.line
-        length = torch.linalg.vector_norm(edge)
-        is_screw = bool(length < 1e-6 * torch.linalg.vector_norm(self.burgers))
-        x_axis = _perpendicular(self.line) if is_screw else edge / length
-        y_axis = torch.linalg.cross(self.line, x_axis)
-        x = along(x_axis) - float(self.point @ x_axis)
-        y = along(y_axis) - float(self.point @ y_axis)
-        result = torch.atan2(y, x) * float(component @ self.burgers / (2 * math.pi))
-        if not is_screw:
-            square = x.square() + y.square() + core**2
-            scale = float(length) / (2 * math.pi) / (4 * (1 - POISSON_RATIO))
-            on_x, on_y = float(component @ x_axis) * scale, float(component @ y_axis) * scale
-            logarithm = (square / float(self.burgers @ self.burgers)).log()  # another unit shifts the crystal
-            bend = 2 * on_x * x * y - on_y * (x.square() - y.square())
-            result = result + bend / square - on_y * (1 - 2 * POISSON_RATIO) * logarithm
-        return result
-
-    def factor(self, along: Along, G: Float[Tensor, " 3"], voxel: float) -> Complex[Tensor, "n n n"]:
-        """A vortex of the phase; within half a voxel of the line the phases of a voxel cancel."""
-        core = voxel / 2
-        phase = -self.displacement(along, G, core)
-        first = _perpendicular(self.line)
-        across = (first, torch.linalg.cross(self.line, first))
-        square = _squared_distance(along, self.point, across)
-        winding = abs(float(G @ self.burgers)) / (2 * math.pi)
-        amplitude = (square / (square + core**2)).pow(winding / 2)
-        return torch.complex(amplitude * phase.cos(), amplitude * phase.sin())
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +57,7 @@ class Inclusion:
 
     def factor(self, along: Along, G: Float[Tensor, " 3"], voxel: float) -> Complex[Tensor, "n n n"]:
         """The amplitude falls to `density` over a voxel about the surface."""
-        r = _squared_distance(along, self.centre, torch.eye(3, dtype=torch.float64).unbind()).sqrt()
+        r = squared_distance(along, self.centre, torch.eye(3, dtype=torch.float64).unbind()).sqrt()
         inside = ((self.radius - r) / voxel + 0.5).clamp(0, 1)
         amplitude = 1 - (1 - self.density) * inside
         decay = (self.radius / r.clamp_min(self.radius)).pow(3)
@@ -156,6 +96,33 @@ class Lamella:
         return torch.complex(below + above * math.cos(self.step), above * math.sin(self.step))
 
 
+@dataclass(frozen=True, eq=False)
+class Unevenness:
+    """An amplitude that varies smoothly: ``exp(sum_m a_m cos(k_m . r + phi_m))``.
+
+    Parameters
+    ----------
+    waves : float64 tensor (waves, 3)
+        k, 1/m.
+    offsets : float64 tensor (waves,)
+        phi, radians.
+    amplitudes : float64 tensor (waves,)
+        a.
+    """
+
+    waves: Float[Tensor, "waves 3"]
+    offsets: Float[Tensor, " waves"]
+    amplitudes: Float[Tensor, " waves"]
+
+    def factor(self, along: Along, G: Float[Tensor, " 3"], voxel: float) -> Complex[Tensor, "n n n"]:
+        """Real; above 1 in places, as an amplitude is normalised afterwards."""
+        first, *others = (
+            amplitude * torch.cos(along(k) + offset)
+            for k, offset, amplitude in zip(self.waves, self.offsets.tolist(), self.amplitudes.tolist(), strict=True)
+        )
+        return sum(others, first).exp().to(torch.complex64)
+
+
 @dataclass(frozen=True)
 class Defects:
     """How often defects occur and how large they are. By default there are none.
@@ -164,6 +131,8 @@ class Defects:
     ----------
     dislocation, inclusion, lamella : float
         Probability that a crystal has one; each further one, up to three, has the same probability again.
+    unevenness : float
+        Probability that the amplitude varies through the crystal.
     hole : float
         Probability that an inclusion is a hole.
     radius : (float, float)
@@ -172,6 +141,8 @@ class Defects:
         Least and largest thickness of a lamella, metres. A third of the lamellae are stacking faults.
     misfit : float
         Largest strain of an inclusion, positive or negative.
+    variation : float
+        Largest standard deviation of an uneven amplitude's logarithm.
 
     Raises
     ------
@@ -182,13 +153,15 @@ class Defects:
     dislocation: float = 0.0
     inclusion: float = 0.0
     lamella: float = 0.0
+    unevenness: float = 0.0
     hole: float = 0.5
     radius: tuple[float, float] = (0.15, 0.5)
     thickness: tuple[float, float] = (0.5e-9, 4e-9)
     misfit: float = 0.01
+    variation: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("dislocation", "inclusion", "lamella", "hole"):
+        for name in ("dislocation", "inclusion", "lamella", "unevenness", "hole"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"The probability {name} is {getattr(self, name)}; it must lie between 0 and 1.")
         for name in ("radius", "thickness"):
@@ -207,25 +180,26 @@ class Defects:
 
         Dislocations and lamellae that the reflection G (1/m) cannot see are not drawn.
         """
-        kinds: tuple[tuple[float, Callable[[], Defect]], ...] = (
-            (self.dislocation, lambda: _dislocation(generator, corners, G, lattice_constant)),
-            (self.inclusion, lambda: self._inclusion(generator, corners)),
-            (self.lamella, lambda: self._lamella(generator, corners, G)),
+        kinds: tuple[tuple[float, int, Callable[[], Defect]], ...] = (
+            (self.dislocation, MOST, lambda: drawn_dislocation(generator, corners, G, lattice_constant)),
+            (self.inclusion, MOST, lambda: self._inclusion(generator, corners)),
+            (self.lamella, MOST, lambda: self._lamella(generator, corners, G)),
+            (self.unevenness, 1, lambda: self._unevenness(generator, corners)),
         )
         found = []
-        for probability, draw in kinds:
-            for _ in range(MOST):
-                if not _uniform(generator) < probability:
+        for probability, most, draw in kinds:
+            for _ in range(most):
+                if not happens(generator, probability):
                     break
                 found.append(draw())
         return found
 
     def _inclusion(self, generator: torch.Generator, corners: Float[Tensor, "corners 3"]) -> Inclusion:
         size = float(torch.linalg.vector_norm(corners, dim=1).min())
-        radius = size * _uniform(generator, *self.radius)
-        hole = _uniform(generator) < self.hole
-        density, misfit = _uniform(generator, 0.3, 1.0), _uniform(generator, -self.misfit, self.misfit)
-        return Inclusion(_point(generator, corners), radius, 0.0 if hole else density, 0.0 if hole else misfit)
+        radius = size * uniform(generator, *self.radius)
+        hole = happens(generator, self.hole)
+        density, misfit = uniform(generator, 0.3, 1.0), uniform(generator, -self.misfit, self.misfit)
+        return Inclusion(point_inside(generator, corners), radius, 0.0 if hole else density, 0.0 if hole else misfit)
 
     def _lamella(
         self, generator: torch.Generator, corners: Float[Tensor, "corners 3"], G: Float[Tensor, " 3"]
@@ -234,57 +208,22 @@ class Defects:
         slanted = planes[
             torch.linalg.vector_norm(torch.linalg.cross(planes, G.expand_as(planes)), dim=1) > 1e-6 * G.norm()
         ]
-        normal = _choice(generator, slanted)
-        thickness = _uniform(generator, *self.thickness) if _uniform(generator) > 1 / 3 else 0.0
-        step = 2 * math.pi / 3 * (1 if _uniform(generator) < 0.5 else -1)
-        return Lamella(normal, float(_point(generator, corners) @ normal), thickness, step)
+        normal = slanted[choice(generator, len(slanted))]
+        thickness = uniform(generator, *self.thickness) if not happens(generator, 1 / 3) else 0.0
+        step = 2 * math.pi / 3 * (1 if happens(generator, 0.5) else -1)
+        return Lamella(normal, float(point_inside(generator, corners) @ normal), thickness, step)
+
+    def _unevenness(self, generator: torch.Generator, corners: Float[Tensor, "corners 3"]) -> Unevenness:
+        size = float(torch.linalg.vector_norm(corners, dim=1).max())
+        waves = torch.randn((UNEVEN_WAVES, 3), generator=generator, dtype=torch.float64) * (math.pi / 2 / size)
+        offsets = 2 * math.pi * torch.rand(UNEVEN_WAVES, generator=generator, dtype=torch.float64)
+        height = uniform(generator, 0.0, self.variation) * math.sqrt(2 / UNEVEN_WAVES)
+        return Unevenness(waves, offsets, torch.full((UNEVEN_WAVES,), height, dtype=torch.float64))
 
 
+UNEVEN_WAVES = 4
+"""Waves that make up an uneven amplitude, each about as long as twice the crystal."""
 MOST = 3
 """Defects of one kind in a crystal."""
-REAL_CRYSTALS = Defects(dislocation=0.15, inclusion=0.1, lamella=0.1)
-"""A guess at what measured nanocrystals have: most of them none of it."""
-ANGLES = (0.0, math.pi / 3, math.pi / 2)
-"""Between Burgers vector and line: screw, mixed and edge dislocations."""
-
-
-def _dislocation(
-    generator: torch.Generator, corners: Float[Tensor, "corners 3"], G: Float[Tensor, " 3"], lattice_constant: float
-) -> Dislocation:
-    """A perfect dislocation of the slip system {111}<110>, Burgers vector a/2 <110>, that the reflection sees: G.b not 0."""
-    vectors = facet_normals((1, 1, 0)) * (lattice_constant / math.sqrt(2))
-    burgers = _choice(generator, vectors[(vectors @ G).abs() > 1e-3])
-    planes = facet_normals((1, 1, 1))
-    plane = _choice(generator, planes[(planes @ burgers).abs() < 1e-3 * lattice_constant])
-    angle = _choice(generator, ANGLES)
-    along = torch.nn.functional.normalize(burgers, dim=0)
-    line = math.cos(angle) * along + math.sin(angle) * torch.linalg.cross(plane, along)
-    return Dislocation(_point(generator, corners), line, burgers)
-
-
-def _point(generator: torch.Generator, corners: Float[Tensor, "corners 3"]) -> Float[Tensor, " 3"]:
-    """A point inside the crystal: a random mean of its corners, each with an exponential weight."""
-    weights = -torch.log1p(-torch.rand(len(corners), generator=generator, dtype=torch.float64))
-    weights = weights**3  # the plain mean of many corners would always lie near the centre
-    return weights @ corners / weights.sum()
-
-
-def _uniform(generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
-    return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
-
-
-def _choice(generator: torch.Generator, among: Any) -> Any:
-    return among[int(torch.randint(len(among), (), generator=generator))]
-
-
-def _squared_distance(along: Along, point: Float[Tensor, " 3"], axes: Sequence[Tensor]) -> Tensor:
-    """Of every voxel from the point, along these axes only, square metres."""
-    x, *others = ((along(axis) - float(point @ axis)).square() for axis in axes)
-    return sum(others, x)
-
-
-def _perpendicular(line: Float[Tensor, " 3"]) -> Float[Tensor, " 3"]:
-    """A unit vector at right angles to `line`."""
-    smallest = torch.zeros(3, dtype=torch.float64)
-    smallest[int(line.abs().argmin())] = 1
-    return torch.nn.functional.normalize(torch.linalg.cross(line, smallest), dim=0)
+REAL_CRYSTALS = Defects(dislocation=0.15, inclusion=0.1, lamella=0.1, unevenness=0.5)
+"""A guess at what measured nanocrystals have: most of them no more than an uneven amplitude."""

@@ -66,10 +66,12 @@ class Displacement:
     mean_strain : (float, float)
         Mean and standard deviation of the mean strain along the scattering vector. Its mean gradient across has the
         same standard deviation along each of two axes. All of it moves the peak, mostly by a fraction of a voxel.
-    contraction, variety : float
-        How far a facet moves inwards: the mean over the facets and the standard deviation, metres.
+    contraction : float
+        How far facets and corners move inwards, the mean over all, metres.
+    facet_variety, corner_variety : float
+        Standard deviation of that movement, which varies along a facet as a wave, metres.
     depth : (float, float)
-        Least and greatest depth over which the movement of the facets decays by a factor of e, metres; one for a crystal.
+        Least and greatest depth over which the movement decays by a factor of e, metres; one for a crystal.
     strong : float
         Probability of a strongly strained crystal.
     strong_range : (float, float)
@@ -131,6 +133,7 @@ class Displacement:
             return torch.rand(shape, generator=generator, dtype=torch.float64).numpy()
 
         length = float(np.linalg.norm(G))
+
         def waves(count: int) -> Floats:
             directions, shares = normal(count, 3), uniform(count)
             low, high = 2 * math.pi / self.longest, 2 * math.pi / self.shortest

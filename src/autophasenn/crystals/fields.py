@@ -10,6 +10,7 @@ Every sample of a batch is computed by itself: the same numbers come out in what
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from torch import Tensor
 
 from autophasenn.crystals.sampling import OBJECT_VOXELS
 
+Along = Callable[[Float[Tensor, " 3"]], Tensor]
+"""Takes a vector in the crystal's cubic axes to ``vector . r`` of every voxel r (metres), (n, n, n)."""
 LARGEST_EXPONENT = 25.0
 """Along one axis. Terms that decay inwards from a facet grow outwards; three such factors still fit into float32."""
 
@@ -56,6 +59,12 @@ class Grid:
         array = vector.numpy()
         step = torch.from_numpy(self.steps(array)).to(device, torch.float32)
         return linear(step[None], step.new_tensor([float(self.origin(array))]))[0]
+
+
+def squared_distance(along: Along, point: Float[Tensor, " 3"], axes: Sequence[Tensor]) -> Tensor:
+    """Of every voxel from the point, along these axes only, square metres."""
+    x, *others = ((along(axis) - float(point @ axis)).square() for axis in axes)
+    return sum(others, x)
 
 
 def indices(device: torch.device) -> Float[Tensor, " n"]:

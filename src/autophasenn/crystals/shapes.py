@@ -100,6 +100,13 @@ def vertices(facets: Facets) -> Float[Tensor, "vertices 3"]:
     return torch.from_numpy(HalfspaceIntersection(halfspaces, np.zeros(3)).intersections * unit)
 
 
+def point_inside(generator: torch.Generator, corners: Float[Tensor, "corners 3"]) -> Float[Tensor, " 3"]:
+    """A point inside the crystal: a random mean of its corners, each with an exponential weight."""
+    weights = -torch.log1p(-torch.rand(len(corners), generator=generator, dtype=torch.float64))
+    weights = weights**3  # the plain mean of many corners would always lie near the centre
+    return weights @ corners / weights.sum()
+
+
 def polyhedron(
     positions: Float[Tensor, "*grid 3"],
     normals: Float[Tensor, "facets 3"],
