@@ -67,7 +67,7 @@ class Augmentation:
 
     mirrored: bool = True
     turned: float = 0.5
-    zoom: tuple[float, float] = (0.8, 1.25)
+    zoom: tuple[float, float] = (0.9, 1.4)
 
     def __post_init__(self) -> None:
         if not 0 <= self.turned <= 1:
@@ -75,7 +75,7 @@ class Augmentation:
         if not 0.25 <= self.zoom[0] <= self.zoom[1] <= 4:
             raise InputError(
                 f"The zoom is drawn from {self.zoom[0]:g} to {self.zoom[1]:g}; the bounds must rise, from 0.25 to 4 at "
-                "most. Give, for instance, 0.8 and 1.25."
+                "most. Give, for instance, 0.9 and 1.4."
             )
 
     def draw(self, seed: int, index: int) -> Transformation:
