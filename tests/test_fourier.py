@@ -8,6 +8,7 @@ import torch
 from autophasenn.physics.fourier import (
     back_propagate,
     back_propagate_corner,
+    back_propagate_cropped,
     diffract,
     diffract_corner,
     diffract_padded,
@@ -90,3 +91,19 @@ def test_only_this_file_of_the_package_shifts() -> None:
     shifting = [f.name for f in files if "fftshift" in f.read_text(encoding="utf-8")]
     assert shifting == ["fourier.py"]
     assert SPATIAL == (-3, -2, -1)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4), (3, 6, 5)])
+def test_the_cropped_transform_is_the_middle_of_the_whole_one(shape: tuple[int, int, int]) -> None:
+    psi = torch.randn(2, 8, 9, 8, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    expected = crop_or_pad(back_propagate(psi), shape)
+    torch.testing.assert_close(back_propagate_cropped(psi, shape), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_cropped_is_the_adjoint_of_padded() -> None:
+    generator = torch.Generator().manual_seed(2)
+    rho = torch.randn(4, 5, 4, dtype=torch.complex128, generator=generator)
+    psi = torch.randn(8, 9, 8, dtype=torch.complex128, generator=generator)
+    there = torch.vdot(psi.flatten(), diffract_padded(rho, (8, 9, 8)).flatten())
+    back = torch.vdot(back_propagate_cropped(psi, (4, 5, 4)).flatten(), rho.flatten())
+    torch.testing.assert_close(there, back)

@@ -51,8 +51,8 @@ def back_propagate(psi: WaveVolume) -> ObjectVolume:
 def diffract_padded(rho: ObjectVolume, shape: Sequence[int]) -> Complex[torch.Tensor, "*#batch p0 p1 p2"]:
     """:func:`diffract` of an object padded with zeros to `shape`, without transforming the zeros.
 
-    On the CPU each axis is a product with the Fourier matrix of the object's rows alone, which needs no shift either: a
-    third of the time at 32 -> 64. On other devices matrix products may run in reduced precision, and it is the FFT.
+    On the CPU each axis is a product with the Fourier matrix of the object's rows alone, which needs no shift either: 0.4
+    of the time at 32 -> 64. On other devices matrix products may run in reduced precision, and it is the FFT.
 
     Parameters
     ----------
@@ -70,6 +70,27 @@ def diffract_padded(rho: ObjectVolume, shape: Sequence[int]) -> Complex[torch.Te
     wave = (rho.reshape(-1, n2) @ _fourier_matrix(n2, p2, rho.dtype).mT).reshape(-1, n1, p2)
     wave = (_fourier_matrix(n1, p1, rho.dtype) @ wave).reshape(-1, n0, p1 * p2)
     return (_fourier_matrix(n0, p0, rho.dtype) @ wave).reshape(*batch, p0, p1, p2)
+
+
+def back_propagate_cropped(psi: WaveVolume, shape: Sequence[int]) -> Complex[torch.Tensor, "*#batch n0 n1 n2"]:
+    """The middle of :func:`back_propagate`, `shape` voxels of it: the adjoint of :func:`diffract_padded`, made the same way.
+
+    Parameters
+    ----------
+    psi : complex tensor (..., p0, p1, p2)
+    shape : 3 ints
+        (n0, n1, n2), none larger than the size of `psi`.
+
+    Returns
+    -------
+    complex tensor (..., n0, n1, n2)
+    """
+    if psi.device.type != "cpu":
+        return crop_or_pad(back_propagate(psi), shape)
+    batch, (p0, p1, p2), (n0, n1, n2) = psi.shape[:-3], psi.shape[-3:], shape
+    rho = (_fourier_matrix(n0, p0, psi.dtype).mH @ psi.reshape(-1, p0, p1 * p2)).reshape(-1, p1, p2)
+    rho = (_fourier_matrix(n1, p1, psi.dtype).mH @ rho).reshape(-1, p2)
+    return (rho @ _fourier_matrix(n2, p2, psi.dtype).conj()).reshape(*batch, n0, n1, n2)
 
 
 @lru_cache(16)
