@@ -72,25 +72,25 @@ def diffract_padded(rho: ObjectVolume, shape: Sequence[int]) -> Complex[torch.Te
     return (_fourier_matrix(n0, p0, rho.dtype) @ wave).reshape(*batch, p0, p1, p2)
 
 
-def back_propagate_cropped(psi: WaveVolume, shape: Sequence[int]) -> Complex[torch.Tensor, "*#batch n0 n1 n2"]:
+def back_propagate_cropped(psi: WaveVolume, shape: Sequence[int]) -> Complex[torch.Tensor, "*#batch m0 m1 m2"]:
     """The middle of :func:`back_propagate`, `shape` voxels of it: the adjoint of :func:`diffract_padded`, made the same way.
 
     Parameters
     ----------
     psi : complex tensor (..., p0, p1, p2)
     shape : 3 ints
-        (n0, n1, n2), none larger than the size of `psi`.
+        (m0, m1, m2), none larger than the size of `psi`.
 
     Returns
     -------
-    complex tensor (..., n0, n1, n2)
+    complex tensor (..., m0, m1, m2)
     """
     if psi.device.type != "cpu":
         return crop_or_pad(back_propagate(psi), shape)
-    batch, (p0, p1, p2), (n0, n1, n2) = psi.shape[:-3], psi.shape[-3:], shape
-    rho = (_fourier_matrix(n0, p0, psi.dtype).mH @ psi.reshape(-1, p0, p1 * p2)).reshape(-1, p1, p2)
-    rho = (_fourier_matrix(n1, p1, psi.dtype).mH @ rho).reshape(-1, p2)
-    return (rho @ _fourier_matrix(n2, p2, psi.dtype).conj()).reshape(*batch, n0, n1, n2)
+    batch, (p0, p1, p2), (m0, m1, m2) = psi.shape[:-3], psi.shape[-3:], shape
+    rho = (_fourier_matrix(m0, p0, psi.dtype).mH @ psi.reshape(-1, p0, p1 * p2)).reshape(-1, p1, p2)
+    rho = (_fourier_matrix(m1, p1, psi.dtype).mH @ rho).reshape(-1, p2)
+    return (rho @ _fourier_matrix(m2, p2, psi.dtype).conj()).reshape(*batch, m0, m1, m2)
 
 
 @lru_cache(16)
