@@ -216,10 +216,11 @@ def test_a_file_that_is_there_stays_until_the_new_one_is_complete(tmp_path: Path
 def test_a_full_disk_keeps_what_is_finished_and_says_how_to_go_on(
     uninterrupted: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Room for blocks but not for the whole; for nothing at all; for everything."""
+    """Room for nothing at all; for blocks but not for the whole; for everything."""
     path, whole = tmp_path / "crystals.h5", uninterrupted.stat().st_size
-    with files_limited_to(whole // 20), pytest.raises(OutputError, match="disk is full"):
-        write_dataset(path, COUNT, SIMULATION)
+    with files_limited_to(whole // 20), pytest.raises(OutputError, match="disk is full") as nothing:
+        write_dataset(tmp_path / "new" / "folder" / "crystals.h5", COUNT, SIMULATION)
+    assert "kept" not in str(nothing.value)
     assert names(tmp_path) == []
     for share in (0.5, 0.7, 0.999):
         with files_limited_to(int(share * whole)), pytest.raises(OutputError, match=r"disk is full.*same command"):

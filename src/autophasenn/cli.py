@@ -194,9 +194,8 @@ def simulate(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        complain(
-            f"interrupted; what is finished is kept in {folder_of(output)}, and the same command goes on from there."
-        )
+        kept = f"what is finished is kept in {folder_of(output)}, and the same command goes on from there"
+        complain(f"interrupted; {kept if folder_of(output).exists() else 'nothing was finished yet'}.")
         raise SystemExit(_INTERRUPTED) from None
     show_facts({"written": str(output), "samples": count})
 

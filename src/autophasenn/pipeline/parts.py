@@ -10,7 +10,7 @@ import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,11 @@ class Parts:
         """Keep a finished block; it is on the disk when this returns."""
         with write_atomically(self.block(samples)) as temporary:
             temporary.write_bytes(content)
+
+    @property
+    def is_empty(self) -> bool:
+        """Is no block finished?"""
+        return not any(self.folder.glob("*.h5"))
 
     def remove(self) -> None:
         """Remove the folder and what it holds."""
@@ -76,16 +81,17 @@ def held(output: Path, parameters: Mapping[str, Any]) -> Iterator[Parts]:
         raise OutputError(
             f"The output {output} cannot be written ({error.strerror}); give a folder that you may write to."
         ) from error
+    parts = Parts(folder)
     with lock:
         _lock(lock, output)
         try:
             _agree(folder, parameters)
             for left in [*folder.glob(f"{TEMPORARY}*"), *output.parent.glob(f"{TEMPORARY}*-{output.name}")]:
                 left.unlink()  # of a process that was killed: the lock says that none is at work
-            yield Parts(folder)
+            yield parts
         finally:
-            if folder.exists() and not any(folder.glob("*.h5")):
-                shutil.rmtree(folder)
+            if folder.exists() and parts.is_empty:
+                parts.remove()
             _remove(made)
 
 
@@ -124,9 +130,7 @@ def _leaves(tree: Any, name: str = "") -> dict[str, Any]:
 
 
 def _remove(folders: list[Path]) -> None:
-    """Remove folders, the innermost first, as far as they are empty."""
+    """Remove folders, the innermost first, as far as they are there and empty."""
     for folder in folders:
-        try:
+        with suppress(OSError):
             folder.rmdir()
-        except OSError:
-            return

@@ -194,9 +194,10 @@ def _resumption_explained(parts: Parts) -> Iterator[None]:
     try:
         yield
     except OutputError as error:
-        raise OutputError(
-            f"{error} What is finished is kept in {parts.folder}; the same command goes on from there."
-        ) from error
+        if parts.is_empty:
+            raise
+        kept = f"What is finished is kept in {parts.folder}; the same command goes on from there."
+        raise OutputError(f"{error} {kept}") from error
 
 
 @contextmanager
