@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell for python in python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed-runtime
@@ -12,14 +13,15 @@ PINS := pyproject.toml constraints.txt
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test benchmark clean
+.PHONY: help demo test benchmark validation clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: $(RUNTIME) ## reconstruct the bundled example into demo/ and say where the pictures are
+demo: $(RUNTIME) ## reconstruct the bundled example into demo/, draw the bundled crystals, and say where the pictures are
 	$(BIN)/autophasenn reconstruct --example -o demo --overwrite
+	$(BIN)/autophasenn inspect src/autophasenn/examples/crystals.h5 -o demo/crystals.png
 
 test: $(DEV) ## every check: style, types, layers, tests
 	$(BIN)/ruff check .
@@ -30,6 +32,9 @@ test: $(DEV) ## every check: style, types, layers, tests
 
 benchmark: $(RUNTIME) ## measure speed and memory into bench.json
 	OMP_WAIT_POLICY=active $(BIN)/autophasenn benchmark -o bench.json
+
+validation: $(DEV) ## make the validation set, 256 crystals of gold atoms, into results/ (half an hour of one core)
+	$(BIN)/autophasenn simulate results/validation.h5 --count 256 --source lammps --seed 2022 --workers $(WORKERS)
 
 clean: ## remove .venv, caches and the results of demo and benchmark
 	rm -rf $(VENV) .venv-cohere demo bench.json build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \

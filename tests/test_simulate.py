@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -145,16 +146,33 @@ def test_many_processes_make_the_same_file(uninterrupted: Path, tmp_path: Path) 
 
 
 @pytest.fixture
-def scheduler() -> Iterator[str]:
+def cluster() -> Iterator[Any]:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
-        yield cluster.scheduler_address
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50
+    ) as cluster:
+        yield cluster
 
 
-def test_a_scheduler_makes_the_same_file(uninterrupted: Path, tmp_path: Path, scheduler: str) -> None:
-    write_dataset(tmp_path / "crystals.h5", COUNT, SIMULATION, scheduler=scheduler)
+def test_a_scheduler_makes_the_same_file(uninterrupted: Path, tmp_path: Path, cluster: Any) -> None:
+    write_dataset(tmp_path / "crystals.h5", COUNT, SIMULATION, scheduler=cluster.scheduler_address)
     assert sha256(tmp_path / "crystals.h5") == sha256(uninterrupted)
+
+
+def test_workers_with_other_versions_are_refused(tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autophasenn.pipeline.simulate.version", lambda name: "0.0.7")
+    with pytest.raises(InputError, match=r"has autophasenn \d.*, and here is 0\.0\.7"):
+        write_dataset(tmp_path / "crystals.h5", COUNT, SIMULATION, scheduler=cluster.scheduler_address)
+    assert names(tmp_path) == []
+
+
+def test_a_lost_scheduler_leaves_what_is_finished(tmp_path: Path, cluster: Any) -> None:
+    path = tmp_path / "crystals.h5"
+    lost = At("Simulate", BLOCK, cluster.close)
+    with pytest.raises(InputError, match=r"scheduler was lost.*same command goes on"):
+        write_dataset(path, 6 * BLOCK, SIMULATION, scheduler=cluster.scheduler_address, progress=lost)
+    assert "000000000.h5" in names(tmp_path / "crystals.h5.partial")
 
 
 def test_without_dask_one_process_works_and_many_say_what_to_install(
@@ -234,7 +252,7 @@ def test_a_full_disk_keeps_what_is_finished_and_says_how_to_go_on(
 def test_ctrl_c_says_what_is_kept_and_leaves_with_130(tmp_path: Path, nursery: Nursery) -> None:
     path = tmp_path / "crystals.h5"
     running = nursery.begin(*command(path, count=1000))
-    while not any(tmp_path.glob("crystals.h5.partial/*.h5")):
+    while not any(tmp_path.glob("crystals.h5.partial/[0-9]*.h5")):
         time.sleep(0.02)
     os.kill(running.pid, signal.SIGINT)
     assert running.end() == 130

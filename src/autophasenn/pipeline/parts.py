@@ -41,7 +41,7 @@ class Parts:
     @property
     def is_empty(self) -> bool:
         """Is no block finished?"""
-        return not any(self.folder.glob("*.h5"))
+        return not any(self.folder.glob("[0-9]*.h5"))
 
     def remove(self) -> None:
         """Remove the folder and what it holds."""

