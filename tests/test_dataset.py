@@ -1,5 +1,6 @@
 """A dataset file gives back what was put into it, and is refused where it is not what it says."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,15 @@ def test_a_damaged_sample_is_said(path: Path) -> None:
         assert dataset.patterns([0]).sum() > 0
         with pytest.raises(InputError, match="damaged"):
             dataset.patterns([1])
+
+
+def test_the_example_of_the_manual_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manual = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text()
+    example = re.findall(r"```python\n(.*?)```", manual, re.DOTALL)[0]
+    made = simulate(Polyhedra(), Experiment(), 5, range(8))
+    (tmp_path / "validation.h5").write_bytes(encoded(made, DESCRIPTION))
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    assert capsys.readouterr().out == "8 5\n"
