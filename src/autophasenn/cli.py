@@ -213,6 +213,38 @@ def _miller_indices(text: str | None) -> tuple[int, int, int] | None:
 
 
 @app.command()
+def train(
+    plan: Annotated[
+        Path | None, typer.Option(help="What is trained on what (see plans/ and docs/training.md).")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of a new training; created.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the training in this folder.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that simulate ahead; 0: on the device itself.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long, to be resumed.")] = None,
+) -> None:
+    """Train a network on diffraction patterns alone; under torchrun on many processors."""
+    from autophasenn.pipeline.threads import use_threads
+    from autophasenn.pipeline.train import train as run
+    from autophasenn.training.machine import Machine
+
+    use_threads(threads)
+    try:
+        with TerminalProgress() as progress:
+            course, parameters, folder = run(
+                output, plan, resume, Machine(device, workers), minutes=minutes, progress=progress
+            )
+    except KeyboardInterrupt:
+        complain(f"interrupted; go on from the last checkpoint with autophasenn train --resume {resume or output}.")
+        raise SystemExit(_INTERRUPTED) from None
+    seen = min(course.step * parameters.batch, parameters.samples)
+    show_facts({"folder": str(folder), "samples": f"{seen} of {parameters.samples}", "best_score": course.best})
+    if course.step < parameters.steps:
+        show_facts({"go_on_with": f"autophasenn train --resume {folder}"})
+
+
+@app.command()
 def inspect(
     source: Annotated[str, typer.Argument(metavar="FILE", help="A scan's folder, a pattern, a dataset, or a result.")],
     output: Annotated[

@@ -16,6 +16,8 @@ class Stream(IntEnum):
     EXPERIMENT = 2
     COUNTING = 3
     AUGMENTATION = 4
+    MIXTURE = 5
+    START = 6
 
 
 def generator_of(seed: int, index: int, stream: Stream, device: torch.device | str = "cpu") -> torch.Generator:

@@ -14,6 +14,7 @@ from a generator that the caller seeds; another seed gives another start, and ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -31,6 +32,8 @@ from autophasenn.volumes import SPATIAL, Mask, Volume
 Objects = Complex[Tensor, "batch 32 32 32"]
 Waves = Complex[Tensor, "batch 64 64 64"]
 Features = Float[Tensor, "batch channels 32 32 32"]
+Generators = torch.Generator | Sequence[torch.Generator] | None
+"""One for a batch, or one a pattern: then a start does not depend on the batch that it is in."""
 
 OBJECT = (OBJECT_VOXELS,) * 3
 PATTERN = (PATTERN_VOXELS,) * 3
@@ -100,10 +103,10 @@ class Unrolled(nn.Module):
         super().__init__()
         self.design = design or UnrolledDesign()
         self.step = _UNet(self.design)
-        self.first = _UNet(self.design) if self.design.own_first else self.step
+        self.first = _UNet(self.design) if self.design.own_first else None
 
     def forward(
-        self, counts: Volume, measured: Mask, generator: torch.Generator | None = None, stages: int | None = None
+        self, counts: Volume, measured: Mask, generator: Generators = None, stages: int | None = None
     ) -> list[Stage]:
         """The estimates of all stages, the last one the best.
 
@@ -112,7 +115,7 @@ class Unrolled(nn.Module):
         counts : float tensor (batch, 64, 64, 64)
             On any scale.
         measured : bool tensor (batch, 64, 64, 64)
-        generator : torch.Generator, optional
+        generator : torch.Generator, or one for each pattern, optional
             Of the starts.
         stages : int, optional
             None: as many as it was trained with.
@@ -123,7 +126,7 @@ class Unrolled(nn.Module):
         now = _diffracted(_start(patterson, generator))
         history = []
         for number in range(stages or self.design.stages):
-            step = self.first if number == 0 else self.step
+            step = self.first if number == 0 and self.first is not None else self.step
             now, memory = _advance(step, now, memory, modulus, measured, patterson)
             history.append(now)
         return history
@@ -175,15 +178,23 @@ def _patterson(modulus: Volume) -> Objects:
     return patterson / patterson.abs().amax(SPATIAL, keepdim=True)
 
 
-def _start(patterson: Objects, generator: torch.Generator | None) -> Objects:
+def _start(patterson: Objects, generator: Generators) -> Objects:
     """A crystal as wide as the autocorrelation tells, of random smooth phase and half of it darker."""
-    device = generator.device if generator is not None else patterson.device
 
     def smooth(points: int) -> Volume:
-        noise = torch.randn((len(patterson), 1, points, points, points), generator=generator, device=device)
-        return functional.interpolate(noise, OBJECT, mode="trilinear", align_corners=False)[:, 0].to(patterson.device)
+        noise = _noise((len(patterson), 1, points, points, points), generator, patterson.device)
+        return functional.interpolate(noise, OBJECT, mode="trilinear", align_corners=False)[:, 0]
 
     return torch.polar(patterson.abs().sqrt() * torch.sigmoid(4 * smooth(3)), 2 * smooth(6))
+
+
+def _noise(shape: tuple[int, ...], generator: Generators, device: torch.device) -> Tensor:
+    if isinstance(generator, Sequence):
+        noise = torch.stack([torch.randn(shape[1:], generator=each, device=each.device) for each in generator])
+    else:
+        source = device if generator is None else generator.device
+        noise = torch.randn(shape, generator=generator, device=source)
+    return noise.to(device)
 
 
 class _Block(nn.Module):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autophasenn.errors import PlanError
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.pipeline import typed_yaml
 from autophasenn.pipeline.postprocess import Postprocessing
@@ -51,20 +50,7 @@ def load_plan(path: Path) -> Plan:
         If the file cannot be read, has another version, names a parameter that does not exist, or gives one a value
         that it cannot have.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: the plan cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    mapping = typed_yaml.read_mapping(text, str(path))
-    version = mapping.pop("version", None)
-    if version is None:
-        raise PlanError(f"{path}: the version of the plan is missing; add the line `version: {VERSION}`.")
-    if version != VERSION or isinstance(version, bool):
-        raise PlanError(
-            f"{path}: version {version!r} of the plan cannot be read by this program, which reads version {VERSION}; "
-            "compare it with what `autophasenn plan` prints."
-        )
-    return typed_yaml.typed(mapping, Plan, str(path))
+    return typed_yaml.load(path, Plan, VERSION, "autophasenn plan")
 
 
 def dump_plan(plan: Plan) -> str:

@@ -14,6 +14,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -62,6 +63,41 @@ class _Section(BaseModel):
                     {"key": str(key), "hint": hint, "legal": legal},
                 )
         return data
+
+
+def load(path: Path, kind: type[T], version: int, printed_by: str) -> T:
+    """The dataclass `kind` that a versioned YAML file describes; what the file leaves out keeps its default.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        See :func:`typed`.
+    version : int
+        What the key `version` of the file must be.
+    printed_by : str
+        The command whose output shows every parameter.
+
+    Raises
+    ------
+    PlanError
+        If the file cannot be read, has another version, names a parameter that does not exist, or gives one a value
+        that it cannot have.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: the plan cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    mapping = read_mapping(text, str(path))
+    found = mapping.pop("version", None)
+    if found is None:
+        raise PlanError(f"{path}: the version of the plan is missing; add the line `version: {version}`.")
+    if found != version or isinstance(found, bool):
+        raise PlanError(
+            f"{path}: version {found!r} of the plan cannot be read by this program, which reads version {version}; "
+            f"compare it with what `{printed_by}` prints."
+        )
+    return typed(mapping, kind, str(path))
 
 
 def read_mapping(text: str, origin: str) -> dict[Any, Any]:

@@ -1,0 +1,87 @@
+"""What runs a training: CPU or GPU, one process or several under torchrun, by Lightning Fabric."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+
+from autophasenn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What runs a training; what is trained does not depend on it, but for the last bits.
+
+    Parameters
+    ----------
+    device : str
+        "cpu", "cuda" or "cuda:1". Under torchrun every process takes the GPU of its number.
+    workers : int
+        Processes that make patterns ahead, for each one that trains. 0: patterns are made where they are used, so on a
+        GPU by that GPU.
+    """
+
+    device: str = "cpu"
+    workers: int = 1
+
+
+class HalfConvolutions(MixedPrecision):
+    """Convolutions in bfloat16 and all else as it is. Fabric itself would round counts to bfloat16 on their way in."""
+
+    def convert_input(self, data: Any) -> Any:
+        """As they are."""
+        return data
+
+    def convert_output(self, data: Any) -> Any:
+        """As they are."""
+        return data
+
+
+def fabric_of(machine: Machine, precision: str) -> Fabric:
+    """Fabric for this machine, one process or one of several that torchrun started.
+
+    Raises
+    ------
+    InputError
+        If the device is not there.
+    """
+    device = _device(machine.device)
+    processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if device.type == "cuda":
+        if local > torch.cuda.device_count():
+            raise InputError(
+                f"torchrun started {local} processes here, and there are {torch.cuda.device_count()} GPUs; start as many."
+            )
+        devices: int | list[int] = local if processes > 1 else [device.index or 0]
+    else:
+        devices = local
+    half = HalfConvolutions("bf16-mixed", device.type) if precision == "bf16-mixed" else None
+    return Fabric(
+        accelerator=device.type,
+        strategy="ddp" if processes > 1 else "auto",
+        devices=devices,
+        num_nodes=processes // local,
+        precision="32-true" if half is None else None,
+        plugins=None if half is None else [half],
+    )
+
+
+def is_first_process() -> bool:
+    """Is this the one of the processes that torchrun started which writes files?"""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"The device {name!r} is not there; use --device cpu, or one torch offers.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"The device {name!r} cannot train; use cpu or cuda.")
+    return device
