@@ -27,7 +27,7 @@ from autophasenn.crystals.sampling import OBJECT_VOXELS, PATTERN_VOXELS
 from autophasenn.errors import InputError
 from autophasenn.network.loss import TINY, unit_modulus
 from autophasenn.physics.fourier import back_propagate_cropped, diffract_padded
-from autophasenn.volumes import SPATIAL, Mask, Volume
+from autophasenn.volumes import SPATIAL, Mask, Volume, twin
 
 Objects = Complex[Tensor, "batch 32 32 32"]
 Waves = Complex[Tensor, "batch 64 64 64"]
@@ -61,6 +61,8 @@ class UnrolledDesign:
         Channels at full resolution; 0: the U-Net begins at half resolution.
     own_first : bool
         Does the first stage have weights of its own?
+    sees_twin : bool
+        Is the twin of the projected object among what a stage sees? Then every voxel knows its counterpart.
     """
 
     stages: int = 6
@@ -69,6 +71,7 @@ class UnrolledDesign:
     memory: int = 4
     fine: int = 0
     own_first: bool = False
+    sees_twin: bool = False
 
     def __post_init__(self) -> None:
         if min(self.stages, self.width, *self.blocks) < 1 or min(self.memory, self.fine) < 0:
@@ -133,7 +136,7 @@ class Unrolled(nn.Module):
 
 
 def _advance(
-    step: nn.Module, now: Stage, memory: Features, modulus: Volume, measured: Mask, patterson: Objects
+    step: _UNet, now: Stage, memory: Features, modulus: Volume, measured: Mask, patterson: Objects
 ) -> tuple[Stage, Features]:
     projected = back_propagate_cropped(_projected(now.waves, modulus, measured), OBJECT)
     # A global phase and scale mean nothing: the network sees a mean phase of 0 and a largest amplitude of 1.
@@ -142,9 +145,8 @@ def _advance(
     turn = mean.conj() / ((mean.abs() + TINY) * largest.clamp_min(TINY))
     projected = projected * turn
     before = now.objects * (turn / _norm(now.waves))
-    seen = torch.stack(
-        [projected.real, projected.imag, before.real, before.imag, projected.abs(), patterson.real, patterson.imag], 1
-    )
+    volumes = [projected, before, patterson, *([twin(projected)] if step.sees_twin else [])]
+    seen = torch.stack([projected.abs(), *(part for volume in volumes for part in (volume.real, volume.imag))], 1)
     gate, real, imaginary, *rest = step(torch.cat([seen, memory], 1)).unbind(1)
     rho = torch.sigmoid(gate) * (projected + torch.complex(real, imaginary))
     return _diffracted(_thresholded(rho)), torch.stack(rest, 1) if rest else memory
@@ -216,8 +218,8 @@ class _UNet(nn.Module):
 
     def __init__(self, design: UnrolledDesign) -> None:
         super().__init__()
-        inputs, outputs, fine, width = 7 + design.memory, 3 + design.memory, design.fine, design.width
-        self.fine = fine
+        inputs, outputs, fine, width = 7 + 2 * design.sees_twin + design.memory, 3 + design.memory, design.fine, design.width
+        self.fine, self.sees_twin = fine, design.sees_twin
         if fine:
             self.look = nn.Sequential(
                 nn.Conv3d(inputs, fine, 3, padding=1),
@@ -240,7 +242,7 @@ class _UNet(nn.Module):
         nn.init.constant_(cast(Tensor, last.bias), 0)
 
     def forward(self, x: Features) -> Features:
-        """Features (batch, 7 + memory, 32, 32, 32) -> (batch, 3 + memory, 32, 32, 32), float32."""
+        """Features (batch, 7 or 9 + memory, 32, 32, 32) -> (batch, 3 + memory, 32, 32, 32), float32."""
         x = x.contiguous(memory_format=torch.channels_last_3d)
         if self.fine:
             x = self.look(x)
