@@ -52,8 +52,9 @@ def mean_absolute_error(psi: WaveVolume, modulus: Volume, measured: Mask) -> Flo
     return difference / measured.sum(SPATIAL).sqrt()
 
 
-def _norm(modulus: Volume) -> Volume:
-    return modulus.square().sum(SPATIAL, keepdim=True).sqrt().clamp_min(TINY)
+def _norm(modulus: Volume) -> Float[Tensor, "*#batch 1 1 1"]:
+    # below the root: there the gradient of 0 is 0, above it would be no number
+    return modulus.square().sum(SPATIAL, keepdim=True).clamp_min(TINY**2).sqrt()
 
 
 def _unit(modulus: Volume) -> Volume:

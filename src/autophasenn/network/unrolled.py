@@ -171,7 +171,7 @@ def _thresholded(rho: Objects) -> Objects:
 
 
 def _norm(waves: Waves) -> Float[Tensor, "batch 1 1 1"]:
-    return waves.abs().square().sum(SPATIAL, keepdim=True).sqrt().clamp_min(TINY)
+    return waves.abs().square().sum(SPATIAL, keepdim=True).clamp_min(TINY**2).sqrt()
 
 
 def _patterson(modulus: Volume) -> Objects:
@@ -218,7 +218,12 @@ class _UNet(nn.Module):
 
     def __init__(self, design: UnrolledDesign) -> None:
         super().__init__()
-        inputs, outputs, fine, width = 7 + 2 * design.sees_twin + design.memory, 3 + design.memory, design.fine, design.width
+        inputs, outputs, fine, width = (
+            7 + 2 * design.sees_twin + design.memory,
+            3 + design.memory,
+            design.fine,
+            design.width,
+        )
         self.fine, self.sees_twin = fine, design.sees_twin
         if fine:
             self.look = nn.Sequential(
@@ -241,7 +246,7 @@ class _UNet(nn.Module):
         nn.init.normal_(last.weight, std=0.01)
         nn.init.constant_(cast(Tensor, last.bias), 0)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Float[Tensor, "batch outputs 32 32 32"]:
         """Features (batch, 7 or 9 + memory, 32, 32, 32) -> (batch, 3 + memory, 32, 32, 32), float32."""
         x = x.contiguous(memory_format=torch.channels_last_3d)
         if self.fine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autophasenn.errors import PlanError
+from autophasenn.errors import AutoPhaseNNError, PlanError
 from autophasenn.pipeline import typed_yaml
 from autophasenn.pipeline.progress import Progress, Silent
 from autophasenn.training.checkpoint import Course
@@ -88,5 +88,10 @@ def train(
         if is_first_process():
             folder = RunFolder.create(output, dump_training_plan(parameters))
     progress.stage("Train")
-    course = fit(parameters, folder, machine, minutes=minutes, on_progress=progress.advance)
+    try:
+        course = fit(parameters, folder, machine, minutes=minutes, on_progress=progress.advance)
+    except AutoPhaseNNError:
+        if resume is None and is_first_process():
+            folder.discard()
+        raise
     return course, parameters, folder.path

@@ -99,8 +99,11 @@ def load(path: Path, network: nn.Module, average: nn.Module, optimiser: Optimize
             f"The checkpoint {path} belongs to another network or optimiser ({' '.join(str(error).split())[:200]}); resume "
             "with the plan beside it."
         ) from error
-    fields: dict[str, Any] = json.loads(metadata["course"])
-    return Course(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in json.loads(metadata["course"]).items()
+    }
+    return Course(**fields)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

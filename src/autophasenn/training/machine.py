@@ -58,6 +58,7 @@ def fabric_of(machine: Machine, precision: str) -> Fabric:
                 f"torchrun started {local} processes here, and there are {torch.cuda.device_count()} GPUs; start as many."
             )
         devices: int | list[int] = local if processes > 1 else [device.index or 0]
+        torch.backends.cudnn.benchmark = True  # all steps have the same shapes
     else:
         devices = local
     half = HalfConvolutions("bf16-mixed", device.type) if precision == "bf16-mixed" else None

@@ -13,8 +13,9 @@ from __future__ import annotations
 import fcntl
 import json
 import platform
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class RunFolder:
         self.last = path / "last.safetensors"
         self.best = path / "best.safetensors"
         self.curves = path / "curves"
+        self.lock = path / ".lock"
 
     @classmethod
     def create(cls, path: Path, plan: str) -> RunFolder:
@@ -68,6 +70,16 @@ class RunFolder:
             ) from error
         return folder
 
+    def discard(self) -> None:
+        """Remove a folder that was created for a training that was refused before its first line of log."""
+        if self.log.exists() or self.last.exists():
+            return
+        shutil.rmtree(self.curves, ignore_errors=True)
+        for path in (self.pieces, self.lock, self.plan):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
         """The folder of a training that was begun.
@@ -91,7 +103,7 @@ class RunFolder:
         OutputError
             If one does.
         """
-        with (self.path / ".lock").open("w") as lock:
+        with self.lock.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -72,11 +72,15 @@ class Share:
     rank: int = 0
     processes: int = 1
 
+    @property
+    def size(self) -> int:
+        """Patterns of this process."""
+        return self.batch // self.processes
+
     def indices(self, step: int) -> range:
         """Patterns of the stream that this process sees in a step."""
-        size = self.batch // self.processes
-        first = step * self.batch + self.rank * size
-        return range(first, first + size)
+        first = step * self.batch + self.rank * self.size
+        return range(first, first + self.size)
 
 
 def batches(

@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from typing import cast
 
@@ -22,6 +22,7 @@ from autophasenn.training.average import Average
 from autophasenn.training.checkpoint import Course
 from autophasenn.training.examples import Patterns
 from autophasenn.training.machine import Machine, fabric_of
+from autophasenn.training.memory import check_memory, shortage_explained
 from autophasenn.training.objective import Objective
 from autophasenn.training.plan import TrainingPlan
 from autophasenn.training.record import Record, score
@@ -92,6 +93,7 @@ class _Training:
     def __init__(self, plan: TrainingPlan, folder: RunFolder, machine: Machine, fabric: Fabric) -> None:
         self.plan, self.folder, self.machine, self.fabric = plan, folder, machine, fabric
         self.network = build(plan.network, plan.seed).to(fabric.device)
+        self.share = Share(plan.batch, fabric.global_rank, fabric.world_size)
         objective = Objective(self.network, plan.loss)
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             objective = torch.nn.SyncBatchNorm.convert_sync_batchnorm(objective)
@@ -100,6 +102,7 @@ class _Training:
             objective.parameters(), options.learning_rate, options.betas, weight_decay=options.weight_decay
         )
         self.average = Average(self.network, options.average)
+        check_memory(objective, self.share.size, fabric.device)
         self.objective, self.fabric_optimiser = fabric.setup(objective, self.optimiser)
         self.course = Course()
         if folder.last.exists():
@@ -109,25 +112,25 @@ class _Training:
     def run(self, stop: Stop, on_progress: OnProgress | None) -> Course:
         """Steps until the end, or until asked to stop."""
         plan, device = self.plan, self.fabric.device
-        share = Share(plan.batch, self.fabric.global_rank, self.fabric.world_size)
-        stream = batches(
-            Mixture(plan.seed, plan.data), share, range(self.course.step, plan.steps), device, self.machine.workers
-        )
+        mixture, steps = Mixture(plan.seed, plan.data), range(self.course.step, plan.steps)
         began = time.perf_counter() - self.course.seconds
-        for indices, patterns in stream:
-            stopping = self._step(indices, patterns, stop.is_asked())
-            self.course = replace(self.course, seconds=time.perf_counter() - began)
-            self._note(stopping)
-            if on_progress is not None and self.record is not None:
-                on_progress(min(self.course.step * plan.batch, plan.samples), plan.samples)
-            if stopping:
-                break
-        stream.close()
+        with (
+            shortage_explained(self.objective.module, self.share.size, device),
+            closing(batches(mixture, self.share, steps, device, self.machine.workers)) as stream,
+        ):
+            for indices, patterns in stream:
+                stopping = self._step(indices, patterns, stop)
+                self.course = replace(self.course, seconds=time.perf_counter() - began)
+                self._note(stopping)
+                if on_progress is not None and self.record is not None:
+                    on_progress(min(self.course.step * plan.batch, plan.samples), plan.samples)
+                if stopping:
+                    break
         if self.record is not None:
             self.record.close()
         return self.course
 
-    def _step(self, indices: range, patterns: Patterns, asked: bool) -> bool:
+    def _step(self, indices: range, patterns: Patterns, stop: Stop) -> bool:
         """One step of the optimiser, or none where the gradient is no number. Does any process ask to stop?"""
         plan, course = self.plan, self.course
         self._set_learning_rate()
@@ -138,7 +141,7 @@ class _Training:
         norm = self.fabric.clip_gradients(
             self.objective, self.fabric_optimiser, max_norm=plan.optimiser.clip or math.inf, error_if_nonfinite=False
         )
-        *values, stopping = self._of_all(losses.detach(), asked)
+        *values, stopping = self._of_all(losses.detach(), stop.is_asked())
         assert norm is not None
         values.append(float(norm))
         if all(map(math.isfinite, values)):

@@ -1,0 +1,129 @@
+"""The unrolled network: its starts, its projections, and what it is blind to."""
+
+import pytest
+import torch
+
+from autophasenn.crystals.experiment import Experiment, simulate
+from autophasenn.crystals.polyhedra import Polyhedra
+from autophasenn.errors import InputError
+from autophasenn.network.architectures import build
+from autophasenn.network.loss import root_chi2, unit_modulus
+from autophasenn.network.unrolled import Stage, Unrolled, UnrolledDesign, _projected, _start
+from autophasenn.physics.fourier import diffract
+from autophasenn.volumes import crop_or_pad, twin
+
+TINY = UnrolledDesign(stages=2, width=8, blocks=(1, 1), memory=2)
+DESIGNS = [
+    TINY,
+    UnrolledDesign(stages=2, width=8, blocks=(1, 1), memory=0, fine=4),
+    UnrolledDesign(stages=2, width=8, blocks=(1, 1), memory=2, own_first=True),
+    UnrolledDesign(stages=2, width=8, blocks=(1, 1), memory=2, sees_twin=True),
+]
+
+
+@pytest.fixture(scope="module")
+def patterns() -> tuple[torch.Tensor, torch.Tensor]:
+    samples = simulate(Polyhedra(), Experiment(), 3, range(3))
+    measured = samples.masks.clone()
+    measured[0, :, 10:13] = False
+    return samples.counts, measured
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def run(network: torch.nn.Module, *patterns: torch.Tensor, seeds: tuple[int, ...] = (5, 6, 7)) -> list[Stage]:
+    with torch.no_grad():
+        return network(*patterns, generators(*seeds))
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_every_stage_gives_a_thresholded_object_and_what_it_diffracts(
+    patterns: tuple[torch.Tensor, torch.Tensor], design: UnrolledDesign
+) -> None:
+    history = run(build(design), *patterns)
+    assert len(history) == design.stages
+    for stage in history:
+        assert torch.allclose(stage.waves, diffract(crop_or_pad(stage.objects, (64, 64, 64))), atol=1e-6)
+        amplitude = stage.objects.abs()
+        assert ((amplitude == 0) | (amplitude >= 0.0999 * amplitude.amax((1, 2, 3), keepdim=True))).all()
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_every_parameter_learns(patterns: tuple[torch.Tensor, torch.Tensor], design: UnrolledDesign) -> None:
+    network = build(design)
+    with torch.no_grad():  # what begins as zero lets no gradient through to what is before it
+        for parameter in network.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    counts, measured = patterns[0][:1], patterns[1][:1]
+    history = network(counts, measured, generators(1))
+    modulus = unit_modulus(counts, measured)
+    torch.stack([root_chi2(stage.waves, modulus, measured) for stage in history]).sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_what_is_made_of_a_pattern_does_not_depend_on_its_batch(patterns: tuple[torch.Tensor, torch.Tensor]) -> None:
+    network = build(TINY)
+    together = run(network, *patterns)[-1].objects
+    for place, seed in enumerate((5, 6, 7)):
+        alone = run(network, *(volume[place : place + 1] for volume in patterns), seeds=(seed,))[-1].objects
+        assert torch.allclose(alone[0], together[place], atol=1e-5 * float(together.abs().max()))
+
+
+def test_another_seed_gives_another_start_and_the_same_seed_the_same(
+    patterns: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    network = build(TINY)
+    first, same, other = (run(network, *patterns, seeds=seeds)[0].objects for seeds in ((1,) * 3, (1,) * 3, (2,) * 3))
+    assert torch.equal(first, same)
+    assert not torch.allclose(first, other, atol=1e-2 * float(first.abs().max()))
+
+
+def test_the_start_is_no_superposition_of_a_crystal_and_its_twin() -> None:
+    start = _start(torch.ones(4, 32, 32, 32, dtype=torch.complex64), generators(1, 2, 3, 4))
+    overlap = (start * twin(start).conj()).sum((1, 2, 3)).abs() / start.abs().square().sum((1, 2, 3))
+    assert (overlap < 0.8).all()
+
+
+def test_scale_and_unmeasured_counts_mean_nothing(patterns: tuple[torch.Tensor, torch.Tensor]) -> None:
+    counts, measured = patterns
+    network = build(TINY)
+    expected = run(network, counts, measured)[-1].objects
+    found = run(network, torch.where(measured, 64 * counts, 1e7), measured)[-1].objects
+    assert torch.allclose(found, expected, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_the_projection_has_the_measured_modulus_and_keeps_phases_and_what_is_unmeasured() -> None:
+    generator = torch.Generator().manual_seed(1)
+    waves = torch.randn(2, 64, 64, 64, dtype=torch.complex64, generator=generator)
+    modulus = torch.rand(2, 64, 64, 64, generator=generator)
+    measured = torch.rand(2, 64, 64, 64, generator=generator) < 0.9
+    projected = _projected(waves, modulus * measured, measured)
+    assert torch.allclose(projected.abs()[measured], modulus[measured], atol=1e-5)
+    turned = projected * waves.conj()
+    assert (turned.real > -1e-6).all()
+    assert turned.imag.abs().max() < 1e-5
+    for one, wave, mask in zip(projected, waves, measured, strict=True):
+        scale = one[~mask].abs() / wave[~mask].abs()
+        assert torch.allclose(scale, scale[0].expand_as(scale), rtol=1e-4)
+    assert torch.allclose(_projected(projected, modulus * measured, measured), projected, atol=2e-2)
+
+
+def test_more_stages_go_on_from_where_fewer_ended(patterns: tuple[torch.Tensor, torch.Tensor]) -> None:
+    network = build(TINY)
+    counts, measured = (volume[:1] for volume in patterns)
+    with torch.no_grad():
+        two, four = (network(counts, measured, generators(1), stages) for stages in (2, 4))
+    assert len(four) == 4
+    assert torch.equal(four[1].objects, two[1].objects)
+
+
+def test_a_network_without_layers_is_refused() -> None:
+    for wrong in ({"stages": 0}, {"width": 0}, {"blocks": (0, 1)}, {"memory": -1}):
+        with pytest.raises(InputError, match="give numbers of 1 or more"):
+            UnrolledDesign(**wrong)  # type: ignore[arg-type]
+    assert isinstance(build(TINY), Unrolled)
