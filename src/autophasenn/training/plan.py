@@ -40,10 +40,13 @@ class Loss:
 
 @dataclass(frozen=True)
 class Optimiser:
-    """AdamW (Loshchilov & Hutter, ICLR (2019)), which without weight decay is Adam.
+    """How the weights move.
 
     Parameters
     ----------
+    method : "adamw" or "muon"
+        AdamW (Loshchilov & Hutter, ICLR (2019)), which without weight decay is Adam; or `muon.Muon` for the kernels and
+        AdamW for the rest.
     learning_rate : float
         Largest.
     betas : (float, float)
@@ -56,6 +59,7 @@ class Optimiser:
         weights themselves are.
     """
 
+    method: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 1e-4

@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.optim import Optimizer
 
 from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.errors import PlanError
@@ -23,6 +24,7 @@ from autophasenn.training.checkpoint import Course
 from autophasenn.training.examples import Patterns
 from autophasenn.training.machine import Machine, fabric_of
 from autophasenn.training.memory import check_memory, shortage_explained
+from autophasenn.training.muon import Muon
 from autophasenn.training.objective import Objective
 from autophasenn.training.plan import TrainingPlan
 from autophasenn.training.record import Record, score
@@ -98,7 +100,8 @@ class _Training:
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             objective = torch.nn.SyncBatchNorm.convert_sync_batchnorm(objective)
         options = plan.optimiser
-        self.optimiser = torch.optim.AdamW(
+        method = {"adamw": torch.optim.AdamW, "muon": Muon}[options.method]
+        self.optimiser: Optimizer = method(
             objective.parameters(), options.learning_rate, options.betas, weight_decay=options.weight_decay
         )
         self.average = Average(self.network, options.average)
