@@ -14,6 +14,18 @@ from autophasenn.crystals.statistics import SCALARS, describe, levelled, phase_s
 from autophasenn.pipeline import crystal_figure
 
 AXIS = torch.arange(32) - 16
+RELAXED = {
+    "volume": (2457, 4636, 9153),
+    "edge_width": (0.741, 1.038, 1.191),
+    "peak_offset": (0.141, 0.329, 0.570),
+    "phase_range": (0.502, 0.938, 2.197),
+    "phase_rms": (0.0997, 0.195, 0.469),
+    "strain_rms": (0.0655, 0.108, 0.160),
+    "core_strain_rms": (0.0198, 0.0531, 0.1078),
+}
+"""10th, 50th and 90th percentile of 256 relaxed gold crystals, seed 2022 (docs/crystals.md)."""
+RELAXED_SPECTRUM = {1: 8.91, 2: 6.23, 4: 0.499, 8: 0.0404, 15: 0.0045}
+"""Periods across the box: power of the phase, rad^2 voxels, the median of the same crystals."""
 
 
 def ramp(offset: tuple[float, float, float]) -> torch.Tensor:
@@ -86,6 +98,17 @@ def test_the_figure_and_its_table_are_made_from_a_dataset(tmp_path: Path, capsys
     assert picture.read_bytes()[:4] == b"\x89PNG"
     table = capsys.readouterr().out
     assert all(name in table for name in SCALARS)
+
+
+def test_the_fast_source_has_the_statistics_of_relaxed_atoms() -> None:
+    numbers = describe(Polyhedra().objects(1, range(128)))
+    for name, expected in RELAXED.items():
+        low, middle, high = np.percentile(numbers[name], (10, 50, 90)) / expected
+        assert 0.8 < middle < 1.25, name
+        assert 0.6 < low < 1.6, name
+        assert 0.7 < high < 1.4, name
+    for periods, power in RELAXED_SPECTRUM.items():
+        assert 0.65 < np.median(numbers["spectrum"][:, periods]) / power < 1.5, periods
 
 
 @pytest.mark.parametrize("arguments", [[], ["only.h5"], ["missing.h5", "out.png"]])

@@ -20,9 +20,7 @@ from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import diffract
 from autophasenn.volumes import crop_or_pad, twin
 
-UNSTRAINED = Displacement(
-    median_bend=0.0, mean_strain=(0.0, 0.0), contraction=0.0, facet_variety=0.0, corner_variety=0.0
-)
+UNSTRAINED = Displacement(bend=(0.0, 0.0), mean_strain=(0.0, 0.0), contraction=0.0, facet_variety=0.0, edge_variety=0.0)
 PERFECT = Polyhedra(displacement=UNSTRAINED)
 ANY_VIEW = Sampling(any_orientation=True, least_oversampling=2.0, most_oversampling=6.0)
 EVERYTHING = Polyhedra(

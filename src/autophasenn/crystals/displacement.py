@@ -56,20 +56,24 @@ class Displacement:
 
     Parameters
     ----------
-    median_bend, spread : float
-        The rms of what the waves displace, over the size of the crystal (the cube root of its volume): the median over the
-        crystals, and the standard deviation of its logarithm.
+    bend : (float, float)
+        Least and greatest rms of what the waves displace, over the size of the crystal (the cube root of its volume);
+        uniform, then varied by a factor.
+    spread : float
+        Standard deviation of the logarithm of that factor.
     waves : int
         Plane waves that make up the field, of random directions.
     shortest, longest : float
-        Their wavelengths, metres, uniform in the wave number k; amplitudes fall as 1/k^2.
+        Their wavelengths, metres, uniform in the logarithm; amplitudes grow as a power of them.
+    steepness : (float, float)
+        Least and greatest power, one for a crystal.
     mean_strain : (float, float)
         Mean and standard deviation of the mean strain along the scattering vector. Its mean gradient across has the
         same standard deviation along each of two axes. All of it moves the peak, mostly by a fraction of a voxel.
     contraction : float
-        How far facets and corners move inwards, the mean over all, metres.
-    facet_variety, corner_variety : float
-        Standard deviation of that movement, which varies along a facet as a wave, metres.
+        How far facets, edges and corners move inwards, the mean over all, metres.
+    facet_variety, edge_variety : float
+        Standard deviation of that movement, of facets, and of edges and corners, metres. It varies along a facet as a wave.
     depth : (float, float)
         Least and greatest depth over which the movement decays by a factor of e, metres; one for a crystal.
     strong : float
@@ -83,16 +87,17 @@ class Displacement:
         If a number is out of its range.
     """
 
-    median_bend: float = 4.8e-4
-    spread: float = 0.65
+    bend: tuple[float, float] = (2.3e-4, 7.2e-4)
+    spread: float = 0.7
     waves: int = 12
-    shortest: float = 32e-9
-    longest: float = 150e-9
-    mean_strain: tuple[float, float] = (-7e-4, 7.4e-4)
-    contraction: float = 1.3e-12
-    facet_variety: float = 11.6e-12
-    corner_variety: float = 32e-12
-    depth: tuple[float, float] = (0.5e-9, 1.7e-9)
+    shortest: float = 3.8e-9
+    longest: float = 490e-9
+    steepness: tuple[float, float] = (1.3, 3.5)
+    mean_strain: tuple[float, float] = (-0.95e-3, 5.2e-4)
+    contraction: float = 2.7e-12
+    facet_variety: float = 10e-12
+    edge_variety: float = 21e-12
+    depth: tuple[float, float] = (0.36e-9, 1.2e-9)
     strong: float = 0.0
     strong_range: tuple[float, float] = (math.pi, 4 * math.pi)
 
@@ -123,7 +128,6 @@ class Displacement:
         G : float64 array (3,)
             Scattering vector, 1/m.
         """
-
         length = float(np.linalg.norm(G))
 
         def normal(*shape: int) -> Floats:
@@ -136,27 +140,31 @@ class Displacement:
 
         def waves(count: int) -> Floats:
             directions, shares = normal(count, 3), uniform(count)
-            low, high = 2 * math.pi / self.longest, 2 * math.pi / self.shortest
-            return directions * ((low + (high - low) * shares) / np.linalg.norm(directions, axis=1))[:, None]
+            lengths = self.shortest * (self.longest / self.shortest) ** shares
+            return directions * (2 * math.pi / lengths / np.linalg.norm(directions, axis=1))[:, None]
 
         size, across = normal(), normal(3)
-        share, is_strong, range_share = uniform(3)
+        share, is_strong, range_share, bend_share, steepness_share = uniform(5)
         k, parts = waves(self.waves), normal(2, self.waves)
-        amplitudes = (parts[0] + 1j * parts[1]) / (k**2).sum(1)
-        # a corner relaxes like a facet that touches the crystal there, turned half-way between those that meet
-        meet = np.abs(corners @ normals.T - distances) < 1e-6 * distances.max()
-        outward = np.concatenate([normals, meet @ normals])
+        steepness = self.steepness[0] + (self.steepness[1] - self.steepness[0]) * float(steepness_share)
+        amplitudes = (parts[0] + 1j * parts[1]) / (np.linalg.norm(k, axis=1) * self.shortest) ** steepness
+        # an edge or a corner moves like a facet that touches the crystal there, turned half-way between those that meet
+        meet = (np.abs(corners @ normals.T - distances) < 1e-6 * distances.max()).astype(float)
+        first, second = np.nonzero(np.triu(meet.T @ meet, 1) >= 2)
+        outward = np.concatenate([normals, normals[first] + normals[second], meet @ normals])
         outward /= np.linalg.norm(outward, axis=1, keepdims=True)
         depths = (outward @ corners.T).max(1)
         ripples, moved = waves(len(outward)), normal(2, len(outward))
-        deviations = np.where(np.arange(len(outward)) < len(normals), self.facet_variety, self.corner_variety)
+        deviations = np.where(np.arange(len(outward)) < len(normals), self.facet_variety, self.edge_variety)
 
         offset, slope, values, extent = _without_linear_part(k, amplitudes, normals, distances, corners)
         if is_strong < self.strong:
             lowest, highest = (math.log(bound) for bound in self.strong_range)
             scale = math.exp(lowest + (highest - lowest) * range_share) / length / float(np.ptp(values))
         else:
-            bend = self.median_bend * math.exp(self.spread * float(size))
+            bend = (self.bend[0] + (self.bend[1] - self.bend[0]) * float(bend_share)) * math.exp(
+                self.spread * float(size)
+            )
             scale = bend * extent / float(np.sqrt(np.mean(values**2)))
         mean, deviation = self.mean_strain
         strain = deviation * across + mean * G / length

@@ -21,8 +21,6 @@ from autophasenn.report.crystal_statistics import EXAMPLES, Population, crystal_
 
 PANELS = ("volume", "edge_width", "peak_offset", "phase_range", "phase_rms", "strain_rms", "core_strain_rms")
 PERCENTILES = (10, 25, 50, 75, 90)
-FAST_SEED = 1
-"""Of the crystals that the figure makes; any other gives the same distributions."""
 
 
 def population(name: str, objects: Objects) -> Population:
@@ -33,7 +31,7 @@ def population(name: str, objects: Objects) -> Population:
 
 
 def draw(dataset: Path, path: Path, source: Polyhedra | None = None) -> tuple[Population, Population]:
-    """Draw the statistics of a dataset's crystals beside those of as many polyhedra.
+    """Draw the statistics of a dataset's crystals beside those of the polyhedra with the same facets.
 
     Parameters
     ----------
@@ -56,20 +54,20 @@ def draw(dataset: Path, path: Path, source: Polyhedra | None = None) -> tuple[Po
     """
     with DatasetFile(dataset) as file:
         relaxed = file.objects(range(len(file)))
-    fast = (source or Polyhedra()).objects(FAST_SEED, range(len(relaxed)))
+        fast = (source or Polyhedra()).objects(file.description.seed, range(len(file)))
     populations = population("LAMMPS", relaxed), population("fast", fast)
-    title = f"{len(relaxed)} crystals relaxed atom by atom, and as many of the fast source"
+    title = f"{len(relaxed)} crystals relaxed atom by atom, and the same facets in the fast source"
     crystal_statistics(*populations, {name: SCALARS[name] for name in PANELS}, path, title)
     return populations
 
 
 def table(populations: Sequence[Population]) -> str:
     """Percentiles of every number, one row a number and population."""
-    rows = ["{:<16} {:<8}".format("", "") + "".join(f"{f'{p} %':>9}" for p in PERCENTILES)]
+    rows = ["{:<16} {:<8}".format("", "") + "".join(f"{f'{p} %':>11}" for p in PERCENTILES)]
     for name in SCALARS:
         for each in populations:
             values = np.percentile(each.numbers[name], PERCENTILES)
-            rows.append(f"{name:<16} {each.name:<8}" + "".join(f"{value:9.4g}" for value in values))
+            rows.append(f"{name:<16} {each.name:<8}" + "".join(f"{value:11.4g}" for value in values))
     return "\n".join(rows)
 
 

@@ -85,7 +85,8 @@ def _draw_slices(figure: Figure, place: SubplotSpec, populations: Sequence[Popul
             if column == 0:
                 axes.set_ylabel(population.name, color=COLOURS[row], fontweight="bold")
             panels.append(axes)
-    colour_bar(figure, panels, colours, norm, "phase (rad)", pad=0.01, aspect=14)
+    bar = colour_bar(figure, panels, colours, norm, pad=0.01, aspect=14)
+    bar.ax.set_title("phase\n(rad)", fontsize=11)
 
 
 def _draw_distribution(axes: Axes, label: str, values: Sequence[NDArray[np.float64]]) -> None:
