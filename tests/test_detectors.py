@@ -76,5 +76,31 @@ def test_the_peak_never_lies_on_a_gap_and_windows_lie_on_their_detector(name: st
 def test_unknown_and_too_small_detectors_are_said() -> None:
     with pytest.raises(InputError, match="choose from maxipix"):
         check_detectors(("pilatus",), (1,))
-    with pytest.raises(InputError, match="give 1 to 4"):
+    with pytest.raises(InputError, match="give 1, 2, 3, 4"):
         check_detectors(("timepix",), (5,))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_every_binning_that_is_accepted_has_windows_and_no_other_has(name: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    accepted = 0
+    for binning in range(1, 40):
+        try:
+            check_detectors((name,), (binning,))
+        except InputError:
+            continue
+        accepted += 1
+        assert draw_window(generator, (name,), (binning,), (1e-5, 1e-4), 0.0).mask()[32, 32]
+    assert 4 <= accepted <= min(DETECTORS[name].shape) // 64
+
+
+@pytest.mark.parametrize("options", [{"binning": 8, "corner": (0, 0)}, {"corner": (453, 0)}, {"corner": (0, -1)}])
+def test_a_window_lies_on_its_detector_with_its_middle_off_the_gaps(options: dict) -> None:
+    """Eight pixels to a bin put the gap of this detector in the middle of every window."""
+    with pytest.raises(InputError, match="maxipix"):
+        Window("maxipix", **options)
+
+
+def test_bad_pixels_lie_in_the_window() -> None:
+    with pytest.raises(InputError, match="no rectangle of the window"):
+        Window("maxipix", (0, 0), bad=((-3, 0, 1, 1),))

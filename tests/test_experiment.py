@@ -1,13 +1,15 @@
 """Laws of the simulated measurement."""
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
-from autophasenn.crystals.coherence import Coherence
+from autophasenn.crystals.coherence import Coherence, Shape
 from autophasenn.crystals.detectors import Window
 from autophasenn.crystals.experiment import BEAMLINE, Conditions, Experiment, Samples, measure, simulate
 from autophasenn.crystals.seeding import Stream, generator_of
@@ -108,7 +110,44 @@ def test_friedel_the_twin_has_the_inverted_pattern() -> None:
     torch.testing.assert_close(calculated[1], twin(calculated[0]), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("shape", ["gaussian", "exponential"])
+@pytest.mark.parametrize("shape", get_args(Shape))
+@pytest.mark.parametrize("apart", [(31, 0, 0), (0, 0, 5), (0, 12, 0), (0, 31, 31), (20, -9, 15)])
+def test_the_fringes_of_two_points_have_the_visibility_that_the_degree_of_coherence_states(
+    shape: Any, apart: tuple[int, int, int]
+) -> None:
+    """Young's experiment: |1 + exp(i q.x)|^2 becomes 2 + 2 gamma(x) cos(q.x)."""
+    lengths = (30.0, 12.0, 60.0)
+    rho = torch.zeros(32, 32, 32, dtype=torch.complex64)
+    start = tuple(31 if x < 0 else 0 for x in apart)
+    rho[start] = 1
+    rho[tuple(s + x for s, x in zip(start, apart, strict=True))] = 1
+    intensity = intensity_of(diffract_padded(rho, (64, 64, 64)))
+    blurred = Coherence(shape, lengths).blur(intensity)
+    squared = sum((x / length) ** 2 for x, length in zip(apart, lengths, strict=True))
+    gamma = math.exp(-squared / 2) if shape == "gaussian" else math.exp(-math.sqrt(squared))
+    mean = intensity.mean()
+    torch.testing.assert_close(blurred, mean + gamma * (intensity - mean), rtol=1e-4, atol=1e-4 * float(mean))
+
+
+@pytest.mark.parametrize("shape", get_args(Shape))
+def test_the_autocorrelation_is_multiplied_by_the_degree_of_coherence_and_nothing_is_negative(shape: Any) -> None:
+    lengths = (10.0, 25.0, 60.0)
+    x = torch.arange(-32, 32, dtype=torch.float64)
+    squared = sum(
+        ((p / length) ** 2 for p, length in zip(torch.meshgrid(x, x, x, indexing="ij"), lengths, strict=True))
+    )
+    assert isinstance(squared, torch.Tensor)
+    gamma = torch.exp(-squared / 2) if shape == "gaussian" else torch.exp(-squared.sqrt())
+    intensity = intensity_of(diffract_padded(Blocks().objects(5, [0])[0], (64, 64, 64)))
+    expected = torch.fft.ifftn(torch.fft.fftn(intensity.double()) * torch.fft.ifftshift(gamma)).real
+    highest = float(expected.max())
+    assert float(expected.min()) > -1e-9 * highest
+    torch.testing.assert_close(
+        Coherence(shape, lengths).blur(intensity).double(), expected, rtol=1e-5, atol=1e-6 * highest
+    )
+
+
+@pytest.mark.parametrize("shape", get_args(Shape))
 def test_partial_coherence_keeps_the_total_and_lowers_the_contrast(shape: Any) -> None:
     contrasts = []
     for coherence in (None, Coherence(shape, (30.0, 30.0, 30.0)), Coherence(shape, (12.0, 12.0, 12.0))):
@@ -155,6 +194,49 @@ def test_a_gap_does_not_measure_in_any_frame() -> None:
     assert counts[:, 45:51].sum() == 0
 
 
+def shifted(mask: torch.Tensor, shift: tuple[int, ...]) -> torch.Tensor:
+    """What a detector that ends at its edges measures once its window has moved."""
+    padded = torch.nn.functional.pad(mask, (1, 1) * 3)
+    return padded[tuple(slice(1 - s, 65 - s) for s in shift)]
+
+
+def test_nothing_was_measured_beyond_the_edge_over_which_the_peak_is_recentred() -> None:
+    """A gap at the edge of the window, and peaks between voxels, of which the noise makes any the brightest."""
+    window = Window("maxipix", (196, 195), bad=((20, 20, 3, 1),))
+    unmoved = window.mask().expand(64, 64, 64)
+    assert not unmoved[0, 59:].any()
+    moves = [move for move in itertools.product((-1, 0, 1), repeat=3) if any(move)]
+    met = 0
+    for seed in range(6):
+        conditions = Conditions(1e5, (0.499, 0.499, 0.499), background=0.5, window=window)
+        counts, mask, _ = pattern(conditions, phase=0.0, seed=seed)
+        assert (counts[~mask] == 0).all()
+        assert counts.argmax() == (32 * 64 + 32) * 64 + 32
+        if torch.equal(mask, unmoved):
+            continue
+        met += 1
+        assert sum(torch.equal(mask, shifted(unmoved, move)) for move in moves) == 1
+        bright = replace(conditions, background=0.0)
+        alone = Samples(*(part[None] for part in pattern(bright, phase=0.0, seed=seed)))
+        assert float((relative_chi2(alone) - 1).abs()) < 0.05
+    assert met >= 3
+
+
+def test_a_pattern_without_a_mask_repeats_beyond_its_edge() -> None:
+    """The truth explains each voxel, those too that the second recentring brings in."""
+    shifts = 0
+    for seed in range(4):
+        rho = Blocks(0.0).objects(seed, [0])[0]
+        conditions = Conditions(1e5, (0.499, 0.499, 0.499))
+        counts, mask, truth = measure(rho, conditions, torch.Generator().manual_seed(seed))
+        assert mask.all()
+        total = (truth * rho.conj())[15:17, 16, 16].angle().diff().item() * 64 / (2 * math.pi)
+        shifts += round(total - 0.499) != 0
+        assert abs(float(counts.sum()) - 1e5) < 5 * 1e5**0.5
+        assert float((relative_chi2(Samples(counts[None], mask[None], truth[None])) - 1).abs()) < 0.05
+    assert shifts
+
+
 def test_all_conditions_of_the_beamline_are_met_and_keep_the_peak() -> None:
     drawn = [BEAMLINE.draw(7, index) for index in range(60)]
     for name in ("coherence", "background", "haze", "alien", "window"):
@@ -193,7 +275,17 @@ def test_the_number_of_threads_does_not_change_a_bit() -> None:
         ({"peak_offset": 1.0}, "0 to 0.5"),
         ({"with_alien": 1.5}, "probability"),
         ({"detectors": ("ccd",)}, "unknown"),
-        ({"binning": (9,)}, "give 1 to 8"),
+        ({"binning": (9,)}, "give 1, 2, 3, 4, 5, 6, 7"),
+        ({"detectors": ()}, "no detector to choose from"),
+        ({"binning": ()}, "no binning to choose from"),
+        ({"photons": (1e6, 5e9)}, "give fewer photons"),
+        ({"photons": (1e6, 4e9), "with_alien": 0.1}, "give fewer photons"),
+        ({"with_background": 0.1, "background": (1.0, 1e10)}, "give fewer photons"),
+        ({"photons": (1e6, math.nan)}, "positive"),
+        ({"haze": (-1.0, 1.0)}, "positive"),
+        ({"bad_pixels": (0.1, 2.0)}, "not exceed 1"),
+        ({"on_detector": math.nan}, "probability"),
+        ({"peak_offset": math.nan}, "0 to 0.5"),
     ],
 )
 def test_ranges_that_cannot_be_drawn_are_said(options: dict[str, Any], sentence: str) -> None:
@@ -204,3 +296,27 @@ def test_ranges_that_cannot_be_drawn_are_said(options: dict[str, Any], sentence:
 def test_no_index_is_said() -> None:
     with pytest.raises(InputError, match="at least one index"):
         simulate(Blocks(), Experiment(), 1, [])
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (lambda: Conditions(math.nan), "photons is nan"),
+        (lambda: Conditions(-1.0), "photons is -1"),
+        (lambda: Conditions(1e6, background=-0.1), "background is -0.1"),
+        (lambda: Conditions(1e6, (0.0, math.inf, 0.0)), "offset of the peak"),
+        (lambda: Coherence("gaussian", (1.0, 0.0, 1.0)), "coherence length is 0"),
+        (lambda: Haze(0.1, (0.0, 0.0, 0.0), (1.0, math.nan, 1.0)), "width of a haze is nan"),
+        (lambda: Alien("peak", (20.0, 0.0, 0.0), AXES, (0.0, 1.0, 1.0), 60.0, 0.1, True), "width of an alien is 0"),
+    ],
+)
+def test_conditions_that_cannot_be_are_said(made: Callable[[], Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        made()
+
+
+@pytest.mark.parametrize(("seed", "index"), [(2**32 + 5, 0), (-1, 0), (3, 2**32), (3, -1)])
+def test_seeds_and_indices_that_would_draw_the_numbers_of_others_are_refused(seed: int, index: int) -> None:
+    with pytest.raises(InputError, match="give a whole number from 0 to 4294967295"):
+        generator_of(seed, index, Stream.CRYSTAL)
+    assert generator_of(2**32 - 1, 2**32 - 1, Stream.CRYSTAL).initial_seed() >= 0

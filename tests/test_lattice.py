@@ -72,6 +72,23 @@ def test_a_forbidden_reflection_has_no_structure_factor_and_is_refused(reflectio
         scattering_vector(reflection, A)
 
 
+@pytest.mark.parametrize(("reached", "beyond"), [((11, 11, 11), (13, 13, 13)), ((18, 8, 0), (18, 8, 2))])
+def test_no_reflection_lies_beyond_twice_the_wave_vector_of_hard_x_rays(
+    reached: tuple[int, int, int], beyond: tuple[int, int, int]
+) -> None:
+    """h^2 + k^2 + l^2 is at most (2 a / lambda)^2 = (2 x 4.08 / 0.413281)^2 = 389.8 in gold."""
+    assert float(torch.linalg.vector_norm(scattering_vector(reached, A))) < 4 * math.pi / 0.413281e-10
+    for out_of_reach in (beyond, (40, 40, 40)):
+        with pytest.raises(InputError, match="389 at most"):
+            scattering_vector(out_of_reach, A)
+
+
+@pytest.mark.parametrize("lattice_constant", [0.0, -4e-10, math.nan, math.inf])
+def test_a_lattice_constant_is_positive(lattice_constant: float) -> None:
+    with pytest.raises(InputError, match="positive"):
+        scattering_vector((1, 1, 1), lattice_constant)
+
+
 def test_the_direct_beam_is_refused() -> None:
     with pytest.raises(InputError, match="000"):
         scattering_vector((0, 0, 0), A)

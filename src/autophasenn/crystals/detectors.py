@@ -7,9 +7,10 @@ columns that border a gap are wider than a pixel, count more, and are masked wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from autophasenn.crystals.draws import choice, happens, log_uniform
@@ -121,12 +122,32 @@ class Window:
         Pixels summed along rows and columns to a voxel; one of them unmeasured leaves the voxel unmeasured.
     bad : tuple of (row, column, rows, columns)
         Rectangles of dead and hot pixels, from the corner of the window.
+
+    Raises
+    ------
+    InputError
+        If the detector is unknown, or the window reaches beyond it.
     """
 
     detector: str
     corner: tuple[int, int]
     binning: int = 1
     bad: tuple[tuple[int, int, int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_detectors((self.detector,), (self.binning,))
+        for corner, length in zip(self.corner, DETECTORS[self.detector].shape, strict=True):
+            if not 0 <= corner <= length - PATTERN_VOXELS * self.binning:
+                raise InputError(
+                    f"A window of {PATTERN_VOXELS * self.binning} pixels from pixel {corner} reaches beyond "
+                    f"{self.detector}, which has {length}; give 0 to {length - PATTERN_VOXELS * self.binning}."
+                )
+        for row, column, height, width in self.bad:
+            if min(row, column) < 0 or min(height, width) < 1:
+                raise InputError(
+                    f"The bad pixels {(row, column, height, width)} are no rectangle of the window; give a row and column "
+                    "of at least 0, and at least one row and column."
+                )
 
     def mask(self) -> Bool[Tensor, "64 64"]:
         """True = measured, in every frame."""
@@ -166,7 +187,8 @@ def draw_window(
     name = detectors[choice(generator, len(detectors))]
     binning = binnings[choice(generator, len(binnings))]
     detector, size = DETECTORS[name], PATTERN_VOXELS * binning
-    row, column = (_start(generator, axis, binning) for axis in (detector.rows, detector.columns))
+    starts = (_starts(axis, binning) for axis in (detector.rows, detector.columns))
+    row, column = (int(of_axis[choice(generator, len(of_axis))]) for of_axis in starts)
     number = int(torch.poisson(torch.tensor(log_uniform(generator, bad_share) * size**2), generator=generator))
     bad = []
     for _ in range(number):
@@ -178,26 +200,39 @@ def draw_window(
 
 
 def check_detectors(names: tuple[str, ...], binnings: tuple[int, ...]) -> None:
-    """Raise an `InputError` where a name is unknown, or a window does not fit on its detector."""
+    """Raise an `InputError` where there is nothing to choose from, a name is unknown, or a window does not fit."""
+    if not names:
+        raise InputError(f"There is no detector to choose from; give at least one of {', '.join(DETECTORS)}.")
+    if not binnings:
+        raise InputError("There is no binning to choose from; give at least one, for instance 1.")
     for name in names:
         if name not in DETECTORS:
             raise InputError(f"The detector {name!r} is unknown; choose from {', '.join(DETECTORS)}.")
-        smallest = min(DETECTORS[name].shape)
+        usable = _usable_binnings(DETECTORS[name])
         for binning in binnings:
-            if not 1 <= binning <= smallest // PATTERN_VOXELS:
+            if binning not in usable:
                 raise InputError(
-                    f"Bins of {binning} pixels do not suit {name}, which has {smallest} pixels along its shorter side; give "
-                    f"1 to {smallest // PATTERN_VOXELS}."
+                    f"Bins of {binning} pixels do not suit {name}: no window of {PATTERN_VOXELS} bins on its "
+                    f"{' x '.join(map(str, DETECTORS[name].shape))} pixels has its middle off the gaps; give "
+                    f"{', '.join(map(str, usable))}."
                 )
 
 
-def _start(generator: torch.Generator, axis: Axis, binning: int) -> int:
-    """First pixel of a window whose middle measures."""
+@cache
+def _usable_binnings(detector: Detector) -> tuple[int, ...]:
+    """Bins of which a window fits on the detector, its middle measured."""
+    axes = (detector.rows, detector.columns)
+    most = min(detector.shape) // PATTERN_VOXELS
+    return tuple(b for b in range(1, most + 1) if all(len(_starts(axis, b)) for axis in axes))
+
+
+@cache
+def _starts(axis: Axis, binning: int) -> Int[Tensor, " starts"]:
+    """First pixels of the windows whose middle measures."""
     size, middle = PATTERN_VOXELS * binning, PATTERN_VOXELS // 2 * binning
     clear = slice(middle - CLEAR * binning, middle + (CLEAR + 1) * binning)
     windows = axis.measured().unfold(0, size, 1)
-    starts = torch.nonzero(windows[:, clear].all(1))[:, 0]
-    return int(starts[choice(generator, len(starts))])
+    return torch.nonzero(windows[:, clear].all(1))[:, 0]
 
 
 def _is_clear(bad: tuple[int, int, int, int], binning: int) -> bool:

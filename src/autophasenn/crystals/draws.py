@@ -1,10 +1,12 @@
-"""Single random numbers, as Python values: what the conditions of an experiment are made of."""
+"""Single random numbers, as Python values: what the conditions of an experiment are made of; and what can be drawn."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+
+from autophasenn.errors import InputError
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:
@@ -30,3 +32,26 @@ def happens(generator: torch.Generator, probability: float) -> bool:
 def choice(generator: torch.Generator, number: int) -> int:
     """A whole number from 0 to ``number - 1``."""
     return int(torch.randint(number, (), generator=generator))
+
+
+def check_range(name: str, bounds: tuple[float, float], most: float = 1e12) -> None:
+    """Raise an `InputError` where `log_uniform` cannot draw between the bounds, or they exceed `most`."""
+    low, high = bounds
+    if not 0 < low <= high <= most:
+        raise InputError(
+            f"{name} is drawn from {low:g} to {high:g}; the bounds must be positive, rise, and not exceed {most:g}. "
+            "Give the least first."
+        )
+
+
+def check_probability(name: str, value: float) -> None:
+    """Raise an `InputError` for what is no probability."""
+    if not 0 <= value <= 1:
+        raise InputError(f"{name} is {value:g}; it is a probability: give 0 to 1.")
+
+
+def check_positive(name: str, *values: float) -> None:
+    """Raise an `InputError` for a value that is not a positive, finite number."""
+    for value in values:
+        if not 0 < value < math.inf:
+            raise InputError(f"{name} is {value:g}; give a positive, finite number.")

@@ -5,6 +5,7 @@ Every sample is measured alone, whatever batch it is asked for in, so that its b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,8 @@ from torch import Tensor
 from autophasenn.crystals.coherence import Coherence, draw_coherence
 from autophasenn.crystals.counting import poisson_counts
 from autophasenn.crystals.detectors import DETECTORS, Window, check_detectors, draw_window
-from autophasenn.crystals.draws import happens, log_uniform, three
-from autophasenn.crystals.placement import phase_ramp, roll, shift_to_middle
+from autophasenn.crystals.draws import check_positive, check_probability, check_range, happens, log_uniform, three
+from autophasenn.crystals.placement import move, phase_ramp, roll, shift_to_middle
 from autophasenn.crystals.sampling import PATTERN_VOXELS
 from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.crystals.source import Objects, Source
@@ -29,6 +30,8 @@ Counts = Float[Tensor, "64 64 64"]
 """Counts of one pattern, expected or counted."""
 Crystal = Complex[Tensor, "32 32 32"]
 """One object rho(r), the middle of its 64^3 field of view."""
+MOST_COUNTS = 4e9
+"""Expected counts that a voxel may have: files of patterns hold whole numbers of 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,18 @@ class Conditions:
     haze: Haze | None = None
     alien: Alien | None = None
     window: Window | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("The number of photons", self.photons)
+        if not 0 <= self.background < math.inf:
+            raise InputError(f"The background is {self.background:g} counts a voxel; give a number from 0 upwards.")
+        if not all(map(math.isfinite, self.peak_offset)):
+            raise InputError(f"The offset of the peak is {self.peak_offset} voxels; give three finite numbers.")
+
+    @property
+    def leaves_gaps(self) -> bool:
+        """Whether any voxel may be unmeasured."""
+        return self.window is not None or (self.alien is not None and self.alien.masked)
 
 
 @dataclass(frozen=True)
@@ -106,7 +121,7 @@ class Experiment:
     Raises
     ------
     InputError
-        If a range or probability is none, or a detector is unknown or smaller than the window.
+        If a range or probability is none, a voxel could get over `MOST_COUNTS`, or a detector is unknown or too small.
     """
 
     photons: tuple[float, float] = (1e6, 1e8)
@@ -127,25 +142,16 @@ class Experiment:
     bad_line: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("photons", "coherence_length", "background", "haze", "alien", "bad_pixels"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high <= 1e12:
-                raise InputError(
-                    f"{name} is drawn from {low:g} to {high:g}; the bounds must be positive, rise, and stay below 1e12. "
-                    "Give the least first."
-                )
-        chances = (
-            "partly_coherent",
-            "with_background",
-            "with_haze",
-            "with_alien",
-            "alien_masked",
-            "on_detector",
-            "bad_line",
-        )
-        for name in chances:
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name):g}; it is a probability: give 0 to 1.")
+        for name in ("photons", "coherence_length", "background", "haze", "alien"):
+            check_range(name, getattr(self, name))
+        check_range("bad_pixels", self.bad_pixels, most=1.0)
+        chances = ("partly_coherent", "with_background", "with_haze", "with_alien", "alien_masked", "on_detector")
+        for name in (*chances, "bad_line"):
+            check_probability(name, getattr(self, name))
+        most = self.photons[1] * (1 + self.alien[1] * (self.with_alien > 0))
+        most += self.background[1] * (self.with_background > 0) + self.haze[1] * (self.with_haze > 0)
+        if most > MOST_COUNTS:
+            raise InputError(f"A voxel could get {most:g} counts, and files hold {MOST_COUNTS:g}; give fewer photons.")
         if not 0 <= self.peak_offset <= 0.5:
             raise InputError(f"peak_offset is {self.peak_offset:g} voxels; give 0 to 0.5, which is any offset.")
         check_detectors(self.detectors, self.binning)
@@ -250,7 +256,8 @@ def measure(
     counts = poisson_counts(expected, generator)
     centred = shift_to_middle(counts)
     truth = rho * phase_ramp((placed + centred).double(), rho.shape, pattern)
-    return roll(counts, centred), roll(mask, centred), truth
+    place = move if conditions.leaves_gaps else roll  # a whole pattern repeats, a detector ends at its edge
+    return place(counts, centred), place(mask, centred), truth
 
 
 def on_detector(expected: Counts, conditions: Conditions) -> tuple[Counts, Bool[Tensor, "64 64 64"]]:
@@ -275,9 +282,7 @@ def on_detector(expected: Counts, conditions: Conditions) -> tuple[Counts, Bool[
         expected = expected + alien
     if conditions.window is not None:
         mask &= conditions.window.mask().to(expected.device)
-    if conditions.window is not None or conditions.alien is not None:
-        expected = expected * mask
-    return expected, mask
+    return (expected * mask if conditions.leaves_gaps else expected), mask
 
 
 BEAMLINE = Experiment(

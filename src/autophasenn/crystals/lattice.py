@@ -9,8 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autophasenn.crystals.draws import check_positive
 from autophasenn.crystals.shapes import Facets
 from autophasenn.errors import InputError
+from autophasenn.physics.geometry import wavelength
+
+HIGHEST_ENERGY = 30e3
+"""Photon energy, eV, above which hardly any Bragg coherent diffraction is measured."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,10 @@ def scattering_vector(reflection: tuple[int, int, int], lattice_constant: float)
     Raises
     ------
     InputError
-        If the reflection is (0, 0, 0), or is forbidden.
+        If the reflection is (0, 0, 0), is forbidden, or lies beyond twice the wave vector at `HIGHEST_ENERGY`, where no
+        X-ray is scattered to (Bragg's law: |G| = 2 k sin(theta)).
     """
+    check_positive("The lattice constant (metres)", lattice_constant)
     h, k, l = reflection  # noqa: E741  (Miller's own name)
     if (h, k, l) == (0, 0, 0):
         raise InputError("The reflection 000 is the direct beam and knows no strain; give one such as (1, 1, 1).")
@@ -79,6 +86,13 @@ def scattering_vector(reflection: tuple[int, int, int], lattice_constant: float)
         raise InputError(
             f"The reflection {h} {k} {l} is forbidden for an fcc crystal, whose indices are all even or all odd; give one "
             "such as (1, 1, 1) or (2, 0, 0)."
+        )
+    largest = (2 * lattice_constant / wavelength(HIGHEST_ENERGY)) ** 2  # |G| = 2 k
+    if h * h + k * k + l * l > largest:
+        raise InputError(
+            f"The reflection {h} {k} {l} is out of reach: h^2 + k^2 + l^2 is {h * h + k * k + l * l}, and X-rays of "
+            f"{HIGHEST_ENERGY / 1e3:g} keV are scattered to {math.floor(largest)} at most by a lattice of "
+            f"{lattice_constant * 1e10:.4g} Angstrom; give one such as (1, 1, 1) or (2, 0, 0)."
         )
     return torch.tensor([h, k, l], dtype=torch.float64) * (2 * math.pi / lattice_constant)
 

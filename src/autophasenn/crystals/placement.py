@@ -22,6 +22,16 @@ def shift_to_middle(counts: Float[Tensor, "n0 n1 n2"]) -> Int[Tensor, " 3"]:
     return torch.stack([size // 2 - place for size, place in zip(counts.shape, places, strict=True)])
 
 
+def move(volume: Shaped[Tensor, "n0 n1 n2"], shift: Int[Tensor, " 3"]) -> Shaped[Tensor, "n0 n1 n2"]:
+    """Move a volume by whole voxels; what leaves on one side is lost, and 0 (False) comes in on the other."""
+    moved = roll(volume, shift)
+    for axis, size in enumerate(volume.shape):
+        origin = torch.arange(size, device=volume.device) - shift[axis]
+        inside = (origin >= 0) & (origin < size)
+        moved = moved * inside.reshape([-1 if a == axis else 1 for a in range(3)])
+    return moved
+
+
 def roll(volume: Shaped[Tensor, "n0 n1 n2"], shift: Int[Tensor, " 3"]) -> Shaped[Tensor, "n0 n1 n2"]:
     """Move a volume by whole voxels; what leaves on one side comes back on the other."""
     if volume.device.type == "cpu":

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autophasenn.crystals.draws import choice, happens, log_uniform, three, uniform
+from autophasenn.crystals.draws import check_positive, choice, happens, log_uniform, three, uniform
 from autophasenn.crystals.sampling import PATTERN_VOXELS, random_rotation
 
 Counts = Float[Tensor, "64 64 64"]
@@ -38,6 +38,10 @@ class Haze:
     height: float
     centre: Triple
     widths: Triple
+
+    def __post_init__(self) -> None:
+        check_positive("The height of a haze", self.height)
+        check_positive("A width of a haze", *self.widths)
 
     def intensity(self, device: torch.device) -> Counts:
         """Expected counts."""
@@ -77,6 +81,11 @@ class Alien:
     radius: float
     height: float
     masked: bool
+
+    def __post_init__(self) -> None:
+        check_positive("The height of an alien", self.height)
+        check_positive("A width of an alien", *self.widths)
+        check_positive("The radius of an alien", self.radius)
 
     def intensity(self, highest: Float[Tensor, ""]) -> Counts:
         """Expected counts; `highest` are those of the Bragg peak."""
