@@ -47,7 +47,8 @@ def benchmark_generator(processes: int | None = None, batches: int = 12, rounds:
     -------
     dict
         ``machine``; ``pair`` (milliseconds of a forward and inverse transform of 64^3); ``one_thread``: case to milliseconds
-        a sample, ratio to the pair, and so on (`timing.alternate`); ``processes``; ``patterns_per_second`` and
+        a sample, ratio to the pair, and so on (`timing.alternate`), and ``processor_milliseconds``, which other processes on
+        the machine disturb least; ``processes``; ``patterns_per_second`` and
         ``patterns_per_second_gpu``: recipe to number, the latter None without a GPU; ``goal``, ``met``.
 
     Raises
@@ -65,14 +66,17 @@ def benchmark_generator(processes: int | None = None, batches: int = 12, rounds:
     try:
         wave = torch.randn((1, 64, 64, 64), dtype=torch.complex64)
         host = machine(load_average(), jitter_of(lambda: transform_pair(wave)))
-        pair, cases = alternate(Case(lambda: transform_pair(wave), 1), _cases(), rounds)
+        cases = _cases()
+        pair, results = alternate(Case(lambda: transform_pair(wave), 1), cases, rounds)
+        for name, case in cases.items():
+            results[name]["processor_milliseconds"] = min(_processor_milliseconds(case) for _ in range(rounds))
     finally:
         torch.set_num_threads(threads)
     rates = _rates_of_processes(processes, batches)
     return {
         "machine": host,
         "pair": pair,
-        "one_thread": cases,
+        "one_thread": results,
         "processes": processes,
         "patterns_per_second": rates,
         "patterns_per_second_gpu": _rates_of_gpu() if torch.cuda.is_available() else None,
@@ -89,6 +93,12 @@ def _cases() -> dict[str, Case]:
         return Case(lambda: _make(name, 0), BATCH)
 
     return {"objects": Case(objects, BATCH)} | {f"patterns, {name}": patterns(name) for name in RECIPES}
+
+
+def _processor_milliseconds(case: Case) -> float:
+    began = time.process_time()
+    case.run()
+    return 1e3 * (time.process_time() - began) / case.iterations
 
 
 def _make(name: str, batch: int, size: int = BATCH, device: str = "cpu") -> int:
