@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,12 @@ class Running:
 
 
 class Nursery:
-    """Begins commands, one at a time."""
+    """Begins commands, one at a time; the module `loaded` need not be imported by each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, loaded: str = "autophasenn.pipeline.simulate") -> None:
         self.said = folder / "said"
         self.process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, loaded], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def begin(self, *words: str, die_at: tuple[str, int] | None = None) -> Running:
@@ -79,9 +80,9 @@ def obey(words: list[str], die_at: list[Any] | None, said: str) -> None:
 
 
 def main() -> None:
-    import autophasenn.crystals.recipes
-    import autophasenn.pipeline.simulate  # noqa: F401
+    import autophasenn.crystals.recipes  # noqa: F401
 
+    import_module(sys.argv[1])
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

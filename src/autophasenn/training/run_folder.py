@@ -139,6 +139,6 @@ def _append(path: Path, values: dict[str, Any]) -> None:
 def _step_of(line: str) -> float:
     """The step of a line of the log; a line that a crash cut off belongs to none."""
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except (json.JSONDecodeError, KeyError):
         return float("inf")
