@@ -21,7 +21,7 @@ help: ## say what each target does
 
 demo: $(RUNTIME) ## reconstruct the bundled example into demo/, draw the bundled crystals, and say where the pictures are
 	$(BIN)/autophasenn reconstruct --example -o demo --overwrite
-	$(BIN)/autophasenn inspect src/autophasenn/examples/crystals.h5 -o demo/crystals.png
+	$(BIN)/autophasenn inspect src/autophasenn/examples/crystals.h5 -o demo/crystals.png --overwrite
 
 test: $(DEV) ## every check: style, types, layers, tests
 	$(BIN)/ruff check .

@@ -281,6 +281,11 @@ def dataset(place: Place) -> Path:
     return path
 
 
+def dataset_without_provenance(place: Place) -> None:
+    with h5py.File(dataset(place), "r+") as file:
+        file.attrs["provenance"] = "{"
+
+
 def truncated_dataset(place: Place) -> None:
     path = dataset(place)
     path.write_bytes(path.read_bytes()[:-500])
@@ -293,13 +298,16 @@ def dataset_of_another_version(place: Place) -> None:
 
 SIMULATE = {"--count": "2", "--source": "polyhedra", "--seed": "1"}
 SIMULATIONS: dict[str, tuple[dict[str, str], str]] = {
-    "no samples": ({"--count": "0"}, "--count"),
+    "no samples": ({"--count": "0"}, "0 samples make no dataset; give a count of 1 or more."),
     "no workers": ({"--workers": "0"}, "--workers"),
     "negative seed": ({"--seed": "-1"}, "--seed"),
-    "unknown source": ({"--source": "dft"}, "lammps"),
-    "unknown recipe": ({"--recipe": "soup"}, "beamline"),
+    "seed of 33 bits": ({"--seed": str(2**32)}, "4294967295"),
+    "seed of 65 bits": ({"--seed": str(2**64)}, "4294967295"),
+    "unknown source": ({"--source": "atoms"}, "The source 'atoms' is not known; choose from polyhedra, lammps."),
+    "unknown recipe": ({"--recipe": "soup"}, "The recipe 'soup' is not known; choose from paper, beamline."),
     "unknown metal": ({"--metal": "Xx"}, "Xx"),
     "forbidden reflection": ({"--reflection": "1,1,0"}, "forbidden"),
+    "forbidden reflection without commas": ({"--reflection": "1-10"}, "1 -1 0 is forbidden"),
     "no reflection": ({"--reflection": "0,0,0"}, "reflection 000"),
     "two indices": ({"--reflection": "1,1"}, "'1,1' are no Miller indices"),
     "workers and a scheduler": ({"--workers": "2", "--scheduler": "tcp://host:8786"}, "give one"),
@@ -313,10 +321,10 @@ INSPECTIONS: dict[str, tuple[Callable[[Place], object], list[str], str]] = {
     "no file": (dataset, ["absent.h5"], "There is no file"),
     "truncated dataset": (truncated_dataset, ["crystals.h5"], "truncated"),
     "dataset of another version": (dataset_of_another_version, ["crystals.h5"], "of version 3"),
+    "damaged provenance": (dataset_without_provenance, ["crystals.h5"], "no JSON object"),
     "folder": (dataset, ["."], "is a folder"),
     "no samples": (dataset, ["crystals.h5", "--samples", "0"], "--samples"),
     "picture that is no PNG file": (dataset, ["crystals.h5", "-o", "crystals.h5"], "does not end in .png"),
-    "picture in no folder": (dataset, ["crystals.h5", "-o", "absent/sheet.png"], "absent/sheet.png cannot be written"),
 }
 
 

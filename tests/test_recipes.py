@@ -39,6 +39,11 @@ def test_the_beamline_has_any_orientation_and_an_oversampling_of_2_to_6() -> Non
     assert experiment == BEAMLINE
 
 
+@pytest.mark.parametrize("symbol", ["au", "AU", " Au"])
+def test_a_metal_is_known_however_its_symbol_is_typed(symbol: str) -> None:
+    assert recipe("polyhedra", metal=symbol) == recipe("polyhedra", metal="Au")
+
+
 @pytest.mark.parametrize("source", ["polyhedra", "lammps"])
 def test_metal_and_reflection_reach_the_source(source: str) -> None:
     provenance = recipe(source, metal="Pt", reflection=(2, 0, 0))[0].provenance()

@@ -18,13 +18,22 @@ from autophasenn.crystals.dataset import open_dataset, rounded
 from autophasenn.crystals.experiment import Experiment, simulate
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import InputError, OutputError, PlanError
-from autophasenn.pipeline.simulate import BLOCK, Simulation, write_dataset
+from autophasenn.pipeline.parts import folder_of
+from autophasenn.pipeline.simulate import LIBRARIES, Simulation, write_dataset
 from full_disk import files_limited_to
 from mortal import Nursery
 
-COUNT = 2 * BLOCK + 2
+BLOCK = 2
+COUNT = 2 * BLOCK + 1
 KILLED = -signal.SIGKILL
-SIMULATION = Simulation(Polyhedra(), Experiment(), 7)
+SIMULATION = Simulation(Polyhedra(), Experiment(), 7, "paper")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("autophasenn.pipeline.simulate.BLOCK", BLOCK)
+        yield
 
 
 def sha256(path: Path) -> str:
@@ -63,7 +72,7 @@ def interrupt() -> None:
 
 @pytest.fixture(scope="module")
 def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
+    nursery = Nursery(tmp_path_factory.mktemp("nursery"), "small_blocks")
     yield nursery
     nursery.close()
 
@@ -83,6 +92,9 @@ def test_the_file_holds_the_samples_of_seed_and_index(uninterrupted: Path) -> No
         assert dataset.description.seed == 7
         assert dataset.description.provenance["indices"] == [0, COUNT]
         assert dataset.description.provenance["source"]["metal"] == "Au"
+        assert dataset.description.provenance["recipe"] == "paper"
+        assert {*LIBRARIES, "machine"} == dataset.description.provenance["versions"].keys()
+        assert {"scipy", "h5py", "hdf5plugin"} < {*LIBRARIES}  # positions, layout and compression
 
 
 @pytest.mark.parametrize(("stage", "done"), [("Simulate", BLOCK), ("Simulate", COUNT), ("Write", 1)])
@@ -198,13 +210,65 @@ def test_other_parameters_do_not_go_on_with_what_is_there(tmp_path: Path) -> Non
         write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", BLOCK, interrupt))
     kept = names(tmp_path / "crystals.h5.partial")
     for count, simulation, words in (
-        (COUNT, Simulation(Polyhedra(), Experiment(), 8), "seed 7, now 8"),
+        (COUNT, Simulation(Polyhedra(), Experiment(), 8, "paper"), "seed 7, now 8"),
         (COUNT + 1, SIMULATION, f"count {COUNT}, now {COUNT + 1}"),
-        (COUNT, Simulation(Polyhedra(metal="Pt"), Experiment(), 7), "provenance.source.metal Au, now Pt"),
+        (COUNT, Simulation(Polyhedra(metal="Pt"), Experiment(), 7, "paper"), "provenance.source.metal Au, now Pt"),
     ):
         with pytest.raises(OutputError, match=words):
             write_dataset(path, count, simulation, overwrite=True)
     assert names(tmp_path / "crystals.h5.partial") == kept
+
+
+def test_files_that_are_not_of_the_simulation_stay(tmp_path: Path) -> None:
+    path = tmp_path / "crystals.h5"
+    folder = folder_of(path)
+
+    def leave_notes() -> None:
+        for name in ("notes.txt", "2022.h5"):
+            (folder / name).write_text("precious")
+        (folder / ".writing-of-mine").mkdir()
+
+    other = tmp_path / ".writing-77-my-crystals.h5"
+    other.write_text("another process writes my-crystals.h5")
+    write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", BLOCK, leave_notes))
+    assert names(folder) == [".writing-of-mine", "2022.h5", "notes.txt"]
+    assert {(folder / name).read_text() for name in ("notes.txt", "2022.h5")} == {"precious"}
+    assert other.exists()
+    with pytest.raises(OutputError, match="exists already"):
+        write_dataset(path, COUNT, SIMULATION)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "lock.txt", "000000000.h5"])
+def test_a_folder_that_no_simulation_began_is_refused_as_it_is(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "crystals.h5.partial"
+    folder.mkdir()
+    (folder / name).write_text("precious")
+    with pytest.raises(OutputError, match="holds files that no simulation put there"):
+        write_dataset(tmp_path / "crystals.h5", 1, SIMULATION)
+    assert names(folder) == [name]
+    assert (folder / name).read_text() == "precious"
+
+
+def test_a_failure_leaves_files_that_are_not_of_the_simulation(tmp_path: Path) -> None:
+    path = tmp_path / "crystals.h5"
+
+    def fail() -> None:
+        (folder_of(path) / "notes.txt").write_text("precious")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", 0, fail))
+    assert names(folder_of(path)) == ["notes.txt"]
+
+
+def test_damaged_parameters_are_said_and_the_blocks_stay(tmp_path: Path) -> None:
+    path = tmp_path / "crystals.h5"
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(path, COUNT, SIMULATION, progress=At("Simulate", BLOCK, interrupt))
+    (folder_of(path) / "parameters.json").write_text('{"count"')
+    with pytest.raises(OutputError, match=r"parameters\.json is damaged"):
+        write_dataset(path, COUNT, SIMULATION)
+    assert (folder_of(path) / "000000000.h5").exists()
 
 
 def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -144,31 +145,31 @@ def reconstruct(
     show_report(report, output)
 
 
-class Crystals(StrEnum):
-    """Where simulated crystals come from."""
-
-    polyhedra = "polyhedra"
-    lammps = "lammps"
-
-
-class Recipe(StrEnum):
-    """How simulated crystals are seen."""
-
-    paper = "paper"
-    beamline = "beamline"
-
-
 @app.command()
 def simulate(
     output: Annotated[Path, typer.Argument(metavar="OUT.h5", help="Dataset file to write.")],
-    count: Annotated[int, typer.Option(min=1, help="Number of samples.")],
-    source: Annotated[Crystals, typer.Option(help="Quick facets with smooth strain, or metal relaxed atom by atom.")],
-    seed: Annotated[int, typer.Option(min=0, help="Seed and index of a sample make it again, bit for bit.")],
+    count: Annotated[int, typer.Option(help="Number of samples.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            metavar="polyhedra|lammps",
+            help="polyhedra: facets with smooth strain, milliseconds a crystal. lammps: metal relaxed "
+            "atom by atom, seconds.",
+        ),
+    ],
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="With its index it makes a sample again, bit for bit.")
+    ],
     recipe: Annotated[
-        Recipe, typer.Option(help="As in the paper, or as real measurements are (docs/datasets.md).")
-    ] = Recipe.paper,
-    metal: Annotated[str | None, typer.Option(help="Chemical symbol of an fcc metal; gold if left out.")] = None,
-    reflection: Annotated[str | None, typer.Option(help="Miller indices; 1,1,1 if left out.")] = None,
+        str,
+        typer.Option(
+            metavar="paper|beamline",
+            help="paper: cubic axes along the voxels, 1e6 to 1e8 photons, counting noise alone. beamline: as measured, any "
+            "orientation and sampling, 1e5 to 1e9 photons, partial coherence, background, gaps, bad pixels, aliens.",
+        ),
+    ] = "paper",
+    metal: Annotated[str | None, typer.Option(help="Ag, Au, Cu, Ni, Pd or Pt; gold if left out.")] = None,
+    reflection: Annotated[str | None, typer.Option(help="Miller indices, as 200 or 2,0,0; 1,1,1 if left out.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
     scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to work instead, tcp://host:8786.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
@@ -178,24 +179,25 @@ def simulate(
         raise typer.BadParameter("give one, --workers or --scheduler.", param_hint="--scheduler")
 
     from autophasenn.crystals import recipes
-    from autophasenn.pipeline.parts import folder_of
+    from autophasenn.pipeline.parts import Parts, folder_of
     from autophasenn.pipeline.simulate import Simulation, write_dataset
 
-    crystals, experiment = recipes.recipe(source.value, recipe.value, metal, _miller_indices(reflection))
+    crystals, experiment = recipes.recipe(source, recipe, metal, _miller_indices(reflection))
     try:
         with TerminalProgress() as progress:
             write_dataset(
                 output,
                 count,
-                Simulation(crystals, experiment, seed),
+                Simulation(crystals, experiment, seed, recipe),
                 workers=workers,
                 scheduler=scheduler,
                 overwrite=overwrite,
                 progress=progress,
             )
     except KeyboardInterrupt:
-        kept = f"what is finished is kept in {folder_of(output)}, and the same command goes on from there"
-        complain(f"interrupted; {kept if folder_of(output).exists() else 'nothing was finished yet'}.")
+        parts = Parts(folder_of(output))
+        kept = f"what is finished is kept in {parts.folder}, and the same command goes on from there"
+        complain(f"interrupted; {'nothing was finished yet' if parts.is_empty else kept}.")
         raise SystemExit(_INTERRUPTED) from None
     show_facts({"written": str(output), "samples": count})
 
@@ -203,11 +205,12 @@ def simulate(
 def _miller_indices(text: str | None) -> tuple[int, int, int] | None:
     if text is None:
         return None
+    digits = re.fullmatch(r"(-?\d)(-?\d)(-?\d)", text)
     try:
-        first, second, third = map(int, text.split(","))
+        first, second, third = map(int, digits.groups() if digits else text.split(","))
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r} are no Miller indices; give three whole numbers, as in 1,1,1.", param_hint="--reflection"
+            f"{text!r} are no Miller indices; give three whole numbers, as in 1,1,1 or 111.", param_hint="--reflection"
         ) from error
     return first, second, third
 
@@ -257,10 +260,14 @@ def inspect(
     dark: Annotated[Path | None, typer.Option(help="Dark field of the detector.")] = None,
     white: Annotated[Path | None, typer.Option(help="White field of the detector.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Mask of the pattern, True = measured.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
 ) -> None:
     """Say what is in a file, as a table and a picture."""
-    from autophasenn.pipeline.inspect import inspect as run
+    from autophasenn.pipeline.inspect import check_picture, draw, look, picture_of
     from autophasenn.pipeline.reconstruct import Request
+
+    if output is not None:
+        check_picture(output)
 
     request = Request(
         input=source,
@@ -272,8 +279,10 @@ def inspect(
         white=white,
         mask=mask,
     )
-    found, picture = run(request, output, samples)
+    found = look(request, samples)
     show_table(f"{found.kind}: {source}", found.facts)
+    picture = output or picture_of(found)
+    draw(found, picture, overwrite)
     show_facts({"picture": str(picture)})
 
 

@@ -11,7 +11,7 @@ A large file is made of blocks: small dataset files of consecutive samples, whos
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -32,6 +32,8 @@ from autophasenn.errors import InputError
 
 FORMAT = "autophasenn-dataset"
 VERSION = 1
+COUNTS_END = 2**32
+"""Counts are below it."""
 
 PATTERN = (PATTERN_VOXELS,) * 3
 OBJECT = (OBJECT_VOXELS,) * 3
@@ -68,7 +70,18 @@ class Description:
 
 
 def encoded(samples: Samples, description: Description) -> bytes:
-    """A whole dataset file of these samples, in memory. The same samples give the same bytes."""
+    """A whole dataset file of these samples, in memory. The same samples give the same bytes.
+
+    Raises
+    ------
+    InputError
+        If a count is negative, not a number, or too large for the 32 bits of the file.
+    """
+    if not ((samples.counts >= 0) & (samples.counts < COUNTS_END)).all():
+        raise InputError(
+            f"The counts reach from {float(samples.counts.min()):g} to {float(samples.counts.max()):g}, and a dataset file "
+            f"holds 0 to {COUNTS_END - 1}; simulate fewer photons."
+        )
     buffer = BytesIO()
     with h5py.File(buffer, "w") as file:
         description.write_to(file)
@@ -255,34 +268,60 @@ def _opened(path: Path) -> h5py.File:
 
 def _checked(file: h5py.File, path: Path) -> Description:
     """The description of a file that keeps what the format promises."""
-    if file.attrs.get("format") != FORMAT:
+    attributes = dict(file.attrs)
+    if not np.array_equal(attributes.get("format", ""), FORMAT):
         raise InputError(f"{path} is no dataset file of autophasenn; make one with `autophasenn simulate`.")
-    version = file.attrs.get("version")
-    if version != VERSION:
+    version = attributes.get("version", "unknown")
+    if not np.array_equal(version, VERSION):
         raise InputError(
             f"{path} is a dataset file of version {version}, and this program reads version {VERSION}; install the "
             "version of autophasenn that wrote it, or make it anew."
         )
-    lacking = [name for name in ("source", "seed", "provenance") if name not in file.attrs]
+    lacking = [name for name in ("source", "seed", "provenance") if name not in attributes]
     lacking += ["/patterns"] if "patterns" not in file else []
     if lacking:
         raise InputError(f"The dataset {path} lacks {' and '.join(lacking)}; make it anew.")
-    count = len(file["patterns"])
-    promised = {"patterns": (PATTERN, "u"), "objects": (OBJECT, "c"), "masks": (PATTERN, "b")}
-    for name, (shape, kind) in promised.items():
-        if name not in file:
-            continue
-        data = file[name]
-        if data.shape != (count, *shape) or data.dtype.kind != kind:
-            raise InputError(
-                f"In the dataset {path} /{name} has shape {data.shape} and type {data.dtype}; version {VERSION} has "
-                f"{(count, *shape)} there. Make it anew."
-            )
-        written = count if data.chunks is None else data.id.get_num_chunks()
-        if name != "masks" and data.chunks is not None and written < count:
-            raise InputError(
-                f"The dataset {path} is incomplete: /{name} holds {written} of {count} samples. Make it anew, or copy it "
-                "again from where it was made."
-            )
-    attributes = file.attrs
-    return Description(str(attributes["source"]), int(attributes["seed"]), json.loads(attributes["provenance"]))
+    shape = getattr(file["patterns"], "shape", None) or (0,)
+    for name, (inner, kind) in LAYOUT.items():
+        if name in file:
+            _check_array(file[name], (shape[0], *inner), np.dtype(kind), f"In the dataset {path} /{name}")
+    if shape[0] == 0:
+        raise InputError(f"The dataset {path} holds no sample; make it anew.")
+    return _description(attributes, path)
+
+
+LAYOUT: dict[str, tuple[tuple[int, ...], type]] = {
+    "patterns": (PATTERN, np.uint32),
+    "objects": (OBJECT, np.complex64),
+    "masks": (PATTERN, np.bool_),
+}
+"""Name -> shape and type of a sample."""
+
+
+def _check_array(data: Any, shape: tuple[int, ...], kind: np.dtype, where: str) -> None:
+    if not isinstance(data, h5py.Dataset):
+        raise InputError(f"{where} is no array; version {VERSION} has {shape} {kind} there. Make it anew.")
+    if data.shape != shape or data.dtype.kind != kind.kind:
+        raise InputError(
+            f"{where} has shape {data.shape} and type {data.dtype}; version {VERSION} has {shape} and {kind} there. Make "
+            "it anew."
+        )
+    written = shape[0] if data.chunks is None else data.id.get_num_chunks()
+    if kind != np.bool_ and written < shape[0]:
+        raise InputError(
+            f"{where} is incomplete: it holds {written} of {shape[0]} samples. Make it anew, or copy it again from where "
+            "it was made."
+        )
+
+
+def _description(attributes: Mapping[str, Any], path: Path) -> Description:
+    seed, text = attributes["seed"], attributes["provenance"]
+    if not isinstance(seed, int | np.integer):
+        raise InputError(f"The seed of the dataset {path} is {seed!r}, no whole number; make it anew.")
+    try:
+        provenance = json.loads(text)
+    except (TypeError, ValueError):
+        provenance = None
+    if not isinstance(provenance, dict):
+        raise InputError(f"The provenance of the dataset {path} is no JSON object; it is damaged, make it anew.")
+    return Description(str(attributes["source"]), int(seed), provenance)

@@ -50,7 +50,7 @@ def recipe(
     name : str
         One of `RECIPES`.
     metal : str, optional
-        Chemical symbol of an fcc metal; None: gold.
+        Chemical symbol of an fcc metal, in capitals or not; None: gold.
     reflection : (int, int, int), optional
         Miller indices of the Bragg peak; None: 111.
 
@@ -66,6 +66,7 @@ def recipe(
     experiment, sources = RECIPES[name]
     if source not in sources:
         raise PlanError(f"The source {source!r} is not known; choose from {', '.join(sources)}.")
-    options: dict[str, Any] = {"metal": metal, "reflection": reflection}
+    symbol = None if metal is None else metal.strip().capitalize()
+    options: dict[str, Any] = {"metal": symbol, "reflection": reflection}
     given = {key: value for key, value in options.items() if value is not None}
     return sources[source](**given), experiment

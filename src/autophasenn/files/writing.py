@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -37,7 +38,7 @@ def check_folder(folder: Path, overwrite: bool) -> None:
     OutputError
         If it cannot be made or written to, is a file, or holds something and `overwrite` is False.
     """
-    _remove_empty(_prepare(folder, overwrite))
+    remove_empty(_prepare(folder, overwrite))
 
 
 @contextmanager
@@ -77,7 +78,7 @@ def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
             _publish(stage, folder)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-        _remove_empty(made)
+        remove_empty(made)
 
 
 @contextmanager
@@ -104,28 +105,34 @@ def _prepare(folder: Path, overwrite: bool) -> list[Path]:
     """Make the folder if it is missing; the folders that were made. See `check_folder` for what is refused."""
     made: list[Path] = []
     try:
-        made += _make(folder)
+        made += make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
         _check_vacant(folder, overwrite)
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputError(f"The output {folder} is a file or lies in one; give a folder.") from error
     except OSError as error:
-        _remove_empty(made)
+        remove_empty(made)
         raise OutputError(
             f"The output folder {folder} cannot be written to ({error.strerror}); give a folder that you may write to."
         ) from error
     return made
 
 
-def _make(folder: Path) -> list[Path]:
+def leftovers(path: Path) -> list[Path]:
+    """Temporary files of processes that were writing `path` and were killed, or that still write it."""
+    name = re.compile(rf"{re.escape(TEMPORARY)}\d+-{re.escape(path.name)}")
+    return [left for left in path.parent.iterdir() if name.fullmatch(left.name) and left.is_file()]
+
+
+def make_folder(folder: Path) -> list[Path]:
     """Make a folder and those above it; which ones were missing, the innermost first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
 
 
-def _remove_empty(folders: Iterable[Path]) -> None:
+def remove_empty(folders: Iterable[Path]) -> None:
     """Remove folders, the innermost first, as far as they are empty."""
     for folder in folders:
         with suppress(OSError):
@@ -172,7 +179,7 @@ def _publish(stage: Path, folder: Path) -> None:
     else:
         shutil.rmtree(aside, ignore_errors=True)
     finally:
-        _remove_empty([aside])
+        remove_empty([aside])
 
 
 def _former_files(folder: Path, new: list[Path]) -> list[Path]:
@@ -195,7 +202,7 @@ class _Moves:
         self._made: list[Path] = []
 
     def move(self, source: Path, target: Path) -> None:
-        self._made = _make(target.parent) + self._made
+        self._made = make_folder(target.parent) + self._made
         self._moved.append((source, target))
         source.replace(target)
 
@@ -208,7 +215,7 @@ class _Moves:
         for source, target in reversed(self._moved):
             if not source.exists():
                 target.replace(source)
-        _remove_empty(self._made)
+        remove_empty(self._made)
 
 
 def _read_manifest(folder: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from autophasenn.files.writing import write_atomically
 from autophasenn.pipeline.preprocess import preprocess
 from autophasenn.pipeline.reconstruct import Request, read_input
 from autophasenn.pipeline.sampling import estimate_oversampling
+from autophasenn.pipeline.wording import told, words
 from autophasenn.report.contact_sheet import Row, contact_sheet
 from autophasenn.volumes import Scan, crop_or_pad
 
@@ -30,6 +31,7 @@ REPORTED = (
     *("d_spacing_nm", "support_voxels", "volume_nm3", "oversampling"),
 )
 """What is told of a result's report, in this order (docs/conventions.md)."""
+ESTIMATED = "oversampling (estimated)"
 COUNTED = 64
 """Samples of a dataset whose photons are counted, evenly spread."""
 
@@ -56,23 +58,15 @@ class Finding:
     rows: list[Row]
 
 
-def inspect(request: Request, picture: Path | None = None, samples: int = 8) -> tuple[Finding, Path]:
-    """Look into a file or a scan's folder, and draw what is in it.
+def look(request: Request, samples: int = 8) -> Finding:
+    """Look into a file or a scan's folder.
 
     Parameters
     ----------
     request : Request
         Its `input` names what to look into, with `beamline` and what belongs to it for a scan; nothing else of it counts.
-    picture : Path, optional
-        PNG file, replaced if it is there. None: beside the input, ``NAME.inspect.png``.
     samples : int
         Of a dataset, how many to draw, evenly spread.
-
-    Returns
-    -------
-    finding : Finding
-    picture : Path
-        Where it was drawn.
 
     Raises
     ------
@@ -80,24 +74,7 @@ def inspect(request: Request, picture: Path | None = None, samples: int = 8) -> 
         If it cannot be read.
     PlanError
         If options are missing for it or do not apply.
-    OutputError
-        If the picture cannot be written.
     """
-    if picture is not None and picture.suffix != ".png":
-        raise PlanError(f"The picture {picture} does not end in .png; it is a PNG file.")
-    finding = _look(request, samples)
-    picture = picture or finding.path.with_name(finding.path.name + PICTURE)
-    try:
-        with write_atomically(picture) as temporary:
-            contact_sheet(finding.rows, temporary, finding.path.name)
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        raise OutputError(
-            f"The picture {picture} cannot be written ({error.strerror}); say where it may be with -o PICTURE.png."
-        ) from error
-    return finding, picture
-
-
-def _look(request: Request, samples: int) -> Finding:
     if request.input is None:
         raise PlanError("There is nothing to look into; give a file, or the folder of a scan.")
     if samples < 1:
@@ -111,6 +88,58 @@ def _look(request: Request, samples: int) -> Finding:
     if kind == "pattern":
         return _pattern(read_input(request), kind)
     return _dataset(path, samples) if kind == "dataset" else _result(path)
+
+
+def picture_of(finding: Finding) -> Path:
+    """Where the picture lies that nobody gave a name: beside the input, ``NAME.inspect.png``."""
+    return finding.path.with_name(finding.path.name + PICTURE)
+
+
+def check_picture(picture: Path) -> None:
+    """Is it the name of a picture?
+
+    Raises
+    ------
+    PlanError
+        If it is not.
+    """
+    if picture.suffix != ".png":
+        raise PlanError(f"The picture {picture} does not end in .png; it is a PNG file.")
+
+
+def draw(finding: Finding, picture: Path, overwrite: bool = False) -> None:
+    """Draw what was found.
+
+    Parameters
+    ----------
+    finding : Finding
+    picture : Path
+        PNG file to write.
+    overwrite : bool
+        May a picture that is there be replaced?
+
+    Raises
+    ------
+    PlanError
+        If its name is not that of a PNG file.
+    OutputError
+        If it is there, or cannot be written.
+    """
+    check_picture(picture)
+    if picture.exists() and not overwrite:
+        raise OutputError(
+            f"The picture {picture} exists already and was left as it is; give another name with -o PICTURE.png, or "
+            "--overwrite to replace it."
+        )
+    try:
+        with write_atomically(picture) as temporary:
+            temporary.touch()  # drawing takes a second: first see whether it can be kept
+            contact_sheet(finding.rows, temporary, finding.path.name)
+    except OSError as error:
+        raise OutputError(
+            f"The picture {picture} cannot be written ({error.strerror or error}); say where it may be with -o "
+            "PICTURE.png."
+        ) from error
 
 
 def _kind(path: Path) -> str:
@@ -138,17 +167,25 @@ def _dataset(path: Path, samples: int) -> Finding:
         provenance = dataset.description.provenance
         facts = {
             "samples": count,
+            "recipe": provenance.get("recipe"),
             "source": dataset.description.source,
             "seed": dataset.description.seed,
             "size": f"{path.stat().st_size / 1e6:.1f} MB, {path.stat().st_size / count / 1e3:.0f} kB a sample",
             "photons a pattern": f"{min(photons):.2g} to {max(photons):.2g}, median {np.median(photons):.2g}",
             "unmeasured voxels": f"{100 * np.mean(unmeasured):.2g} %" if dataset.has_masks else "none",
             "truth": "known (/objects, for evaluation only)" if dataset.has_truth else "unknown",
-            "crystals": _words(provenance.get("source")),
-            "experiment": _words(provenance.get("experiment")),
-            "versions": _words(provenance.get("versions")),
+            "crystals": _of_the_crystals(provenance.get("source")),
+            "experiment": told(provenance.get("experiment")),
+            "versions": words(provenance.get("versions")),
         }
+        if facts["recipe"] is None:  # older files do not tell
+            del facts["recipe"]
     return Finding("dataset", path, facts, rows)
+
+
+def _of_the_crystals(source: Any) -> str | None:
+    """Without the name of the source, which has its own line."""
+    return told({k: v for k, v in source.items() if k != "source"} if isinstance(source, dict) else source)
 
 
 def spread(count: int, wanted: int) -> list[int]:
@@ -163,7 +200,8 @@ def _sample(dataset: DatasetFile, index: int) -> Row:
     notes = [
         f"sample {index}",
         f"{_photons(counts, mask):.3g} photons",
-        f"oversampling {' '.join(f'{value:.1f}' for value in sampling)}",
+        ESTIMATED,
+        " ".join(f"{value:.1f}" for value in sampling),
     ]
     if not mask.all():
         notes.append(f"{100 * (1 - float(mask.float().mean())):.2g} % unmeasured")
@@ -174,9 +212,9 @@ def _result(path: Path) -> Finding:
     result = read_result(path)
     report, found, pattern = result.process.get("report", {}), result.reconstruction, result.pattern
     strain, source = report.get("strain") or {}, report.get("input") or {}
-    facts = {name.replace("_", " "): _words(report.get(name)) for name in REPORTED}
-    facts |= {"strain": _words(strain), "made from": source.get("path"), "warnings": _words(report.get("warnings"))}
-    notes = [f"{_photons(pattern.counts, pattern.mask):.3g} photons", f"chi2 {_words(report.get('chi2'))}"]
+    facts = {name.replace("_", " "): words(report.get(name)) for name in REPORTED}
+    facts |= {"strain": words(strain), "made from": source.get("path"), "warnings": words(report.get("warnings"))}
+    notes = [f"{_photons(pattern.counts, pattern.mask):.3g} photons", f"chi2 {words(report.get('chi2'))}"]
     rho = crop_or_pad(found.object * found.support, [n // 2 for n in pattern.shape])
     return Finding("result", path, facts, [Row(pattern.counts, pattern.mask, rho, notes, pattern.reciprocal_steps)])
 
@@ -206,7 +244,7 @@ def _pattern(scan: Scan, kind: str) -> Finding:
         "aliens": found["aliens"],
         "warnings": " ".join(prepared.warnings) or "none",
     }
-    notes = [f"{found['photons']:.3g} photons", "oversampling", " ".join(sampling)]
+    notes = [f"{found['photons']:.3g} photons", ESTIMATED, " ".join(sampling)]
     return Finding(kind, path, facts, [Row(pattern.counts, pattern.mask, None, notes, pattern.reciprocal_steps)])
 
 
@@ -223,15 +261,3 @@ def _photons(counts: Tensor, mask: Tensor) -> float:
 
 def _shape(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _words(value: Any) -> str | None:
-    """Nested parameters on one line; what is None is left out."""
-    if isinstance(value, Mapping):
-        named = [(name.replace("_", " "), below) for name, below in value.items() if below is not None]
-        return ", ".join(
-            f"{name} ({_words(v)})" if isinstance(v, Mapping) else f"{name} {_words(v)}" for name, v in named
-        )
-    if isinstance(value, list):
-        return " ".join(str(_words(part)) for part in value) or "none"
-    return f"{value:.4g}" if isinstance(value, float) else None if value is None else str(value)

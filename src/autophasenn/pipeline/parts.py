@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import OutputError
-from autophasenn.files.writing import TEMPORARY, write_atomically
+from autophasenn.files.writing import TEMPORARY, leftovers, make_folder, remove_empty, write_atomically
 
 SUFFIX = ".partial"
 PARAMETERS = "parameters.json"
@@ -41,11 +41,33 @@ class Parts:
     @property
     def is_empty(self) -> bool:
         """Is no block finished?"""
-        return not any(self.folder.glob("[0-9]*.h5"))
+        return not self._blocks()
+
+    @property
+    def are_ours(self) -> bool:
+        """Has this program begun the folder, or not yet put more than a lock into it?"""
+        return (self.folder / PARAMETERS).is_file() or all(
+            path.name == LOCK or path.name.startswith(TEMPORARY) for path in self.folder.iterdir()
+        )
+
+    def tidy(self) -> None:
+        """Remove what killed processes were writing."""
+        for left in self.folder.glob(f"{TEMPORARY}*"):
+            if left.is_file():
+                left.unlink()
 
     def remove(self) -> None:
-        """Remove the folder and what it holds."""
-        shutil.rmtree(self.folder)
+        """Remove what this program put into the folder, and the folder if that was all.
+
+        The parameters go after the blocks: whenever the program is killed, the next one sees whose folder it is.
+        """
+        self.tidy()
+        for path in [*self._blocks(), self.folder / PARAMETERS, self.folder / LOCK]:
+            path.unlink(missing_ok=True)
+        remove_empty([self.folder])
+
+    def _blocks(self) -> list[Path]:
+        return [path for path in self.folder.glob("*.h5") if re.fullmatch(r"\d{9,}", path.stem)]
 
 
 def folder_of(output: Path) -> Path:
@@ -67,32 +89,42 @@ def held(output: Path, parameters: Mapping[str, Any]) -> Iterator[Parts]:
     Raises
     ------
     OutputError
-        If the folder cannot be made or written to, belongs to other parameters, or another process works in it.
+        If the folder cannot be made or written to, holds what no simulation put there, belongs to other parameters, or
+        another process works in it.
     """
     folder = folder_of(output)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    parts, made = Parts(folder), list[Path]()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
+        made += make_folder(folder)
+        _check_ours(parts, output)
+        lock = (folder / LOCK).open("a")
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputError(f"The output {output} lies in a file, or {folder} is one; give another output.") from error
     except OSError as error:
-        _remove(made)
+        remove_empty(made)
         raise OutputError(
             f"The output {output} cannot be written ({error.strerror}); give a folder that you may write to."
         ) from error
-    parts = Parts(folder)
     with lock:
         _lock(lock, output)
         try:
             _agree(folder, parameters)
-            for left in [*folder.glob(f"{TEMPORARY}*"), *output.parent.glob(f"{TEMPORARY}*-{output.name}")]:
-                left.unlink()  # of a process that was killed: the lock says that none is at work
+            parts.tidy()  # the lock says that no other process is at work
+            for left in leftovers(output):
+                left.unlink()
             yield parts
         finally:
             if folder.exists() and parts.is_empty:
                 parts.remove()
-            _remove(made)
+            remove_empty(made)
+
+
+def _check_ours(parts: Parts, output: Path) -> None:
+    if not parts.are_ours:
+        raise OutputError(
+            f"The folder {parts.folder} holds files that no simulation put there, and finished blocks would go into it; "
+            f"move it away, or give another output than {output}."
+        )
 
 
 def _lock(file: Any, output: Path) -> None:
@@ -109,7 +141,14 @@ def _agree(folder: Path, parameters: Mapping[str, Any]) -> None:
         with write_atomically(path) as temporary:
             temporary.write_text(json.dumps(parameters, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return
-    then, now = _leaves(json.loads(path.read_text(encoding="utf-8"))), _leaves(json.loads(json.dumps(parameters)))
+    try:
+        then = _leaves(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise OutputError(
+            f"{path} is damaged, and says no longer what the blocks beside it were made with; remove {folder} to start "
+            "anew, or give another output."
+        ) from error
+    now = _leaves(json.loads(json.dumps(parameters)))
     for name in sorted(then.keys() | now.keys()):
         if then.get(name) != now.get(name):
             raise OutputError(
@@ -127,10 +166,3 @@ def _leaves(tree: Any, name: str = "") -> dict[str, Any]:
         for child, below in tree.items()
         for key, value in _leaves(below, f"{name}.{child}".strip(".")).items()
     }
-
-
-def _remove(folders: list[Path]) -> None:
-    """Remove folders, the innermost first, as far as they are there and empty."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()

@@ -29,8 +29,8 @@ from autophasenn.pipeline.workers import computed
 
 BLOCK = 8
 """Samples that are computed and kept together: what a sudden end can cost, a minute of LAMMPS."""
-LIBRARIES = ("autophasenn", "torch", "numpy")
-"""Whose versions a sample may depend on; that of LAMMPS where it is the source."""
+LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py", "hdf5plugin")
+"""Whose versions the bytes of a file may depend on; that of LAMMPS where it is the source."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,30 @@ class Simulation:
     source : Source
     experiment : Experiment
     seed : int
+    recipe : str, optional
+        Name of source and experiment together (`crystals.recipes`), where they have one.
     """
 
     source: Source
     experiment: Experiment
     seed: int
+    recipe: str | None = None
 
     def description(self, samples: range) -> Description:
         """What the file of these samples says of itself."""
-        provenance = {
+        provenance: dict[str, Any] = {
             "source": self.source.provenance(),
             "experiment": asdict(self.experiment),
             "versions": self.versions() | {"machine": platform.machine()},
             "indices": [samples.start, samples.stop],
         }
+        if self.recipe is not None:
+            provenance["recipe"] = self.recipe
         plain = json.loads(json.dumps(provenance))  # as it will be read back: tuples are lists
         return Description(plain["source"]["source"], self.seed, plain)
 
     def versions(self) -> dict[str, str]:
-        """Of the packages that the samples may depend on."""
+        """Of the packages that the file may depend on."""
         libraries = [*LIBRARIES, *(["lammps"] if self.source.provenance()["source"] == "lammps" else [])]
         return {name: version(name) for name in libraries}
 
@@ -145,7 +150,8 @@ def _check(output: Path, count: int, workers: int) -> None:
 
 def _was_killed_at_the_very_end(output: Path, description: Description) -> bool:
     """Is this dataset there, complete, and only its blocks were not yet removed?"""
-    if not folder_of(output).exists():
+    folder = folder_of(output)
+    if not folder.is_dir() or not Parts(folder).are_ours:
         return False
     try:
         with DatasetFile(output) as dataset:
