@@ -182,6 +182,19 @@ def test_a_batch_that_does_not_divide_among_the_processes_is_refused(
     assert "A batch of 2 does not divide among 3 processes" in said
 
 
+def test_the_default_plan_is_printed_with_every_parameter_explained(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["autophasenn", "plan", "--training"])
+    with pytest.raises(SystemExit) as leaving:
+        cli.main()
+    assert not leaving.value.code
+    printed = capfd.readouterr().out
+    (tmp_path / "plan.yaml").write_text(printed)
+    assert load_training_plan(tmp_path / "plan.yaml") == TrainingPlan()
+    assert "# Patterns seen in all." in printed
+
+
 def test_every_plan_survives_being_written_and_read(tmp_path: Path) -> None:
     plans = [load_training_plan(path) for path in sorted((ROOT / "plans").glob("*.yaml"))]
     assert len(plans) >= 2

@@ -140,6 +140,17 @@ def test_the_best_weights_are_the_average_with_the_card_of_their_validation(unin
         assert all(torch.equal(value, average[name]) for name, value in network.state_dict().items())
 
 
+def test_it_begins_with_given_weights_that_fit(uninterrupted: RunFolder, tmp_path: Path) -> None:
+    plan = replace(PLAN, samples=2, begin_with=str(uninterrupted.best), optimiser=Optimiser(learning_rate=1e-9))
+    folder = folder_of(tmp_path / "run")
+    fit(replace(plan, network=replace(TINY, stages=1)), folder, HERE)
+    learned = weights.load(uninterrupted.best)[0].state_dict()
+    found = {name: tensors(folder.last)[f"network.{name}"] for name in learned}
+    assert all(torch.allclose(found[name], learned[name], atol=1e-6) for name in learned)
+    with pytest.raises(PlanError, match="give a network that fits them"):
+        fit(replace(plan, network=replace(TINY, width=16)), folder_of(tmp_path / "refused"), HERE)
+
+
 def test_the_truth_in_a_file_makes_no_difference_to_what_is_learned(dataset: Path, tmp_path: Path) -> None:
     unknown = tmp_path / "measured.h5"
     unknown.write_bytes(dataset.read_bytes())
@@ -178,7 +189,11 @@ def test_a_pattern_is_learned_down_to_its_noise(dataset: Path) -> None:
 
 def test_the_paper_network_trains_and_resumes_with_its_running_statistics(tmp_path: Path) -> None:
     plan = replace(
-        PLAN, samples=4, network=AutoPhaseNNDesign(width=2), schedule=Plateau(), optimiser=Optimiser(average=0.0)
+        PLAN,
+        samples=4,
+        network=AutoPhaseNNDesign(width=2),
+        schedule=Plateau(),
+        optimiser=Optimiser(average=0.0, clip=0.0),
     )
     whole, pieces = folder_of(tmp_path / "whole"), folder_of(tmp_path / "pieces")
     fit(plan, whole, HERE)

@@ -18,7 +18,15 @@ import typer
 
 import autophasenn
 from autophasenn.errors import AutoPhaseNNError, PlanError
-from autophasenn.terminal import TerminalProgress, complain, show_benchmark, show_facts, show_report, show_table
+from autophasenn.terminal import (
+    TerminalProgress,
+    complain,
+    show_benchmark,
+    show_evaluation,
+    show_facts,
+    show_report,
+    show_table,
+)
 
 app = typer.Typer(help=autophasenn.__doc__, add_completion=False, pretty_exceptions_enable=False)
 
@@ -235,16 +243,47 @@ def train(
     use_threads(threads)
     try:
         with TerminalProgress() as progress:
-            course, parameters, folder = run(
-                output, plan, resume, Machine(device, workers), minutes=minutes, progress=progress
-            )
+            facts = run(output, plan, resume, Machine(device, workers), minutes=minutes, progress=progress)
     except KeyboardInterrupt:
         complain(f"interrupted; go on from the last checkpoint with autophasenn train --resume {resume or output}.")
         raise SystemExit(_INTERRUPTED) from None
-    seen = min(course.step * parameters.batch, parameters.samples)
-    show_facts({"folder": str(folder), "samples": f"{seen} of {parameters.samples}", "best_score": course.best})
-    if course.step < parameters.steps:
-        show_facts({"go_on_with": f"autophasenn train --resume {folder}"})
+    show_facts(facts)
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="Patterns, with or without the true objects.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
+    methods: Annotated[
+        str, typer.Option(help="Of network, er50 (network + 50 ER), refined, iterative; separated by commas.")
+    ] = "network,refined,iterative",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of the network; those of the package if left out.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="Only the first so many samples.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
+    starts: Annotated[int, typer.Option(min=1, help="Starts of the network a pattern; the best by chi2 is kept.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
+) -> None:
+    """Compare network, refinement and iterative retrieval on the patterns of a dataset (docs/evaluation.md)."""
+    from autophasenn.network.predict import Inference
+    from autophasenn.pipeline.evaluate import Evaluation
+    from autophasenn.pipeline.evaluate import evaluate as run
+    from autophasenn.pipeline.threads import use_threads
+
+    use_threads(threads)
+    named = tuple(method.strip() for method in methods.split(",") if method.strip())
+    evaluation = Evaluation(dataset, named, weights, count, seed, device, Inference(starts=starts))
+    try:
+        with TerminalProgress() as progress:
+            result = run(output, evaluation, workers=workers, overwrite=overwrite, progress=progress)
+    except KeyboardInterrupt:
+        complain("interrupted; the same command goes on from the patterns that are done.")
+        raise SystemExit(_INTERRUPTED) from None
+    show_evaluation(result, output)
 
 
 @app.command()
@@ -325,8 +364,16 @@ def benchmark(
 
 
 @app.command()
-def plan() -> None:
+def plan(
+    training: Annotated[bool, typer.Option("--training", help="That of a training, not of a reconstruction.")] = False,
+) -> None:
     """Print the default plan, every parameter explained: a file to change and to give to --plan."""
+    if training:
+        from autophasenn.pipeline.train import dump_training_plan
+        from autophasenn.training.plan import TrainingPlan
+
+        typer.echo(dump_training_plan(TrainingPlan()), nl=False)
+        return
     from autophasenn.pipeline.plan import Plan, dump_plan
 
     typer.echo(dump_plan(Plan()), nl=False)

@@ -42,7 +42,7 @@ def train(
     *,
     minutes: float | None = None,
     progress: Progress | None = None,
-) -> tuple[Course, TrainingPlan, Path]:
+) -> dict[str, object]:
     """Begin a training, or go on with one.
 
     Parameters
@@ -60,10 +60,9 @@ def train(
 
     Returns
     -------
-    course : Course
-        How far it came.
-    plan : TrainingPlan
-    folder : Path
+    dict
+        What to tell about it: folder, samples seen, best score, and how to go on if it is not at its end. Empty in all
+        processes but the first.
 
     Raises
     ------
@@ -72,7 +71,7 @@ def train(
     InputError, OutputError
         See `training.trainer.fit`.
     """
-    progress = progress or Silent()
+    progress = progress if progress is not None and is_first_process() else Silent()
     if resume is not None:
         if output is not None and output.resolve() != resume.resolve():
             raise PlanError(f"A training that is resumed stays where it is: leave out -o, or give {resume} there too.")
@@ -94,4 +93,16 @@ def train(
         if resume is None and is_first_process():
             folder.discard()
         raise
-    return course, parameters, folder.path
+    return _facts(course, parameters, folder) if is_first_process() else {}
+
+
+def _facts(course: Course, plan: TrainingPlan, folder: RunFolder) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "folder": str(folder.path),
+        "samples": f"{min(course.step * plan.batch, plan.samples)} of {plan.samples}",
+    }
+    if course.best is not None:
+        facts[f"best_{plan.validation.best_by}"] = abs(course.best)
+    if course.step < plan.steps:
+        facts["go_on_with"] = f"autophasenn train --resume {folder.path}"
+    return facts

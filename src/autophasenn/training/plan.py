@@ -183,6 +183,8 @@ class TrainingPlan:
     precision : "bf16-mixed" or "32-true"
         Of the convolutions; transforms and losses are always float32.
     network : UnrolledDesign or AutoPhaseNNDesign
+    begin_with : str, optional
+        File of weights to begin with, of a network with the same layers. null: weights drawn from the seed.
     data : list of Simulated and Recorded
         Where the patterns come from.
     loss : Loss
@@ -198,6 +200,7 @@ class TrainingPlan:
     batch: int = 16
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     network: UnrolledDesign | AutoPhaseNNDesign = field(default_factory=UnrolledDesign)
+    begin_with: str | None = None
     data: tuple[Simulated | Recorded, ...] = (Simulated(),)
     loss: Loss = field(default_factory=Loss)
     optimiser: Optimiser = field(default_factory=Optimiser)

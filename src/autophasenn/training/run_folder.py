@@ -16,7 +16,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ class RunFolder:
             kept = [line for line in self.log.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
             with write_atomically(self.log) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        _append(self.pieces, {"step": step, **facts, "versions": {name: version(name) for name in LIBRARIES}})
+        _append(self.pieces, {"step": step, **facts, "versions": _versions()})
 
     def write_line(self, values: dict[str, Any]) -> None:
         """Add a line to the log."""
@@ -129,6 +129,17 @@ def hardware(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
     return f"{model}, {psutil.cpu_count(logical=False) or psutil.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def _versions() -> dict[str, str | None]:
+    """Of the libraries; None where one is there without having been installed, as on a borrowed machine."""
+    found: dict[str, str | None] = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 def _append(path: Path, values: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -17,7 +18,8 @@ from torch.optim import Optimizer
 
 from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.errors import PlanError
-from autophasenn.network.architectures import build
+from autophasenn.network import weights
+from autophasenn.network.architectures import Network, build
 from autophasenn.training import checkpoint
 from autophasenn.training.average import Average
 from autophasenn.training.checkpoint import Course
@@ -89,12 +91,27 @@ def fit(
     return course
 
 
+def _begun(plan: TrainingPlan) -> Network:
+    """The network of a plan before its first step."""
+    network = build(plan.network, plan.seed)
+    if plan.begin_with is not None:
+        learned, _ = weights.load(Path(plan.begin_with))
+        try:
+            network.load_state_dict(learned.state_dict())
+        except RuntimeError as error:
+            raise PlanError(
+                f"The weights {plan.begin_with} are those of {learned.design}, whose layers are not those of "
+                f"{plan.network}; give a network that fits them."
+            ) from error
+    return network
+
+
 class _Training:
     """Networks, optimiser and their place in the stream of patterns."""
 
     def __init__(self, plan: TrainingPlan, folder: RunFolder, machine: Machine, fabric: Fabric) -> None:
         self.plan, self.folder, self.machine, self.fabric = plan, folder, machine, fabric
-        self.network = build(plan.network, plan.seed).to(fabric.device)
+        self.network = _begun(plan).to(fabric.device)
         self.share = Share(plan.batch, fabric.global_rank, fabric.world_size)
         objective = Objective(self.network, plan.loss)
         if fabric.world_size > 1 and fabric.device.type == "cuda":
@@ -139,8 +156,8 @@ class _Training:
         self._set_learning_rate()
         generators = [generator_of(plan.seed, index, Stream.START) for index in indices]
         losses = self.objective(patterns.counts, patterns.measured, generators)
-        weights = torch.tensor(plan.loss.weights(len(losses)), device=losses.device)
-        self.fabric.backward((weights * losses).sum())
+        shares = torch.tensor(plan.loss.weights(len(losses)), device=losses.device)
+        self.fabric.backward((shares * losses).sum())
         norm = self.fabric.clip_gradients(
             self.objective, self.fabric_optimiser, max_norm=plan.optimiser.clip or math.inf, error_if_nonfinite=False
         )
