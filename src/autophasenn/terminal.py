@@ -158,6 +158,41 @@ def show_benchmark(result: Mapping[str, Any]) -> None:
         console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
 
 
+def show_evaluation(result: Mapping[str, Any], folder: Path) -> None:
+    """The table of `autophasenn evaluate`: mean, median and the worst twentieth of every metric by method.
+
+    Parameters
+    ----------
+    result : mapping
+        As `pipeline.evaluate.evaluate` returns it.
+    folder : Path
+        Where the result was written.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    methods = result["methods"]
+    table = Table(title=f"{result['n']} patterns: mean, median (5 to 95 %)")
+    table.add_column("")
+    for method in methods:
+        table.add_column(method, justify="right")
+    for name in next(iter(methods.values())):
+        spreads = [metrics[name] for metrics in methods.values()]
+        if any(spread is not None for spread in spreads):
+            table.add_row(name.replace("_", " "), *map(_spread, spreads))
+    console.print(table)
+    for method, share in result["chi2_not_above_iterative"].items():
+        console.print(f"{method}: chi2 not above that of iterative on {share:.0%} of the patterns.")
+    for sentence in result["warnings"]:
+        console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+    console.print(f"written: {escape(str(folder))}")
+
+
+def _spread(numbers: Mapping[str, float] | None) -> str:
+    if numbers is None:
+        return _UNKNOWN
+    low, high = f"{numbers['p5']:.3g}", f"{numbers['p95']:.3g}"
+    return f"{numbers['mean']:.4g}, {numbers['median']:.4g} ({low} to {high})"
+
+
 def _timing(case: Mapping[str, Any], bound: str) -> list[str]:
     goal = "" if case["goal"] is None else f"{bound} {case['goal']:g}: {'met' if case['met'] else 'missed'}"
     return [f"{case['milliseconds']:.2f}", f"{case['ratio']:.2f}", goal]

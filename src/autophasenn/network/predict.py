@@ -1,0 +1,256 @@
+"""Prediction: patterns in, objects out, as quickly as this machine can.
+
+A copy of the network is made ready once: normalisation folded into the convolutions, convolutions in the precision that
+is quickest here, channels last. Every pattern begins from starts that a seed draws, the same whatever batch it is in; of
+several starts the one whose diffraction fits best is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+import autophasenn
+from autophasenn.crystals.seeding import Stream, generator_of
+from autophasenn.errors import InputError, PlanError
+from autophasenn.network import weights
+from autophasenn.network.architectures import Network
+from autophasenn.network.autophasenn import AutoPhaseNN
+from autophasenn.network.folding import folded
+from autophasenn.network.unrolled import PATTERN, Objects
+from autophasenn.physics.diffraction import intensity_of
+from autophasenn.physics.metrics import chi2_of_intensity
+from autophasenn.volumes import Mask, Pattern, Volume
+
+SHIPPED = Path(autophasenn.__file__).parent / "weights" / "unrolled.safetensors"
+"""The weights of the package."""
+PRECISIONS = ("bfloat16", "float32")
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a network is run.
+
+    Parameters
+    ----------
+    precision : str, optional
+        Of the convolutions: "bfloat16" or "float32". null: the quicker one here, which is measured.
+    compiled : bool
+        By torch.compile: quicker after half a minute or more of compiling.
+    starts : int
+        Starts of every pattern; the one with the least chi2 is kept.
+    stages : int, optional
+        Of an unrolled network; null: as many as it was trained with.
+    batch : int
+        Patterns times starts that are computed at once.
+    """
+
+    precision: str | None = None
+    compiled: bool = False
+    starts: int = 1
+    stages: int | None = None
+    batch: int = 16
+
+    def __post_init__(self) -> None:
+        if self.precision not in (None, *PRECISIONS):
+            raise PlanError(f"The precision {self.precision!r} is not known; choose from {', '.join(PRECISIONS)}.")
+        for name in ("starts", "stages", "batch"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise PlanError(f"{name} is {number}; give 1 or more.")
+
+
+class Predictor:
+    """A trained network, ready to invert patterns.
+
+    Parameters
+    ----------
+    network : Network
+        Stays as it is; a copy is used.
+    inference : Inference, optional
+    device : torch.device or str
+
+    Attributes
+    ----------
+    inference : Inference
+        With the precision that was chosen.
+    device : torch.device
+
+    Examples
+    --------
+    >>> from autophasenn.network.architectures import build
+    >>> from autophasenn.network.unrolled import UnrolledDesign
+    >>> predictor = Predictor(build(UnrolledDesign(stages=2, width=4)), Inference("float32"))
+    >>> counts = torch.poisson(torch.ones(1, 64, 64, 64))
+    >>> predictor.predict(counts, counts >= 0).shape
+    torch.Size([1, 32, 32, 32])
+    """
+
+    def __init__(
+        self, network: Network, inference: Inference | None = None, device: torch.device | str = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        inference = inference or Inference()
+        ready = (folded(network) if isinstance(network, AutoPhaseNN) else deepcopy(network)).eval().to(self.device)
+        chosen = inference.precision or self._quickest(ready)
+        self.inference = replace(inference, precision=chosen)
+        self._network = _compiled(_cast(ready, chosen)) if inference.compiled else _cast(ready, chosen)
+        dark_but_one = nn.functional.pad(torch.ones(1, 1, 1, 1), [32, 31] * 3)
+        self.predict(dark_but_one, dark_but_one >= 0)  # warm: what the first call prepares is done here
+
+    @classmethod
+    def from_file(
+        cls,
+        path: Path | None = None,
+        inference: Inference | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Predictor:
+        """The predictor of a file of weights; None: those of the package.
+
+        Raises
+        ------
+        InputError
+            See `network.weights.load`; or if the package has none.
+        """
+        if path is None and not SHIPPED.is_file():
+            raise InputError(f"This installation has no weights ({SHIPPED} is missing); give a file of weights.")
+        network, _ = weights.load(path or SHIPPED)
+        return cls(network, inference, device)
+
+    def predict(self, counts: Volume, measured: Mask, seed: int = 0) -> Objects:
+        """Invert patterns.
+
+        Parameters
+        ----------
+        counts : float tensor (batch, 64, 64, 64)
+            On any scale, centred.
+        measured : bool tensor (batch, 64, 64, 64)
+        seed : int
+            Of the starts.
+
+        Returns
+        -------
+        complex64 tensor (batch, 32, 32, 32)
+            On the device of `counts`; 0 where the amplitude is below 10 % of the largest.
+
+        Raises
+        ------
+        InputError
+            If the patterns have another size, or a batch does not fit into the memory.
+        """
+        _check_size(counts)
+        starts = self.inference.starts
+        size = max(1, self.inference.batch // starts)
+        with _shortage_explained(self, size * starts):
+            found = [
+                self._best(counts[first : first + size], measured[first : first + size], seed)
+                for first in range(0, len(counts), size)
+            ]
+        return torch.cat(found).to(counts.device)
+
+    def predict_pattern(self, pattern: Pattern, seed: int = 0) -> Complex[Tensor, "32 32 32"]:
+        """Invert one pattern; see `predict`."""
+        return self.predict(pattern.counts[None], pattern.mask[None], seed)[0]
+
+    def _best(self, counts: Volume, measured: Mask, seed: int) -> Objects:
+        starts = self.inference.starts
+        counts, measured = (x.to(self.device).repeat_interleave(starts, 0) for x in (counts, measured))
+        generators = [generator_of(seed, start, Stream.START) for start in range(starts)]
+        objects, misfit = self._run(counts, measured, generators * (len(counts) // starts))
+        best = misfit.reshape(-1, starts).argmin(1) + starts * torch.arange(len(misfit) // starts, device=self.device)
+        return objects[best]
+
+    @torch.inference_mode()
+    def _run(
+        self, counts: Volume, measured: Mask, generators: list[torch.Generator]
+    ) -> tuple[Objects, Float[Tensor, " batch"]]:
+        with _precision(self.device, self.inference.precision):
+            last = self._network(counts, measured, generators, self.inference.stages)[-1]
+        if self.inference.starts == 1:
+            return last.objects, counts.new_zeros(len(counts))
+        return last.objects, chi2_of_intensity(intensity_of(last.waves), counts, measured)
+
+    def _quickest(self, network: Network) -> str:
+        """The precision in which one pattern takes the least time: bfloat16 is slower than float32 on some machines."""
+        counts = torch.ones(1, *PATTERN, device=self.device)
+        taken = {}
+        for precision in PRECISIONS:
+            trial = _cast(deepcopy(network), precision)
+            taken[precision] = min(self._seconds(trial, counts, precision) for _ in range(3))
+        return min(taken, key=lambda precision: taken[precision])
+
+    @torch.inference_mode()
+    def _seconds(self, network: Network, counts: Volume, precision: str) -> float:
+        began = time.perf_counter()
+        with _precision(self.device, precision):
+            objects = network(counts, counts > 0, [torch.Generator().manual_seed(0)], 1)[-1].objects
+        objects.abs().sum().item()  # waits for the device
+        return time.perf_counter() - began
+
+
+def _cast(network: Network, precision: str) -> Network:
+    """The same network with its convolutions in a precision."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv3d):
+            layer.to(getattr(torch, precision))
+    return network
+
+
+def _compiled(network: Network) -> Network:
+    """The same network with what is learned compiled: transforms of complex numbers gain nothing."""
+    for part in network.children():
+        part.compile()
+    return network
+
+
+def _precision(device: torch.device, precision: str | None) -> Any:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _check_size(counts: Volume) -> None:
+    found = tuple(counts.shape[1:])
+    if found != PATTERN:
+        raise InputError(
+            f"The network inverts patterns of {_words(PATTERN)} voxels, and this one has {_words(found)}; resample it "
+            "to that, as `autophasenn reconstruct --method refined` does."
+        )
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+@contextmanager
+def _shortage_explained(predictor: Predictor, batch: int) -> Iterator[None]:
+    """Say which batch would fit where one does not."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)):
+            raise
+        fits = max(1, min(batch - 1, free_memory(predictor.device) // BYTES_A_PATTERN))
+        raise InputError(
+            f"A batch of {batch} patterns does not fit into the memory of {predictor.device}; about {fits} would fit."
+        ) from error
+
+
+BYTES_A_PATTERN = 120 * 2**20
+"""What a pattern takes while the networks run."""
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of a device that nothing uses."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
