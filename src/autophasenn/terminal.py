@@ -159,7 +159,7 @@ def show_benchmark(result: Mapping[str, Any]) -> None:
 
 
 def show_evaluation(result: Mapping[str, Any], folder: Path) -> None:
-    """The table of `autophasenn evaluate`: mean, median and the worst twentieth of every metric by method.
+    """The table of `autophasenn evaluate`: mean and median of every metric by method.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def show_evaluation(result: Mapping[str, Any], folder: Path) -> None:
     """
     console = Console(soft_wrap=True, highlight=False)
     methods = result["methods"]
-    table = Table(title=f"{result['n']} patterns: mean, median (5 to 95 %)")
+    table = Table(title=f"{result['n']} patterns: mean (median)")
     table.add_column("")
     for method in methods:
         table.add_column(method, justify="right")
@@ -189,8 +189,7 @@ def show_evaluation(result: Mapping[str, Any], folder: Path) -> None:
 def _spread(numbers: Mapping[str, float] | None) -> str:
     if numbers is None:
         return _UNKNOWN
-    low, high = f"{numbers['p5']:.3g}", f"{numbers['p95']:.3g}"
-    return f"{numbers['mean']:.4g}, {numbers['median']:.4g} ({low} to {high})"
+    return f"{numbers['mean']:.3g} ({numbers['median']:.3g})"
 
 
 def _timing(case: Mapping[str, Any], bound: str) -> list[str]:

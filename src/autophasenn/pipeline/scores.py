@@ -80,7 +80,8 @@ def describe(counts: Pattern64, measured: Mask64, truth: Object32 | None) -> Num
     """What a pattern is like, and the crystal behind it where that is known.
 
     ``photons`` (measured), ``oversampling`` (the least of three axes, estimated from the pattern); of the truth
-    ``chi2_truth``, ``chi2_noise``, ``twin_correlation`` (1: the crystal is its own twin), and what `crystals.statistics` says of it.
+    ``chi2_truth``, ``chi2_noise``, ``twin_correlation`` (1: the crystal is its own twin), and what `crystals.statistics`
+    says of it.
     """
     numbers: Numbers = {
         "photons": float(counts[measured].sum(dtype=torch.float64)),

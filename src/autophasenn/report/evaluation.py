@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
 from numpy.typing import NDArray
 
 from autophasenn.report.style import ACCENT, INK, figure_to
@@ -62,9 +63,11 @@ def _distribution(axes: Axes, methods: Mapping[str, Values], *, is_logarithmic: 
     if is_logarithmic and low > 0:
         edges = np.geomspace(low / 1.05, high * 1.05, BINS + 1)
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(1.5, 0.6)))
     else:
         margin = 0.02 * (high - low) or 0.01
         edges = np.linspace(low - margin, high + margin, BINS + 1)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     for method, values in known.items():
         heights = np.histogram(values, edges)[0]
         colour = COLOURS.get(method, INK)
@@ -105,6 +108,6 @@ def fall_of_chi2(
             axes.plot([1], [predicted], "o", color=COLOURS["network"], markersize=9, label=NAMES["network"], zorder=4)
         if noise is not None:
             axes.axhline(noise, color=INK, linestyle=":", linewidth=1.4, label="counting noise alone, median")
-        axes.set(xscale="log", yscale="log", xlabel="iteration", ylabel="χ²")
+        axes.set(yscale="log", xlabel="iteration", ylabel="χ²")
         axes.grid(True, which="major", color="#e2e2e8", linewidth=0.8)
         figure.legend(loc="outside upper center", ncols=3)

@@ -18,7 +18,7 @@ from autophasenn.report.evaluation import NAMES
 from autophasenn.report.isosurface import FRONT
 from autophasenn.report.opengl import NoOpenGLError
 from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, figure_to, frame
-from autophasenn.report.surface import render, surface_of
+from autophasenn.report.surface import ISOVALUE, render, surface_of
 from autophasenn.volumes import CrystalImage
 
 TRUTH = "truth"
@@ -67,7 +67,8 @@ def examples(rows: Sequence[Example], path: Path | str) -> str | None:
     """
     names = list(rows[0].objects)
     trouble: str | None = None
-    with figure_to(path, (1.6 + (_SIDE + 0.05) * (1 + len(names)), (_SIDE + 0.35) * len(rows) + 0.9)) as figure:
+    with figure_to(path, (1.6 + (_SIDE + 0.05) * (1 + len(names)), (_SIDE + 0.35) * len(rows) + 1.4)) as figure:
+        figure.suptitle(f"Surfaces at {ISOVALUE:.0%} of the largest amplitude", fontsize=14)
         grid = figure.subplots(
             len(rows), 2 + len(names), squeeze=False, width_ratios=[1.6, *[_SIDE] * (1 + len(names))]
         )
@@ -123,8 +124,10 @@ def _rendered(row: Example) -> dict[str, NDArray[np.uint8]]:
 
 
 def _image(rho: Tensor) -> CrystalImage:
-    amplitude, support = (rho.abs() / rho.abs().max()).numpy(), support_of(rho).numpy()
-    return CrystalImage(amplitude, np.where(support, rho.angle().numpy(), np.nan), support)
+    amplitude = (rho.abs() / rho.abs().max()).numpy()
+    # Below the surface's own amplitude the phase is that of ripples beside the crystal.
+    phase = np.where(amplitude >= ISOVALUE, rho.angle().numpy(), np.nan)
+    return CrystalImage(amplitude, phase, support_of(rho).numpy())
 
 
 def _draw_slice(axes: Axes, rho: Tensor) -> None:
