@@ -1,8 +1,12 @@
 """What a training sees: pattern n depends on seed and n alone, comes once, and brings no object with it."""
 
+import hashlib
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -37,14 +41,51 @@ def test_a_pattern_is_that_of_its_seed_and_index_in_the_experiment_of_its_source
         assert torch.equal(seen.measured[index], made.masks[0])
 
 
-def test_processes_that_share_a_batch_or_work_ahead_see_the_same_patterns() -> None:
+def test_processes_that_share_a_batch_see_its_patterns() -> None:
     steps = range(1, 3)
-    whole = list(batches(MIXTURE, Share(4), steps, workers=0))
-    halves = [list(batches(MIXTURE, Share(4, rank, 2), steps, workers=rank)) for rank in (0, 1)]
+    whole = batches(MIXTURE, Share(4), steps, workers=0)
+    halves = [batches(MIXTURE, Share(4, rank, 2), steps, workers=0) for rank in (0, 1)]
     for (indices, patterns), *parts in zip(whole, *halves, strict=True):
         assert [*parts[0][0], *parts[1][0]] == list(indices)
         assert torch.equal(torch.cat([part.counts for _, part in parts]), patterns.counts)
         assert torch.equal(torch.cat([part.measured for _, part in parts]), patterns.measured)
+
+
+TRAINS = """
+import sys
+import psutil
+from autophasenn.training.stream import Share, batches
+from test_stream import MIXTURE, digest
+
+stream = batches(MIXTURE, Share(4), range(1, 100), workers=1)
+for _ in range(2):
+    indices, patterns = next(stream)
+    print(list(indices), digest(patterns))
+print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
+sys.stdin.read()
+"""
+
+
+def digest(patterns: Patterns) -> str:
+    return hashlib.sha256(patterns.counts.numpy().tobytes() + patterns.measured.numpy().tobytes()).hexdigest()
+
+
+def test_a_process_that_works_ahead_makes_the_same_patterns_and_ends_with_the_one_it_works_for() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", TRAINS],
+        cwd=Path(__file__).parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as trains:
+        assert trains.stdout is not None
+        said = [trains.stdout.readline().strip() for _ in range(3)]
+        trains.kill()
+    here = batches(MIXTURE, Share(4), range(1, 3), workers=0)
+    assert said[:2] == [f"{list(indices)} {digest(patterns)}" for indices, patterns in here]
+    workers = [psutil.Process(pid) for pid in map(int, said[2].split()) if psutil.pid_exists(pid)]
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 
 def test_no_pattern_is_seen_twice() -> None:

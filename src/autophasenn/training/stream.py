@@ -7,7 +7,10 @@ patterns, or on how often the training was interrupted.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.process
+import os
 import signal
+import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
@@ -109,7 +112,7 @@ def batches(
         num_workers=workers,
         prefetch_factor=AHEAD,
         multiprocessing_context=_context(),
-        worker_init_fn=_leave_ctrl_c_to_the_parent,
+        worker_init_fn=_follow_the_parent,
         pin_memory=device.type == "cuda",
     )
     for step, (counts, measured) in zip(steps, loader, strict=True):
@@ -137,6 +140,14 @@ def _context() -> multiprocessing.context.BaseContext:
     return context
 
 
-def _leave_ctrl_c_to_the_parent(worker: int) -> None:
-    """A terminal sends it to every process."""
+def _follow_the_parent(worker: int) -> None:
+    """Leave Ctrl-C, which a terminal sends to every process, to the process that trains; end when that is no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(process: multiprocessing.process.BaseProcess) -> None:
+    process.join()
+    os._exit(1)
