@@ -29,6 +29,7 @@ PLAN: dict[str, Any] = {
     "samples": 6,
     "batch": 2,
     "precision": "32-true",
+    "optimiser": {"method": "muon"},
     "network": {"name": "UnrolledDesign", "stages": 2, "width": 8, "blocks": [1, 1], "memory": 2},
     "data": [{"name": "Simulated", "share": 0.7}, {"name": "Simulated", "recipe": "beamline", "share": 0.3}],
     "validation": {"data": {"name": "Simulated"}, "count": 1, "every": 4},
