@@ -165,8 +165,8 @@ class Predictor:
     def _best(self, counts: Volume, measured: Mask, seed: int) -> Objects:
         starts = self.inference.starts
         counts, measured = (x.to(self.device).repeat_interleave(starts, 0) for x in (counts, measured))
-        generators = [generator_of(seed, start, Stream.START) for start in range(starts)]
-        objects, misfit = self._run(counts, measured, generators * (len(counts) // starts))
+        generators = [generator_of(seed, number % starts, Stream.START) for number in range(len(counts))]
+        objects, misfit = self._run(counts, measured, generators)
         best = misfit.reshape(-1, starts).argmin(1) + starts * torch.arange(len(misfit) // starts, device=self.device)
         return objects[best]
 
