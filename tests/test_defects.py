@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from autophasenn.crystals.defects import REAL_CRYSTALS, Defects, Inclusion, Lamella
+from autophasenn.crystals.defects import REAL_CRYSTALS, Defects, Inclusion, Lamella, faulting_planes
 from autophasenn.crystals.dislocations import POISSON_RATIO, Dislocation
 from autophasenn.crystals.fields import Grid
+from autophasenn.crystals.lattice import scattering_vector
 from autophasenn.crystals.shapes import facet_normals
 from autophasenn.errors import InputError
 
@@ -113,6 +114,11 @@ def test_the_amplitude_vanishes_on_the_line_only() -> None:
     assert float(amplitude[16, 16, 16]) < 1e-3
     assert float(amplitude[20, 20, 16]) < 1e-3
     assert float(amplitude[16, 16, 22]) > 0.95
+    # across the line, n voxels away: n / sqrt(n^2 + 1/4), one turn of the phase or two
+    for reflection, power in ((G, 1), (2 * G, 2)):
+        beside = line.factor(GRID.along, reflection, VOXEL).abs()[16, 16, 17:21]
+        n = torch.arange(1.0, 5.0)
+        torch.testing.assert_close(beside, (n / (n.square() + 0.25).sqrt()) ** power, rtol=0, atol=1e-4)
 
 
 def test_a_hole_takes_away_its_volume_and_displaces_nothing() -> None:
@@ -182,7 +188,38 @@ def test_drawn_defects_can_be_seen_and_lie_in_the_crystal() -> None:
             if isinstance(each, Inclusion):
                 assert float(each.centre.abs().max()) <= 1e-8
             if isinstance(each, Lamella):
-                assert float(torch.linalg.cross(each.normal, G / G.norm()).norm()) > 0.1
+                assert bool((faulting_planes(G, A) == each.normal).all(1).any())
+
+
+VISIBLE = {(1, 1, 1): 6, (2, 0, 0): 8, (2, 2, 0): 4, (3, 1, 1): 4, (2, 2, 2): 6, (3, 3, 3): 0}
+"""Reflections, and how many of the eight normals {111} have planes whose twins and faults they see."""
+
+
+@pytest.mark.parametrize(("reflection", "number"), VISIBLE.items())
+def test_a_reflection_sees_the_lamellae_whose_twins_do_not_share_it(
+    reflection: tuple[int, int, int], number: int
+) -> None:
+    g = scattering_vector(reflection, A)
+    hkl = torch.tensor(reflection, dtype=torch.float64)
+    normals = facet_normals((1, 1, 1))
+    partials = facet_normals((1, 1, 2)) * (A / math.sqrt(6))  # a/6 <112>
+    seen = faulting_planes(g, A)
+    assert len(seen) == number
+    for normal in normals:
+        twinned = 2 * (hkl @ normal) * normal - hkl  # half a turn about the normal
+        shares = bool((twinned - twinned.round()).abs().max() < 1e-9)
+        turns = partials[(partials @ normal).abs() < 1e-3 * A] @ g / (2 * math.pi)
+        shifts = bool((turns - turns.round()).abs().max() > 0.3)
+        assert bool((seen == normal).all(1).any()) == shifts == (not shares)
+
+
+@pytest.mark.parametrize(("reflection", "number"), VISIBLE.items())
+def test_drawn_lamellae_are_those_that_the_reflection_sees(reflection: tuple[int, int, int], number: int) -> None:
+    g, generator = scattering_vector(reflection, A), torch.Generator().manual_seed(4)
+    drawn = [each for _ in range(10) for each in Defects(lamella=1.0).draw(generator, CORNERS, g, A)]
+    assert len(drawn) == (30 if number else 0)
+    visible = faulting_planes(g, A)
+    assert all(isinstance(each, Lamella) and bool((visible == each.normal).all(1).any()) for each in drawn)
 
 
 def test_real_crystals_are_perfect_as_often_as_their_probabilities_say() -> None:
@@ -200,7 +237,16 @@ def test_real_crystals_are_perfect_as_often_as_their_probabilities_say() -> None
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"dislocation": 1.2}, "1.2"), ({"hole": -0.1}, "-0.1"), ({"radius": (0.5, 0.1)}, "radius is 0.5 to 0.1")],
+    [
+        ({"dislocation": 1.2}, "1.2"),
+        ({"hole": -0.1}, "-0.1"),
+        ({"radius": (0.5, 0.1)}, "radius is 0.5 to 0.1"),
+        ({"thickness": (0.0, math.inf)}, "thickness is 0 to inf"),
+        ({"misfit": -0.01}, "misfit is -0.01"),
+        ({"misfit": math.nan}, "misfit is nan"),
+        ({"variation": -0.2}, "variation is -0.2"),
+        ({"variation": math.inf}, "variation is inf"),
+    ],
 )
 def test_impossible_defects_are_refused(options: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):

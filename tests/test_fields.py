@@ -128,6 +128,21 @@ def test_facets_contract_and_the_contraction_dies_out_inwards() -> None:
     assert abs(outer[4]) < 1e-14
 
 
+def test_the_mean_movement_of_a_facet_is_what_its_wave_leaves_of_the_contraction() -> None:
+    bare = Displacement(
+        bend=(0.0, 0.0), mean_strain=(0.0, 0.0), facet_variety=0.0, edge_variety=0.0, depth=(0.4e-9, 0.4e-9)
+    )
+    cube = facet_normals((1, 0, 0)).numpy()
+    corners = 10e-9 * np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    middles = 10e-9 * cube[cube[:, 0] != 0]
+    along_x = np.array([2e10, 0, 0])
+    moved = [
+        -np.sign(middles[:, 0]) * bare.draw(generator(seed), cube, np.full(6, 10e-9), corners, along_x)(middles)
+        for seed in range(300)
+    ]
+    assert 0.4 < np.mean(moved) / bare.contraction < 0.62  # mean of sin(k r) / (k r) over the wavelengths: 0.51
+
+
 def test_the_rms_over_the_size_is_log_normal() -> None:
     options = Displacement(
         bend=(4e-4, 4e-4), mean_strain=(0.0, 0.0), contraction=0.0, facet_variety=0.0, edge_variety=0.0
@@ -159,6 +174,16 @@ def test_strong_strain_spans_the_range_that_was_asked_for() -> None:
         ({"waves": 0}, "0 waves"),
         ({"shortest": 2e-9, "longest": 1e-9}, "wavelengths that rise"),
         ({"strong": 1.5}, "1.5"),
+        ({"bend": (-1e-4, 1e-4)}, "range bend"),
+        ({"steepness": (2.0, math.nan)}, "range steepness"),
+        ({"spread": -0.7}, "spread is -0.7"),
+        ({"spread": math.nan}, "spread is nan"),
+        ({"facet_variety": -1e-12}, "facet_variety is -1e-12"),
+        ({"edge_variety": math.inf}, "edge_variety is inf"),
+        ({"mean_strain": (0.0, -1e-4)}, "deviation of the mean strain is -0.0001"),
+        ({"mean_strain": (math.nan, 0.0)}, "mean strain is nan"),
+        ({"contraction": math.nan}, "contraction is nan"),
+        ({"strong_range": (1.0, math.inf)}, "range strong_range"),
         ({"depth": (2e-9, 1e-9)}, "range depth"),
         ({"strong_range": (0.0, 1.0)}, "range strong_range"),
     ],

@@ -69,7 +69,7 @@ class Inclusion:
 class Lamella:
     """A twin lamella between two planes {111}, which does not scatter into the reflection, or a stacking fault.
 
-    The crystal beyond it is shifted by partial Burgers vectors: its phase differs by a multiple of 2 pi / 3.
+    The crystal beyond it is shifted by partial Burgers vectors a/6 <112>: its phase differs by a multiple of 2 pi / 3.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Defects:
     hole : float
         Probability that an inclusion is a hole.
     radius : (float, float)
-        Least and largest radius of an inclusion, as a share of the crystal's smallest distance from centre to facet.
+        Least and largest radius of an inclusion, as a share of the distance from the origin to the nearest corner.
     thickness : (float, float)
         Least and largest thickness of a lamella, metres. A third of the lamellae are stacking faults.
     misfit : float
@@ -147,7 +147,8 @@ class Defects:
     Raises
     ------
     InputError
-        If a probability is not between 0 and 1, or a range does not rise from 0 or more.
+        If a probability is not between 0 and 1, a range does not rise from 0 or more, or another number is negative or not
+        finite.
     """
 
     dislocation: float = 0.0
@@ -166,8 +167,11 @@ class Defects:
                 raise InputError(f"The probability {name} is {getattr(self, name)}; it must lie between 0 and 1.")
         for name in ("radius", "thickness"):
             low, high = getattr(self, name)
-            if not 0 <= low <= high:
+            if not 0 <= low <= high < math.inf:
                 raise InputError(f"The range {name} is {low:g} to {high:g}; it must rise from 0 or more.")
+        for name in ("misfit", "variation"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"The largest {name} is {getattr(self, name):g}; give 0 or a positive, finite number.")
 
     def draw(
         self,
@@ -178,12 +182,14 @@ class Defects:
     ) -> list[Defect]:
         """The defects of one crystal with these corners (metres, cubic axes).
 
-        Dislocations and lamellae that the reflection G (1/m) cannot see are not drawn.
+        Dislocations and lamellae that the reflection G (1/m) cannot see are not drawn; where it can see no lamella at all,
+        as 333, there is none.
         """
+        planes = faulting_planes(G, lattice_constant)
         kinds: tuple[tuple[float, int, Callable[[], Defect]], ...] = (
             (self.dislocation, MOST, lambda: drawn_dislocation(generator, corners, G, lattice_constant)),
             (self.inclusion, MOST, lambda: self._inclusion(generator, corners)),
-            (self.lamella, MOST, lambda: self._lamella(generator, corners, G)),
+            (self.lamella, MOST if len(planes) else 0, lambda: self._lamella(generator, corners, planes)),
             (self.unevenness, 1, lambda: self._unevenness(generator, corners)),
         )
         found = []
@@ -202,13 +208,9 @@ class Defects:
         return Inclusion(point_inside(generator, corners), radius, 0.0 if hole else density, 0.0 if hole else misfit)
 
     def _lamella(
-        self, generator: torch.Generator, corners: Float[Tensor, "corners 3"], G: Float[Tensor, " 3"]
+        self, generator: torch.Generator, corners: Float[Tensor, "corners 3"], planes: Float[Tensor, "planes 3"]
     ) -> Lamella:
-        planes = facet_normals((1, 1, 1))
-        slanted = planes[
-            torch.linalg.vector_norm(torch.linalg.cross(planes, G.expand_as(planes)), dim=1) > 1e-6 * G.norm()
-        ]
-        normal = slanted[choice(generator, len(slanted))]
+        normal = planes[choice(generator, len(planes))]
         thickness = uniform(generator, *self.thickness) if not happens(generator, 1 / 3) else 0.0
         step = 2 * math.pi / 3 * (1 if happens(generator, 0.5) else -1)
         return Lamella(normal, float(point_inside(generator, corners) @ normal), thickness, step)
@@ -219,6 +221,18 @@ class Defects:
         offsets = 2 * math.pi * torch.rand(UNEVEN_WAVES, generator=generator, dtype=torch.float64)
         height = uniform(generator, 0.0, self.variation) * math.sqrt(2 / UNEVEN_WAVES)
         return Unevenness(waves, offsets, torch.full((UNEVEN_WAVES,), height, dtype=torch.float64))
+
+
+def faulting_planes(G: Float[Tensor, " 3"], lattice_constant: float) -> Float[Tensor, "planes 3"]:
+    """Unit normals of the planes {111} on which the reflection G (1/m) sees twins and stacking faults.
+
+    With the normal n = (1, 1, 1) and so on as an integer vector, those where ``n . (h, k, l)`` is no multiple of 3. Where it
+    is one, the twin, turned by half a turn about n, has the lattice point ``(2/3) (n.hkl) n - hkl`` and scatters there
+    too; and a partial Burgers vector a/6 <112> of the plane shifts the phase by whole turns (Hirth & Lothe, chapter 10).
+    """
+    normals = facet_normals((1, 1, 1))
+    hkl = (G * (lattice_constant / (2 * math.pi))).round()
+    return normals[torch.remainder(normals.sign() @ hkl, 3) != 0]
 
 
 UNEVEN_WAVES = 4

@@ -71,9 +71,11 @@ class Displacement:
         Mean and standard deviation of the mean strain along the scattering vector. Its mean gradient across has the
         same standard deviation along each of two axes. All of it moves the peak, mostly by a fraction of a voxel.
     contraction : float
-        How far facets, edges and corners move inwards, the mean over all, metres.
+        How far facets, edges and corners move inwards, metres: the part of the movement that all have in common. The whole
+        movement is multiplied by a wave of its own for each (``cos(k . r)``, k drawn as for the waves), so that its mean
+        over the facets is smaller: 0.5 to 0.65 of this for crystals of 20 and 10 nm.
     facet_variety, edge_variety : float
-        Standard deviation of that movement, of facets, and of edges and corners, metres. It varies along a facet as a wave.
+        Standard deviation of that movement, of facets, and of edges and corners, metres.
     depth : (float, float)
         Least and greatest depth over which the movement decays by a factor of e, metres; one for a crystal.
     strong : float
@@ -84,7 +86,7 @@ class Displacement:
     Raises
     ------
     InputError
-        If a number is out of its range.
+        If a number is out of its range, or not finite.
     """
 
     bend: tuple[float, float] = (2.3e-4, 7.2e-4)
@@ -102,16 +104,33 @@ class Displacement:
     strong_range: tuple[float, float] = (math.pi, 4 * math.pi)
 
     def __post_init__(self) -> None:
-        if self.waves < 1 or not 0 < self.shortest <= self.longest:
+        if self.waves < 1 or not 0 < self.shortest <= self.longest < math.inf:
             raise InputError(
                 f"There are {self.waves} waves of {self.shortest:g} m to {self.longest:g} m; give at least one wave, and "
                 "wavelengths that rise from more than 0."
             )
+        for name, value in (
+            ("spread", self.spread),
+            ("deviation of the mean strain", self.mean_strain[1]),
+            ("facet_variety", self.facet_variety),
+            ("edge_variety", self.edge_variety),
+        ):
+            if not 0 <= value < math.inf:
+                raise InputError(
+                    f"The {name} is {value:g}; it is a standard deviation: give 0 or a positive, finite number."
+                )
+        for name, value in (("mean strain", self.mean_strain[0]), ("contraction", self.contraction)):
+            if not math.isfinite(value):
+                raise InputError(f"The {name} is {value:g}; give a finite number.")
         if not 0 <= self.strong <= 1:
             raise InputError(f"The probability of strong strain is {self.strong:g}; it must lie between 0 and 1.")
+        for name in ("bend", "steepness"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high < math.inf:
+                raise InputError(f"The range {name} is {low:g} to {high:g}; it must rise from 0 or more.")
         for name in ("depth", "strong_range"):
             low, high = getattr(self, name)
-            if not 0 < low <= high:
+            if not 0 < low <= high < math.inf:
                 raise InputError(f"The range {name} is {low:g} to {high:g}; it must rise from more than 0.")
 
     def draw(self, generator: torch.Generator, normals: Floats, distances: Floats, corners: Floats, G: Floats) -> Field:
@@ -128,7 +147,6 @@ class Displacement:
         G : float64 array (3,)
             Scattering vector, 1/m.
         """
-        length = float(np.linalg.norm(G))
 
         def normal(*shape: int) -> Floats:
             return torch.randn(shape, generator=generator, dtype=torch.float64).numpy()

@@ -47,7 +47,7 @@ class Crystal:
     grid : Grid
         The voxels in which it is seen.
     spread : float
-        Edge of the cube over which an atom is spread before it is counted in voxels, metres.
+        Half-width of the triangle over which an atom is spread along each axis before it is counted in voxels, metres.
     """
 
     facets: Facets
@@ -164,7 +164,8 @@ def _objects(crystals: Sequence[Crystal], G: float, device: torch.device) -> Obj
     for i, crystal in enumerate(crystals):
         grid, u = crystal.grid, crystal.displacement
         normal, distance = crystal.facets.normals.numpy(), crystal.facets.distances.numpy()
-        # an atom spread over a cube, and the cube of a voxel: a step becomes a slope of their variance along the normal
+        # an atom spread as a triangle (variance spread^2 / 6 along each axis), and the box of a voxel (voxel^2 / 12): a step
+        # becomes a slope of their summed variance along the normal
         width = np.sqrt(((normal @ grid.rotation.T) ** 2) @ (grid.voxel**2 + 2 * crystal.spread**2))
         normals[i, : len(distance)] = grid.steps(normal) / width[:, None]
         distances[i, : len(distance)] = (distance - grid.origin(normal)) / width

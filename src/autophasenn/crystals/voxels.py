@@ -61,8 +61,8 @@ def on_voxels(
 
     Seen along its own axes with voxels of two lattice constants the unit cells lie aligned with the voxels, and every
     voxel inside the crystal has exactly 32 atoms, as in Yao et al., npj Comput. Mater. 8, 124 (2022). In any other view
-    every atom is spread over its unit cell (a triangle of half-width a along each axis), so that the lattice does not
-    beat with the voxels.
+    every atom is spread as a triangle of half-width a along each axis of the voxels, so that the lattice does not beat
+    with them.
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def on_voxels(
     lattice_constant : float
         Metres.
     view : View
-        Its preferred voxels are two lattice constants wide.
+        Its preferred voxels are two lattice constants wide; an oversampling counts the extent of the atoms, their spread
+        included.
 
     Returns
     -------
