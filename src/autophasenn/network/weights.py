@@ -26,7 +26,7 @@ FORMAT = "autophasenn-weights"
 VERSION = "1"
 
 
-def save(network: Network, card: Mapping[str, Any], path: Path, dtype: torch.dtype = torch.float16) -> None:
+def save(network: Network, card: Mapping[str, Any], path: str | Path, dtype: torch.dtype = torch.float16) -> None:
     """Write a network's weights, whole or not at all.
 
     Parameters
@@ -34,7 +34,7 @@ def save(network: Network, card: Mapping[str, Any], path: Path, dtype: torch.dty
     network : Network
     card : mapping
         JSON-serialisable; kept as it is.
-    path : Path
+    path : str or Path
         Ends in ``.safetensors``.
     dtype : torch.dtype
         Of the stored numbers: float16 keeps 11 bits of each, bfloat16 8, float32 all.
@@ -52,16 +52,16 @@ def save(network: Network, card: Mapping[str, Any], path: Path, dtype: torch.dty
         "sha256": _sha256(tensors),
         "card": json.dumps(dict(card), allow_nan=False),
     }
-    with write_atomically(path) as temporary:
+    with write_atomically(Path(path)) as temporary:
         temporary.write_bytes(to_bytes(tensors, metadata))
 
 
-def load(path: Path, architecture: str | None = None) -> tuple[Network, dict[str, Any]]:
+def load(path: str | Path, architecture: str | None = None) -> tuple[Network, dict[str, Any]]:
     """The network of a file, in evaluation mode and float32, and its card.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
     architecture : str, optional
         What the network must be; None: whatever it is.
 
@@ -70,7 +70,7 @@ def load(path: Path, architecture: str | None = None) -> tuple[Network, dict[str
     InputError
         If the file is missing, no weights file, damaged, of another version or of another architecture.
     """
-    tensors, metadata = _read(path)
+    tensors, metadata = _read(Path(path))
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path} holds no weights of autophasenn; give a file that training wrote (best.safetensors).")
     if metadata.get("version") != VERSION:

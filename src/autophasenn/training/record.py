@@ -47,8 +47,8 @@ class Record:
         self.curves = Curves(folder.curves, course.step * plan.batch)
         self._since = course
 
-    def interval(self, course: Course, learning_rate: float) -> None:
-        """A line of the log and a point of the curves, for the interval that ends here."""
+    def interval(self, course: Course, learning_rate: float, waited: float) -> None:
+        """A line of the log and a point of the curves, for the interval that ends here; `waited`: for patterns, seconds."""
         values = {"learning_rate": learning_rate, "skipped_steps": float(course.skipped)}
         if course.interval:  # else every step of it was skipped
             *sums, steps = course.interval
@@ -60,7 +60,7 @@ class Record:
                 "gradient_norm": norm,
             }
         seen, seconds = (course.step - self._since.step) * self.plan.batch, course.seconds - self._since.seconds
-        values["samples_per_second"] = seen / max(seconds, 1e-9)
+        values |= {"samples_per_second": seen / max(seconds, 1e-9), "share_waiting": waited / max(seconds, 1e-9)}
         self._since = course
         self._write(course, "training", values)
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -95,7 +94,7 @@ def _begun(plan: TrainingPlan) -> Network:
     """The network of a plan before its first step."""
     network = build(plan.network, plan.seed)
     if plan.begin_with is not None:
-        learned, _ = weights.load(Path(plan.begin_with))
+        learned, _ = weights.load(plan.begin_with)
         try:
             network.load_state_dict(learned.state_dict())
         except RuntimeError as error:
@@ -124,7 +123,7 @@ class _Training:
         self.average = Average(self.network, options.average)
         check_memory(objective, self.share.size, fabric.device)
         self.objective, self.fabric_optimiser = fabric.setup(objective, self.optimiser)
-        self.course = Course()
+        self.course, self.waited = Course(), 0.0
         if folder.last.exists():
             self.course = checkpoint.load(folder.last, self.network, self.average.network, self.optimiser)
         self.record = Record(plan, folder, self.course, self._facts()) if fabric.is_global_zero else None
@@ -138,7 +137,9 @@ class _Training:
             shortage_explained(self.objective.module, self.share.size, device),
             closing(batches(mixture, self.share, steps, device, self.machine.workers)) as stream,
         ):
+            before = time.perf_counter()
             for indices, patterns in stream:
+                self.waited += time.perf_counter() - before
                 stopping = self._step(indices, patterns, stop)
                 self.course = replace(self.course, seconds=time.perf_counter() - began)
                 self._note(stopping)
@@ -146,6 +147,7 @@ class _Training:
                     on_progress(min(self.course.step * plan.batch, plan.samples), plan.samples)
                 if stopping:
                     break
+                before = time.perf_counter()
         if self.record is not None:
             self.record.close()
         return self.course
@@ -201,7 +203,8 @@ class _Training:
         plan, last = self.plan, self.course.step == self.plan.steps
         if self._is_due(plan.log_every) or last:
             if self.record is not None:
-                self.record.interval(self.course, self.learning_rate)
+                self.record.interval(self.course, self.learning_rate, self.waited)
+                self.waited = 0.0
             self.course = replace(self.course, interval=())
         validated = self._is_due(plan.validation.every) or last
         if validated:
