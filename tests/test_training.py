@@ -59,7 +59,9 @@ def tensors(path: Path) -> dict[str, Tensor]:
 def log(folder: RunFolder) -> list[dict[str, Any]]:
     """Without what a clock says."""
     lines = [json.loads(line) for line in folder.log.read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("seconds", "samples_per_second", "share_waiting")} for line in lines]
+    return [
+        {k: v for k, v in line.items() if k not in ("seconds", "samples_per_second", "share_waiting")} for line in lines
+    ]
 
 
 def assert_same(one: RunFolder, other: RunFolder) -> None:
