@@ -55,12 +55,16 @@ TRAINS = """
 import sys
 import psutil
 from autophasenn.training.stream import Share, batches
-from test_stream import MIXTURE, digest
+from test_stream import MIXTURE, InputError, Mixture, Recorded, digest
 
 stream = batches(MIXTURE, Share(4), range(1, 100), workers=1)
 for _ in range(2):
     indices, patterns = next(stream)
     print(list(indices), digest(patterns))
+try:
+    next(batches(Mixture(1, (Recorded("absent.h5"),)), Share(1), range(1), workers=1))
+except InputError as error:
+    print(error)
 print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
 sys.stdin.read()
 """
@@ -80,11 +84,12 @@ def test_a_process_that_works_ahead_makes_the_same_patterns_and_ends_with_the_on
         text=True,
     ) as trains:
         assert trains.stdout is not None
-        said = [trains.stdout.readline().strip() for _ in range(3)]
+        said = [trains.stdout.readline().strip() for _ in range(4)]
         trains.kill()
     here = batches(MIXTURE, Share(4), range(1, 3), workers=0)
     assert said[:2] == [f"{list(indices)} {digest(patterns)}" for indices, patterns in here]
-    workers = [psutil.Process(pid) for pid in map(int, said[2].split()) if psutil.pid_exists(pid)]
+    assert said[2].startswith("There is no dataset file absent.h5")
+    workers = [psutil.Process(pid) for pid in map(int, said[3].split()) if psutil.pid_exists(pid)]
     assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 

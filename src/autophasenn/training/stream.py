@@ -18,6 +18,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from autophasenn.crystals.seeding import Stream, generator_of
+from autophasenn.errors import AutoPhaseNNError
 from autophasenn.training.examples import Patterns, Recorded, Simulated
 
 AHEAD = 2
@@ -115,21 +116,27 @@ def batches(
         worker_init_fn=_follow_the_parent,
         pin_memory=device.type == "cuda",
     )
-    for step, (counts, measured) in zip(steps, loader, strict=True):
-        yield (
-            share.indices(step),
-            Patterns(counts.to(device, non_blocking=True), measured.to(device, non_blocking=True)),
-        )
+    for step, made in zip(steps, loader, strict=True):
+        if isinstance(made, AutoPhaseNNError):
+            raise made
+        counts, measured = (volumes.to(device, non_blocking=True) for volumes in made)
+        yield share.indices(step), Patterns(counts, measured)
 
 
-class _Steps(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Step -> its patterns."""
+Made = tuple[torch.Tensor, torch.Tensor] | AutoPhaseNNError
+
+
+class _Steps(Dataset[Made]):
+    """Step -> its patterns, or what the user can mend; a raised error would arrive with a trace in its sentence."""
 
     def __init__(self, mixture: Mixture, share: Share) -> None:
         self.mixture, self.share = mixture, share
 
-    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        made = self.mixture.patterns(self.share.indices(step))
+    def __getitem__(self, step: int) -> Made:
+        try:
+            made = self.mixture.patterns(self.share.indices(step))
+        except AutoPhaseNNError as error:
+            return error
         return made.counts, made.measured
 
 
