@@ -12,10 +12,11 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from autophasenn.training.hardware import processor
 
 QUIET_JITTER = 1.5
 """90th over 10th percentile of one short operation repeated: above it something else takes the cores."""
@@ -119,7 +120,7 @@ def machine(load_average: float | None, jitter: float) -> dict[str, Any]:
     """
     cores = os.cpu_count() or 1
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores,
         "threads": torch.get_num_threads(),
         "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
@@ -143,13 +144,3 @@ def jitter_of(run: Callable[[], object], repeats: int = 100) -> float:
     run()
     deciles = statistics.quantiles([milliseconds(case) for _ in range(repeats)], n=10)
     return deciles[-1] / deciles[0]
-
-
-def _processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -12,16 +12,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import psutil
-import torch
 
 from autophasenn.errors import InputError, OutputError
 from autophasenn.files.writing import write_atomically
@@ -121,14 +117,6 @@ class RunFolder:
     def write_line(self, values: dict[str, Any]) -> None:
         """Add a line to the log."""
         _append(self.log, values)
-
-
-def hardware(device: torch.device) -> str:
-    """What computes, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    model = platform.processor() or platform.machine()
-    return f"{model}, {psutil.cpu_count(logical=False) or psutil.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
 def _versions() -> dict[str, str | None]:

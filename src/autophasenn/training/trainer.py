@@ -23,13 +23,14 @@ from autophasenn.training import checkpoint
 from autophasenn.training.average import Average
 from autophasenn.training.checkpoint import Course
 from autophasenn.training.examples import Patterns
+from autophasenn.training.hardware import hardware
 from autophasenn.training.machine import Machine, fabric_of
 from autophasenn.training.memory import check_memory, shortage_explained
 from autophasenn.training.muon import Muon
 from autophasenn.training.objective import Objective
 from autophasenn.training.plan import TrainingPlan
 from autophasenn.training.record import Record, score
-from autophasenn.training.run_folder import RunFolder, hardware
+from autophasenn.training.run_folder import RunFolder
 from autophasenn.training.stop import Stop
 from autophasenn.training.stream import Mixture, Share, batches
 
