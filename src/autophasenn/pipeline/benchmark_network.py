@@ -1,0 +1,186 @@
+"""How quick prediction and refinement are: beside the paper's network as PyTorch runs it, and beside 600 iterations.
+
+python -m autophasenn.pipeline.benchmark_network [OUT.json]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from autophasenn.crystals.dataset import DatasetFile
+from autophasenn.errors import AutoPhaseNNError, PlanError
+from autophasenn.network import weights
+from autophasenn.network.architectures import Network, build
+from autophasenn.network.autophasenn import AutoPhaseNNDesign
+from autophasenn.network.predict import SHIPPED, Inference, Predictor
+from autophasenn.network.unrolled import UnrolledDesign
+from autophasenn.phasing.engine import retrieve
+from autophasenn.phasing.schedule import Schedule
+from autophasenn.pipeline.benchmark import transform_pair, write
+from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.pipeline.refine import PAPER, Refinement, refine
+from autophasenn.pipeline.timing import Case, alternate, jitter_of, load_average, machine
+
+REFERENCE = "the paper's network, float32"
+NETWORK, READY, REFINED = "network", "the paper's network, made ready", "network + refinement"
+RETRIEVAL = "600 iterations"
+GOALS = {(REFERENCE, NETWORK): 5.0, (RETRIEVAL, REFINED): 5.0, (RETRIEVAL, NETWORK): None, (REFERENCE, READY): None}
+"""How many times as long the first must take."""
+BATCHES = {"cpu": (1, 4, 16), "cuda": (1, 16, 64, 256)}
+SIDE = {"cpu": 2048, "cuda": 8192}
+"""Of the matrices whose product says what the machine can do."""
+
+
+def benchmark_network(
+    network: Network | None = None,
+    *,
+    device: str = "cpu",
+    rounds: int = 7,
+    compiled: bool = False,
+    schedule: Schedule | None = None,
+) -> dict[str, Any]:
+    """Time one pattern by every way to its image, in alternated rounds, and then batches.
+
+    Parameters
+    ----------
+    network : Network, optional
+        None: that of the package, or an untrained one: how long it takes does not depend on what it learned.
+    device : str
+        "cpu" or "cuda".
+    rounds : int
+        Medians over so many are given.
+    compiled : bool
+        Is the network run compiled, too?
+    schedule : Schedule, optional
+        Of the iterative retrieval; None: the default, 600 iterations.
+
+    Returns
+    -------
+    dict
+        ``machine``; ``reference`` and ``cases`` (`timing.alternate`); ``times_as_long``: how many times as long the first
+        of two takes, with ``goal`` and ``met``; ``precision``; ``patterns_per_second`` by batch; ``operations``
+        (floating-point operations of the network for a pattern), ``operations_per_second`` at the best batch, and
+        ``share_of_matrix_product``: of the rate of a large product of bfloat16 matrices.
+
+    Raises
+    ------
+    PlanError
+        If a number is below 1.
+    """
+    if rounds < 1:
+        raise PlanError(f"The benchmark was given {rounds} rounds; give 1 or more.")
+    network = network or (weights.load(SHIPPED)[0] if SHIPPED.is_file() else build(UnrolledDesign()))
+    with DatasetFile(EXAMPLE.with_name("crystals.h5")) as dataset:
+        counts, measured = dataset.patterns([0]).to(device), dataset.masks([0]).to(device)
+    paper = build(AutoPhaseNNDesign()).eval().to(device)
+    predictor = Predictor(network, device=device)
+    ready = Predictor(build(AutoPhaseNNDesign()), device=device)
+
+    def plain() -> None:
+        with torch.inference_mode():
+            _waited(paper(counts, measured)[-1].objects)
+
+    def predicted(refinement: Refinement) -> None:
+        _waited(refine(counts, measured, predictor.predict(counts, measured), refinement).object)
+
+    cases = {
+        READY: Case(lambda: _waited(ready.predict(counts, measured)), 1),
+        NETWORK: Case(lambda: _waited(predictor.predict(counts, measured)), 1),
+        "network + 50 ER": Case(lambda: predicted(PAPER), 1),
+        REFINED: Case(lambda: predicted(Refinement()), 1),
+        RETRIEVAL: Case(lambda: _waited(retrieve(counts, measured, schedule or Schedule(), seeds=[0]).object), 1),
+    }
+    if compiled:
+        quick = Predictor(network, Inference(compiled=True), device)
+        cases["network, compiled"] = Case(lambda: _waited(quick.predict(counts, measured)), 1)
+    wave = torch.randn((1, 64, 64, 64), dtype=torch.complex64)
+    host = machine(load_average(), jitter_of(lambda: transform_pair(wave)))
+    reference, results = alternate(Case(plain, 1), cases, rounds)
+    return {
+        "machine": host | {"device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"},
+        "rounds": rounds,
+        "precision": predictor.inference.precision,
+        "reference": reference,
+        "cases": results,
+        "times_as_long": _comparisons(results),
+        **_throughput(predictor, counts, measured),
+    }
+
+
+def _comparisons(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    ratios = {REFERENCE: 1.0} | {name: result["ratio"] for name, result in results.items()}
+    found = {}
+    for (slow, quick), goal in GOALS.items():
+        times = ratios[slow] / ratios[quick]
+        found[f"{slow} / {quick}"] = {"ratio": times, "goal": goal, "met": None if goal is None else times >= goal}
+    return found
+
+
+def _throughput(predictor: Predictor, counts: Tensor, measured: Tensor) -> dict[str, Any]:
+    kind = predictor.device.type
+    rates = {}
+    for batch in BATCHES[kind]:
+        many = copy(predictor)
+        many.inference = replace(predictor.inference, batch=batch)
+        run = partial(many.predict, counts.expand(batch, -1, -1, -1), measured.expand(batch, -1, -1, -1))
+        rates[str(batch)] = batch / _least_seconds(run)
+    with FlopCounterMode(display=False) as counter:
+        predictor.predict(counts, measured)
+    operations, best = counter.get_total_flops(), max(rates.values())
+    side = SIDE[kind]
+    matrix = torch.randn(side, side, device=predictor.device, dtype=torch.bfloat16)
+    peak = 2 * side**3 / _least_seconds(lambda: matrix @ matrix)
+    return {
+        "patterns_per_second": rates,
+        "operations": operations,
+        "operations_per_second": best * operations,
+        "share_of_matrix_product": best * operations / peak,
+    }
+
+
+def _least_seconds(run: Callable[[], Tensor], repeats: int = 3) -> float:
+    """Of a few runs, the first not counted."""
+    _waited(run())
+    taken = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        _waited(run())
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def _waited(result: Tensor) -> None:
+    """Return when a GPU has computed it."""
+    if result.is_cuda:
+        torch.cuda.synchronize(result.device)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, and write to the file if one is named; exit status 2 and one sentence for bad input."""
+    try:
+        if len(arguments) > 1:
+            raise PlanError("Give at most one argument: the JSON file to write the figures to.")
+        result = benchmark_network(device="cuda" if torch.cuda.is_available() else "cpu")
+        if arguments:
+            write(Path(arguments[0]), result)
+    except AutoPhaseNNError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

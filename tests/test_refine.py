@@ -1,0 +1,88 @@
+"""Refinement begins where the prediction stands, within its support, and ends nearer to the measurement."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from autophasenn.crystals.experiment import Experiment, Samples, simulate
+from autophasenn.crystals.polyhedra import Polyhedra
+from autophasenn.crystals.seeding import Stream, generator_of
+from autophasenn.phasing.schedule import Schedule, error_reduction
+from autophasenn.phasing.support import ShrinkWrap
+from autophasenn.physics import metrics
+from autophasenn.physics.ambiguity import align
+from autophasenn.pipeline.refine import PAPER, Refinement, refine
+from autophasenn.volumes import crop_or_pad
+
+PADDED = (64, 64, 64)
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    return simulate(Polyhedra(), Experiment(), 11, range(2))
+
+
+@pytest.fixture(scope="module")
+def spoiled(samples: Samples) -> torch.Tensor:
+    """The true objects mixed with their twins and with noise, on another scale: what networks predict."""
+    rho = crop_or_pad(samples.objects, PADDED)
+    twins = torch.stack([align(each, each.flip((0, 1, 2)).conj_physical(), twins=False).aligned for each in rho])
+    generator = generator_of(0, 0, Stream.START)
+    noise = torch.randn(rho.shape, generator=generator, dtype=torch.complex64) * (rho.abs() > 0)
+    return crop_or_pad(7 * (0.8 * rho + 0.3 * twins + 0.2 * noise), (32, 32, 32))
+
+
+def test_error_reduction_never_lets_the_error_grow(samples: Samples, spoiled: torch.Tensor) -> None:
+    errors = refine(samples.counts, samples.masks, spoiled, PAPER).errors
+    assert errors.shape == (2, 50)
+    assert (errors.diff(dim=1) <= 1e-6).all()
+    assert (errors[:, -1] < errors[:, 0]).all()
+
+
+def test_the_paper_keeps_the_support_of_the_predicted_amplitude_above_a_tenth(
+    samples: Samples, spoiled: torch.Tensor
+) -> None:
+    found = refine(samples.counts, samples.masks, spoiled, PAPER)
+    amplitude = crop_or_pad(spoiled, PADDED).abs()
+    assert torch.equal(found.support, amplitude >= 0.1 * amplitude.amax((1, 2, 3), keepdim=True))
+    assert (found.object[~found.support] == 0).all()
+
+
+def test_refinement_brings_a_prediction_to_the_truth(samples: Samples, spoiled: torch.Tensor) -> None:
+    found = refine(samples.counts, samples.masks, spoiled)
+    truth = crop_or_pad(samples.objects, PADDED)
+    for rho, before, true in zip(found.object, crop_or_pad(spoiled, PADDED), truth, strict=True):
+        assert metrics.correlation(true, before) < 0.98
+        assert metrics.correlation(true, rho) > 0.95
+    assert (
+        metrics.chi2(found.object, samples.counts, samples.masks)
+        < 0.2 * metrics.chi2(crop_or_pad(spoiled, PADDED), samples.counts, samples.masks)
+    ).all()
+
+
+def test_a_pattern_is_refined_alike_alone_and_in_a_batch(samples: Samples, spoiled: torch.Tensor) -> None:
+    together = refine(samples.counts, samples.masks, spoiled, PAPER).object
+    alone = refine(samples.counts[1:], samples.masks[1:], spoiled[1:], PAPER).object
+    assert torch.allclose(alone[0], together[1], atol=1e-3 * float(together[1].abs().max()))
+
+
+def test_refinement_is_a_fifth_of_a_retrieval_or_less() -> None:
+    assert 5 * Refinement().iterations <= Schedule().iterations
+
+
+def test_every_iteration_is_told_and_has_its_error(samples: Samples, spoiled: torch.Tensor) -> None:
+    told: list[tuple[int, int]] = []
+    short = Refinement(error_reduction(3), polish=2)
+    found = refine(samples.counts, samples.masks, spoiled, short, on_iteration=lambda *done: told.append(done))
+    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    assert found.errors.shape == (2, 5)
+
+
+def test_the_polish_keeps_to_its_support_and_lowers_the_error(samples: Samples, spoiled: torch.Tensor) -> None:
+    short = Refinement(error_reduction(3), polish=4, polish_support=ShrinkWrap(threshold=0.4, sigma_last=0.5))
+    found = refine(samples.counts, samples.masks, spoiled, short)
+    searched = refine(samples.counts, samples.masks, spoiled, replace(short, polish=0))
+    assert torch.equal(found.support, short.polish_support.update(searched.object, 0, 1))
+    assert (found.object[~found.support] == 0).all()
+    assert (found.errors[:, 3:].diff(dim=1) <= 1e-6).all()
