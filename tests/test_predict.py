@@ -122,8 +122,10 @@ def test_bfloat16_changes_an_object_by_its_rounding(
     assert float((half - full).norm() / full.norm()) < 0.05
 
 
-def test_the_quicker_precision_is_found_by_measuring(network: Network) -> None:
-    assert Predictor(network).inference.precision in predict.PRECISIONS
+@pytest.mark.parametrize("of_the_paper", [False, True])
+def test_the_quicker_precision_is_found_by_measuring(network: Network, of_the_paper: bool) -> None:
+    given = trained_looking(False) if of_the_paper else network
+    assert Predictor(given).inference.precision in predict.PRECISIONS
 
 
 def test_the_network_given_is_left_as_it_was(network: Network) -> None:

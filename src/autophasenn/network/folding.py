@@ -40,6 +40,7 @@ class EdgedConvolution(nn.Module):
 
     edges: Tensor
 
+    @torch.no_grad()
     def __init__(self, convolution: nn.Conv3d, affine: Affine) -> None:
         super().__init__()
         scale, shift = (part[None, :, None, None, None] for part in affine)

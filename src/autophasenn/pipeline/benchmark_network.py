@@ -49,6 +49,7 @@ def benchmark_network(
     device: str = "cpu",
     rounds: int = 7,
     compiled: bool = False,
+    paper: AutoPhaseNNDesign | None = None,
     schedule: Schedule | None = None,
 ) -> dict[str, Any]:
     """Time one pattern by every way to its image, in alternated rounds, and then batches.
@@ -63,6 +64,8 @@ def benchmark_network(
         Medians over so many are given.
     compiled : bool
         Is the network run compiled, too?
+    paper : AutoPhaseNNDesign, optional
+        Of the reference; None: as published.
     schedule : Schedule, optional
         Of the iterative retrieval; None: the default, 600 iterations.
 
@@ -84,13 +87,12 @@ def benchmark_network(
     network = network or (weights.load(SHIPPED)[0] if SHIPPED.is_file() else build(UnrolledDesign()))
     with DatasetFile(EXAMPLE.with_name("crystals.h5")) as dataset:
         counts, measured = dataset.patterns([0]).to(device), dataset.masks([0]).to(device)
-    paper = build(AutoPhaseNNDesign()).eval().to(device)
-    predictor = Predictor(network, device=device)
-    ready = Predictor(build(AutoPhaseNNDesign()), device=device)
+    plain = build(paper or AutoPhaseNNDesign()).eval().to(device)
+    predictor, ready = (Predictor(each, device=device) for each in (network, plain))
 
-    def plain() -> None:
+    def as_published() -> None:
         with torch.inference_mode():
-            _waited(paper(counts, measured)[-1].objects)
+            _waited(plain(counts, measured)[-1].objects)
 
     def predicted(refinement: Refinement) -> None:
         _waited(refine(counts, measured, predictor.predict(counts, measured), refinement).object)
@@ -107,7 +109,7 @@ def benchmark_network(
         cases["network, compiled"] = Case(lambda: _waited(quick.predict(counts, measured)), 1)
     wave = torch.randn((1, 64, 64, 64), dtype=torch.complex64)
     host = machine(load_average(), jitter_of(lambda: transform_pair(wave)))
-    reference, results = alternate(Case(plain, 1), cases, rounds)
+    reference, results = alternate(Case(as_published, 1), cases, rounds)
     return {
         "machine": host | {"device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"},
         "rounds": rounds,

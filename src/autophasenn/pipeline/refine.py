@@ -1,6 +1,6 @@
 """A predicted object refined by a few iterations of phase retrieval.
 
-First a search that can leave the prediction's local minimum (HIO with shrink-wrap), then a polish: error reduction within a
+First a search that can leave the prediction's local minimum (RAAR with shrink-wrap), then a polish: error reduction within a
 support that is wider than shrink-wrap's, which cuts the voxels at the crystal's surface in half
 (docs/evaluation.md has the comparison).
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from autophasenn.network.unrolled import PATTERN, Objects
-from autophasenn.phasing.algorithms import HIO
+from autophasenn.phasing.algorithms import RAAR
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
 from autophasenn.phasing.support import ShrinkWrap
@@ -23,7 +23,8 @@ from autophasenn.volumes import Mask, Volume, crop_or_pad
 
 def _search() -> Schedule:
     # Narrow Gaussians from the beginning: the prediction already has the crystal's shape.
-    return Schedule((Block(HIO(), 60),), 1, ShrinkWrap(sigma_first=1.5, sigma_last=0.7), None, average_last=0)
+    shrink_wrap = ShrinkWrap(threshold=0.35, sigma_first=1.0, sigma_last=0.5)
+    return Schedule((Block(RAAR(), 60),), 1, shrink_wrap, break_twin_at=None, average_last=0)
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Refinement:
 
     search: Schedule = field(default_factory=_search)
     support_threshold: float = SUPPORT_THRESHOLD
-    polish: int = 30
-    polish_support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.15, sigma_last=0.5))
+    polish: int = 20
+    polish_support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.1, sigma_last=0.7))
 
     @property
     def iterations(self) -> int:
