@@ -19,10 +19,9 @@ def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.SIDE, "cpu", 64)
     short = Refinement(error_reduction(1), polish=0)
     monkeypatch.setattr(module, "PAPER", short)
-    monkeypatch.setattr(module, "Refinement", lambda: short)
     tiny = build(UnrolledDesign(stages=1, width=4, memory=1))
     paper, schedule = AutoPhaseNNDesign(width=2), error_reduction(2)
-    result = module.benchmark_network(tiny, rounds=1, paper=paper, schedule=schedule)
+    result = module.benchmark_network(tiny, rounds=1, paper=paper, refinement=short, schedule=schedule)
     assert set(result["cases"]) == {module.READY, module.NETWORK, "network + 50 ER", module.REFINED, module.RETRIEVAL}
     assert all(math.isfinite(case["ratio"]) and case["ratio"] > 0 for case in result["cases"].values())
     assert set(result["patterns_per_second"]) == {"1", "2"}

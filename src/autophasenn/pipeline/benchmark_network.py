@@ -50,6 +50,7 @@ def benchmark_network(
     rounds: int = 7,
     compiled: bool = False,
     paper: AutoPhaseNNDesign | None = None,
+    refinement: Refinement | None = None,
     schedule: Schedule | None = None,
 ) -> dict[str, Any]:
     """Time one pattern by every way to its image, in alternated rounds, and then batches.
@@ -66,6 +67,8 @@ def benchmark_network(
         Is the network run compiled, too?
     paper : AutoPhaseNNDesign, optional
         Of the reference; None: as published.
+    refinement : Refinement, optional
+        None: the default.
     schedule : Schedule, optional
         Of the iterative retrieval; None: the default, 600 iterations.
 
@@ -94,14 +97,14 @@ def benchmark_network(
         with torch.inference_mode():
             _waited(plain(counts, measured)[-1].objects)
 
-    def predicted(refinement: Refinement) -> None:
-        _waited(refine(counts, measured, predictor.predict(counts, measured), refinement).object)
+    def predicted(how: Refinement | None) -> None:
+        _waited(refine(counts, measured, predictor.predict(counts, measured), how).object)
 
     cases = {
         READY: Case(lambda: _waited(ready.predict(counts, measured)), 1),
         NETWORK: Case(lambda: _waited(predictor.predict(counts, measured)), 1),
         "network + 50 ER": Case(lambda: predicted(PAPER), 1),
-        REFINED: Case(lambda: predicted(Refinement()), 1),
+        REFINED: Case(lambda: predicted(refinement), 1),
         RETRIEVAL: Case(lambda: _waited(retrieve(counts, measured, schedule or Schedule(), seeds=[0]).object), 1),
     }
     if compiled:
