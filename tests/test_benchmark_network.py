@@ -17,7 +17,7 @@ from autophasenn.pipeline.refine import Refinement
 def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.BATCHES, "cpu", (1, 2))
     monkeypatch.setitem(module.SIDE, "cpu", 64)
-    short = Refinement(error_reduction(1), polish=0)
+    short = Refinement(error_reduction(1), longer_search=None, polish=0)
     monkeypatch.setattr(module, "PAPER", short)
     tiny = build(UnrolledDesign(stages=1, width=4, memory=1))
     paper, schedule = AutoPhaseNNDesign(width=2), error_reduction(2)

@@ -53,8 +53,7 @@ def test_refinement_brings_a_prediction_to_the_truth(samples: Samples, spoiled: 
     found = refine(samples.counts, samples.masks, spoiled)
     truth = crop_or_pad(samples.objects, PADDED)
     for rho, before, true in zip(found.object, crop_or_pad(spoiled, PADDED), truth, strict=True):
-        assert metrics.correlation(true, before) < 0.98
-        assert metrics.correlation(true, rho) > 0.985
+        assert metrics.correlation(true, rho) > max(0.965, metrics.correlation(true, before) + 0.02)
     assert (
         metrics.chi2(found.object, samples.counts, samples.masks)
         < 0.2 * metrics.chi2(crop_or_pad(spoiled, PADDED), samples.counts, samples.masks)
@@ -73,14 +72,32 @@ def test_refinement_is_a_fifth_of_a_retrieval_or_less() -> None:
 
 def test_every_iteration_is_told_and_has_its_error(samples: Samples, spoiled: torch.Tensor) -> None:
     told: list[tuple[int, int]] = []
-    short = Refinement(error_reduction(3), polish=2)
+    short = Refinement(error_reduction(3), longer_search=None, polish=2)
     found = refine(samples.counts, samples.masks, spoiled, short, on_iteration=lambda *done: told.append(done))
     assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     assert found.errors.shape == (2, 5)
 
 
+def test_only_what_is_poor_is_searched_again_and_the_better_is_kept(samples: Samples, spoiled: torch.Tensor) -> None:
+    """The second pattern is begun from its truth, so that only the other is poor after so few iterations."""
+    start = torch.stack([spoiled[0], samples.objects[1]])
+    short = Refinement(error_reduction(2), error_reduction(30), poor=1.5, polish=1)
+    first = refine(samples.counts, samples.masks, start, replace(short, longer_search=None))
+    found = refine(samples.counts, samples.masks, start, short)
+    assert found.errors.shape == (2, 34)
+    assert found.errors[1].isfinite().sum() == 3
+    assert found.errors[0].isfinite().all()
+    assert torch.equal(found.object[1], first.object[1])
+    assert torch.equal(found.support[1], first.support[1])
+    misfits = [metrics.chi2(each.object, samples.counts, samples.masks)[0] for each in (found, first)]
+    assert misfits[0] < misfits[1]
+    worse = replace(short, longer_search=error_reduction(1), polish=0, search=error_reduction(5))
+    kept = refine(samples.counts, samples.masks, start, worse).object[0]
+    assert torch.equal(kept, refine(samples.counts, samples.masks, start, replace(worse, longer_search=None)).object[0])
+
+
 def test_the_polish_keeps_to_its_support_and_lowers_the_error(samples: Samples, spoiled: torch.Tensor) -> None:
-    short = Refinement(error_reduction(3), polish=4, polish_support=ShrinkWrap(threshold=0.4, sigma_last=0.5))
+    short = Refinement(error_reduction(3), None, polish=4, polish_support=ShrinkWrap(threshold=0.4, sigma_last=0.5))
     found = refine(samples.counts, samples.masks, spoiled, short)
     searched = refine(samples.counts, samples.masks, spoiled, replace(short, polish=0))
     assert torch.equal(found.support, short.polish_support.update(searched.object, 0, 1))

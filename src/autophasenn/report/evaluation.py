@@ -103,7 +103,15 @@ def fall_of_chi2(
             shown = np.where(runs > 0, runs, np.nan)
             axes.plot(iterations, shown[:FAINT].T, color=colour, linestyle=style, linewidth=0.5, alpha=0.15)
             label = f"{NAMES.get(method, method)}: median of {len(runs)}"
-            axes.plot(iterations, np.nanmedian(shown, 0), color=colour, linestyle=style, linewidth=2.6, label=label)
+            most = np.isfinite(shown).mean(0) > 0.5  # some runs go on where the others are done
+            axes.plot(
+                iterations[most],
+                np.nanmedian(shown[:, most], 0),
+                color=colour,
+                linestyle=style,
+                linewidth=2.6,
+                label=label,
+            )
         if predicted is not None:
             axes.plot([1], [predicted], "o", color=COLOURS["network"], markersize=9, label=NAMES["network"], zorder=4)
         if noise is not None:
