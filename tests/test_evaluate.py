@@ -44,7 +44,8 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     path = tmp_path_factory.mktemp("weights") / "a.safetensors"
     weights.save(build(UnrolledDesign(stages=1, width=4, memory=1)), {}, path)
     return Evaluation(
-        CRYSTALS, weights=path, count=3, inference=Inference("float32"), refinement=Refinement(error_reduction(2), longer_search=None, polish=1),
+        CRYSTALS, weights=path, count=3, inference=Inference("float32"),
+        refinement=Refinement(error_reduction(2), longer_search=None, polish=1),
         schedule=error_reduction(4),
     )  # fmt: skip
 
