@@ -97,11 +97,11 @@ def test_two_processes_with_half_the_batch_give_the_curve_of_one_with_all_of_it(
     assert done.returncode == 0, done.stderr
     folder = RunFolder.existing(tmp_path / "run")
     assert json.loads(folder.pieces.read_text())["processes"] == 2
-    assert losses(folder) == pytest.approx(losses(uninterrupted), rel=1e-5)
+    assert losses(folder) == pytest.approx(losses(uninterrupted), rel=1e-4)
     expected, found = tensors(uninterrupted.last), tensors(folder.last)
     for name in expected:
         if name.startswith("network."):
-            assert torch.allclose(found[name], expected[name], atol=1e-6), name
+            assert torch.allclose(found[name], expected[name], atol=1e-5), name
 
 
 @pytest.fixture

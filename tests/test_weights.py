@@ -83,7 +83,7 @@ def one_bit_flipped(path: Path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-1000]), "damaged or no safetensors file"),
         (one_bit_flipped, "checksum is wrong"),
         (with_metadata(format="other"), "no weights of autophasenn"),
-        (with_metadata(version="2"), "version 2, and this program reads version 1"),
+        (with_metadata(version="1"), "version 1, and this program reads version 2"),
         (with_metadata(architecture="transformer"), "'transformer', not unrolled or autophasenn"),
         (with_metadata(architecture="autophasenn"), "do not fit the network autophasenn"),
         (with_metadata(design='{"width": 16}'), "do not fit the network unrolled"),

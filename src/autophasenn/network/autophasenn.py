@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from autophasenn.errors import InputError
+from autophasenn.network.estimates import Generators, Objects, Stage
 from autophasenn.network.loss import unit_modulus
-from autophasenn.network.unrolled import PATTERN, Generators, Objects, Stage
-from autophasenn.physics.fourier import diffract_padded
 from autophasenn.physics.metrics import thresholded
 from autophasenn.volumes import SPATIAL, Mask, Volume
 
@@ -83,7 +82,7 @@ class AutoPhaseNN(nn.Module):
         modulus = modulus / modulus.amax(SPATIAL, keepdim=True)
         code = self.encoder(modulus[:, None].contiguous(memory_format=torch.channels_last_3d))
         rho = self._object(self.amplitude(code).float()[:, 0], self.phase(code).float()[:, 0])
-        return [Stage(rho, diffract_padded(rho, PATTERN))]
+        return [Stage(rho)]
 
     def _object(self, amplitude: Tensor, phase: Tensor) -> Objects:
         return thresholded(torch.polar(torch.sigmoid(amplitude), math.pi * torch.tanh(phase)))

@@ -26,8 +26,8 @@ from autophasenn.errors import InputError, PlanError
 from autophasenn.network import weights
 from autophasenn.network.architectures import Network
 from autophasenn.network.autophasenn import AutoPhaseNN
+from autophasenn.network.estimates import PATTERN, Objects
 from autophasenn.network.folding import folded
-from autophasenn.network.unrolled import PATTERN, Objects
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.metrics import chi2_of_intensity
 from autophasenn.volumes import Mask, Pattern, Volume

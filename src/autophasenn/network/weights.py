@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from autophasenn.errors import InputError
 from autophasenn.files.writing import write_atomically
-from autophasenn.network.architectures import DESIGNS, Network, build
+from autophasenn.network.architectures import DESIGNS, Design, Network, build
 
 FORMAT = "autophasenn-weights"
-VERSION = "1"
+VERSION = "2"
+"""Of the format and of what the networks compute."""
 
 
 def save(network: Network, card: Mapping[str, Any], path: str | Path, dtype: torch.dtype = torch.float16) -> None:
@@ -84,18 +86,23 @@ def load(path: str | Path, architecture: str | None = None) -> tuple[Network, di
     if found not in DESIGNS or architecture not in (None, found):
         wanted = architecture or " or ".join(DESIGNS)
         raise InputError(f"{path} holds weights of the architecture {found!r}, not {wanted}; give another file.")
-    given: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(metadata["design"]).items()
-    }
     try:
-        network = build(DESIGNS[found](**given))
+        network = build(_design(found, metadata["design"]))
         network.load_state_dict(tensors)
-    except (TypeError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         raise InputError(
             f"The weights {path} do not fit the network {found} of this program ({' '.join(str(error).split())[:200]}); "
             "install the version of autophasenn that wrote them."
         ) from error
     return network.eval(), json.loads(metadata["card"])
+
+
+def _design(architecture: str, written: str) -> Design:
+    design = TypeAdapter(DESIGNS[architecture]).validate_json(written)
+    unknown = json.loads(written).keys() - asdict(design).keys()
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    return design
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

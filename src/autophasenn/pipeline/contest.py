@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autophasenn.crystals.dataset import DatasetFile, rounded
+from autophasenn.network.estimates import PATTERN
 from autophasenn.network.predict import Inference, Predictor
-from autophasenn.network.unrolled import PATTERN
 from autophasenn.phasing.engine import Retrieval, retrieve
 from autophasenn.phasing.schedule import Schedule
 from autophasenn.pipeline.refine import PAPER, Refinement, refine

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autophasenn.network.unrolled import PATTERN, Objects
+from autophasenn.network.estimates import PATTERN, Objects
 from autophasenn.phasing.algorithms import HIO, RAAR
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction

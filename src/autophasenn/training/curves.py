@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autophasenn.network.unrolled import PATTERN
+from autophasenn.network.estimates import PATTERN
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import diffract_padded
 from autophasenn.training.examples import Trial

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from autophasenn.network.architectures import Network
+from autophasenn.network.estimates import Stage
 from autophasenn.network.loss import mean_absolute_error, root_chi2, unit_modulus
-from autophasenn.network.unrolled import Stage
 from autophasenn.training.examples import Counts, Masks
 from autophasenn.training.plan import Loss
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.network.architectures import Network
-from autophasenn.network.unrolled import PATTERN
+from autophasenn.network.estimates import PATTERN
 from autophasenn.physics.fourier import diffract_corner
 from autophasenn.physics.metrics import chi2, thresholded
 from autophasenn.training.examples import Trial
