@@ -264,9 +264,8 @@ def test_the_good_scan_and_the_good_pattern_are_not_refused(
     """Else the cases above might be refused for what they have in common."""
     for write in (place.write_scan, lambda: place.write_pattern(counts()), lambda: with_mask(counts() >= 0)(place)):
         write()
-        monkeypatch.setattr(
-            sys, "argv", ["autophasenn", "reconstruct", *place.words, "-o", str(place.output), "--dry-run"]
-        )
+        options = ["-o", str(place.output), "--method", "iterative", "--dry-run"]
+        monkeypatch.setattr(sys, "argv", ["autophasenn", "reconstruct", *place.words, *options])
         with pytest.raises(SystemExit) as leaving:
             cli.main()
         assert leaving.value.code in (0, None)

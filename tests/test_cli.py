@@ -89,8 +89,6 @@ def test_every_command_explains_itself(
         (["reconstruct", "--example", "-o", "x", "--seed", "-1"], "--seed"),
         (["reconstruct", "--example", "-o", "x", "--starts", "0"], "--starts"),
         (["reconstruct", "--example", "-o", "x", "--method", "guess"], "iterative"),
-        (["reconstruct", "--example", "-o", "x", "--method", "network"], "use --method iterative"),
-        (["reconstruct", "--example", "-o", "x", "--method", "refined"], "use --method iterative"),
         (["reconstruct", "--example", "-o", "x", "--plan", "absent.yaml"], "absent.yaml"),
     ],
 )
@@ -149,6 +147,7 @@ def test_the_request_is_what_was_typed(run: Callable[..., int], pipeline: Simple
             *("reconstruct", "S0054", "-o", "out", "--beamline", "34idc", "--spec", "a.spec", "--scan", "54"),
             *("--dark", "dark.tif", "--white", "white.tif", "--mask", "mask.npy", "--plan", str(plan), "--starts", "2"),
             *("--seed", "7", "--device", "cuda", "--overwrite"),
+            *("--method", "network", "--weights", "mine.safetensors", "--force"),
         )
         == 0
     )
@@ -161,13 +160,15 @@ def test_the_request_is_what_was_typed(run: Callable[..., int], pipeline: Simple
         "white": Path("white.tif"),
         "mask": Path("mask.npy"),
         "output": Path("out"),
-        "method": "iterative",
+        "method": "network",
         "seed": 7,
         "overwrite": True,
         "device": "cuda",
+        "weights": Path("mine.safetensors"),
+        "force": True,
     }
     assert pipeline.plan.retrieval.schedule.repeats == 3
-    assert pipeline.plan.retrieval.starts == 2
+    assert pipeline.plan.retrieval.starts == pipeline.plan.refined.starts == 2
 
 
 def test_the_example_and_the_default_plan_are_taken_unless_told_otherwise(

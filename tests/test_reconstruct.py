@@ -28,7 +28,7 @@ KEYS = {
     *("status", "message", "method", "chi2", "chi2_noise", "chi2_free", "seconds", "peak_memory_bytes", "shape"),
     *("oversampling", "voxel_size_nm", "q_per_nm", "d_spacing_nm", "support_voxels", "volume_nm3", "strain"),
     *("displacement_nm", "resolution_nm", "resolution_is_bound", "detector_voxel_size_nm", "warnings", "seed"),
-    *("versions", "input", "starts", "preprocess", "binning"),
+    *("versions", "input", "starts", "preprocess", "binning", "path"),
 }
 
 PICTURES = {"overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png", "prtf.png"}
@@ -37,7 +37,7 @@ PICTURES = {"overview.png", "slices.png", "isosurface.png", "pattern.png", "conv
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("results") / "example"
-    return folder, reconstruct(Request(input=None, output=folder, seed=3), QUICK)
+    return folder, reconstruct(Request(input=None, output=folder, method="iterative", seed=3), QUICK)
 
 
 def test_the_example_is_made_by_the_project_itself() -> None:
@@ -98,7 +98,7 @@ def test_the_plan_of_a_result_gives_the_result_again(finished: tuple[Path, dict]
     folder, report = finished
     plan = load_plan(folder / "plan.yaml")
     assert plan == QUICK
-    again = reconstruct(Request(input=None, output=tmp_path / "again", seed=3), plan)
+    again = reconstruct(Request(input=None, output=tmp_path / "again", method="iterative", seed=3), plan)
     assert again["chi2"] == report["chi2"]
     first, second = (read_result(f / "result.cxi").reconstruction.object for f in (folder, tmp_path / "again"))
     assert torch.equal(first, second)
@@ -106,7 +106,7 @@ def test_the_plan_of_a_result_gives_the_result_again(finished: tuple[Path, dict]
 
 def test_without_geometry_the_result_is_in_voxels_and_says_so(tmp_path: Path) -> None:
     np.save(tmp_path / "plain.npy", np.load(example.EXAMPLE)["counts"])
-    report = reconstruct(Request(input=str(tmp_path / "plain.npy"), output=tmp_path / "out"), QUICK)
+    report = reconstruct(Request(input=str(tmp_path / "plain.npy"), output=tmp_path / "out", method="iterative"), QUICK)
     assert report["voxel_size_nm"] is None
     assert report["strain"] is None
     assert report["resolution_nm"] is None
@@ -114,7 +114,7 @@ def test_without_geometry_the_result_is_in_voxels_and_says_so(tmp_path: Path) ->
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
-    facts = describe(Request(input=None, output=tmp_path / "out"), QUICK)
+    facts = describe(Request(input=None, output=tmp_path / "out", method="iterative"), QUICK)
     assert not (tmp_path / "out").exists()
     assert facts["pattern"][1:] == list(example.SHAPE[1:])
     assert "200 iterations" in facts["schedule"]
@@ -124,7 +124,7 @@ def test_an_existing_result_is_kept_unless_asked(finished: tuple[Path, dict]) ->
     folder, _ = finished
     before = (folder / "report.json").read_bytes()
     with pytest.raises(OutputError, match="overwrite"):
-        reconstruct(Request(input=None, output=folder), QUICK)
+        reconstruct(Request(input=None, output=folder, method="iterative"), QUICK)
     assert (folder / "report.json").read_bytes() == before
 
 
@@ -139,7 +139,7 @@ def test_a_crash_while_writing_leaves_the_old_result(
 
     monkeypatch.setattr(result, "_draw", crash)
     with pytest.raises(KeyboardInterrupt):
-        reconstruct(Request(input=None, output=folder, overwrite=True), QUICK)
+        reconstruct(Request(input=None, output=folder, method="iterative", overwrite=True), QUICK)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -149,7 +149,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_named(tmp_path: Path, mo
     monkeypatch.setattr(opengl, "_has_egl_device", lambda: False)
     monkeypatch.setattr(opengl, "_has_library", lambda name: False)
     monkeypatch.setattr(opengl.sys, "platform", "linux")
-    report = reconstruct(Request(input=None, output=tmp_path / "out"), QUICK)
+    report = reconstruct(Request(input=None, output=tmp_path / "out", method="iterative"), QUICK)
     assert not (tmp_path / "out" / "isosurface.png").exists()
     assert (tmp_path / "out" / "overview.png").exists()
     assert any("OpenGL" in sentence for sentence in report["warnings"])
@@ -171,7 +171,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_named(tmp_path: Path, mo
 def test_what_cannot_be_done_is_said_before_anything_is_written(
     tmp_path: Path, change: dict, error: type[Exception], words: str
 ) -> None:
-    request = replace(Request(input=None, output=tmp_path / "out"), **change)
+    request = replace(Request(input=None, output=tmp_path / "out", method="iterative"), **change)
     with pytest.raises(error, match=words):
         reconstruct(request, QUICK)
     assert not (tmp_path / "out").exists()
@@ -187,6 +187,7 @@ def test_scan_54_has_the_geometry_of_the_conventions(shared_data: Path, tmp_path
         spec=folder / "example.spec",
         dark=folder / "dark.tif",
         white=folder / "whitefield.tif",
+        method="iterative",
     )
     plan = replace(
         QUICK,

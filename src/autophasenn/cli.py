@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 import autophasenn
-from autophasenn.errors import AutoPhaseNNError, PlanError
+from autophasenn.errors import AutoPhaseNNError
 from autophasenn.terminal import (
     TerminalProgress,
     complain,
@@ -98,8 +98,12 @@ def reconstruct(
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Take the bundled example instead of INPUT.")] = False,
     method: Annotated[
-        Method, typer.Option(help="This version ships no network weights: iterative only.")
-    ] = Method.iterative,
+        Method,
+        typer.Option(
+            help="refined: the network's prediction, refined at full resolution. network: the prediction as it is. "
+            "iterative: phase retrieval from random starts."
+        ),
+    ] = Method.refined,
     beamline: Annotated[str | None, typer.Option(help="Whose scan folder INPUT is, for instance 34idc.")] = None,
     spec: Annotated[Path | None, typer.Option(help="SPEC file with the scan's motors.")] = None,
     scan: Annotated[int | None, typer.Option(help="Scan number in the SPEC file; else from the folder's name.")] = None,
@@ -107,7 +111,13 @@ def reconstruct(
     white: Annotated[Path | None, typer.Option(help="White field of the detector.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Mask of the pattern, True = measured.")] = None,
     plan: PlanFile = None,
-    starts: Annotated[int | None, typer.Option(min=1, help="Number of random starts; overrides the plan.")] = None,
+    starts: Annotated[int | None, typer.Option(min=1, help="Starts of the method; overrides the plan.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of the network; those of the package if left out.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Phase a pattern of oversampling below 2 all the same.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same result, bit for bit.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
@@ -117,10 +127,6 @@ def reconstruct(
     """Turn a Bragg coherent diffraction pattern into an image of the crystal and its strain."""
     if example == (source is not None):
         raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
-    if method is not Method.iterative:
-        raise PlanError(
-            f"--method {method} needs network weights, which this version does not have; use --method iterative."
-        )
 
     from autophasenn.pipeline.plan import Plan, load_plan
     from autophasenn.pipeline.reconstruct import Request, describe
@@ -130,7 +136,11 @@ def reconstruct(
     use_threads(threads)
     parameters = Plan() if plan is None else load_plan(plan)
     if starts is not None:
-        parameters = replace(parameters, retrieval=replace(parameters.retrieval, starts=starts))
+        parameters = replace(
+            parameters,
+            retrieval=replace(parameters.retrieval, starts=starts),
+            refined=replace(parameters.refined, starts=starts),
+        )
     request = Request(
         input=source,
         beamline=beamline,
@@ -144,6 +154,8 @@ def reconstruct(
         seed=seed,
         overwrite=overwrite,
         device=device,
+        weights=weights,
+        force=force,
     )
     if dry_run:
         show_facts(describe(request, parameters))
@@ -262,7 +274,12 @@ def evaluate(
     ] = None,
     count: Annotated[int | None, typer.Option(help="Only the first so many samples.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
-    starts: Annotated[int, typer.Option(min=1, help="Starts of the network a pattern; the best by chi2 is kept.")] = 1,
+    starts: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Starts of the network a pattern at most; another is made while the image fits poorly."
+        ),
+    ] = 4,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,

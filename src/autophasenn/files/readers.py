@@ -13,6 +13,7 @@ import torch
 from autophasenn.errors import InputError, reading
 from autophasenn.files.arrays import read_npy, read_npz, read_npz_mask, read_tiff
 from autophasenn.files.hdf5 import read_cxi, read_cxi_mask, read_dataset
+from autophasenn.files.size import check_room
 from autophasenn.files.stored import StoredPattern, sha256_of
 from autophasenn.physics.geometry import FixedGeometry
 from autophasenn.volumes import Scan
@@ -53,7 +54,8 @@ def read_pattern_file(path: str | Path, mask_path: str | Path | None = None) -> 
     Raises
     ------
     InputError
-        If the file is missing, damaged, of unknown kind, or holds no stack of numbers; or the mask does not fit.
+        If the file is missing, damaged, of unknown kind, larger than the memory, or holds no stack of numbers; or the
+        mask does not fit.
     GeometryError
         If the steps or the scattering vector describe no volume.
     """
@@ -63,6 +65,7 @@ def read_pattern_file(path: str | Path, mask_path: str | Path | None = None) -> 
 
 def _read_scan(path: str | Path, mask_path: str | Path | None) -> Scan:
     file, dataset = _split(path)
+    check_room(file, dataset)
     stored = _read(file, dataset)
     counts = _checked_counts(stored.counts, str(path))
     source: dict[str, Any] = {"path": str(file), "sha256": sha256_of(file), "dataset": dataset}

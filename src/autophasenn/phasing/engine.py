@@ -75,7 +75,12 @@ class ModulusProjection:
         torch.mul(parts[..., 0], parts[..., 0], out=intensity).addcmul_(parts[..., 1], parts[..., 1])
         intensity.add_(_NO_ZERO)
         if self.model.kernel is not None:
-            intensity = self.model.blur(intensity).add_(_NO_ZERO)
+            # What a kernel gives a voxel is no less than what it leaves there; the rounding of a transform over a bright
+            # peak may say less, and the wave would be divided by that.
+            k0, k1, k2 = (n // 2 for n in self.model.kernel.shape[-3:])
+            middle = self.model.kernel[..., k0, k1, k2]
+            least = intensity * middle[..., None, None, None]
+            intensity = torch.maximum(self.model.blur(intensity), least).add_(_NO_ZERO)
         torch.rsqrt(intensity, out=ratio).mul_(self._modulus)
         chi2 = self._chi2(intensity, ratio)
         if self._unmeasured is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -141,7 +141,7 @@ def reconstruct_ensemble(
             )
         )
     starts = [one for run in runs for one in _one_by_one(run)]
-    scores = [_score(pattern, free, start) for start in starts]
+    scores = [score(pattern, free, start) for start in starts]
     best = min(range(len(starts)), key=lambda i: scores[i])
     alignments = [ambiguity.align(starts[best].object[0], start.object[0]) for start in starts]
     aligned = torch.stack([alignment.aligned for alignment in alignments])
@@ -166,9 +166,22 @@ def reconstruct_ensemble(
         )
     final = candidates[0]
     for other in candidates[1:]:
-        if _score(pattern, free, other) < COHERENCE_GAIN * _score(pattern, free, final):
+        if score(pattern, free, other) < COHERENCE_GAIN * score(pattern, free, final):
             final = other
-    return _as_reconstruction(pattern, final, aligned, family, free, starts, best)
+    prtf = None
+    if len(family) > 1:
+        prtf = metrics.prtf_of(torch.stack([diffract(member) for member in family]), pattern.counts, pattern.mask)
+    return as_reconstruction(
+        pattern,
+        final,
+        free,
+        errors=torch.cat([start.errors for start in starts]),
+        free_errors=[free_error(pattern, free, start) for start in starts],
+        best=best,
+        averaged=len(family),
+        prtf=prtf,
+        modes=singular_modes(aligned),
+    )
 
 
 def singular_modes(family: ObjectVolume) -> Tensor:
@@ -221,50 +234,61 @@ def _one_by_one(run: Retrieval) -> list[Retrieval]:
     return [Retrieval(*part) for part in parts]
 
 
-def _free_error(pattern: Pattern, free: Mask, start: Retrieval) -> float:
-    """chi2 on the held-out voxels; NaN where none were held out."""
+def free_error(pattern: Pattern, free: Mask, start: Retrieval) -> float:
+    """chi2 of a start on the held-out voxels; NaN where none were held out."""
     model = ForwardModel(kernel=start.kernel)
     return float(metrics.chi2_free(start.object, pattern.counts[None], pattern.mask[None], free[None], model))
 
 
-def _score(pattern: Pattern, free: Mask, start: Retrieval) -> float:
+def score(pattern: Pattern, free: Mask, start: Retrieval) -> float:
     """What ranks starts: chi2_free, or chi2 where no photon was held out."""
-    error = _free_error(pattern, free, start)
+    error = free_error(pattern, free, start)
     if math.isfinite(error):
         return error
     model = ForwardModel(kernel=start.kernel)
     return float(metrics.chi2(start.object, pattern.counts[None], pattern.mask[None], model))
 
 
-def _as_reconstruction(
+def as_reconstruction(
     pattern: Pattern,
     final: Retrieval,
-    aligned: Tensor,
-    family: Tensor,
     free: Mask,
-    starts: list[Retrieval],
-    best: int,
+    *,
+    errors: Tensor,
+    free_errors: Sequence[float],
+    best: int = 0,
+    averaged: int = 1,
+    prtf: Tensor | None = None,
+    modes: Tensor | None = None,
 ) -> Reconstruction:
-    """Everything a report needs, brought to the scale of the counts and to the CPU."""
+    """What was found as everything that a report needs: on the scale of the counts, on the CPU.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    final : Retrieval
+        One object, whatever its scale.
+    free : bool tensor (n0, n1, n2)
+        Held-out voxels.
+    errors, free_errors, best, averaged, prtf, modes
+        As in `volumes.Reconstruction`.
+    """
     rho, kernel = final.object[0], None if final.kernel is None else final.kernel[0]
     support = metrics.support_of(rho)
     wave = diffract(rho * support)
     intensity = ForwardModel(kernel=kernel).blur(intensity_of(wave))
     scale = metrics.best_scale(intensity, torch.where(pattern.mask, pattern.counts, 0), pattern.mask)
-    prtf = None
-    if len(family) > 1:
-        prtf = metrics.prtf_of(torch.stack([diffract(member) for member in family]), pattern.counts, pattern.mask)
     return Reconstruction(
         object=(rho / rho.abs().max()).cpu(),
         support=support.cpu(),
         wave=(wave * scale).cpu(),
         intensity=(intensity * scale.square()).cpu(),
-        errors=torch.cat([start.errors for start in starts]).cpu(),
-        free_errors=torch.tensor([_free_error(pattern, free, start) for start in starts]),
-        free_error=_free_error(pattern, free, final),
+        errors=errors.cpu(),
+        free_errors=torch.tensor(free_errors),
+        free_error=free_error(pattern, free, final),
         best=best,
-        averaged=len(family),
+        averaged=averaged,
         kernel=None if kernel is None else kernel.cpu(),
         prtf=None if prtf is None else prtf.cpu(),
-        modes=singular_modes(aligned).cpu(),
+        modes=None if modes is None else modes.cpu(),
     )

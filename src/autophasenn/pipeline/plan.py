@@ -12,6 +12,7 @@ from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.pipeline import typed_yaml
 from autophasenn.pipeline.postprocess import Postprocessing
 from autophasenn.pipeline.preprocess import Preprocessing
+from autophasenn.pipeline.refined import Refined
 
 VERSION = 1
 """Raised when a parameter changes its name or meaning."""
@@ -26,13 +27,17 @@ class Plan:
     preprocess : Preprocessing
         From the frames of a scan to a pattern: corrections, mask, centre, window, binning.
     retrieval : Ensemble
-        From the pattern to the object: how many starts, what is done in which iteration, and what is made of them.
+        From the pattern to the object, by --method iterative: how many starts, what is done in which iteration, and what
+        is made of them.
+    refined : Refined
+        The same by --method refined and network: predictions, their refinement, coherence of the beam.
     postprocess : Postprocessing
         From the object to the crystal's image in the laboratory frame.
     """
 
     preprocess: Preprocessing = field(default_factory=Preprocessing)
     retrieval: Ensemble = field(default_factory=Ensemble)
+    refined: Refined = field(default_factory=Refined)
     postprocess: Postprocessing = field(default_factory=Postprocessing)
 
 

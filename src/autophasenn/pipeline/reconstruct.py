@@ -10,23 +10,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from autophasenn.beamlines import read_scan
 from autophasenn.errors import InputError, PlanError
 from autophasenn.files.readers import read_pattern_file
 from autophasenn.files.writing import check_folder, staged_folder
+from autophasenn.network.predict import Inference, Predictor
 from autophasenn.phasing.ensemble import reconstruct_ensemble
 from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.pipeline.network_box import NetworkBox
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
-from autophasenn.pipeline.preprocess import preprocess
+from autophasenn.pipeline.preprocess import Preprocessed, preprocess
 from autophasenn.pipeline.progress import Progress, Silent
+from autophasenn.pipeline.refined import predict, predicted, refined
 from autophasenn.pipeline.result import FILES, Finding, Stopwatch, summarise, write_files
-from autophasenn.volumes import Scan
+from autophasenn.volumes import Reconstruction, Scan
 
-METHODS = ("iterative",)
-"""What `--method` may ask for."""
+METHODS = ("refined", "network", "iterative")
+"""What `--method` may ask for: the network's prediction refined, as it is, or retrieval from random starts."""
+LEAST_OVERSAMPLING = 2.0
+"""Below it the autocorrelation wraps around, and the phases are not determined (Miao et al. 1998)."""
+
+LEAST_MEASURED = 0.25
+"""Share of the planes across an axis that must hold a measured voxel."""
 
 CPU_BYTES_PER_VOXEL = 110
 """Peak of the whole job for one voxel of the pattern (measured on scan 54), one start at a time."""
@@ -58,6 +67,10 @@ class Request:
         Whether a result in `output` may be replaced.
     device : str
         A torch device.
+    weights : Path, optional
+        Of the network; None: those of the package.
+    force : bool
+        Whether a pattern whose phases are not determined (oversampling below 2) is phased all the same.
     """
 
     input: str | None
@@ -68,10 +81,12 @@ class Request:
     dark: Path | None = None
     white: Path | None = None
     mask: Path | None = None
-    method: str = "iterative"
+    method: str = METHODS[0]
     seed: int = 0
     overwrite: bool = False
     device: str = "cpu"
+    weights: Path | None = None
+    force: bool = False
 
 
 def reconstruct(request: Request, plan: Plan | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -104,25 +119,13 @@ def reconstruct(request: Request, plan: Plan | None = None, progress: Progress |
     check_folder(request.output, request.overwrite)
     watch = Stopwatch()
     with staged_folder(request.output, request.overwrite) as folder, _collected_warnings() as logged:
-        progress.stage("Read")
-        with watch.measure("read"):
-            scan = read_input(request)
-        progress.stage("Preprocess")
-        with watch.measure("preprocess"):
-            prepared = preprocess(scan, plan.preprocess)
-        progress.stage("Phase retrieval")
-        with watch.measure("refine"):
-            found = reconstruct_ensemble(
-                prepared.pattern.to(device),
-                plan.retrieval,
-                seed=request.seed,
-                on_iteration=progress.advance,
-            )
+        prepared, scan = _prepared(request, plan, progress, watch)
+        found, path = _found(request, plan, prepared, device, progress, watch)
         progress.stage("Strain")
         with watch.measure("postprocess"):
             canonical, image = postprocess(found, prepared.pattern, plan.postprocess)
         progress.stage("Write")
-        finding = Finding(scan, prepared, canonical, image, plan, request.method, request.seed, sys.argv)
+        finding = Finding(scan, prepared, canonical, image, plan, request.method, request.seed, sys.argv, path)
         report = summarise(finding, logged)
         return write_files(folder, finding, report, watch)
 
@@ -139,10 +142,7 @@ def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
     device = _device(request)
     check_folder(request.output, request.overwrite)
     with _collected_warnings() as logged:
-        scan = read_input(request)
-        prepared = preprocess(scan, plan.preprocess)
-    schedule = plan.retrieval.schedule
-    blocks = ", ".join(f"{type(b.algorithm).__name__} {b.iterations}" for b in schedule.blocks)
+        prepared, scan = _prepared(request, plan, Silent(), Stopwatch())
     voxels = prepared.pattern.counts.numel()
     return {
         "input": scan.source.get("path"),
@@ -153,8 +153,7 @@ def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
         "masked": f"{100 * (1 - prepared.pattern.mask.float().mean().item()):.2f} %",
         "geometry": "unknown: the result has voxel units" if scan.geometry is None else "known",
         "method": request.method,
-        "starts": plan.retrieval.starts,
-        "schedule": f"{schedule.repeats} x ({blocks}) = {schedule.iterations} iterations a start",
+        **_how(request, plan, prepared),
         "device": str(device),
         "memory": f"about {max(1.0, voxels * CPU_BYTES_PER_VOXEL / 2**30):.1f} GiB",
         "output": str(request.output),
@@ -196,6 +195,91 @@ def read_input(request: Request) -> Scan:
             f"{request.input} is a folder; say whose scan it is with --beamline 34idc --spec FILE, or give a file."
         )
     return read_pattern_file(EXAMPLE if request.input is None else request.input, request.mask)
+
+
+def _prepared(request: Request, plan: Plan, progress: Progress, watch: Stopwatch) -> tuple[Preprocessed, Scan]:
+    """The pattern of a request, found fit to be phased."""
+    progress.stage("Read")
+    with watch.measure("read"):
+        scan = read_input(request)
+    progress.stage("Preprocess")
+    with watch.measure("preprocess"):
+        prepared = preprocess(scan, plan.preprocess)
+    _check_measured(prepared)
+    _check_sampling(prepared, request.force)
+    _check_memory(prepared.pattern.counts.numel())
+    return prepared, scan
+
+
+def _found(
+    request: Request, plan: Plan, prepared: Preprocessed, device: torch.device, progress: Progress, watch: Stopwatch
+) -> tuple[Reconstruction, dict[str, Any] | None]:
+    """The crystal by the method asked for, and which way led to it."""
+    pattern = prepared.pattern.to(device)
+    if request.method == "iterative":
+        progress.stage("Phase retrieval")
+        with watch.measure("refine"):
+            found = reconstruct_ensemble(pattern, plan.retrieval, seed=request.seed, on_iteration=progress.advance)
+        return found, None
+    progress.stage("Network")
+    with watch.measure("network"):
+        # Measuring which precision is quicker takes longer than the one prediction that is asked for.
+        predictor = Predictor.from_file(request.weights, Inference("float32"), device)
+        prediction = predict(pattern, prepared.oversampling, predictor, plan.refined, seed=request.seed)
+        if request.method == "network":
+            return predicted(prediction, plan.refined)
+    progress.stage("Refinement")
+    with watch.measure("refine"):
+        return refined(prediction, plan.refined, progress.advance)
+
+
+def _how(request: Request, plan: Plan, prepared: Preprocessed) -> dict[str, Any]:
+    """What a method would do, for people."""
+    if request.method == "iterative":
+        schedule = plan.retrieval.schedule
+        blocks = ", ".join(f"{type(b.algorithm).__name__} {b.iterations}" for b in schedule.blocks)
+        return {
+            "starts": plan.retrieval.starts,
+            "schedule": f"{schedule.repeats} x ({blocks}) = {schedule.iterations} iterations a start",
+        }
+    box = NetworkBox.of(prepared.pattern.shape, prepared.oversampling)
+    steps = ", ".join(f"{step:.2f}" for step in box.steps)
+    at_full = "" if box.is_whole_pattern else f", then {plan.refined.further.iterations} at full resolution"
+    iterations = f"{plan.refined.first.iterations} iterations in the box, {plan.refined.further.iterations} more with "
+    return {
+        "network box": f"64 x 64 x 64, a voxel every {steps} voxels of the pattern",
+        "schedule": "none" if request.method == "network" else f"{iterations}a coherence kernel{at_full}",
+    }
+
+
+def _check_sampling(prepared: Preprocessed, force: bool) -> None:
+    least = min(prepared.oversampling)
+    if least < LEAST_OVERSAMPLING and not force:
+        axis = prepared.oversampling.index(least)
+        remedy = "bin it less" if prepared.binning[axis] > 1 else "measure with finer steps or a longer distance"
+        raise InputError(
+            f"The pattern has an oversampling of about {least:.2f} along axis {axis}, and below {LEAST_OVERSAMPLING:g} its "
+            f"phases are not determined; {remedy}, or phase it all the same with --force."
+        )
+
+
+def _check_measured(prepared: Preprocessed) -> None:
+    for axis, size in enumerate(prepared.pattern.shape):
+        planes = int(prepared.pattern.mask.movedim(axis, 0).flatten(1).any(1).sum())
+        if planes < LEAST_MEASURED * size:
+            raise InputError(
+                f"Of the {size} planes of the pattern along axis {axis} only {planes} have a measured voxel, too few to "
+                "phase; check the mask (True = measured)."
+            )
+
+
+def _check_memory(voxels: int) -> None:
+    needed, free = voxels * CPU_BYTES_PER_VOXEL / 2**30, psutil.virtual_memory().available / 2**30
+    if needed > free:
+        raise InputError(
+            f"Phasing {voxels:.3g} voxels takes about {needed:.1f} GiB of memory, and {free:.1f} GiB are free; give "
+            "preprocess.shape or preprocess.binning in the plan, or take a larger machine."
+        )
 
 
 def _device(request: Request) -> torch.device:

@@ -71,6 +71,7 @@ class Finding:
     method: str
     seed: int
     command: list[str]
+    path: dict[str, Any] | None = None
 
     @cached_property
     def prtf_shells(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -116,6 +117,7 @@ def summarise(finding: Finding, logged: list[str]) -> dict[str, Any]:
         "binning": list(finding.prepared.binning),
         "oversampling": list(finding.prepared.oversampling),
         "preprocess": finding.prepared.facts,
+        "path": finding.path,
         **statistics(finding.image),
         "detector_voxel_size_nm": _detector_voxel_size_nm(finding),
         **_resolution(finding),
