@@ -1,0 +1,204 @@
+"""How far an image can be believed: one number that holds on simulated crystals, and warnings in plain sentences.
+
+The number is the probability that the correlation of the image with the truth is at least 0.95. It is a logistic function of
+three numbers that need no truth, and falls with each of them; its coefficients were fitted to simulated crystals of all
+kinds (docs/confidence.md has how, and how well it holds on others).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from autophasenn.errors import InputError
+from autophasenn.network.estimates import PATTERN
+from autophasenn.physics import metrics
+from autophasenn.physics.diffraction import intensity_of
+from autophasenn.physics.fourier import diffract
+from autophasenn.pipeline.aliens import Aliens
+from autophasenn.pipeline.unfamiliar import Familiar, signs_of
+from autophasenn.pipeline.variants import Spread
+from autophasenn.volumes import crop_or_pad
+
+GOOD = 0.95
+"""Correlation with the truth that an image is hoped to have."""
+LEAST_DISCORD, LEAST_UNEXPLAINED = 5e-3, 1e-4
+"""Below these nothing more is learned: variants that agree ten times better than asked of the truth may be wrong alike."""
+
+Counts = Float[Tensor, "64 64 64"]
+Measured = Bool[Tensor, "64 64 64"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the number is made of; each makes it smaller.
+
+    Parameters
+    ----------
+    discord : float
+        1 less the mean correlation of the best variant with the others of the better half: do those agree that fit best?
+    unexplained : float
+        chi2 less that of counting noise: the part of the pattern that neither the image nor the noise explains.
+    misfit : float
+        chi2 over that of counting noise.
+    """
+
+    discord: float
+    unexplained: float
+    misfit: float
+
+    @property
+    def logarithms(self) -> tuple[float, float, float]:
+        """Decadic, of discord, unexplained and misfit."""
+        return (
+            math.log10(max(self.discord, LEAST_DISCORD)),
+            math.log10(max(self.unexplained, LEAST_UNEXPLAINED)),
+            math.log10(max(self.misfit, 1.0)),
+        )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``p = 1 / (1 + exp(-(intercept - slopes . x)))`` with x the decadic logarithms of the evidence.
+
+    Parameters
+    ----------
+    intercept : float
+    slopes : tuple of 3 floats
+        None below 0.
+    provenance : dict
+        What it was fitted to.
+    """
+
+    intercept: float
+    slopes: tuple[float, float, float]
+    provenance: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if len(self.slopes) != 3 or not all(slope >= 0 for slope in self.slopes):
+            raise InputError(
+                f"The slopes are {self.slopes}; give three numbers, none below 0: doubt never adds confidence."
+            )
+
+    def __call__(self, evidence: Evidence) -> float:
+        """Probability that the image is good, 0 to 1; 0 where the evidence is no number."""
+        logit = self.intercept - sum(s * x for s, x in zip(self.slopes, evidence.logarithms, strict=True))
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit)))) if math.isfinite(logit) else 0.0
+
+
+@lru_cache(1)
+def shipped() -> Calibration:
+    """The calibration of the package."""
+    stored = json.loads(files("autophasenn").joinpath("weights", "confidence.json").read_text())
+    return Calibration(stored["intercept"], tuple(stored["slopes"]), stored["provenance"])
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How far the best object of a `Spread` can be believed.
+
+    Parameters
+    ----------
+    number : float
+        Probability, 0 to 1, that its correlation with the truth is at least 0.95.
+    warnings : tuple of str
+        Sentences, one for each way in which the pattern is unlike those that the network was trained on.
+    features : dict
+        The evidence, the signs, and for information: ``chi2``, ``chi2_noise``, ``chi2_free``, ``chi2_noise_free`` (null
+        where nothing was held out), ``pairwise_correlation`` of all variants, ``largest_mode``, ``agreeing`` (share of the
+        variants), ``phase_spread`` (rad) and ``amplitude_spread``, medians inside the support.
+    """
+
+    number: float
+    warnings: tuple[str, ...]
+    features: dict[str, Any]
+
+
+def confidence_of(
+    spread: Spread,
+    counts: Counts,
+    measured: Measured,
+    *,
+    free: Measured | None = None,
+    aliens: Aliens | None = None,
+    calibration: Calibration | None = None,
+    familiar: Familiar | None = None,
+) -> Confidence:
+    """Judge the variants of a pattern.
+
+    Parameters
+    ----------
+    spread : Spread
+        Of at least two variants.
+    counts : float32 tensor (64, 64, 64)
+    measured : bool tensor (64, 64, 64)
+    free : bool tensor (64, 64, 64), optional
+        Voxels that were held out when `spread` was made.
+    aliens : Aliens, optional
+        Those that preprocessing found. None: they are searched for.
+    calibration : Calibration, optional
+        None: that of the package.
+    familiar : Familiar, optional
+        Beyond which there are warnings.
+
+    Raises
+    ------
+    InputError
+        If there is a single variant.
+    """
+    free = torch.zeros_like(measured) if free is None else free & measured
+    fit = _fit(spread, counts, measured, free)
+    evidence = Evidence(
+        discord_of(spread), fit["chi2"] - fit["chi2_noise"], fit["chi2"] / max(fit["chi2_noise"], 1e-12)
+    )
+    signs = signs_of(counts, measured, spread.best, aliens)
+    inside = spread.support
+    features = {
+        **asdict(evidence),
+        **asdict(signs),
+        **{name: value if math.isfinite(value) else None for name, value in fit.items()},
+        "pairwise_correlation": spread.pairwise,
+        "largest_mode": spread.largest_mode,
+        "agreeing": float(spread.agreeing.float().mean()),
+        "phase_spread": float(spread.phase_spread[inside].median()),
+        "amplitude_spread": float(spread.amplitude_spread[inside].median()),
+    }
+    number = (calibration or shipped())(evidence)
+    return Confidence(number, tuple((familiar or Familiar()).sentences(signs)), features)
+
+
+def discord_of(spread: Spread) -> float:
+    """1 less the mean correlation of the best variant with the others of the better half, the second best at least.
+
+    Raises
+    ------
+    InputError
+        If there is a single variant.
+    """
+    number = len(spread.objects)
+    if number < 2:
+        raise InputError(
+            "The confidence of 1 variant is unknown, as nothing can disagree with it; give 2 variants or more."
+        )
+    return 1 - float(spread.correlations[1 : max(2, number // 2)].mean())
+
+
+def _fit(spread: Spread, counts: Counts, measured: Measured, free: Measured) -> dict[str, float]:
+    """chi2 and its noise floor for the best object, on the voxels that were used and on those held out."""
+    used = measured & ~free
+    intensity = intensity_of(diffract(crop_or_pad(metrics.thresholded(spread.best), PATTERN)))
+    scale = metrics.best_scale(intensity, torch.where(used, counts, 0), used)
+    expected = intensity * scale.square()
+    result = {}
+    for suffix, voxels in (("", used), ("_free", free)):
+        result[f"chi2{suffix}"] = float(metrics.chi2_of_intensity(intensity, counts, voxels, scale=scale))
+        result[f"chi2_noise{suffix}"] = float(metrics.chi2_noise(expected, counts, voxels))
+    return result
