@@ -52,7 +52,7 @@ class FirstGuess:
     """
 
     candidates: int = 2
-    iterations: int = 60
+    iterations: int = 50
     beta: float = 0.9
     support_threshold: float = 0.3
     taper: float = 1.0
@@ -98,15 +98,16 @@ def first_guess(counts: Volume, measured: Mask, generator: Generators, how: Firs
     counts = counts / counts.amax(SPATIAL, keepdim=True).clamp_min(torch.finfo(counts.dtype).tiny)
     extent = _extent(counts)
     starts = torch.stack([_start(extent, generator) for _ in range(how.candidates)], 1).flatten(0, 1)
-    counts, measured = (volume.repeat_interleave(how.candidates, 0) for volume in (counts, measured))
-    found = retrieve(
-        counts, measured, how.schedule, seeds=[0] * len(counts), start=crop_or_pad(starts, COARSE_PATTERN)
-    )  # fmt: skip
+    if len(counts) > 1:  # one pattern serves all of its starts
+        counts, measured = (volume.repeat_interleave(how.candidates, 0) for volume in (counts, measured))
+    start = crop_or_pad(starts, COARSE_PATTERN)
+    found = retrieve(counts, measured, how.schedule, seeds=[0] * len(starts), start=start, with_errors=False)
     objects = crop_or_pad(found.object, COARSE_OBJECT)
     if how.candidates == 1:
         return objects
     intensity = intensity_of(diffract(crop_or_pad(objects, COARSE_PATTERN)))
-    misfit = chi2_of_intensity(intensity, counts, measured).reshape(-1, how.candidates)
+    misfit = chi2_of_intensity(intensity, counts.expand_as(intensity), measured.expand_as(intensity))
+    misfit = misfit.reshape(-1, how.candidates)
     first = torch.arange(len(misfit), device=counts.device) * how.candidates
     return objects[first + misfit.argmin(1)]
 

@@ -1,8 +1,9 @@
 """Prediction: patterns in, objects out, as quickly as this machine can.
 
 A copy of the network is made ready once: normalisation folded into the convolutions, convolutions in the precision that
-is quickest here, channels last. Every pattern begins from starts that a seed draws, the same whatever batch it is in; of
-several starts the one whose diffraction fits best is kept.
+is quickest here, channels last. Every pattern begins from a start that a seed draws, the same whatever batch it is in. A few
+of a hundred end in a superposition of the crystal and its twin, which shows: the object fits much worse than counting noise
+allows. They begin again from another start, and what fits best is kept.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from autophasenn.errors import InputError, PlanError
 from autophasenn.network import weights
 from autophasenn.network.architectures import Network
 from autophasenn.network.autophasenn import AutoPhaseNN
-from autophasenn.network.estimates import PATTERN, Objects
+from autophasenn.network.estimates import PATTERN, Objects, Stage
 from autophasenn.network.folding import folded
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.metrics import chi2_of_intensity
-from autophasenn.volumes import Mask, Pattern, Volume
+from autophasenn.volumes import SPATIAL, Mask, Pattern, Volume
 
 SHIPPED = Path(autophasenn.__file__).parent / "weights" / "unrolled.safetensors"
 """The weights of the package."""
@@ -48,16 +49,20 @@ class Inference:
     compiled : bool
         By torch.compile: quicker after half a minute or more of compiling.
     starts : int
-        Starts of every pattern; the one with the least chi2 is kept.
+        Starts of a pattern at most: another is made as long as the best object is poor.
+    poor : float
+        Mean squared misfit of the square root of the counts, over the voxels that have any, above which an object is poor.
+        Counting noise alone gives 0.25 to 0.5. 0: all starts are made.
     stages : int, optional
         Of an unrolled network; null: as many as it was trained with.
     batch : int
-        Patterns times starts that are computed at once.
+        Patterns that are computed at once.
     """
 
     precision: str | None = None
     compiled: bool = False
-    starts: int = 1
+    starts: int = 4
+    poor: float = 1.5
     stages: int | None = None
     batch: int = 16
 
@@ -68,6 +73,8 @@ class Inference:
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise PlanError(f"{name} is {number}; give 1 or more.")
+        if self.poor < 0:
+            raise PlanError(f"poor is {self.poor:g}; it is a squared misfit, at least 0.")
 
 
 class Predictor:
@@ -101,6 +108,8 @@ class Predictor:
     ) -> None:
         self.device = torch.device(device)
         inference = inference or Inference()
+        if isinstance(network, AutoPhaseNN):
+            inference = replace(inference, starts=1)  # it draws nothing
         ready = (folded(network) if isinstance(network, AutoPhaseNN) else deepcopy(network)).eval().to(self.device)
         chosen = inference.precision or self._quickest(ready)
         self.inference = replace(inference, precision=chosen)
@@ -133,7 +142,7 @@ class Predictor:
         Parameters
         ----------
         counts : float tensor (batch, 64, 64, 64)
-            On any scale, centred.
+            Centred. On another scale than photons the object is the same, but whether it is poor is judged wrongly.
         measured : bool tensor (batch, 64, 64, 64)
         seed : int
             Of the starts.
@@ -149,36 +158,41 @@ class Predictor:
             If the patterns have another size, or a batch does not fit into the memory.
         """
         _check_size(counts)
-        starts = self.inference.starts
-        size = max(1, self.inference.batch // starts)
-        with _shortage_explained(self, size * starts):
-            found = [
-                self._best(counts[first : first + size], measured[first : first + size], seed)
-                for first in range(0, len(counts), size)
-            ]
+        size = self.inference.batch
+        with _shortage_explained(self, size):
+            parts = [slice(first, first + size) for first in range(0, len(counts), size)]
+            found = [self._best(self._here(counts[part]), self._here(measured[part]), seed) for part in parts]
         return torch.cat(found).to(counts.device)
 
     def predict_pattern(self, pattern: Pattern, seed: int = 0) -> Complex[Tensor, "32 32 32"]:
         """Invert one pattern; see `predict`."""
         return self.predict(pattern.counts[None], pattern.mask[None], seed)[0]
 
-    def _best(self, counts: Volume, measured: Mask, seed: int) -> Objects:
-        starts = self.inference.starts
-        counts, measured = (x.to(self.device).repeat_interleave(starts, 0) for x in (counts, measured))
-        generators = [generator_of(seed, number % starts, Stream.START) for number in range(len(counts))]
-        objects, misfit = self._run(counts, measured, generators)
-        best = misfit.reshape(-1, starts).argmin(1) + starts * torch.arange(len(misfit) // starts, device=self.device)
-        return objects[best]
+    def _here(self, volume: Tensor) -> Tensor:
+        return volume.contiguous().to(self.device)
 
     @torch.inference_mode()
+    def _best(self, counts: Volume, measured: Mask, seed: int) -> Objects:
+        objects, misfit = self._run(counts, measured, generator_of(seed, 0, Stream.START))
+        for start in range(1, self.inference.starts):
+            poor = torch.nonzero(misfit >= self.inference.poor).flatten()
+            if not len(poor):
+                break
+            others, other = self._run(counts[poor], measured[poor], generator_of(seed, start, Stream.START))
+            better = other < misfit[poor]
+            objects[poor[better]], misfit[poor[better]] = others[better], other[better]
+        return objects
+
     def _run(
-        self, counts: Volume, measured: Mask, generators: list[torch.Generator]
+        self, counts: Volume, measured: Mask, generator: torch.Generator
     ) -> tuple[Objects, Float[Tensor, " batch"]]:
+        """Objects and their misfit; every pattern begins alike, whatever batch it is in."""
+        generators = [generator.clone_state() for _ in counts]
         with _precision(self.device, self.inference.precision):
             last = self._network(counts, measured, generators, self.inference.stages)[-1]
         if self.inference.starts == 1:
             return last.objects, counts.new_zeros(len(counts))
-        return last.objects, chi2_of_intensity(intensity_of(last.waves), counts, measured)
+        return last.objects, _misfit(last, counts, measured)
 
     def _quickest(self, network: Network) -> str:
         """The precision in which one pattern takes the least time: bfloat16 is slower than float32 on some machines."""
@@ -196,6 +210,13 @@ class Predictor:
             objects = network(counts, counts > 0, [torch.Generator().manual_seed(0)], 1)[-1].objects
         objects.abs().sum().item()  # waits for the device
         return time.perf_counter() - began
+
+
+def _misfit(estimate: Stage, counts: Volume, measured: Mask) -> Float[Tensor, " batch"]:
+    """Mean squared misfit of the square root of the counts, over the measured voxels that have any."""
+    chi2 = chi2_of_intensity(intensity_of(estimate.waves), counts, measured)
+    counts = torch.where(measured, counts, 0)
+    return chi2 * counts.sum(SPATIAL) / (counts > 0).sum(SPATIAL).clamp_min(1)
 
 
 def _cast(network: Network, precision: str) -> Network:

@@ -13,6 +13,8 @@ from autophasenn.volumes import SPATIAL, ObjectVolume, Support, Volume
 
 FIRST_SUPPORT_THRESHOLD = 0.1
 """Fraction of the largest autocorrelation (or amplitude of a start) that bounds the first support."""
+MATRIX_VOXELS = 96
+"""Longest axis that is blurred by a matrix."""
 
 
 def autocorrelation_support(counts: Volume, threshold: float) -> Support:
@@ -89,15 +91,31 @@ class ShrinkWrap:
 
 
 def blur(volume: Volume, sigma: float) -> Volume:
-    """Convolve with a Gaussian of `sigma` voxels, periodically, by FFT."""
+    """Convolve with a Gaussian of `sigma` voxels, periodically.
+
+    On the CPU small axes are multiplied by the matrix of the convolution, which takes a third of the time of a transform.
+    """
+    if volume.device.type == "cpu" and max(volume.shape[-3:]) <= MATRIX_VOXELS:
+        m0, m1, m2 = (_blurring_matrix(n, sigma, volume.dtype) for n in volume.shape[-3:])
+        with torch.autocast("cpu", enabled=False):
+            return torch.matmul(m0, torch.matmul(m1, volume @ m2).flatten(-2)).reshape(volume.shape)
     spectrum = torch.fft.rfftn(volume, dim=SPATIAL)
     for axis in SPATIAL:
-        n = volume.shape[axis]
-        index = torch.arange(spectrum.shape[axis], device=volume.device)
-        frequency = torch.minimum(index, n - index) / n
-        transfer = torch.exp(-2 * (math.pi * sigma * frequency) ** 2)
+        transfer = _transfer(volume.shape[axis], sigma)[: spectrum.shape[axis]].to(volume)
         spectrum *= transfer.reshape([-1 if a == axis else 1 for a in SPATIAL])
     return torch.fft.irfftn(spectrum, s=volume.shape[-3:], dim=SPATIAL)
+
+
+def _transfer(n: int, sigma: float) -> Tensor:
+    """Of a Gaussian, at the frequencies of n voxels."""
+    return torch.exp(-2 * (math.pi * sigma * torch.fft.fftfreq(n, dtype=torch.float64)) ** 2)
+
+
+def _blurring_matrix(n: int, sigma: float, dtype: torch.dtype) -> Tensor:
+    """The convolution with a periodic Gaussian as a symmetric matrix (n, n)."""
+    kernel = torch.fft.ifft(_transfer(n, sigma)).real
+    voxel = torch.arange(n)
+    return kernel[(voxel[:, None] - voxel) % n].to(dtype)
 
 
 def random_start(support: Support, generators: list[torch.Generator]) -> Tensor:

@@ -96,9 +96,14 @@ def back_propagate_cropped(psi: WaveVolume, shape: Sequence[int]) -> Complex[tor
 @lru_cache(16)
 def _fourier_matrix(size: int, padded: int, dtype: torch.dtype) -> torch.Tensor:
     """exp(-i q r) / sqrt(n) of the `padded` values of q (rows) and the middle `size` values of r."""
+    with torch.inference_mode(False):  # kept for later, when gradients may be asked for
+        return _fourier_values(size, padded).to(dtype)
+
+
+def _fourier_values(size: int, padded: int) -> torch.Tensor:
     q = torch.arange(padded, dtype=torch.float64) - padded // 2
     r = torch.arange(size, dtype=torch.float64) - size // 2
-    return (torch.exp(-2j * math.pi * q[:, None] * r / padded) / math.sqrt(padded)).to(dtype)
+    return torch.exp(-2j * math.pi * q[:, None] * r / padded) / math.sqrt(padded)
 
 
 def diffract_corner(rho: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """A predicted object refined by a few iterations of phase retrieval.
 
-First a search that can leave the prediction's local minimum (HIO and RAAR with narrow shrink-wrap), then a polish: error
+First a search that can leave the prediction's local minimum (RAAR with narrow shrink-wrap), then a polish: error
 reduction within a support that is wider than shrink-wrap's, which cuts the voxels at the crystal's surface in half. Where
 the object then explains its pattern much worse than counting noise allows, a longer search begins from the prediction anew.
 docs/evaluation.md has the comparison.
@@ -26,10 +26,10 @@ from autophasenn.physics.fourier import diffract
 from autophasenn.volumes import Mask, ObjectVolume, Volume, crop_or_pad
 
 
-def _search(hio: int, raar: int, sigma: float) -> Schedule:
+def _search(*blocks: Block, sigma: float) -> Schedule:
     # Narrow Gaussians from the beginning: the prediction already has the crystal's shape.
     shrink_wrap = ShrinkWrap(threshold=0.35, sigma_first=sigma, sigma_last=0.5)
-    return Schedule((Block(HIO(), hio), Block(RAAR(), raar)), 1, shrink_wrap, break_twin_at=None, average_last=0)
+    return Schedule(blocks, 1, shrink_wrap, break_twin_at=None, average_last=0)
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Refinement:
         Which voxels the polish is confined to: its threshold, and its last Gaussian.
     """
 
-    search: Schedule = field(default_factory=lambda: _search(20, 40, 1.0))
-    longer_search: Schedule | None = field(default_factory=lambda: _search(150, 30, 1.5))
+    search: Schedule = field(default_factory=lambda: _search(Block(RAAR(), 20), sigma=1.0))
+    longer_search: Schedule | None = field(default_factory=lambda: _search(Block(HIO(), 150), Block(RAAR(), 30), sigma=1.5))
     poor: float = 1.5
     support_threshold: float = metrics.SUPPORT_THRESHOLD
     polish: int = 20
