@@ -223,8 +223,9 @@ def _found(
         return found, None
     progress.stage("Network")
     with watch.measure("network"):
-        # Measuring which precision is quicker takes longer than the one prediction that is asked for.
-        predictor = Predictor.from_file(request.weights, Inference("float32"), device)
+        # Measuring which precision is quicker takes longer than the one prediction that is asked for. Whether another is
+        # needed is judged by `predict`: partial coherence alone makes a right prediction fit worse than noise allows.
+        predictor = Predictor.from_file(request.weights, Inference("float32", starts=1), device)
         prediction = predict(pattern, prepared.oversampling, predictor, plan.refined, seed=request.seed)
         if request.method == "network":
             return predicted(prediction, plan.refined)
