@@ -52,7 +52,7 @@ class FirstGuess:
     """
 
     candidates: int = 2
-    iterations: int = 50
+    iterations: int = 40
     beta: float = 0.9
     support_threshold: float = 0.3
     taper: float = 1.0
