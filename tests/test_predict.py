@@ -145,12 +145,15 @@ def test_the_network_given_is_left_as_it_was(network: Network) -> None:
         assert torch.equal(value, before[name])
 
 
-def test_unmeasured_voxels_are_not_seen(network: Network, patterns: tuple[torch.Tensor, torch.Tensor]) -> None:
+@pytest.mark.parametrize("junk", [1e6, -1.0, torch.nan, torch.inf])
+def test_unmeasured_voxels_are_not_seen(
+    network: Network, patterns: tuple[torch.Tensor, torch.Tensor], junk: float
+) -> None:
     counts, measured = patterns[0][:1], patterns[1][:1].clone()
     measured[:, :, :9] = False
     predictor = Predictor(network, EXACT)
     expected = predictor.predict(counts, measured)
-    assert torch.allclose(predictor.predict(torch.where(measured, counts, 1e6), measured), expected, atol=1e-6)
+    assert torch.allclose(predictor.predict(torch.where(measured, counts, junk), measured), expected, atol=1e-6)
 
 
 def test_weights_of_a_file_predict_as_the_network_that_was_saved(
@@ -165,6 +168,14 @@ def test_patterns_of_another_size_are_refused(network: Network) -> None:
     predictor = Predictor(network, EXACT)
     with pytest.raises(InputError, match=r"64 x 64 x 64 voxels, and this one has 48 x 64 x 80; resample"):
         predictor.predict(torch.ones(1, 48, 64, 80), torch.ones(1, 48, 64, 80, dtype=torch.bool))
+
+
+def test_no_pattern_and_a_mask_of_another_shape_are_refused(network: Network) -> None:
+    predictor = Predictor(network, EXACT)
+    counts = torch.ones(2, 64, 64, 64)
+    for some, mask in ((counts[:0], counts[:0] > 0), (counts, counts[:1] > 0)):
+        with pytest.raises(InputError, match="a mask of the same shape"):
+            predictor.predict(some, mask)
 
 
 def test_options_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -103,3 +103,13 @@ def test_the_polish_keeps_to_its_support_and_lowers_the_error(samples: Samples, 
     assert torch.equal(found.support, short.polish_support.update(searched.object, 0, 1))
     assert (found.object[~found.support] == 0).all()
     assert (found.errors[:, 3:].diff(dim=1) <= 1e-6).all()
+
+
+@pytest.mark.parametrize("junk", [-1.0, torch.nan, 1e7])
+def test_unmeasured_counts_mean_nothing(samples: Samples, spoiled: torch.Tensor, junk: float) -> None:
+    measured = samples.masks.clone()
+    measured[:, :, 40:42] = False
+    short = Refinement(error_reduction(2), error_reduction(2), poor=0.0, polish=2)
+    expected = refine(samples.counts, measured, spoiled, short).object
+    found = refine(torch.where(measured, samples.counts, junk), measured, spoiled, short).object
+    assert torch.allclose(found, expected, atol=1e-5 * float(expected.abs().max()))

@@ -6,6 +6,7 @@ amplitude collapse to zero.
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,7 +23,7 @@ def unit_modulus(counts: Volume, measured: Mask) -> Volume:
     counts : float tensor (..., n0, n1, n2)
     measured : bool tensor (..., n0, n1, n2)
     """
-    return _unit(counts.clamp_min(0).sqrt() * measured)
+    return _unit(torch.where(measured, counts, 0).clamp_min(0).sqrt())
 
 
 def root_chi2(psi: WaveVolume, modulus: Volume, measured: Mask) -> Float[Tensor, "*batch"]:

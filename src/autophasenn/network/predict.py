@@ -155,9 +155,9 @@ class Predictor:
         Raises
         ------
         InputError
-            If the patterns have another size, or a batch does not fit into the memory.
+            If the patterns have another size, the masks do not fit them, or a batch does not fit into the memory.
         """
-        _check_size(counts)
+        _check_size(counts, measured)
         size = self.inference.batch
         with _shortage_explained(self, size):
             parts = [slice(first, first + size) for first in range(0, len(counts), size)]
@@ -175,11 +175,11 @@ class Predictor:
     def _best(self, counts: Volume, measured: Mask, seed: int) -> Objects:
         objects, misfit = self._run(counts, measured, generator_of(seed, 0, Stream.START))
         for start in range(1, self.inference.starts):
-            poor = torch.nonzero(misfit >= self.inference.poor).flatten()
+            poor = torch.nonzero(~(misfit < self.inference.poor)).flatten()
             if not len(poor):
                 break
             others, other = self._run(counts[poor], measured[poor], generator_of(seed, start, Stream.START))
-            better = other < misfit[poor]
+            better = ~(misfit[poor] <= other)
             objects[poor[better]], misfit[poor[better]] = others[better], other[better]
         return objects
 
@@ -238,12 +238,17 @@ def _precision(device: torch.device, precision: str | None) -> Any:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def _check_size(counts: Volume) -> None:
+def _check_size(counts: Volume, measured: Mask) -> None:
     found = tuple(counts.shape[1:])
     if found != PATTERN:
         raise InputError(
             f"The network inverts patterns of {_words(PATTERN)} voxels, and this one has {_words(found)}; resample it "
             "to that, as `autophasenn reconstruct --method refined` does."
+        )
+    if not len(counts) or measured.shape != counts.shape:
+        raise InputError(
+            f"There are {len(counts)} patterns and {len(measured)} masks of {_words(tuple(measured.shape[1:]))} voxels; "
+            "give one pattern or more, and a mask of the same shape."
         )
 
 

@@ -99,9 +99,8 @@ def load(path: str | Path, architecture: str | None = None) -> tuple[Network, di
 
 def _design(architecture: str, written: str) -> Design:
     design = TypeAdapter(DESIGNS[architecture]).validate_json(written)
-    unknown = json.loads(written).keys() - asdict(design).keys()
-    if unknown:
-        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    if json.loads(written) != json.loads(json.dumps(asdict(design))):  # a default must not fill in what is missing
+        raise ValueError(f"its design is {written}")
     return design
 
 

@@ -49,7 +49,7 @@ def best_scale(calculated: Volume, counts: Volume, measured: Mask) -> Tensor:
     -------
     float tensor (...)
     """
-    overlap = ((calculated * counts).sqrt() * measured).sum(SPATIAL)
+    overlap = (calculated * torch.where(measured, counts, 0)).sqrt().sum(SPATIAL)
     return overlap / (calculated * measured).sum(SPATIAL).clamp_min(torch.finfo(calculated.dtype).tiny)
 
 

@@ -54,7 +54,9 @@ class Refinement:
     """
 
     search: Schedule = field(default_factory=lambda: _search(Block(RAAR(), 20), sigma=1.0))
-    longer_search: Schedule | None = field(default_factory=lambda: _search(Block(HIO(), 150), Block(RAAR(), 30), sigma=1.5))
+    longer_search: Schedule | None = field(
+        default_factory=lambda: _search(Block(HIO(), 150), Block(RAAR(), 30), sigma=1.5)
+    )
     poor: float = 1.5
     support_threshold: float = metrics.SUPPORT_THRESHOLD
     polish: int = 20
