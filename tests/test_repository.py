@@ -54,7 +54,7 @@ def test_the_version_stands_the_same_everywhere() -> None:
 
 
 def test_extras_are_those_of_the_manual() -> None:
-    assert set(PROJECT["optional-dependencies"]) == {"atoms", "viewer", "cluster", "docs", "dev"}
+    assert set(PROJECT["optional-dependencies"]) == {"atoms", "viewer", "live", "cluster", "docs", "dev"}
     manual = (ROOT / "docs" / "install.md").read_text()
     for extra in PROJECT["optional-dependencies"]:
         assert f"| `{extra}` |" in manual

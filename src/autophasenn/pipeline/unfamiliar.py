@@ -17,6 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from autophasenn.crystals.statistics import describe
+from autophasenn.physics.fourier import to_centre
 from autophasenn.pipeline.aliens import Aliens, Cluster, find_aliens
 from autophasenn.pipeline.preprocess import Preprocessing
 from autophasenn.pipeline.sampling import estimate_oversampling, fill_unmeasured
@@ -169,7 +170,7 @@ def _search(counts: np.ndarray, mask: np.ndarray, oversampling: tuple[float, flo
 def _separate_lobe(counts: np.ndarray, mask: np.ndarray) -> float:
     """The highest lobe beside the middle of the autocorrelation, of those that no bridge above a level joins to it."""
     transform = torch.fft.fftn(torch.from_numpy(fill_unmeasured(counts, mask))).abs()
-    patterson = torch.fft.fftshift(transform / transform.max()).numpy()
+    patterson = to_centre(transform / transform.max()).numpy()
     middle = tuple(n // 2 for n in patterson.shape)
     highest = 0.0
     for level in LEVELS:

@@ -1,0 +1,150 @@
+"""Commands around the network: simulated data, training, evaluation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autophasenn.cli.app import INTERRUPTED, app
+from autophasenn.terminal import TerminalProgress, complain, show_evaluation, show_facts
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Argument(metavar="OUT.h5", help="Dataset file to write.")],
+    count: Annotated[int, typer.Option(help="Number of samples.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            metavar="polyhedra|lammps",
+            help="polyhedra: facets with smooth strain, milliseconds a crystal. lammps: metal relaxed "
+            "atom by atom, seconds.",
+        ),
+    ],
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="With its index it makes a sample again, bit for bit.")
+    ],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="paper|beamline",
+            help="paper: cubic axes along the voxels, 1e6 to 1e8 photons, counting noise alone. beamline: as measured, any "
+            "orientation and sampling, 1e5 to 1e9 photons, partial coherence, background, gaps, bad pixels, aliens.",
+        ),
+    ] = "paper",
+    metal: Annotated[str | None, typer.Option(help="Ag, Au, Cu, Ni, Pd or Pt; gold if left out.")] = None,
+    reflection: Annotated[str | None, typer.Option(help="Miller indices, as 200 or 2,0,0; 1,1,1 if left out.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to work instead, tcp://host:8786.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> None:
+    """Simulate crystals and their patterns into a dataset file; the same command goes on after an interruption."""
+    if scheduler is not None and workers > 1:
+        raise typer.BadParameter("give one, --workers or --scheduler.", param_hint="--scheduler")
+
+    from autophasenn.crystals import recipes
+    from autophasenn.pipeline.parts import Parts, folder_of
+    from autophasenn.pipeline.simulate import Simulation, write_dataset
+
+    crystals, experiment = recipes.recipe(source, recipe, metal, _miller_indices(reflection))
+    try:
+        with TerminalProgress() as progress:
+            write_dataset(
+                output,
+                count,
+                Simulation(crystals, experiment, seed, recipe),
+                workers=workers,
+                scheduler=scheduler,
+                overwrite=overwrite,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        parts = Parts(folder_of(output))
+        kept = f"what is finished is kept in {parts.folder}, and the same command goes on from there"
+        complain(f"interrupted; {'nothing was finished yet' if parts.is_empty else kept}.")
+        raise SystemExit(INTERRUPTED) from None
+    show_facts({"written": str(output), "samples": count})
+
+
+def _miller_indices(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    digits = re.fullmatch(r"(-?\d)(-?\d)(-?\d)", text)
+    try:
+        first, second, third = map(int, digits.groups() if digits else text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} are no Miller indices; give three whole numbers, as in 1,1,1 or 111.", param_hint="--reflection"
+        ) from error
+    return first, second, third
+
+
+@app.command()
+def train(
+    plan: Annotated[
+        Path | None, typer.Option(help="What is trained on what (see plans/ and docs/training.md).")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of a new training; created.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the training in this folder.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that simulate ahead; 0: on the device itself.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long, to be resumed.")] = None,
+) -> None:
+    """Train a network on diffraction patterns alone; under torchrun on many processors."""
+    from autophasenn.pipeline.threads import use_threads
+    from autophasenn.pipeline.train import train as run
+    from autophasenn.training.machine import Machine
+
+    use_threads(threads)
+    try:
+        with TerminalProgress() as progress:
+            facts = run(output, plan, resume, Machine(device, workers), minutes=minutes, progress=progress)
+    except KeyboardInterrupt:
+        complain(f"interrupted; go on from the last checkpoint with autophasenn train --resume {resume or output}.")
+        raise SystemExit(INTERRUPTED) from None
+    show_facts(facts)
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="Patterns, with or without the true objects.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
+    methods: Annotated[
+        str, typer.Option(help="Of network, er50 (network + 50 ER), refined, iterative; separated by commas.")
+    ] = "network,refined,iterative",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of the network; those of the package if left out.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="Only the first so many samples.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
+    starts: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Starts of the network a pattern at most; another is made while the image fits poorly."
+        ),
+    ] = 4,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
+) -> None:
+    """Compare network, refinement and iterative retrieval on the patterns of a dataset (docs/evaluation.md)."""
+    from autophasenn.network.predict import Inference
+    from autophasenn.pipeline.evaluate import Evaluation
+    from autophasenn.pipeline.evaluate import evaluate as run
+    from autophasenn.pipeline.threads import use_threads
+
+    use_threads(threads)
+    named = tuple(method.strip() for method in methods.split(",") if method.strip())
+    evaluation = Evaluation(dataset, named, weights, count, seed, device, Inference(starts=starts))
+    try:
+        with TerminalProgress() as progress:
+            result = run(output, evaluation, workers=workers, overwrite=overwrite, progress=progress)
+    except KeyboardInterrupt:
+        complain("interrupted; the same command goes on from the patterns that are done.")
+        raise SystemExit(INTERRUPTED) from None
+    show_evaluation(result, output)

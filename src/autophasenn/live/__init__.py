@@ -1,0 +1,1 @@
+"""Scans reconstructed as they land: found, queued, phased, listed."""
