@@ -89,7 +89,34 @@ class Request:
     force: bool = False
 
 
-def reconstruct(request: Request, plan: Plan | None = None, progress: Progress | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Prepared:
+    """An input that was read and found fit to be phased.
+
+    Parameters
+    ----------
+    scan : Scan
+    preprocessed : Preprocessed
+    warnings : tuple of str
+        What was logged on the way.
+    seconds : dict
+        Of reading and of preprocessing.
+    """
+
+    scan: Scan
+    preprocessed: Preprocessed
+    warnings: tuple[str, ...]
+    seconds: dict[str, float | None]
+
+
+def reconstruct(
+    request: Request,
+    plan: Plan | None = None,
+    progress: Progress | None = None,
+    *,
+    prepared: Prepared | None = None,
+    predictor: Predictor | None = None,
+) -> dict[str, Any]:
     """Reconstruct a scan and write the result: CXI, VTK, ``report.json`` and figures, all or none of them.
 
     Parameters
@@ -99,6 +126,10 @@ def reconstruct(request: Request, plan: Plan | None = None, progress: Progress |
         Every parameter; None: the defaults.
     progress : Progress, optional
         Told of stages and iterations.
+    prepared : Prepared, optional
+        The same input as :func:`prepare` returned it, for a second method; None: it is read.
+    predictor : Predictor, optional
+        The network, loaded already (:func:`load_predictor`); None: it is loaded.
 
     Returns
     -------
@@ -117,17 +148,28 @@ def reconstruct(request: Request, plan: Plan | None = None, progress: Progress |
     plan, progress = plan or Plan(), progress or Silent()
     device = _device(request)
     check_folder(request.output, request.overwrite)
-    watch = Stopwatch()
-    with staged_folder(request.output, request.overwrite) as folder, _collected_warnings() as logged:
-        prepared, scan = _prepared(request, plan, progress, watch)
-        found, path = _found(request, plan, prepared, device, progress, watch)
-        progress.stage("Strain")
-        with watch.measure("postprocess"):
-            canonical, image = postprocess(found, prepared.pattern, plan.postprocess)
-        progress.stage("Write")
-        finding = Finding(scan, prepared, canonical, image, plan, request.method, request.seed, sys.argv, path)
-        report = summarise(finding, logged)
-        return write_files(folder, finding, report, watch)
+    with staged_folder(request.output, request.overwrite) as folder:
+        prepared = prepared or prepare(request, plan, progress)
+        watch = Stopwatch.going_on(prepared.seconds)
+        with _collected_warnings() as logged:
+            found, path = _found(request, plan, prepared.preprocessed, device, progress, watch, predictor)
+            progress.stage("Strain")
+            with watch.measure("postprocess"):
+                canonical, image = postprocess(found, prepared.preprocessed.pattern, plan.postprocess)
+            progress.stage("Write")
+            finding = Finding(
+                prepared.scan,
+                prepared.preprocessed,
+                canonical,
+                image,
+                plan,
+                request.method,
+                request.seed,
+                sys.argv,
+                path,
+            )
+            report = summarise(finding, [*prepared.warnings, *logged])
+            return write_files(folder, finding, report, watch)
 
 
 def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
@@ -141,8 +183,8 @@ def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
     plan = plan or Plan()
     device = _device(request)
     check_folder(request.output, request.overwrite)
-    with _collected_warnings() as logged:
-        prepared, scan = _prepared(request, plan, Silent(), Stopwatch())
+    read = prepare(request, plan)
+    prepared, scan = read.preprocessed, read.scan
     voxels = prepared.pattern.counts.numel()
     return {
         "input": scan.source.get("path"),
@@ -158,7 +200,7 @@ def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
         "memory": f"about {max(1.0, voxels * CPU_BYTES_PER_VOXEL / 2**30):.1f} GiB",
         "output": str(request.output),
         "files": ", ".join(FILES),
-        "warnings": list(dict.fromkeys([*prepared.warnings, *logged])) or ["none"],
+        "warnings": list(dict.fromkeys([*prepared.warnings, *read.warnings])) or ["none"],
     }
 
 
@@ -197,22 +239,50 @@ def read_input(request: Request) -> Scan:
     return read_pattern_file(EXAMPLE if request.input is None else request.input, request.mask)
 
 
-def _prepared(request: Request, plan: Plan, progress: Progress, watch: Stopwatch) -> tuple[Preprocessed, Scan]:
-    """The pattern of a request, found fit to be phased."""
-    progress.stage("Read")
-    with watch.measure("read"):
-        scan = read_input(request)
-    progress.stage("Preprocess")
-    with watch.measure("preprocess"):
-        prepared = preprocess(scan, plan.preprocess)
+def prepare(request: Request, plan: Plan | None = None, progress: Progress | None = None) -> Prepared:
+    """Read the input of a request and prepare its pattern.
+
+    Raises
+    ------
+    InputError, GeometryError, PlanError
+        As :func:`reconstruct` does.
+    """
+    plan, progress, watch = plan or Plan(), progress or Silent(), Stopwatch()
+    with _collected_warnings() as logged:
+        progress.stage("Read")
+        with watch.measure("read"):
+            scan = read_input(request)
+        progress.stage("Preprocess")
+        with watch.measure("preprocess"):
+            prepared = preprocess(scan, plan.preprocess)
     _check_measured(prepared)
     _check_sampling(prepared, request.force)
     _check_memory(prepared.pattern.counts.numel())
-    return prepared, scan
+    return Prepared(scan, prepared, tuple(logged), dict(watch.seconds))
+
+
+def load_predictor(request: Request) -> Predictor:
+    """The network of a request.
+
+    Measuring which precision is quicker takes longer than the one prediction that is asked for. Whether another is needed is
+    judged by `pipeline.refined.predict`: partial coherence alone makes a right prediction fit worse than noise allows.
+
+    Raises
+    ------
+    InputError, PlanError
+        If the weights are not those of a network, or the device is not there.
+    """
+    return Predictor.from_file(request.weights, Inference("float32", starts=1), _device(request))
 
 
 def _found(
-    request: Request, plan: Plan, prepared: Preprocessed, device: torch.device, progress: Progress, watch: Stopwatch
+    request: Request,
+    plan: Plan,
+    prepared: Preprocessed,
+    device: torch.device,
+    progress: Progress,
+    watch: Stopwatch,
+    predictor: Predictor | None,
 ) -> tuple[Reconstruction, dict[str, Any] | None]:
     """The crystal by the method asked for, and which way led to it."""
     pattern = prepared.pattern.to(device)
@@ -223,9 +293,7 @@ def _found(
         return found, None
     progress.stage("Network")
     with watch.measure("network"):
-        # Measuring which precision is quicker takes longer than the one prediction that is asked for. Whether another is
-        # needed is judged by `predict`: partial coherence alone makes a right prediction fit worse than noise allows.
-        predictor = Predictor.from_file(request.weights, Inference("float32", starts=1), device)
+        predictor = predictor or load_predictor(request)
         prediction = predict(pattern, prepared.oversampling, predictor, plan.refined, seed=request.seed)
         if request.method == "network":
             return predicted(prediction, plan.refined)

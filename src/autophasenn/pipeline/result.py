@@ -50,6 +50,11 @@ class Stopwatch:
     seconds: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(STAGES))
     began: float = field(default_factory=time.perf_counter)
 
+    @classmethod
+    def going_on(cls, seconds: dict[str, float | None]) -> Stopwatch:
+        """One that has measured some stages already."""
+        return cls(dict(seconds), time.perf_counter() - (seconds["total"] or 0.0))
+
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Time the block."""
