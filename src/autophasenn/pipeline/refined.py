@@ -8,7 +8,7 @@ held-out voxels better says whether the beam was coherent. Of everything found t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -168,6 +168,14 @@ def predict(
         used, measured = box.counts_into(pattern.counts, grid.used[0])
         counts, everywhere = box.counts_into(pattern.counts, pattern.mask)
         inside = Grid(Pattern(torch.where(measured, used, counts), everywhere), everywhere & ~measured)
+    candidates, correlations = ask(inside, predictor, options, seed=seed)
+    return Prediction(grid, inside, box, oversampling, candidates, correlations)
+
+
+def ask(
+    inside: Grid, predictor: Predictor, options: Refined, *, seed: int
+) -> tuple[tuple[Retrieval, ...], tuple[float, ...]]:
+    """Predictions in the network's box, again as long as they are poor: the best first, and their correlation with it."""
     candidates: list[Retrieval] = []
     for start in range(options.starts):
         rho = predictor.predict(inside.pattern.counts[None], inside.used, seed * 100_003 + start)[0]
@@ -179,7 +187,7 @@ def predict(
     alignments = [ambiguity.align(best, each.object[0]) for each in candidates] if len(candidates) > 1 else []
     aligned = [inside.found(each.aligned, options.first.support_threshold) for each in alignments]
     correlations = [each.correlation for each in alignments] or [1.0]
-    return Prediction(grid, inside, box, oversampling, tuple(aligned or candidates), tuple(correlations))
+    return tuple(aligned or candidates), tuple(correlations)
 
 
 def predicted(prediction: Prediction, options: Refined) -> tuple[Reconstruction, dict[str, Any]]:
@@ -189,7 +197,11 @@ def predicted(prediction: Prediction, options: Refined) -> tuple[Reconstruction,
 
 
 def refined(
-    prediction: Prediction, options: Refined, on_iteration: OnIteration | None = None
+    prediction: Prediction,
+    options: Refined,
+    on_iteration: OnIteration | None = None,
+    *,
+    choose: Callable[[Retrieval], Retrieval] | None = None,
 ) -> tuple[Reconstruction, dict[str, Any]]:
     """The best prediction refined, in the box and then at full resolution; and what was done, for the report.
 
@@ -199,6 +211,8 @@ def refined(
     options : Refined
     on_iteration : callable, optional
         Told the iterations done and the most there can be.
+    choose : callable, optional
+        Given the best object of the box; what it returns goes on to the full resolution.
 
     Returns
     -------
@@ -209,10 +223,13 @@ def refined(
     told = _Told(on_iteration, _most_iterations(prediction, options))
     best = prediction.candidates[0]
     states, history, steps = [prediction.on_grid(best)], [best.errors], []
-    for name, run in _in_box(prediction, options, told):
+    partially_coherent = prediction.partially_coherent(options)
+    for name, run in in_box(prediction.inside, best, options, partially_coherent=partially_coherent, told=told):
         history.append(run.errors)
         steps.append(f"{name}: {run.errors.shape[1]}")
-        best = _better(prediction.inside, best, run)
+        best = better(prediction.inside, best, run)
+    if choose is not None:
+        best = choose(best)
     states.append(prediction.on_grid(best))
     if not prediction.box.is_whole_pattern:
         run = improve(
@@ -239,25 +256,26 @@ def refined(
     return prediction.reconstruction(final, torch.cat(history, 1), options.agreement), prediction.facts(steps)
 
 
-def _in_box(prediction: Prediction, options: Refined, told: OnIteration) -> Iterator[tuple[str, Retrieval]]:
-    """Ever longer searches from the prediction, until the object is no longer poor."""
-    grid, start = prediction.inside, prediction.candidates[0]
+def in_box(
+    grid: Grid, start: Retrieval, options: Refined, *, partially_coherent: bool, told: OnIteration | None = None
+) -> Iterator[tuple[str, Retrieval]]:
+    """Ever longer searches from a prediction, until the object is no longer poor; see `better` for which to keep."""
     best, first = start, options.first
     for search in (first.search, first.longer_search):
         if search is None:
             return
         run = _searched(grid, start, search, first, told)
         yield "coherent beam", run
-        best = _better(grid, best, run)
-        if prediction.partially_coherent(options):
+        best = better(grid, best, run)
+        if partially_coherent:
             run = improve(grid, run, options.further, partially_coherent=True, on_iteration=told)
             yield "partially coherent beam", run
-            best = _better(grid, best, run)
+            best = better(grid, best, run)
         if not grid.is_poor(best, options.poor):
             return
 
 
-def _searched(grid: Grid, start: Retrieval, search: Schedule, how: Refinement, told: OnIteration) -> Retrieval:
+def _searched(grid: Grid, start: Retrieval, search: Schedule, how: Refinement, told: OnIteration | None) -> Retrieval:
     """A search and its polish, as `pipeline.refine` does them."""
     run = grid.retrieve(start, search, told)
     if not how.polish:
@@ -267,7 +285,7 @@ def _searched(grid: Grid, start: Retrieval, search: Schedule, how: Refinement, t
     return replace(polished, errors=torch.cat([run.errors, polished.errors], 1))
 
 
-def _better(grid: Grid, run: Retrieval, other: Retrieval) -> Retrieval:
+def better(grid: Grid, run: Retrieval, other: Retrieval) -> Retrieval:
     """The one that explains the held-out voxels better; a coherence kernel must earn its freedom."""
     gain = COHERENCE_GAIN if run.kernel is None and other.kernel is not None else 1.0
     return other if grid.score(other) < gain * grid.score(run) else run
