@@ -1,4 +1,4 @@
-"""What every result file states: the sign convention, and lengths in nanometres for people."""
+"""What every result file states, the sign convention and lengths in nanometres for people, and where it keeps what."""
 
 SIGN_CONVENTION = (
     "With the diffracted wave psi(q) = sum_r rho(r) exp(-i q.r) the Bragg phase is phi = -G.u, so the displacement "
@@ -6,3 +6,12 @@ SIGN_CONVENTION = (
 )
 NANOMETRE = 1e-9
 """Metres."""
+
+DETECTOR = "entry_1/instrument_1/detector_1"
+"""Group of the measured counts in a result file (CXI)."""
+IMAGE = "entry_1/image_1"
+"""Group of the complex object, detector frame."""
+PROCESS = f"{IMAGE}/process_1"
+"""Group of what was done, with the calculated intensity."""
+LAB_IMAGE = "entry_1/image_2"
+"""Group of the image on an orthogonal grid of the laboratory frame."""

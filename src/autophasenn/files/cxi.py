@@ -28,16 +28,12 @@ from torch import Tensor
 
 from autophasenn import __version__
 from autophasenn.errors import InputError
-from autophasenn.files.convention import NANOMETRE, SIGN_CONVENTION
+from autophasenn.files.convention import DETECTOR, IMAGE, LAB_IMAGE, NANOMETRE, PROCESS, SIGN_CONVENTION
 from autophasenn.files.writing import write_atomically
 from autophasenn.physics.fourier import diffract
 from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.volumes import CrystalImage, Pattern, Reconstruction
 
-DETECTOR = "entry_1/instrument_1/detector_1"
-IMAGE = "entry_1/image_1"
-PROCESS = f"{IMAGE}/process_1"
-LAB_IMAGE = "entry_1/image_2"
 # Level 1 halves the time on sparse counts (scan 54) and costs 1 % of the size of a result, which is mostly floats.
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 

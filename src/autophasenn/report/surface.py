@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autophasenn.errors import InputError
+from autophasenn.report.contour import Body
 from autophasenn.report.opengl import off_screen
 from autophasenn.volumes import CrystalImage
 
@@ -80,69 +81,20 @@ def surface_of(image: CrystalImage, isovalue: float = ISOVALUE) -> Surface:
     InputError
         If no voxel of the support reaches the isovalue.
     """
-    import pyvista
-    from scipy import ndimage
-
     inside = (image.amplitude >= isovalue) & image.support
     if not inside.any():
         raise InputError(
             f"No voxel of the support has an amplitude of {isovalue:g} or more (largest of the image: "
             f"{float(np.nanmax(image.amplitude)):g}), so there is no surface to draw. Scale the largest amplitude to 1."
         )
-    box = _box(inside, _REACH + 1)
-    amplitude = np.where(ndimage.binary_dilation(image.support[box], iterations=_REACH), image.amplitude[box], 0)
-    amplitude[_specks(amplitude >= isovalue)] = 0
-    phase = _filled(image.phase[box])
-    fields = {
-        "amplitude": amplitude,
-        "cosine": np.cos(phase),
-        "sine": np.sin(phase),
-    }
+    fields = {"cosine": np.cos(image.phase), "sine": np.sin(image.phase)}
     if image.strain is not None:
-        fields["strain"] = _filled(image.strain[box])
-    spacing = np.array(image.voxel_size or (1e-9, 1e-9, 1e-9)) * 1e9
-    # one more layer, zero, closes the surface where the crystal touches the edge of the array
-    grid = pyvista.ImageData(dimensions=np.array(amplitude.shape) + 2, spacing=spacing)
-    for name, field in fields.items():
-        padded = np.pad(field, 1) if name == "amplitude" else np.pad(field, 1, mode="edge")
-        grid[name] = padded.ravel(order="F").astype(np.float32)
-    mesh = grid.contour([isovalue], scalars="amplitude", compute_normals=True)
+        fields["strain"] = image.strain
+    x, y, z = (edge * 1e9 for edge in image.voxel_size or (1e-9, 1e-9, 1e-9))
+    mesh = Body.of(image.amplitude, image.support, fields, (x, y, z)).surface(isovalue)
     mesh.points = np.asarray(mesh.points) - np.array(mesh.center, dtype=np.float32)
     strain = None if image.strain is None else np.asarray(mesh["strain"])
     return Surface(mesh, np.arctan2(mesh["sine"], mesh["cosine"]).astype(np.float32), strain)
-
-
-_REACH = 2
-"""How many voxels outside the support the surface may lie; what is farther belongs to no crystal."""
-
-
-def _box(inside: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
-    """The smallest box around the True voxels and `margin` voxels more, as far as the array goes."""
-    slices = []
-    for axis in range(3):
-        occupied = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
-        slices.append(slice(max(0, int(occupied[0]) - margin), int(occupied[-1]) + margin + 1))
-    return tuple(slices)
-
-
-def _specks(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Voxels of pieces that hold less than 1 % as many voxels as the largest piece."""
-    from scipy import ndimage
-
-    pieces, _ = ndimage.label(inside)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    is_small = sizes < 0.01 * sizes.max()
-    is_small[0] = False
-    return np.asarray(is_small[pieces])
-
-
-def _filled(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Values, and where they are NaN that of the nearest voxel that has one."""
-    from scipy import ndimage
-
-    nearest = ndimage.distance_transform_edt(~np.isfinite(values), return_distances=False, return_indices=True)
-    return np.asarray(values[tuple(nearest)])
 
 
 def render(
