@@ -14,7 +14,8 @@ from torch import Tensor
 
 from autophasenn.crystals.dataset import DatasetFile
 from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
-from autophasenn.files.cxi import PROCESS, read_result
+from autophasenn.files.convention import PROCESS
+from autophasenn.files.cxi import read_result
 from autophasenn.files.writing import write_atomically
 from autophasenn.pipeline.preprocess import preprocess
 from autophasenn.pipeline.reconstruct import Request, read_input
