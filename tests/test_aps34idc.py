@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import torch
 
-from autophasenn.beamlines import read_scan
+from autophasenn.beamlines import expected_frames, read_scan
 from autophasenn.errors import AutoPhaseNNError, GeometryError, InputError
 from autophasenn.physics.geometry import RockingGeometry, direct_voxel_vectors
 from autophasenn.volumes import Scan
@@ -83,6 +83,15 @@ def test_frames_are_ordered_by_number_not_by_name(beamtime: Beamtime) -> None:
     for index in range(SHAPE[0]):
         beamtime.frame(index).rename(beamtime.folder / f"frame_{index + 5}.tif")  # frame_10 sorts before frame_5
     np.testing.assert_array_equal(beamtime.read().frames, beamtime.frames)
+
+
+def test_a_scan_is_expected_to_have_as_many_frames_as_were_commanded_once_all_are_recorded(beamtime: Beamtime) -> None:
+    assert expected_frames("34idc", beamtime.folder, spec=beamtime.spec) == 8
+    beamtime.positions = beamtime.positions[:5]  # the scan still runs, or was stopped
+    beamtime.write()
+    assert expected_frames("34idc", beamtime.folder, spec=beamtime.spec) is None
+    assert expected_frames("34idc", beamtime.folder, spec=beamtime.spec, scan=7) is None
+    assert expected_frames("34idc", beamtime.folder, spec=beamtime.root / "none.spec") is None
 
 
 def test_geometry_comes_from_the_motors(beamtime: Beamtime) -> None:

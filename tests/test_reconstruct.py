@@ -51,6 +51,14 @@ def test_the_example_is_made_by_the_project_itself() -> None:
     )
 
 
+def test_without_figures_a_result_has_all_the_rest(tmp_path: Path) -> None:
+    report = reconstruct(Request(input=None, output=tmp_path, method="network", figures=False))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        name for name in result.FILES if not name.split()[0].endswith("png")
+    }
+    assert report["chi2"] < 0.1
+
+
 def test_a_result_is_complete(finished: tuple[Path, dict]) -> None:
     folder, _ = finished
     names = {path.name for path in folder.iterdir()}

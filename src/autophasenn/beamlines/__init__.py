@@ -20,8 +20,35 @@ class ScanReader(Protocol):
         ...
 
 
+class FrameCounter(Protocol):
+    """What the module of a beamline may provide: how many frames a complete scan leaves; see :func:`expected_frames`."""
+
+    def __call__(self, folder: Path, *, spec: Path, scan: int | None = None) -> int | None:
+        """Ask what the beamline recorded."""
+        ...
+
+
 BEAMLINES: dict[str, ScanReader] = {"34idc": aps34idc.read_scan}
 """Name on the command line -> reader. A new beamline is a module and a line here."""
+COUNTERS: dict[str, FrameCounter] = {"34idc": aps34idc.expected_frames}
+"""The same, of those that tell how many frames a scan will have."""
+
+
+def expected_frames(beamline: str, folder: Path, *, spec: Path, scan: int | None = None) -> int | None:
+    """How many frames a scan has once it is complete; None where the beamline does not tell, or not yet.
+
+    Parameters
+    ----------
+    beamline : str
+        A key of `BEAMLINES`.
+    folder : Path
+        Holds the frames that are there so far.
+    spec : Path
+        The SPEC file that records the scan.
+    scan : int, optional
+        Scan number; None: taken from the folder's name.
+    """
+    return COUNTERS[beamline](folder, spec=spec, scan=scan) if beamline in COUNTERS else None
 
 
 def read_scan(

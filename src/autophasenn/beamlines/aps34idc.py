@@ -134,6 +134,17 @@ def read_scan(
     return Scan(frames, images["dark field"], images["white field"], mask, geometry, source)
 
 
+def expected_frames(folder: Path, *, spec: Path, scan: int | None = None) -> int | None:
+    """How many frames a complete scan leaves; None while the SPEC file does not say, as it records points one by one."""
+    try:
+        record = read_spec_scan(spec, _scan_number(folder) if scan is None else scan)
+        _, points = record.rocking_step(ROCKING_MOTOR)
+    except (InputError, GeometryError):
+        return None
+    commanded = int(record.command.split()[4]) + 1
+    return commanded if points == commanded else None
+
+
 def _scan_number(folder: Path) -> int:
     match = re.search(r"(?:S|scan_?)(\d+)$", folder.resolve().name, re.IGNORECASE)
     if match is None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from autophasenn.beamlines import read_scan
@@ -18,28 +17,15 @@ from autophasenn.errors import InputError, PlanError
 from autophasenn.files.readers import read_pattern_file
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.network.predict import Inference, Predictor
-from autophasenn.phasing.ensemble import reconstruct_ensemble
+from autophasenn.pipeline.checks import check_fit_to_phase, device_of, memory_gib
 from autophasenn.pipeline.example import EXAMPLE
-from autophasenn.pipeline.network_box import NetworkBox
+from autophasenn.pipeline.methods import METHODS, Job
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.preprocess import Preprocessed, preprocess
 from autophasenn.pipeline.progress import Progress, Silent
-from autophasenn.pipeline.refined import predict, predicted, refined
 from autophasenn.pipeline.result import FILES, Finding, Stopwatch, summarise, write_files
-from autophasenn.volumes import Reconstruction, Scan
-
-METHODS = ("refined", "network", "iterative")
-"""What `--method` may ask for: the network's prediction refined, as it is, or retrieval from random starts."""
-LEAST_OVERSAMPLING = 2.0
-"""Below it the autocorrelation wraps around, and the phases are not determined (Miao et al. 1998)."""
-
-LEAST_MEASURED = 0.25
-"""Share of the planes across an axis that must hold a measured voxel."""
-
-CPU_BYTES_PER_VOXEL = 110
-"""Peak of the whole job for one voxel of the pattern (measured on scan 54), one start at a time."""
-
+from autophasenn.volumes import Scan
 
 @dataclass(frozen=True)
 class Request:
@@ -71,6 +57,8 @@ class Request:
         Of the network; None: those of the package.
     force : bool
         Whether a pattern whose phases are not determined (oversampling below 2) is phased all the same.
+    figures : bool
+        Whether figures are drawn, which takes some seconds.
     """
 
     input: str | None
@@ -87,6 +75,7 @@ class Request:
     device: str = "cpu"
     weights: Path | None = None
     force: bool = False
+    figures: bool = True
 
 
 @dataclass(frozen=True)
@@ -152,10 +141,13 @@ def reconstruct(
         prepared = prepared or prepare(request, plan, progress)
         watch = Stopwatch.going_on(prepared.seconds)
         with _collected_warnings() as logged:
-            found, path = _found(request, plan, prepared.preprocessed, device, progress, watch, predictor)
+            job = Job(prepared.preprocessed, plan, request.method, request.seed, device, progress, watch)
+            found = job.run(lambda: predictor or load_predictor(request))
             progress.stage("Strain")
             with watch.measure("postprocess"):
-                canonical, image = postprocess(found, prepared.preprocessed.pattern, plan.postprocess)
+                canonical, image = postprocess(
+                    found.reconstruction, prepared.preprocessed.pattern, plan.postprocess
+                )
             progress.stage("Write")
             finding = Finding(
                 prepared.scan,
@@ -166,10 +158,11 @@ def reconstruct(
                 request.method,
                 request.seed,
                 sys.argv,
-                path,
+                found.path,
+                found.confidence,
             )
             report = summarise(finding, [*prepared.warnings, *logged])
-            return write_files(folder, finding, report, watch)
+            return write_files(folder, finding, report, watch, request.figures)
 
 
 def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
@@ -185,7 +178,7 @@ def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
     check_folder(request.output, request.overwrite)
     read = prepare(request, plan)
     prepared, scan = read.preprocessed, read.scan
-    voxels = prepared.pattern.counts.numel()
+    job = Job(prepared, plan, request.method, request.seed, device, Silent(), Stopwatch())
     return {
         "input": scan.source.get("path"),
         "frames": list(scan.frames.shape),
@@ -195,9 +188,9 @@ def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
         "masked": f"{100 * (1 - prepared.pattern.mask.float().mean().item()):.2f} %",
         "geometry": "unknown: the result has voxel units" if scan.geometry is None else "known",
         "method": request.method,
-        **_how(request, plan, prepared),
+        **job.describe(),
         "device": str(device),
-        "memory": f"about {max(1.0, voxels * CPU_BYTES_PER_VOXEL / 2**30):.1f} GiB",
+        "memory": f"about {memory_gib(prepared.pattern.counts.numel()):.1f} GiB",
         "output": str(request.output),
         "files": ", ".join(FILES),
         "warnings": list(dict.fromkeys([*prepared.warnings, *read.warnings])) or ["none"],
@@ -239,8 +232,22 @@ def read_input(request: Request) -> Scan:
     return read_pattern_file(EXAMPLE if request.input is None else request.input, request.mask)
 
 
-def prepare(request: Request, plan: Plan | None = None, progress: Progress | None = None) -> Prepared:
+def prepare(
+    request: Request,
+    plan: Plan | None = None,
+    progress: Progress | None = None,
+    *,
+    cut: Callable[[Scan], Scan] | None = None,
+) -> Prepared:
     """Read the input of a request and prepare its pattern.
+
+    Parameters
+    ----------
+    request : Request
+    plan : Plan, optional
+    progress : Progress, optional
+    cut : callable, optional
+        What becomes of the scan after it was read, as for a quick image of its middle.
 
     Raises
     ------
@@ -252,12 +259,11 @@ def prepare(request: Request, plan: Plan | None = None, progress: Progress | Non
         progress.stage("Read")
         with watch.measure("read"):
             scan = read_input(request)
+            scan = scan if cut is None else cut(scan)
         progress.stage("Preprocess")
         with watch.measure("preprocess"):
             prepared = preprocess(scan, plan.preprocess)
-    _check_measured(prepared)
-    _check_sampling(prepared, request.force)
-    _check_memory(prepared.pattern.counts.numel())
+    check_fit_to_phase(prepared, request.force)
     return Prepared(scan, prepared, tuple(logged), dict(watch.seconds))
 
 
@@ -275,93 +281,10 @@ def load_predictor(request: Request) -> Predictor:
     return Predictor.from_file(request.weights, Inference("float32", starts=1), _device(request))
 
 
-def _found(
-    request: Request,
-    plan: Plan,
-    prepared: Preprocessed,
-    device: torch.device,
-    progress: Progress,
-    watch: Stopwatch,
-    predictor: Predictor | None,
-) -> tuple[Reconstruction, dict[str, Any] | None]:
-    """The crystal by the method asked for, and which way led to it."""
-    pattern = prepared.pattern.to(device)
-    if request.method == "iterative":
-        progress.stage("Phase retrieval")
-        with watch.measure("refine"):
-            found = reconstruct_ensemble(pattern, plan.retrieval, seed=request.seed, on_iteration=progress.advance)
-        return found, None
-    progress.stage("Network")
-    with watch.measure("network"):
-        predictor = predictor or load_predictor(request)
-        prediction = predict(pattern, prepared.oversampling, predictor, plan.refined, seed=request.seed)
-        if request.method == "network":
-            return predicted(prediction, plan.refined)
-    progress.stage("Refinement")
-    with watch.measure("refine"):
-        return refined(prediction, plan.refined, progress.advance)
-
-
-def _how(request: Request, plan: Plan, prepared: Preprocessed) -> dict[str, Any]:
-    """What a method would do, for people."""
-    if request.method == "iterative":
-        schedule = plan.retrieval.schedule
-        blocks = ", ".join(f"{type(b.algorithm).__name__} {b.iterations}" for b in schedule.blocks)
-        return {
-            "starts": plan.retrieval.starts,
-            "schedule": f"{schedule.repeats} x ({blocks}) = {schedule.iterations} iterations a start",
-        }
-    box = NetworkBox.of(prepared.pattern.shape, prepared.oversampling)
-    steps = ", ".join(f"{step:.2f}" for step in box.steps)
-    at_full = "" if box.is_whole_pattern else f", then {plan.refined.further.iterations} at full resolution"
-    iterations = f"{plan.refined.first.iterations} iterations in the box, {plan.refined.further.iterations} more with "
-    return {
-        "network box": f"64 x 64 x 64, a voxel every {steps} voxels of the pattern",
-        "schedule": "none" if request.method == "network" else f"{iterations}a coherence kernel{at_full}",
-    }
-
-
-def _check_sampling(prepared: Preprocessed, force: bool) -> None:
-    least = min(prepared.oversampling)
-    if least < LEAST_OVERSAMPLING and not force:
-        axis = prepared.oversampling.index(least)
-        remedy = "bin it less" if prepared.binning[axis] > 1 else "measure with finer steps or a longer distance"
-        raise InputError(
-            f"The pattern has an oversampling of about {least:.2f} along axis {axis}, and below {LEAST_OVERSAMPLING:g} its "
-            f"phases are not determined; {remedy}, or phase it all the same with --force."
-        )
-
-
-def _check_measured(prepared: Preprocessed) -> None:
-    for axis, size in enumerate(prepared.pattern.shape):
-        planes = int(prepared.pattern.mask.movedim(axis, 0).flatten(1).any(1).sum())
-        if planes < LEAST_MEASURED * size:
-            raise InputError(
-                f"Of the {size} planes of the pattern along axis {axis} only {planes} have a measured voxel, too few to "
-                "phase; check the mask (True = measured)."
-            )
-
-
-def _check_memory(voxels: int) -> None:
-    needed, free = voxels * CPU_BYTES_PER_VOXEL / 2**30, psutil.virtual_memory().available / 2**30
-    if needed > free:
-        raise InputError(
-            f"Phasing {voxels:.3g} voxels takes about {needed:.1f} GiB of memory, and {free:.1f} GiB are free; give "
-            "preprocess.shape or preprocess.binning in the plan, or take a larger machine."
-        )
-
-
 def _device(request: Request) -> torch.device:
     if request.method not in METHODS:
         raise PlanError(f"The method {request.method!r} is not known; choose from {', '.join(METHODS)}.")
-    try:
-        device = torch.device(request.device)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise PlanError(
-            f"The device {request.device!r} is not there; use --device cpu, or one torch offers."
-        ) from error
-    return device
+    return device_of(request.device)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from autophasenn.files import cxi, vtk
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.physics.geometry import direct_voxel_vectors
+from autophasenn.pipeline.confidence import Confidence, described
 from autophasenn.pipeline.plan import Plan, dump_plan
 from autophasenn.pipeline.postprocess import statistics
 from autophasenn.pipeline.preprocess import Preprocessed
@@ -33,10 +34,11 @@ POOR_CHI2 = 0.1
 POOR_RATIO = 100.0
 """chi2 over its noise floor above which the same holds for a strong pattern."""
 
-STAGES = ("read", "preprocess", "network", "refine", "postprocess", "write", "total")
+STAGES = ("read", "preprocess", "network", "refine", "confidence", "postprocess", "write", "total")
 FILES = (
     *("report.json", "result.cxi", "crystal.vti", "object_detector_frame.vts", "plan.yaml", "SHA256SUMS"),
     *("overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png"),
+    *("confidence.png (of refined and network)",),
     *("prtf.png (if two starts agree)", "aliens.png (if there are any)"),
 )
 """What a result consists of."""
@@ -49,6 +51,7 @@ class Stopwatch:
 
     seconds: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(STAGES))
     began: float = field(default_factory=time.perf_counter)
+    within: list[float] = field(default_factory=list)
 
     @classmethod
     def going_on(cls, seconds: dict[str, float | None]) -> Stopwatch:
@@ -57,10 +60,14 @@ class Stopwatch:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Time the block."""
+        """Time the block; a stage within another is not counted twice, and one in two parts is their sum."""
         start = time.perf_counter()
+        self.within.append(0.0)
         yield
-        self.seconds[stage] = round(time.perf_counter() - start, 3)
+        taken = time.perf_counter() - start
+        self.seconds[stage] = round((self.seconds[stage] or 0.0) + taken - self.within.pop(), 3)
+        if self.within:
+            self.within[-1] += taken
         self.seconds["total"] = round(time.perf_counter() - self.began, 3)
 
 
@@ -77,6 +84,7 @@ class Finding:
     seed: int
     command: list[str]
     path: dict[str, Any] | None = None
+    confidence: Confidence | None = None
 
     @cached_property
     def prtf_shells(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -123,6 +131,7 @@ def summarise(finding: Finding, logged: list[str]) -> dict[str, Any]:
         "oversampling": list(finding.prepared.oversampling),
         "preprocess": finding.prepared.facts,
         "path": finding.path,
+        "confidence": described(finding.confidence, finding.method),
         **statistics(finding.image),
         "detector_voxel_size_nm": _detector_voxel_size_nm(finding),
         **_resolution(finding),
@@ -130,14 +139,18 @@ def summarise(finding: Finding, logged: list[str]) -> dict[str, Any]:
         "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
         "input": {"path": finding.scan.source.get("path"), "sha256": finding.scan.source.get("sha256")},
     }
-    report["warnings"] = [*dict.fromkeys([*finding.prepared.warnings, *logged])]
+    report["warnings"] = [
+        *dict.fromkeys([*finding.prepared.warnings, *logged, *report["confidence"]["warnings"]])
+    ]
     if finding.image.voxel_size is None:
         report["warnings"].append("The geometry is unknown: lengths are in voxels, and there is no strain.")
     report["status"], report["message"] = _verdict(found, chi2, noise)
     return report
 
 
-def write_files(folder: Path, finding: Finding, report: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+def write_files(
+    folder: Path, finding: Finding, report: dict[str, Any], watch: Stopwatch, figures: bool = True
+) -> dict[str, Any]:
     """Write everything into `folder`, the report last.
 
     Parameters
@@ -149,6 +162,8 @@ def write_files(folder: Path, finding: Finding, report: dict[str, Any], watch: S
         As :func:`summarise` gives it.
     watch : Stopwatch
         Of the whole job.
+    figures : bool
+        Whether they are drawn.
 
     Returns
     -------
@@ -176,7 +191,8 @@ def write_files(folder: Path, finding: Finding, report: dict[str, Any], watch: S
         vectors = None if steps is None else direct_voxel_vectors(steps, pattern.shape)
         vtk.write_detector_frame(folder / "object_detector_frame.vts", found.object * found.support, vectors)
         (folder / "plan.yaml").write_text(plan, encoding="utf-8")
-        report["warnings"] += _draw(folder, finding, report)
+        if figures:
+            report["warnings"] += _draw(folder, finding, report)
     report["seconds"] = dict(watch.seconds)
     report["peak_memory_bytes"] = peak_memory()
     (folder / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -186,6 +202,7 @@ def write_files(folder: Path, finding: Finding, report: dict[str, Any], watch: S
 def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
     """All figures; returns a sentence for each that this machine cannot draw."""
     from autophasenn.report.aliens import aliens
+    from autophasenn.report.confidence import spread_map
     from autophasenn.report.convergence import convergence
     from autophasenn.report.isosurface import isosurface
     from autophasenn.report.opengl import NoOpenGLError
@@ -208,6 +225,9 @@ def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
         frequency, value = shells
         unknown = pattern.reciprocal_steps is None
         prtf(frequency, value, metrics.resolution(frequency, value), folder / "prtf.png", in_voxels=unknown)
+    if found.phase_spread is not None and found.amplitude_spread is not None:
+        spread_map(found.object, found.amplitude_spread, found.phase_spread, found.support, folder / "confidence.png",
+            title=report["confidence"]["meaning"])
     found_aliens = finding.prepared.aliens
     if found_aliens.clusters:
         centres = [cluster.centre for cluster in found_aliens.clusters]
