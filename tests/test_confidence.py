@@ -13,13 +13,17 @@ from autophasenn.errors import InputError
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
+from autophasenn.phasing.engine import Retrieval
 from autophasenn.pipeline.calibrate_confidence import Campaign, calibrate, fit, numbers, scores
 from autophasenn.pipeline.confidence import Calibration, Confidence, Evidence, confidence_of, discord_of, shipped
 from autophasenn.pipeline.confidence_cases import CASES, ORDINARY, Sample
+from autophasenn.pipeline.further import Grid
+from autophasenn.pipeline.refine import PAPER
+from autophasenn.pipeline.refined import Refined
 from autophasenn.pipeline.unfamiliar import Familiar, signs_of
 from autophasenn.pipeline.variants import Spread, Variants
 from autophasenn.report.confidence import reliability, spread_map, wilson
-from autophasenn.volumes import crop_or_pad
+from autophasenn.volumes import Pattern, crop_or_pad
 
 GOOD = Evidence(discord=2e-3, unexplained=1e-3, misfit=1.1)
 BAD = Evidence(discord=0.2, unexplained=0.05, misfit=10.0)
@@ -28,13 +32,18 @@ SEED = 11
 
 def of(sample: Sample, noise: float, turn: float = 0.0) -> Spread:
     """Three variants about the truth, each with noise of its own on its amplitudes; phases multiplied by 1 + turn."""
-    truth = crop_or_pad(sample.truth, (32, 32, 32))
+    truth = sample.truth
     g = torch.Generator().manual_seed(0)
     bent = torch.polar(truth.abs(), (1 + turn) * truth.angle())
-    objects = bent * (1 + noise * torch.randn(3, 32, 32, 32, generator=g))
+    objects = bent * (1 + noise * torch.randn(3, 64, 64, 64, generator=g))
     flat = objects.flatten(1)
     products = (flat[0].conj() @ flat.T).abs() / (flat.norm(dim=1) * flat[0].norm())
-    return Spread(objects / objects[0].abs().max(), (0, 1, 2), torch.zeros(3), products, products > 0.9)
+    return made_of(objects / objects[0].abs().max(), products)
+
+
+def made_of(objects: torch.Tensor, correlations: torch.Tensor) -> Spread:
+    number, image = len(objects), Retrieval(objects[:1], objects[:1].abs() > 0, torch.zeros(1, 1))
+    return Spread(objects, tuple(range(number)), torch.zeros(number), correlations, correlations > 0.9, image)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +51,12 @@ def sample() -> Sample:
     return CASES["paper"](SEED, 0)
 
 
+def grid_of(sample: Sample) -> Grid:
+    return Grid(Pattern(sample.counts, sample.measured), torch.zeros_like(sample.measured))
+
+
 def judged(sample: Sample, found: Spread) -> Confidence:
-    return confidence_of(found, sample.counts, sample.measured)
+    return confidence_of(found, grid_of(sample))
 
 
 def test_the_truth_is_believed_and_a_wrong_image_is_not(sample: Sample) -> None:
@@ -74,14 +87,13 @@ def test_what_is_reported_is_json_and_unknown_is_null(sample: Sample) -> None:
 
 def test_only_the_better_half_must_agree() -> None:
     correlations = torch.tensor([1.0, 0.99, 0.2, 0.1])
-    objects = torch.ones(4, 32, 32, 32, dtype=torch.complex64)
-    found = Spread(objects, (0, 1, 2, 3), torch.zeros(4), correlations, correlations > 0.9)
+    found = made_of(torch.ones(4, 64, 64, 64, dtype=torch.complex64), correlations)
     assert discord_of(found) == pytest.approx(0.01, abs=1e-6)
 
 
 def test_a_single_variant_has_no_confidence(sample: Sample) -> None:
     many = of(sample, 0.1)
-    one = Spread(many.objects[:1], (0,), many.chi2[:1], many.correlations[:1], many.agreeing[:1])
+    one = made_of(many.objects[:1], many.correlations[:1])
     with pytest.raises(InputError, match="2 variants"):
         judged(sample, one)
 
@@ -153,17 +165,19 @@ def test_confidence_that_is_wrong_scores_worse() -> None:
 
 
 def test_a_calibration_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
-    predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))), Inference("float32"))
-    campaign = Campaign(paper=1, beamline=0, unusual=0, variants=Variants(number=2, refined=False))
+    predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))), Inference("float32", starts=1))
+    quick = Refined(starts=1, first=PAPER, partial_coherence=False)
+    campaign = Campaign(paper=1, beamline=0, unusual=0, variants=Variants(2), refined=quick)
     first = calibrate(tmp_path, predictor, {"weights": "none"}, campaign, None)
-    assert first["fit"]["samples"] == first["test"]["samples"] == 2
+    assert first["refined"]["fit"]["samples"] == first["network"]["test"]["samples"] == 2
     kept = (tmp_path / "rows.json").read_bytes()
     rows = json.loads(kept)
     rows["rows"].pop()
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     assert calibrate(tmp_path, predictor, {"weights": "none"}, campaign, None) == first
     assert (tmp_path / "rows.json").read_bytes() == kept
-    assert json.loads((tmp_path / "confidence.json").read_text())["provenance"] == {"weights": "none", "samples": 2}
+    written = json.loads((tmp_path / "confidence.json").read_text())
+    assert written["refined"]["provenance"] == {"weights": "none", "samples": 2}
     with pytest.raises(InputError, match="another folder"):
         calibrate(tmp_path, predictor, {"weights": "others"}, campaign, None)
 

@@ -28,7 +28,7 @@ KEYS = {
     *("status", "message", "method", "chi2", "chi2_noise", "chi2_free", "seconds", "peak_memory_bytes", "shape"),
     *("oversampling", "voxel_size_nm", "q_per_nm", "d_spacing_nm", "support_voxels", "volume_nm3", "strain"),
     *("displacement_nm", "resolution_nm", "resolution_is_bound", "detector_voxel_size_nm", "warnings", "seed"),
-    *("versions", "input", "starts", "preprocess", "binning", "path"),
+    *("versions", "input", "starts", "preprocess", "binning", "path", "confidence"),
 }
 
 PICTURES = {"overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png", "prtf.png"}
@@ -72,7 +72,7 @@ def test_the_report_has_every_key_of_the_conventions(finished: tuple[Path, dict]
     assert written == json.loads(json.dumps(report))
     assert set(written) == KEYS
     assert set(written["seconds"]) == {
-        "read", "preprocess", "network", "refine", "postprocess", "write", "total"
+        "read", "preprocess", "network", "refine", "confidence", "postprocess", "write", "total"
     }  # fmt: skip
     assert set(written["strain"]) >= {"mean", "std", "p1", "p99"}
     assert written["seconds"]["network"] is None

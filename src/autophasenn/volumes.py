@@ -172,6 +172,9 @@ class Reconstruction:
         Phase retrieval transfer function per voxel, of the starts that make up `object`.
     modes : float32 tensor (m,), optional
         Share of each singular mode of all aligned starts, those that disagree too.
+    phase_spread, amplitude_spread : float32 tensor (n0, n1, n2), optional
+        How much phase (rad) and amplitude (in units of the largest) differ between variants of the object found on ways of
+        their own (`pipeline.variants`); NaN outside of the support. None: there were none.
     """
 
     object: Tensor
@@ -186,6 +189,8 @@ class Reconstruction:
     kernel: Tensor | None = None
     prtf: Tensor | None = None
     modes: Tensor | None = None
+    phase_spread: Tensor | None = None
+    amplitude_spread: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
     /cxi_version                                150
     /entry_1/instrument_1/detector_1            measured counts, mask (CXI: 0 = good pixel), sampling in q
     /entry_1/image_1                            complex object, detector frame; support, also as `mask` as PyNX has it
+    /entry_1/image_1/spread                     phase (rad) and amplitude: how much variants of the object differ
     /entry_1/image_1/process_1                  program, version, command, seed, input, every parameter, results
     /entry_1/image_2                            amplitude, phase, displacement, strain on an orthogonal grid [x, y, z]
     /entry_1/data_1, /entry_1/data_2            links to the object and to the counts
@@ -162,6 +163,13 @@ def _write_object(file: h5py.File, pattern: Pattern, reconstruction: Reconstruct
     _dataset(image, "data", reconstruction.object, sign_convention=SIGN_CONVENTION, interpretation="image")
     _dataset(image, "support", reconstruction.support.to(torch.uint8), note="1 inside the crystal")
     image["mask"] = h5py.SoftLink(f"/{IMAGE}/support")
+    spreads = {"phase": reconstruction.phase_spread, "amplitude": reconstruction.amplitude_spread}
+    for name, values in spreads.items():
+        if values is not None:
+            group = _group(file, f"{IMAGE}/spread", "NXcollection")
+            unit = "rad" if name == "phase" else ""
+            note = "standard deviation over variants found on ways of their own; NaN outside of the support"
+            _dataset(group, name, values.to(torch.float32), unit, note=note)
     image["data_type"] = "electron density"
     image["data_space"] = "real"
     image["dimensionality"] = 3
@@ -277,6 +285,8 @@ def _read_reconstruction(file: h5py.File) -> Reconstruction:
         kernel=_tensor(results, "kernel"),
         prtf=_tensor(results, "prtf"),
         modes=_tensor(results, "modes"),
+        phase_spread=_tensor(file, f"{IMAGE}/spread/phase"),
+        amplitude_spread=_tensor(file, f"{IMAGE}/spread/amplitude"),
     )
 
 

@@ -3,8 +3,8 @@
 python -m autophasenn.pipeline.calibrate_confidence FOLDER [--weights FILE | --untrained] [--dataset CRYSTALS.h5]
 
 The folder gets rows.json (every sample: correlation with the truth, evidence, warnings), confidence.json (the
-calibration, to be put beside the weights of the package), scores.json and reliability.png. Interrupted, the same command
-goes on.
+calibrations, to be put beside the weights of the package), scores.json and the reliability diagrams. Interrupted, the
+same command goes on.
 The truth is used to calibrate and to test, and never reaches the network.
 """
 
@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,20 @@ from autophasenn.phasing.ensemble import hold_out
 from autophasenn.physics import metrics
 from autophasenn.pipeline.confidence import GOOD, Calibration, Evidence, confidence_of
 from autophasenn.pipeline.confidence_cases import CASES, ORDINARY, Sample
-from autophasenn.pipeline.variants import Spread, Variants, spread
+from autophasenn.pipeline.further import Grid
+from autophasenn.pipeline.refined import Refined
+from autophasenn.pipeline.variants import Variants, inversion, spread
 from autophasenn.report.confidence import EDGES, reliability
-from autophasenn.volumes import crop_or_pad
+from autophasenn.volumes import Pattern, crop_or_pad
 
 RELAXED = "relaxed atoms"
 """The case of a dataset file."""
-FREE_FRACTION = 0.02
-"""Share of the voxels that is held out, as `phasing.ensemble.Ensemble` does."""
+KINDS = ("refined", "network")
+"""Refined images, and predictions as they are: each has its calibration."""
 WEAKENING = 1e-3
 """Of the squared slopes in what is minimised: keeps them finite where the cases can be told apart without error."""
+INFERENCE = Inference("float32", starts=1)
+"""As `pipeline.reconstruct` runs the network."""
 UNDECIDED = Calibration(0.0, (0.0, 0.0, 0.0), {})
 
 Row = dict[str, Any]
@@ -64,6 +68,7 @@ class Campaign:
     seeds : (int, int)
         A fit to one is tested on the other; what is kept is fitted to both.
     variants : Variants
+    refined : Refined
     """
 
     paper: int = 9
@@ -72,6 +77,7 @@ class Campaign:
     relaxed: int = 33
     seeds: tuple[int, int] = (1001, 1002)
     variants: Variants = field(default_factory=Variants)
+    refined: Refined = field(default_factory=Refined)
 
     def places(self, dataset: DatasetFile | None) -> list[tuple[str, int, int]]:
         """Case, seed and index of every sample, all cases in turn, so that the beginning of the list is a fair one too."""
@@ -85,23 +91,29 @@ class Campaign:
         return [place for _, place in sorted(places)]
 
 
-def row_of(place: tuple[str, int, int], sample: Sample, found: Spread) -> Row:
-    """What is kept of a sample whose variants are known; a row of `rows.json`."""
+def row_of(place: tuple[str, int, int], sample: Sample, predictor: Predictor, campaign: Campaign) -> Row:
+    """What is kept of a sample, a row of `rows.json`: of the network's prediction, and of that refined."""
     case, seed, index = place
-    free = hold_out(sample.measured, FREE_FRACTION, index)
-    judged = confidence_of(found, sample.counts, sample.measured, free=free, calibration=UNDECIDED)
-    correlation, of_mean = (
-        metrics.correlation(sample.truth, crop_or_pad(x, PATTERN)) for x in (found.best, found.mean)
-    )
-    return {
-        "case": case,
-        "seed": seed,
-        "index": index,
-        "correlation": correlation,
-        "correlation_of_mean": of_mean,
-        "warnings": list(judged.warnings),
-        "features": judged.features,
-    }
+    options = campaign.refined
+    inside = Grid(Pattern(sample.counts, sample.measured), hold_out(sample.measured, options.free_fraction, index))
+    row: Row = {"case": case, "seed": seed, "index": index}
+    for kind in KINDS:
+        is_refined = kind == "refined"
+        first = inversion(predictor, options, seed=index, is_refined=is_refined, partially_coherent=True)(inside)
+        others = inversion(
+            predictor, options, seed=index, is_refined=is_refined, partially_coherent=first.kernel is not None
+        )
+        found = spread(first, inside, others, campaign.variants)
+        judged = confidence_of(found, inside, calibration=UNDECIDED)
+        objects = (found.image.object[0], first.object[0], found.mean)
+        correlation, of_first, of_mean = (metrics.correlation(sample.truth, metrics.thresholded(x)) for x in objects)
+        row[kind] = {
+            "correlation": correlation,
+            "correlation_of_first": of_first,
+            "correlation_of_mean": of_mean,
+            "features": judged.features,
+        }
+    return row | {"warnings": list(judged.warnings)}
 
 
 def fit(rows: Sequence[Row], provenance: dict[str, Any]) -> Calibration:
@@ -169,28 +181,32 @@ def calibrate(
     campaign: Campaign,
     dataset: Path | None,
     told: Callable[[int, int], None] | None = None,
-) -> dict[str, Scores]:
+) -> dict[str, dict[str, Scores]]:
     """Invert what is missing, fit, test, and write everything into `folder`.
 
     Returns
     -------
     dict
-        `scores` of the samples of the fit; of all samples, each judged by a fit that did not see it; and of each case.
+        Of refined images and of predictions: `scores` of the samples of the fit; of all samples, each judged by a fit that
+        did not see it; and of each case.
     """
     make_folder(folder)
-    rows = _collect(folder / "rows.json", predictor, provenance, campaign, dataset, told)
-    simulated = [row for row in rows if row["case"] != RELAXED]
-    calibration = fit(simulated, {**provenance, "samples": len(simulated)})
-    number = crossed(rows, calibration, campaign.seeds)
-    result = {"fit": scores(numbers(calibration, simulated), simulated), "test": scores(number, rows)}
-    chosen = {case: [i for i, row in enumerate(rows) if row["case"] == case] for case in (*CASES, RELAXED)}
-    by_case = {case: (number[places], [rows[i] for i in places]) for case, places in chosen.items() if places}
-    result |= {case: scores(*some) for case, some in by_case.items()}
-    stored = {"intercept": calibration.intercept, "slopes": calibration.slopes, "provenance": calibration.provenance}
+    collected = _collect(folder / "rows.json", predictor, provenance, campaign, dataset, told)
+    stored, result = {}, {}
+    for kind in KINDS:
+        rows = [row | row[kind] for row in collected]
+        simulated = [row for row in rows if row["case"] != RELAXED]
+        calibration = fit(simulated, {**provenance, "samples": len(simulated)})
+        stored[kind] = asdict(calibration)
+        number = crossed(rows, calibration, campaign.seeds)
+        chosen = {case: [i for i, row in enumerate(rows) if row["case"] == case] for case in (*CASES, RELAXED)}
+        by_case = {case: (number[places], [rows[i] for i in places]) for case, places in chosen.items() if places}
+        fitted, tested = scores(numbers(calibration, simulated), simulated), scores(number, rows)
+        result[kind] = {"fit": fitted, "test": tested} | {case: scores(*some) for case, some in by_case.items()}
+        shown = {case: (confidence, _correlations(some)) for case, (confidence, some) in by_case.items()}
+        reliability(shown, folder / f"reliability_{kind}.png", GOOD)
     for name, value in (("confidence.json", stored), ("scores.json", result)):
         _write(folder / name, value)
-    shown = {case: (confidence, _correlations(some)) for case, (confidence, some) in by_case.items()}
-    reliability(shown, folder / "reliability.png", GOOD)
     return result
 
 
@@ -210,10 +226,7 @@ def _collect(
     places = campaign.places(file)
     for number, place in enumerate(places):
         if place not in rows:
-            sample = _sample(place, file)
-            free = hold_out(sample.measured, FREE_FRACTION, place[2])
-            found = spread(predictor, sample.counts, sample.measured, campaign.variants, seed=place[2], free=free)
-            rows[place] = row_of(place, sample, found)
+            rows[place] = row_of(place, _sample(place, file), predictor, campaign)
             _write(path, {"provenance": provenance, "rows": list(rows.values())})
         if told is not None:
             told(number + 1, len(places))
@@ -262,11 +275,11 @@ def main(arguments: Sequence[str]) -> int:
     campaign = Campaign()
     try:
         if options.untrained:
-            predictor, weights = Predictor(build(UnrolledDesign()), Inference()), "untrained"
+            predictor, weights = Predictor(build(UnrolledDesign()), INFERENCE), "untrained"
         else:
-            predictor = Predictor.from_file(options.weights)
+            predictor = Predictor.from_file(options.weights, INFERENCE)
             weights = sha256_of(options.weights or SHIPPED)
-        provenance = {"weights": weights, "variants": campaign.variants.number, "seeds": list(campaign.seeds)}
+        provenance = {"weights": weights, "variants": campaign.variants.variants, "seeds": list(campaign.seeds)}
         result = calibrate(options.folder, predictor, provenance, campaign, options.dataset, _progress)
         print(json.dumps(result, indent=2))
     except AutoPhaseNNError as error:

@@ -15,26 +15,22 @@ from importlib.resources import files
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from autophasenn.errors import InputError
-from autophasenn.network.estimates import PATTERN
+from autophasenn.phasing.engine import Retrieval
 from autophasenn.physics import metrics
-from autophasenn.physics.diffraction import intensity_of
-from autophasenn.physics.fourier import diffract
+from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.pipeline.aliens import Aliens
+from autophasenn.pipeline.further import Grid
 from autophasenn.pipeline.unfamiliar import Familiar, signs_of
 from autophasenn.pipeline.variants import Spread
-from autophasenn.volumes import crop_or_pad
 
 GOOD = 0.95
 """Correlation with the truth that an image is hoped to have."""
+WORDS = ((0.8, "Believable"), (0.2, "Doubtful"), (0.0, "Not believable"))
+"""From which number on an image is called what."""
 LEAST_DISCORD, LEAST_UNEXPLAINED = 5e-3, 1e-4
 """Below these nothing more is learned: variants that agree ten times better than asked of the truth may be wrong alike."""
-
-Counts = Float[Tensor, "64 64 64"]
-Measured = Bool[Tensor, "64 64 64"]
 
 
 @dataclass(frozen=True)
@@ -94,16 +90,16 @@ class Calibration:
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit)))) if math.isfinite(logit) else 0.0
 
 
-@lru_cache(1)
-def shipped() -> Calibration:
-    """The calibration of the package."""
-    stored = json.loads(files("autophasenn").joinpath("weights", "confidence.json").read_text())
+@lru_cache(2)
+def shipped(kind: str = "refined") -> Calibration:
+    """The calibration of the package, of refined images or of the network's predictions as they are ("network")."""
+    stored = json.loads(files("autophasenn").joinpath("weights", "confidence.json").read_text())[kind]
     return Calibration(stored["intercept"], tuple(stored["slopes"]), stored["provenance"])
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """How far the best object of a `Spread` can be believed.
+    """How far the image of a `Spread` can be believed.
 
     Parameters
     ----------
@@ -113,8 +109,8 @@ class Confidence:
         Sentences, one for each way in which the pattern is unlike those that the network was trained on.
     features : dict
         The evidence, the signs, and for information: ``chi2``, ``chi2_noise``, ``chi2_free``, ``chi2_noise_free`` (null
-        where nothing was held out), ``pairwise_correlation`` of all variants, ``largest_mode``, ``agreeing`` (share of the
-        variants), ``phase_spread`` (rad) and ``amplitude_spread``, medians inside the support.
+        where nothing was held out), ``variants``, ``pairwise_correlation`` of all of them, ``largest_mode``, ``agreeing``
+        (share of the variants), ``phase_spread`` (rad) and ``amplitude_spread``, medians inside the support.
     """
 
     number: float
@@ -124,10 +120,8 @@ class Confidence:
 
 def confidence_of(
     spread: Spread,
-    counts: Counts,
-    measured: Measured,
+    inside: Grid,
     *,
-    free: Measured | None = None,
     aliens: Aliens | None = None,
     calibration: Calibration | None = None,
     familiar: Familiar | None = None,
@@ -138,14 +132,12 @@ def confidence_of(
     ----------
     spread : Spread
         Of at least two variants.
-    counts : float32 tensor (64, 64, 64)
-    measured : bool tensor (64, 64, 64)
-    free : bool tensor (64, 64, 64), optional
-        Voxels that were held out when `spread` was made.
+    inside : Grid
+        The network's box, in which they were found.
     aliens : Aliens, optional
         Those that preprocessing found. None: they are searched for.
     calibration : Calibration, optional
-        None: that of the package.
+        None: that of the package, for refined images.
     familiar : Familiar, optional
         Beyond which there are warnings.
 
@@ -154,22 +146,22 @@ def confidence_of(
     InputError
         If there is a single variant.
     """
-    free = torch.zeros_like(measured) if free is None else free & measured
-    fit = _fit(spread, counts, measured, free)
+    fit = _fit(spread.image, inside)
     evidence = Evidence(
         discord_of(spread), fit["chi2"] - fit["chi2_noise"], fit["chi2"] / max(fit["chi2_noise"], 1e-12)
     )
-    signs = signs_of(counts, measured, spread.best, aliens)
-    inside = spread.support
+    signs = signs_of(inside.pattern.counts, inside.pattern.mask, spread.crystal, aliens)
+    support = spread.support
     features = {
         **asdict(evidence),
         **asdict(signs),
         **{name: value if math.isfinite(value) else None for name, value in fit.items()},
         "pairwise_correlation": spread.pairwise,
         "largest_mode": spread.largest_mode,
+        "variants": len(spread.objects),
         "agreeing": float(spread.agreeing.float().mean()),
-        "phase_spread": float(spread.phase_spread[inside].median()),
-        "amplitude_spread": float(spread.amplitude_spread[inside].median()),
+        "phase_spread": float(spread.phase_spread[support].median()),
+        "amplitude_spread": float(spread.amplitude_spread[support].median()),
     }
     number = (calibration or shipped())(evidence)
     return Confidence(number, tuple((familiar or Familiar()).sentences(signs)), features)
@@ -191,14 +183,46 @@ def discord_of(spread: Spread) -> float:
     return 1 - float(spread.correlations[1 : max(2, number // 2)].mean())
 
 
-def _fit(spread: Spread, counts: Counts, measured: Measured, free: Measured) -> dict[str, float]:
-    """chi2 and its noise floor for the best object, on the voxels that were used and on those held out."""
-    used = measured & ~free
-    intensity = intensity_of(diffract(crop_or_pad(metrics.thresholded(spread.best), PATTERN)))
+def _fit(image: Retrieval, inside: Grid) -> dict[str, float]:
+    """chi2 and its noise floor for an object, on the voxels that were used and on those held out."""
+    counts, used = inside.pattern.counts[None], inside.used
+    intensity = ForwardModel(kernel=image.kernel)(metrics.thresholded(image.object))
     scale = metrics.best_scale(intensity, torch.where(used, counts, 0), used)
-    expected = intensity * scale.square()
+    expected = intensity * scale.square()[:, None, None, None]
     result = {}
-    for suffix, voxels in (("", used), ("_free", free)):
+    for suffix, voxels in (("", used), ("_free", inside.free[None])):
         result[f"chi2{suffix}"] = float(metrics.chi2_of_intensity(intensity, counts, voxels, scale=scale))
         result[f"chi2_noise{suffix}"] = float(metrics.chi2_noise(expected, counts, voxels))
     return result
+
+
+def described(judged: Confidence | None, method: str) -> dict[str, Any]:
+    """For the report: the number, what it means, and what it was made of; None = unknown."""
+    known: dict[str, Any] = {} if judged is None else judged.features
+    return {
+        "number": None if judged is None else judged.number,
+        "meaning": _meaning(judged, method),
+        "warnings": [] if judged is None else list(judged.warnings),
+        **{name: known.get(name) for name in ("discord", "unexplained", "misfit", "variants", "agreeing")},
+        "phase_spread_rad": known.get("phase_spread"),
+        "amplitude_spread": known.get("amplitude_spread"),
+    }
+
+
+def _meaning(judged: Confidence | None, method: str) -> str:
+    if judged is None and method == "iterative":
+        return "Unknown: it is calibrated for images that began from the network's prediction."
+    if judged is None:
+        return "Unknown: no variants were asked for (confidence.variants is 0)."
+    word = next(word for least, word in WORDS if judged.number >= least)
+    unusual = ", which such patterns were no part of: see the warnings" if judged.warnings else ""
+    return (
+        f"{word}: of simulated crystals with this evidence {_percent(judged.number)} were found with a correlation of "
+        f"{GOOD:g} or more{unusual}."
+    )
+
+
+def _percent(share: float) -> str:
+    if share > 0.99:
+        return "more than 99 %"
+    return "less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")

@@ -141,6 +141,14 @@ class NetworkBox:
         matrices = [_sinc_series(size, step) for size, step in zip(self.shape, self.steps, strict=True)]
         return _on_axes(rho, matrices)
 
+    def values_onto_grid(self, values: Float[Tensor, "64 64 64"]) -> Float[Tensor, "n0 n1 n2"]:
+        """Values of the box's object, such as its spread, on the voxels of the pattern's object: linearly between voxels.
+
+        Beyond the box they are those of its edge.
+        """
+        matrices = [_linear(size, step) for size, step in zip(self.shape, self.steps, strict=True)]
+        return _on_axes(values, matrices)
+
     def _reached(self) -> tuple[int, int, int]:
         """Voxels about the middle of the pattern that the kernel reaches, along each axis."""
         n0, n1, n2 = (
@@ -185,6 +193,13 @@ def _overlap(size: int, step: float) -> Tensor:
     """(64, size): share of a voxel of the box that a voxel of the axis covers."""
     distance = np.abs(_distances(size, step))
     return torch.from_numpy(np.clip((step + 1) / 2 - distance, 0, min(1.0, step)) / step)
+
+
+def _linear(size: int, step: float) -> Tensor:
+    """(size, 64): the two voxels of the box beside voxel j of the axis, by their nearness."""
+    n = PATTERN_VOXELS
+    place = np.clip(step * n * (np.arange(size) - size // 2) / size + n // 2, 0, n - 1)
+    return torch.from_numpy(np.clip(1 - np.abs(place[:, None] - np.arange(n)), 0, None))
 
 
 def _sinc_series(size: int, step: float) -> Tensor:

@@ -13,6 +13,7 @@ from autophasenn.pipeline import typed_yaml
 from autophasenn.pipeline.postprocess import Postprocessing
 from autophasenn.pipeline.preprocess import Preprocessing
 from autophasenn.pipeline.refined import Refined
+from autophasenn.pipeline.variants import Variants
 
 VERSION = 1
 """Raised when a parameter changes its name or meaning."""
@@ -31,6 +32,8 @@ class Plan:
         is made of them.
     refined : Refined
         The same by --method refined and network: predictions, their refinement, coherence of the beam.
+    confidence : Variants
+        How far the image of --method refined and network can be believed: how often the pattern is inverted for that.
     postprocess : Postprocessing
         From the object to the crystal's image in the laboratory frame.
     """
@@ -38,6 +41,7 @@ class Plan:
     preprocess: Preprocessing = field(default_factory=Preprocessing)
     retrieval: Ensemble = field(default_factory=Ensemble)
     refined: Refined = field(default_factory=Refined)
+    confidence: Variants = field(default_factory=Variants)
     postprocess: Postprocessing = field(default_factory=Postprocessing)
 
 

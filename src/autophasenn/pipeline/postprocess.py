@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,18 +127,30 @@ def canonical_twin(reconstruction: Reconstruction, support_threshold: float) -> 
         object=twin(reconstruction.object),
         support=twin(reconstruction.support),
         wave=torch.conj_physical(reconstruction.wave),
+        phase_spread=_moved(reconstruction.phase_spread, twin),
+        amplitude_spread=_moved(reconstruction.amplitude_spread, twin),
     )
 
 
 def rolled(reconstruction: Reconstruction, shifts: list[int]) -> Reconstruction:
     """The same reconstruction, displaced by whole voxels; its wave turns by a phase ramp."""
+
+    def roll(volume: Tensor) -> Tensor:
+        return torch.roll(volume, shifts, SPATIAL)
+
     ramp = torch.tensor([2 * math.pi * s / n for s, n in zip(shifts, reconstruction.wave.shape, strict=True)]).double()
     return replace(
         reconstruction,
-        object=torch.roll(reconstruction.object, shifts, SPATIAL),
-        support=torch.roll(reconstruction.support, shifts, SPATIAL),
+        object=roll(reconstruction.object),
+        support=roll(reconstruction.support),
         wave=remove_ramp(reconstruction.wave, ramp),
+        phase_spread=_moved(reconstruction.phase_spread, roll),
+        amplitude_spread=_moved(reconstruction.amplitude_spread, roll),
     )
+
+
+def _moved(volume: Tensor | None, move: Callable[[Tensor], Tensor]) -> Tensor | None:
+    return None if volume is None else move(volume)
 
 
 def crystal_of(reconstruction: Reconstruction, support_threshold: float) -> Tensor:

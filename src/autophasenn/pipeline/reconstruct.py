@@ -27,6 +27,7 @@ from autophasenn.pipeline.progress import Progress, Silent
 from autophasenn.pipeline.result import FILES, Finding, Stopwatch, summarise, write_files
 from autophasenn.volumes import Scan
 
+
 @dataclass(frozen=True)
 class Request:
     """What to reconstruct, and where the result goes.
@@ -145,9 +146,7 @@ def reconstruct(
             found = job.run(lambda: predictor or load_predictor(request))
             progress.stage("Strain")
             with watch.measure("postprocess"):
-                canonical, image = postprocess(
-                    found.reconstruction, prepared.preprocessed.pattern, plan.postprocess
-                )
+                canonical, image = postprocess(found.reconstruction, prepared.preprocessed.pattern, plan.postprocess)
             progress.stage("Write")
             finding = Finding(
                 prepared.scan,

@@ -190,9 +190,12 @@ def ask(
     return tuple(aligned or candidates), tuple(correlations)
 
 
-def predicted(prediction: Prediction, options: Refined) -> tuple[Reconstruction, dict[str, Any]]:
-    """The best prediction on the grid of the pattern, as it is; and what was done, for the report."""
-    run = prediction.on_grid(prediction.candidates[0])
+def predicted(
+    prediction: Prediction, options: Refined, *, choose: Callable[[Retrieval], Retrieval] | None = None
+) -> tuple[Reconstruction, dict[str, Any]]:
+    """The best prediction on the grid of the pattern, as it is; and what was done, for the report. See `refined`."""
+    best = prediction.candidates[0]
+    run = prediction.on_grid(best if choose is None else choose(best))
     return prediction.reconstruction(run, run.errors, options.agreement), prediction.facts([])
 
 

@@ -139,9 +139,7 @@ def summarise(finding: Finding, logged: list[str]) -> dict[str, Any]:
         "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
         "input": {"path": finding.scan.source.get("path"), "sha256": finding.scan.source.get("sha256")},
     }
-    report["warnings"] = [
-        *dict.fromkeys([*finding.prepared.warnings, *logged, *report["confidence"]["warnings"]])
-    ]
+    report["warnings"] = [*dict.fromkeys([*finding.prepared.warnings, *logged, *report["confidence"]["warnings"]])]
     if finding.image.voxel_size is None:
         report["warnings"].append("The geometry is unknown: lengths are in voxels, and there is no strain.")
     report["status"], report["message"] = _verdict(found, chi2, noise)
@@ -226,8 +224,9 @@ def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
         unknown = pattern.reciprocal_steps is None
         prtf(frequency, value, metrics.resolution(frequency, value), folder / "prtf.png", in_voxels=unknown)
     if found.phase_spread is not None and found.amplitude_spread is not None:
-        spread_map(found.object, found.amplitude_spread, found.phase_spread, found.support, folder / "confidence.png",
-            title=report["confidence"]["meaning"])
+        rho, support, doubt = found.object.numpy(), found.support.numpy(), report["confidence"]["meaning"]
+        spreads = found.amplitude_spread.numpy(), found.phase_spread.numpy()
+        spread_map(rho, *spreads, support, folder / "confidence.png", title=doubt)
     found_aliens = finding.prepared.aliens
     if found_aliens.clusters:
         centres = [cluster.centre for cluster in found_aliens.clusters]

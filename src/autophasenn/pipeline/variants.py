@@ -2,13 +2,14 @@
 
 A variant is the pattern turned by one of the 48 symmetries of the cube, which are exact on the voxels. The crystal turns
 with it, but neither the network nor its start does, so that every variant finds the crystal on a way of its own. The
-symmetry is undone, the objects are brought onto the one that fits best, and ranked by how well they fit.
+symmetry is undone, the objects are ranked by how well they fit, and brought onto the best.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -16,14 +17,16 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from autophasenn.crystals.symmetry import ELEMENTS, inverse, symmetry
-from autophasenn.errors import InputError, PlanError
-from autophasenn.network.estimates import OBJECT, PATTERN
+from autophasenn.errors import PlanError
+from autophasenn.network.estimates import OBJECT
 from autophasenn.network.predict import Predictor
+from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.ensemble import singular_modes
 from autophasenn.physics import metrics
 from autophasenn.physics.ambiguity import align
-from autophasenn.pipeline.refine import Refinement, refine
-from autophasenn.volumes import SPATIAL, crop_or_pad
+from autophasenn.pipeline.further import Grid
+from autophasenn.pipeline.refined import Refined, ask, better, in_box
+from autophasenn.volumes import SPATIAL, Pattern, crop_or_pad
 
 STEP = 29
 """From one element to the next, with no factor in common with 48: few variants already mix orders and flips of the axes."""
@@ -32,25 +35,22 @@ MOST_PHASE_SPREAD = math.pi / math.sqrt(3)
 TAIL = 1e-3
 """Share of the squared amplitude beyond each end of what is put in the middle of the box."""
 
-Counts = Float[Tensor, "64 64 64"]
-Measured = Bool[Tensor, "64 64 64"]
-Large = Complex[Tensor, "64 64 64"]
+Invert = Callable[[Grid], Retrieval]
+"""The network's box -> the object found in it."""
 
 
 @dataclass(frozen=True)
 class Variants:
-    """How often a pattern is inverted, and what is made of it.
+    """How often a pattern is inverted to see how far its image can be believed, and what is made of it.
 
     Parameters
     ----------
-    number : int
-        Variants, 1 to 48.
-    refined : bool
-        Whether each is refined.
+    variants : int
+        Times that the pattern is inverted, 2 to 48. 0: once, which is quicker, and the confidence is not known.
     agreement : float
-        Variants whose correlation with the best one is at least this are averaged; the others found something else.
-    refinement : Refinement
-        Of each.
+        Variants whose correlation with the best one is at least this are alike; the others found something else.
+    average : bool
+        Whether the image is the mean of the variants that are alike; else it is the one that fits the held-out voxels best.
 
     Raises
     ------
@@ -58,23 +58,25 @@ class Variants:
         If a number is out of its range.
     """
 
-    number: int = 4
-    refined: bool = True
+    variants: int = 4
     agreement: float = 0.9
-    refinement: Refinement = field(default_factory=Refinement)
+    average: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.number <= ELEMENTS:
+        if self.variants != 0 and not 2 <= self.variants <= ELEMENTS:
             raise PlanError(
-                f"variants.number is {self.number}; a cube has {ELEMENTS} symmetries: give 1 to {ELEMENTS}."
+                f"confidence.variants is {self.variants}; a cube has {ELEMENTS} symmetries, and one alone says nothing: "
+                f"give 2 to {ELEMENTS}, or 0 for no confidence."
             )
         if not 0 <= self.agreement <= 1:
-            raise PlanError(f"variants.agreement is {self.agreement:g}; it is a correlation, 0 to 1.")
+            raise PlanError(f"confidence.agreement is {self.agreement:g}; it is a correlation, 0 to 1.")
+        if self.average and not self.variants:
+            raise PlanError("confidence.average needs variants; give confidence.variants 2 or more.")
 
     @property
     def elements(self) -> tuple[int, ...]:
         """The symmetry of each variant; the first changes nothing."""
-        return tuple(STEP * index % ELEMENTS for index in range(self.number))
+        return tuple(STEP * index % ELEMENTS for index in range(self.variants))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,7 @@ class Spread:
 
     Parameters
     ----------
-    objects : complex64 tensor (variants, 32, 32, 32)
+    objects : complex64 tensor (variants, 64, 64, 64)
         Brought onto the first, whose largest amplitude is 1; 0 where an amplitude is below 10 % of its largest, but for
         what a shift by parts of a voxel leaves there.
     elements : tuple of int
@@ -94,37 +96,45 @@ class Spread:
         Of each with the first.
     agreeing : bool tensor (variants,)
         Which are alike the first.
+    image : Retrieval
+        What goes on: the first, or the mean of those that are alike.
     """
 
-    objects: Complex[Tensor, "variants 32 32 32"]
+    objects: Complex[Tensor, "variants 64 64 64"]
     elements: tuple[int, ...]
     chi2: Float[Tensor, " variants"]
     correlations: Float[Tensor, " variants"]
     agreeing: Bool[Tensor, " variants"]
+    image: Retrieval
 
     @property
-    def best(self) -> Complex[Tensor, "32 32 32"]:
+    def best(self) -> Complex[Tensor, "64 64 64"]:
         """The object that fits best."""
         return self.objects[0]
 
     @property
-    def support(self) -> Bool[Tensor, "32 32 32"]:
+    def support(self) -> Bool[Tensor, "64 64 64"]:
         """Where the amplitude of the best is at least 10 % of its largest."""
         return metrics.support_of(self.best)
 
     @cached_property
-    def mean(self) -> Complex[Tensor, "32 32 32"]:
+    def crystal(self) -> Complex[Tensor, "32 32 32"]:
+        """The best, moved to the middle of the network's object."""
+        return crop_or_pad(_in_the_middle(self.best), OBJECT)
+
+    @cached_property
+    def mean(self) -> Complex[Tensor, "64 64 64"]:
         """Mean of the objects that agree."""
         return self.objects[self.agreeing].mean(0)
 
     @cached_property
-    def amplitude_spread(self) -> Float[Tensor, "32 32 32"]:
+    def amplitude_spread(self) -> Float[Tensor, "64 64 64"]:
         """Standard deviation of the amplitude over the objects that agree, in units of the largest; 0 for one object."""
         family = self.objects[self.agreeing].abs()
         return family.std(0) if len(family) > 1 else torch.zeros_like(family[0])
 
     @cached_property
-    def phase_spread(self) -> Float[Tensor, "32 32 32"]:
+    def phase_spread(self) -> Float[Tensor, "64 64 64"]:
         """Circular standard deviation of the phase over the objects that agree, rad; 0 for one object.
 
         ``sqrt(-2 ln R)`` (Mardia & Jupp, Directional Statistics, 2000, sec. 2.3) with R the length of the sum of the objects
@@ -157,77 +167,84 @@ class Spread:
 
 
 def spread(
-    predictor: Predictor,
-    counts: Counts,
-    measured: Measured,
-    variants: Variants | None = None,
-    *,
-    seed: int = 0,
-    free: Measured | None = None,
+    first: Retrieval, inside: Grid, invert: Invert, variants: Variants, told: OnIteration | None = None
 ) -> Spread:
-    """Invert a pattern in several orientations.
+    """Invert a pattern in other orientations.
+
+    Parameters
+    ----------
+    first : Retrieval
+        What was found in the orientation that was measured.
+    inside : Grid
+        The network's box. Its held-out voxels turn with it, and rank the variants.
+    invert : callable
+        How the others are found: :func:`inversion`.
+    variants : Variants
+    told : callable, optional
+        Told the variants that are found, and how many there will be.
+    """
+    runs = [first]
+    for element in variants.elements[1:]:
+        runs.append(_undone(invert(_turned(inside, element)), element))
+        if told is not None:
+            told(len(runs), variants.variants)
+    scores = torch.tensor([score if math.isfinite(score := inside.score(run)) else math.inf for run in runs])
+    ranks = scores.argsort(stable=True).tolist()
+    objects = [metrics.thresholded(runs[index].object[0]) for index in ranks]
+    best = objects[0] / objects[0].abs().max()
+    alignments = [align(best, rho) for rho in objects[1:]]
+    aligned = torch.stack([best] + [_to_scale(best, alignment.aligned) for alignment in alignments])
+    correlations = torch.tensor([1.0] + [alignment.correlation for alignment in alignments])
+    agreeing = correlations >= variants.agreement
+    image = runs[ranks[0]]
+    if variants.average and int(agreeing.sum()) > 1:
+        image = replace(inside.found(aligned[agreeing].mean(0)), kernel=image.kernel)
+    return Spread(
+        aligned, tuple(variants.elements[index] for index in ranks), scores[ranks], correlations, agreeing, image
+    )
+
+
+def inversion(
+    predictor: Predictor, options: Refined, *, seed: int, is_refined: bool, partially_coherent: bool
+) -> Invert:
+    """How a pattern is inverted in the network's box.
 
     Parameters
     ----------
     predictor : Predictor
-    counts : float32 tensor (64, 64, 64)
-        Peak at ``n // 2``.
-    measured : bool tensor (64, 64, 64)
-    variants : Variants, optional
+    options : Refined
     seed : int
-        Of the starts.
-    free : bool tensor (64, 64, 64), optional
-        Measured voxels that are held out of every inversion, and rank the variants
-        (`phasing.ensemble.hold_out` chooses some).
-
-    Raises
-    ------
-    InputError
-        If no photon was counted in the voxels that are used.
+        Of the starts, the same for all variants.
+    is_refined : bool
+        Whether the prediction is refined, as `pipeline.refined` does it.
+    partially_coherent : bool
+        Whether a coherence kernel is tried: where the orientation that was measured has none, no other needs one.
     """
-    variants = variants or Variants()
-    free = torch.zeros_like(measured) if free is None else free & measured
-    used = measured & ~free
-    if not (counts[used] > 0).any():
-        raise InputError("No photon was counted in the measured voxels of the pattern; check its mask.")
-    turned = [torch.stack([symmetry(volume, element) for element in variants.elements]) for volume in (counts, used)]
-    predicted = predictor.predict(turned[0], turned[1], seed)
-    found = [
-        symmetry(crop_or_pad(rho, PATTERN), inverse(element))  # in the large box, where every voxel has a counterpart
-        for rho, element in zip(predicted, variants.elements, strict=True)
-    ]
-    if variants.refined:
-        found = [_refined(rho, counts, used, variants.refinement, seed) for rho in found]
-    objects = [metrics.thresholded(rho) for rho in found]
-    chi2 = torch.tensor([_misfit(rho, counts, measured, free) for rho in objects])
-    ranks = chi2.argsort(stable=True).tolist()
-    best = _in_the_middle(objects[ranks[0]])
-    best = best / best.abs().max()
-    alignments = [align(best, objects[index]) for index in ranks[1:]]
-    aligned = torch.stack([best] + [_to_scale(best, alignment.aligned) for alignment in alignments])
-    correlations = torch.tensor([1.0] + [alignment.correlation for alignment in alignments])
-    return Spread(
-        crop_or_pad(aligned, OBJECT),
-        tuple(variants.elements[index] for index in ranks),
-        chi2[ranks],
-        correlations,
-        correlations >= variants.agreement,
-    )
+
+    def invert(grid: Grid) -> Retrieval:
+        best = ask(grid, predictor, options, seed=seed)[0][0]
+        if is_refined:
+            for _, run in in_box(grid, best, options, partially_coherent=partially_coherent):
+                best = better(grid, best, run)
+        return best
+
+    return invert
 
 
-def _refined(rho: Large, counts: Counts, used: Measured, refinement: Refinement, seed: int) -> Large:
-    return refine(counts[None], used[None], crop_or_pad(rho, OBJECT)[None], refinement, seeds=[seed]).object[0]
+def _turned(grid: Grid, element: int) -> Grid:
+    pattern = grid.pattern
+    turned = Pattern(symmetry(pattern.counts, element), symmetry(pattern.mask, element))
+    return Grid(turned, symmetry(grid.free, element))
 
 
-def _misfit(rho: Large, counts: Counts, measured: Measured, free: Measured) -> float:
-    """chi2_free, or chi2 where no photon was held out; infinite where an object is none."""
-    error = float(metrics.chi2_free(rho, counts, measured, free))
-    if math.isnan(error):
-        error = float(metrics.chi2(rho, counts, measured))
-    return error if math.isfinite(error) else math.inf
+def _undone(run: Retrieval, element: int) -> Retrieval:
+    """What was found in a turned box, turned back: there every voxel of an object has a counterpart."""
+    back = inverse(element)
+    kernel = None if run.kernel is None else symmetry(run.kernel, back)
+    return Retrieval(symmetry(run.object, back), symmetry(run.support, back), run.errors, kernel)
 
 
-def _in_the_middle(rho: Large) -> Large:
+def _in_the_middle(rho: Complex[Tensor, "64 64 64"]) -> Complex[Tensor, "64 64 64"]:
     """Moved by whole voxels, so that what the object spans along each axis has its middle at index ``n // 2``."""
     power = rho.abs().square()
     for axis in SPATIAL:
@@ -237,7 +254,7 @@ def _in_the_middle(rho: Large) -> Large:
     return rho
 
 
-def _to_scale(reference: Large, rho: Large) -> Large:
+def _to_scale(reference: Complex[Tensor, "64 64 64"], rho: Complex[Tensor, "64 64 64"]) -> Tensor:
     """Times the positive number that brings it nearest to `reference`."""
     overlap = (reference.conj() * rho).sum().real.clamp_min(0)
     return rho * (overlap / rho.abs().square().sum().clamp_min(torch.finfo(torch.float32).tiny))

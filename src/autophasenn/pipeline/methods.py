@@ -1,0 +1,172 @@
+"""The methods of `autophasenn reconstruct`: from a pattern to its object, and how far that can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from autophasenn.network.predict import Predictor
+from autophasenn.phasing.engine import Retrieval
+from autophasenn.phasing.ensemble import reconstruct_ensemble
+from autophasenn.pipeline.confidence import Confidence, confidence_of, shipped
+from autophasenn.pipeline.network_box import NetworkBox
+from autophasenn.pipeline.plan import Plan
+from autophasenn.pipeline.preprocess import Preprocessed
+from autophasenn.pipeline.progress import Progress
+from autophasenn.pipeline.refined import Prediction, predict, predicted, refined
+from autophasenn.pipeline.result import Stopwatch
+from autophasenn.pipeline.variants import Spread, inversion, spread
+from autophasenn.volumes import Pattern, Reconstruction
+
+METHODS = ("refined", "network", "iterative")
+"""What `--method` may ask for: the network's prediction refined, as it is, or retrieval from random starts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a method found.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+        On the grid of the pattern.
+    path : dict, optional
+        How it was found, for the report; None: iterative.
+    confidence : Confidence, optional
+        None: iterative, or no variants were asked for.
+    """
+
+    reconstruction: Reconstruction
+    path: dict[str, Any] | None = None
+    confidence: Confidence | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A pattern and what to do with it.
+
+    Parameters
+    ----------
+    prepared : Preprocessed
+    plan : Plan
+    method : str
+        One of `METHODS`.
+    seed : int
+    device : torch.device
+    progress : Progress
+    watch : Stopwatch
+    """
+
+    prepared: Preprocessed
+    plan: Plan
+    method: str
+    seed: int
+    device: torch.device
+    progress: Progress
+    watch: Stopwatch
+
+    def run(self, load: Callable[[], Predictor]) -> Found:
+        """The crystal by the method asked for; `load` gives the network, where one is needed."""
+        pattern, plan, progress = self.prepared.pattern.to(self.device), self.plan, self.progress
+        if self.method == "iterative":
+            progress.stage("Phase retrieval")
+            with self.watch.measure("refine"):
+                return Found(
+                    reconstruct_ensemble(pattern, plan.retrieval, seed=self.seed, on_iteration=progress.advance)
+                )
+        progress.stage("Network")
+        with self.watch.measure("network"):
+            predictor = load()
+            prediction = predict(pattern, self.prepared.oversampling, predictor, plan.refined, seed=self.seed)
+        judge = _Judge(self, prediction, predictor)
+        choose = judge if plan.confidence.variants else None
+        if self.method == "network":
+            found, path = predicted(prediction, plan.refined, choose=choose)
+        else:
+            progress.stage("Refinement")
+            with self.watch.measure("refine"):
+                found, path = refined(prediction, plan.refined, progress.advance, choose=choose)
+        if judge.spread is None:
+            return Found(found, path)
+        kind = "network" if self.method == "network" else "refined"
+        with self.watch.measure("confidence"):
+            confidence = confidence_of(
+                judge.spread,
+                prediction.inside,
+                aliens=self.prepared.aliens if plan.preprocess.find_aliens else None,
+                calibration=shipped(kind),
+            )
+            return Found(_with_spread(found, prediction.box, judge.spread), path, confidence)
+
+    def describe(self) -> dict[str, Any]:
+        """What the method would do, for people."""
+        return _described(self.prepared.pattern, self.prepared.oversampling, self.plan, self.method)
+
+
+class _Judge:
+    """Given the best object of the network's box, inverts the variants and gives the image that they make."""
+
+    def __init__(self, job: Job, prediction: Prediction, predictor: Predictor) -> None:
+        self.job, self.prediction, self.predictor = job, prediction, predictor
+        self.spread: Spread | None = None
+
+    def __call__(self, first: Retrieval) -> Retrieval:
+        job, options = self.job, self.job.plan.confidence
+        with job.watch.measure("confidence"):
+            job.progress.stage("Confidence")
+            invert = inversion(
+                self.predictor,
+                job.plan.refined,
+                seed=job.seed,
+                is_refined=job.method != "network",
+                partially_coherent=first.kernel is not None,
+            )
+            self.spread = spread(first, self.prediction.inside, invert, options, job.progress.advance)
+        if not self.prediction.box.is_whole_pattern:
+            job.progress.stage("Full resolution")
+        return self.spread.image
+
+
+def _with_spread(found: Reconstruction, box: NetworkBox, variants: Spread) -> Reconstruction:
+    """An object with the spread of its variants: theirs of the box, on its own voxels; NaN outside of its support."""
+    inside = variants.support.cpu().numpy()
+
+    def carried(values: Tensor) -> Tensor:
+        on_grid = box.values_onto_grid(torch.from_numpy(_continued(values.cpu().numpy(), inside)))
+        return torch.where(found.support, on_grid, torch.nan)
+
+    return replace(
+        found, phase_spread=carried(variants.phase_spread), amplitude_spread=carried(variants.amplitude_spread)
+    )
+
+
+def _continued(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Values, and outside that of the nearest voxel inside: beyond the surface a phase has no meaning."""
+    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    return np.asarray(values[tuple(nearest)])
+
+
+def _described(pattern: Pattern, oversampling: tuple[float, float, float], plan: Plan, method: str) -> dict[str, Any]:
+    if method == "iterative":
+        schedule = plan.retrieval.schedule
+        blocks = ", ".join(f"{type(b.algorithm).__name__} {b.iterations}" for b in schedule.blocks)
+        return {
+            "starts": plan.retrieval.starts,
+            "schedule": f"{schedule.repeats} x ({blocks}) = {schedule.iterations} iterations a start",
+        }
+    box = NetworkBox.of(pattern.shape, oversampling)
+    steps = ", ".join(f"{step:.2f}" for step in box.steps)
+    at_full = "" if box.is_whole_pattern else f", then {plan.refined.further.iterations} at full resolution"
+    iterations = f"{plan.refined.first.iterations} iterations in the box, {plan.refined.further.iterations} more with "
+    number = plan.confidence.variants
+    return {
+        "network box": f"64 x 64 x 64, a voxel every {steps} voxels of the pattern",
+        "schedule": "none" if method == "network" else f"{iterations}a coherence kernel{at_full}",
+        "confidence": f"from {number} orientations of the pattern" if number else "unknown: no variants are asked for",
+    }
