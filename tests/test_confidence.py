@@ -14,6 +14,7 @@ from autophasenn.network.architectures import build
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.engine import Retrieval
+from autophasenn.phasing.schedule import error_reduction
 from autophasenn.pipeline.calibrate_confidence import Campaign, calibrate, fit, numbers, scores
 from autophasenn.pipeline.confidence import Calibration, Confidence, Evidence, confidence_of, discord_of, shipped
 from autophasenn.pipeline.confidence_cases import CASES, ORDINARY, Sample
@@ -166,7 +167,7 @@ def test_confidence_that_is_wrong_scores_worse() -> None:
 
 def test_a_calibration_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))), Inference("float32", starts=1))
-    quick = Refined(starts=1, first=PAPER, partial_coherence=False)
+    quick = Refined(starts=1, first=replace(PAPER, search=error_reduction(2)), partial_coherence=False)
     campaign = Campaign(paper=1, beamline=0, unusual=0, variants=Variants(2), refined=quick)
     first = calibrate(tmp_path, predictor, {"weights": "none"}, campaign, None)
     assert first["refined"]["fit"]["samples"] == first["network"]["test"]["samples"] == 2

@@ -54,6 +54,8 @@ def result() -> Result:
         kernel=torch.ones(3, 3, 3) / 27,
         prtf=torch.rand(SHAPE, generator=generator),
         modes=torch.tensor([0.9, 0.1]),
+        phase_spread=torch.where(support, torch.rand(SHAPE, generator=generator), torch.nan),
+        amplitude_spread=torch.where(support, torch.rand(SHAPE, generator=generator), torch.nan),
     )
     inside = np.zeros(LAB_SHAPE, bool)
     inside[2:6, 2:5, 1:4] = True
@@ -89,7 +91,8 @@ def test_result_is_read_back_as_it_was(path: Path, result: Result) -> None:
 def test_result_without_geometry_is_read_back(tmp_path: Path, result: Result) -> None:
     pattern = replace(result.pattern, reciprocal_steps=None, scattering_vector=None)
     image = replace(result.image, displacement=None, strain=None, voxel_size=None, scattering_vector=None)
-    reconstruction = replace(result.reconstruction, kernel=None, prtf=None, modes=None)
+    absent = dict.fromkeys(("kernel", "prtf", "modes", "phase_spread", "amplitude_spread"))
+    reconstruction = replace(result.reconstruction, **absent)
     write_result(tmp_path / "result.cxi", pattern, reconstruction, image, {})
     read = read_result(tmp_path / "result.cxi")
     assert read.pattern.reciprocal_steps is None
@@ -112,6 +115,15 @@ def test_pynx_finds_object_and_support(path: Path, result: Result) -> None:
         for name in ("entry_last/image_1/mask", "entry_1/image_1/support"):
             np.testing.assert_array_equal(file[name][()] > 0, result.reconstruction.support)
         np.testing.assert_array_equal(file["entry_1/data_1/data"][()], result.reconstruction.object)
+
+
+def test_the_spread_of_the_variants_stands_beside_the_object(path: Path, result: Result) -> None:
+    with h5py.File(path, "r") as file:
+        spread = file["entry_1/image_1/spread"]
+        assert spread["phase"].dtype == spread["amplitude"].dtype == np.float32
+        assert spread["phase"].attrs["units"] == "rad"
+        np.testing.assert_array_equal(np.isnan(spread["phase"]), ~result.reconstruction.support.numpy())
+        np.testing.assert_array_equal(spread["amplitude"], result.reconstruction.amplitude_spread)
 
 
 def test_measurement_is_kept_as_integers_with_the_cxi_mask(path: Path, result: Result) -> None:

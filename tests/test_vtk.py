@@ -101,6 +101,15 @@ def test_detector_voxel_is_at_the_sum_of_its_voxel_vectors(tmp_path: Path) -> No
     assert (grid["real"][marked], grid["imaginary"][marked]) == pytest.approx((0, -1))
 
 
+def test_the_spread_lies_on_the_voxels_of_its_object(tmp_path: Path) -> None:
+    rho = torch.zeros(6, 8, 10, dtype=torch.complex64)
+    rho[2:4, 3:6, 4:7] = torch.rand(2, 3, 3) + 0.1
+    write_detector_frame(tmp_path / "o.vts", rho, None, {"phase_spread": 2 * rho.abs(), "amplitude_spread": None})
+    grid = pyvista.read(tmp_path / "o.vts")
+    np.testing.assert_array_equal(grid["phase_spread"], 2 * grid["amplitude"])
+    assert "amplitude_spread" not in grid.array_names
+
+
 def test_object_at_the_edge_of_the_volume_is_written_whole(tmp_path: Path) -> None:
     write_detector_frame(tmp_path / "a.vts", torch.ones(SHAPE, dtype=torch.complex64), None)
     grid = pyvista.read(tmp_path / "a.vts")

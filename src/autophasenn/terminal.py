@@ -88,10 +88,14 @@ def show_report(report: Mapping[str, Any], folder: Path) -> None:
     table = Table(
         "quantity", "value", show_header=False, title=f"{report['method']} reconstruction: {report['status']}"
     )
+    confidence = report.get("confidence") or {}
     for name, value in _rows(report):
         table.add_row(name, value)
     console.print(table)
     console.print(escape(report["message"]))
+    if confidence:
+        number = "" if confidence["number"] is None else f" {confidence['number']:.2f}"
+        console.print(f"Confidence{number}: {escape(confidence['meaning'])}")
     for sentence in report["warnings"]:
         console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
     pictures = sorted(folder.glob("*.png"))

@@ -6,6 +6,7 @@ points with x fastest, so they are written in Fortran order.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +67,13 @@ def write_image(path: Path, image: CrystalImage) -> None:
     _write(vtkXMLImageDataWriter(), grid, path, "voxels" if image.voxel_size is None else "nm")
 
 
-def write_detector_frame(path: Path, rho: ObjectVolume, voxel_vectors: Vectors | None) -> None:
+def write_detector_frame(
+    path: Path, rho: ObjectVolume, voxel_vectors: Vectors | None, others: Mapping[str, Tensor | None] | None = None
+) -> None:
     """Write the complex object on the voxels of the detector frame, cropped to the box where it is not zero.
 
     Point arrays: `amplitude`, `phase` (rad, wrapped), `real` and `imaginary` (colour a contour by the angle of these
-    two to have no false seam at +-pi).
+    two to have no false seam at +-pi), and `others`.
 
     Parameters
     ----------
@@ -79,6 +82,8 @@ def write_detector_frame(path: Path, rho: ObjectVolume, voxel_vectors: Vectors |
     rho : complex tensor (n0, n1, n2)
     voxel_vectors : float64 tensor (3, 3), optional
         Row i is the vector from one voxel to the next along axis i, metres, laboratory frame. None: unit vectors.
+    others : mapping of str to float tensor (n0, n1, n2), optional
+        More point arrays; None stands for an array that is unknown.
 
     Raises
     ------
@@ -97,6 +102,7 @@ def write_detector_frame(path: Path, rho: ObjectVolume, voxel_vectors: Vectors |
     grid = pyvista.StructuredGrid(*np.moveaxis(np.asarray(points, np.float32), -1, 0))
     cropped = rho[box].detach().cpu().numpy()
     arrays = {"amplitude": np.abs(cropped), "phase": np.angle(cropped), "real": cropped.real, "imaginary": cropped.imag}
+    arrays |= {name: values[box].cpu().numpy() for name, values in (others or {}).items() if values is not None}
     for name, array in arrays.items():
         grid.point_data[name] = array.astype(np.float32).ravel(order="F")
     grid.set_active_scalars("amplitude")

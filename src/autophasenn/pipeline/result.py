@@ -187,7 +187,8 @@ def write_files(
         vtk.write_image(folder / "crystal.vti", finding.image)
         steps = pattern.reciprocal_steps
         vectors = None if steps is None else direct_voxel_vectors(steps, pattern.shape)
-        vtk.write_detector_frame(folder / "object_detector_frame.vts", found.object * found.support, vectors)
+        spreads = {"phase_spread": found.phase_spread, "amplitude_spread": found.amplitude_spread}
+        vtk.write_detector_frame(folder / "object_detector_frame.vts", found.object * found.support, vectors, spreads)
         (folder / "plan.yaml").write_text(plan, encoding="utf-8")
         if figures:
             report["warnings"] += _draw(folder, finding, report)

@@ -118,6 +118,7 @@ def key_numbers(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("χ²", _number(facts.get("chi2"))),
         ("χ² of noise alone", _number(facts.get("chi2_noise"))),
         ("χ² free", _number(facts.get("chi2_free"))),
+        ("confidence (0 to 1)", _number((facts.get("confidence") or {}).get("number"), digits=2)),
         ("resolution", _number(facts.get("resolution_nm"), "nm")),
         ("voxel", _voxel(facts.get("voxel_size_nm"))),
         ("d spacing", _number(facts.get("d_spacing_nm"), "Å", 10.0, digits=5)),
@@ -144,7 +145,7 @@ def _voxel(sizes: Any) -> str:
 def _write_numbers(axes: Axes, facts: Mapping[str, Any]) -> None:
     blank(axes)
     for line, (name, value) in enumerate(key_numbers(facts)):
-        top = 0.97 - 0.098 * line
+        top = 0.97 - 0.089 * line
         axes.text(0.08, top, name, transform=axes.transAxes, fontsize=11, color="#6a6a76", va="top").set_in_layout(
             False
         )
