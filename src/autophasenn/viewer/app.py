@@ -1,0 +1,390 @@
+"""What the page knows and does: opens results, follows the controls, says values and errors in words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from autophasenn.errors import AutoPhaseNNError
+from autophasenn.viewer.figure import view_figure
+from autophasenn.viewer.numbers import headline, rows_of, warnings_of
+from autophasenn.viewer.overlay import overlay
+from autophasenn.viewer.page import Page
+from autophasenn.viewer.pattern import PatternView
+from autophasenn.viewer.quantities import NAMES, Quantity, quantities_of
+from autophasenn.viewer.results import Limits, StoredImage, locate, read_image, read_pattern
+from autophasenn.viewer.scans import Scans
+from autophasenn.viewer.scene import TURN, Appearance, Scene
+from autophasenn.viewer.slices import Crosshair, Slices
+
+logger = logging.getLogger(__name__)
+
+SMALL_MESH = 8 * 2**20
+"""Bytes of surface that a browser takes in a moment; more is drawn on the server."""
+POLL = 1.0
+"""Seconds between two looks at the table of scans."""
+
+
+class Viewer:
+    """One page, seen alike by all who open it.
+
+    Parameters
+    ----------
+    scans : Path, optional
+        Results folder of a watcher, shown as a table.
+    results : sequence of Path
+        One result or two, shown at once; none: the table.
+    limits : Limits
+    """
+
+    def __init__(self, scans: Path | None, results: Sequence[Path], limits: Limits) -> None:
+        from trame.app import get_server
+
+        self.server: Any = get_server("autophasenn", client_type="vue3")
+        self.state: Any = self.server.state
+        self.images: list[StoredImage] = []
+        self.scene: Scene | None = None
+        self.quantities: dict[str, Quantity] = {}
+        self._slices: list[Slices] = []
+        self._crosshairs: list[Crosshair] = []
+        self._patterns: list[PatternView] = []
+        self._results, self._limits = list(results), limits
+        self._scans = None if scans is None else Scans(scans)
+        self._due: set[str] = set()
+        self._worker: asyncio.Task[None] | None = None
+        self._poller: asyncio.Task[None] | None = None
+        self.state.update(
+            {
+                "screen": "busy" if results else "scans",
+                "busy": f"Reading {' and '.join(path.name for path in results)} …",
+                "has_scans": scans is not None,
+                "scans_folder": "" if scans is None else scans.name,
+                "scans": [],
+                "scans_error": "",
+                "picked": [],
+                "error": "",
+                "tab": "crystal",
+                "theme": "light",
+                "quantity": "phase",
+                "threshold": 0.3,
+                "cut": "none",
+                "place": 0.0,
+                "is_flipped": False,
+                "doubt": False,
+                "largest_spread": 0.5,
+                "in_browser": False,
+                "section": 0,
+                "plane": 0,
+                "said": "",
+                "note": [],
+                "slices": [],
+                "patterns": [],
+                "pattern_scales": [[]],
+                "pattern_error": "",
+            }
+        )
+        self.page = Page(self)
+        changes = {
+            "surface": ("threshold", "quantity", "cut", "place", "is_flipped", "doubt", "largest_spread", "theme"),
+            "slices": ("quantity", "threshold"),
+            "pattern": ("section", "plane"),
+        }
+        for what, names in changes.items():
+            self.state.change(*names)(lambda what=what, **_: self._want(what))
+        self.state.change("tab")(lambda **_: self._want("slices", "pattern"))
+        self.state.change("in_browser")(lambda **_: self._want("surface"))
+
+    async def begin(self) -> None:
+        """Open what was asked for, and follow the table of scans."""
+        if self._results:
+            await self.open(self._results)
+        if self._scans is not None:
+            self._poller = asyncio.ensure_future(self._follow())
+
+    async def open(self, paths: Sequence[Path]) -> None:
+        """Show one result, or two side by side; what is wrong with them is said on the page."""
+        began = time.perf_counter()
+        with self.state:
+            self.state.update({"screen": "busy", "busy": f"Reading {' and '.join(path.name for path in paths)} …"})
+        try:
+            within = None if self._scans is None else self._scans.folder
+            images = [await asyncio.to_thread(read_image, path, within, self._limits) for path in paths]
+        except AutoPhaseNNError as error:
+            self._fail(str(error))
+            return
+        except MemoryError:
+            self._fail("There is not enough memory to open this result; close other programs, or bin the pattern.")
+            return
+        if self.scene is not None:
+            self.scene.close()
+        self.images = images
+        self.quantities = quantities_of(images)
+        self.scene = Scene(images, self.quantities)
+        self._slices = [Slices(image, number) for number, image in enumerate(images)]
+        self._crosshairs = [slices.start for slices in self._slices]
+        self._patterns = []
+        with self.state:
+            self.state.update(self._facts())
+            self._draw()
+            self.page.build()
+            self.state.screen = "result"
+            self.scene.camera.AddObserver("ModifiedEvent", lambda *_: self._want("overlay"))
+        logger.info("opened %s in %.2f s", ", ".join(str(i.path) for i in images), time.perf_counter() - began)
+
+    def _fail(self, sentence: str) -> None:
+        logger.warning("not opened: %s", sentence)
+        with self.state:
+            self.state.update({"screen": "error", "error": sentence})
+
+    def _facts(self) -> dict[str, Any]:
+        """All of the page that depends on the results alone."""
+        assert self.scene is not None
+        reach = self.scene.radius
+        first = self.images[0]
+        spread = self.quantities.get("phase_spread")
+        key = self.state.quantity if self.state.quantity in self.quantities else "phase"
+        rows = [rows_of(image) for image in self.images]
+        return {
+            "names": _distinct(self.images),
+            "paths": [str(image.path) for image in self.images],
+            "headlines": [headline(image) for image in self.images],
+            "warnings": [warnings_of(image) for image in self.images],
+            "rows": [{**facts[0], "values": [fact["value"] for fact in facts]} for facts in zip(*rows, strict=True)],
+            "axes": list(first.axes),
+            "unit": first.unit,
+            "choices": [{"key": k, "title": NAMES[k], "unit": q.unit} for k, q in self.quantities.items()],
+            "quantity": key,
+            "has_spread": spread is not None,
+            "most_spread": 1.0 if spread is None else spread.high,
+            "reach": reach,
+            "cut": "none",
+            "place": 0.0,
+            "step": min(first.spacing) / 2,
+            "can_draw": self.scene.can_draw,
+            "in_browser": self.state.in_browser or not self.scene.can_draw,
+            "plane": -1,
+            "patterns": [],
+            "said": "",
+            "stamp": time.time_ns(),
+        }
+
+    def appearance(self) -> Appearance:
+        """What the controls ask for."""
+        state = self.state
+        cut = None if state.cut == "none" else int(state.cut)
+        doubt = float(state.largest_spread) if state.doubt and state.has_spread else None
+        return Appearance(
+            float(state.threshold), state.quantity, cut, float(state.place), bool(state.is_flipped), doubt
+        )
+
+    def _draw(self) -> None:
+        """Surface, colour bar, slices and overlay as the controls are."""
+        self._update_surface()
+        self._update_slices()
+        self._update_overlay()
+
+    def _want(self, *parts: str) -> None:
+        """Bring parts of the page up to date soon; controls that move on meanwhile cost nothing more."""
+        if self.scene is None:
+            return
+        self._due.update(parts)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.ensure_future(self._work())
+
+    async def _work(self) -> None:
+        await asyncio.sleep(0.005)
+        while self._due:
+            due, self._due = self._due, set()
+            with self.state:
+                if "surface" in due:
+                    self._update_surface()
+                    self._update_overlay()
+                    self.page.push()
+                if "overlay" in due:
+                    self._update_overlay()
+                if "slices" in due and self.state.tab == "slices":
+                    self._update_slices()
+                if "pattern" in due and self.state.tab == "pattern":
+                    await self._update_pattern()
+            await asyncio.sleep(0.005)
+
+    def _update_surface(self) -> None:
+        assert self.scene is not None
+        appearance = self.appearance()
+        self.scene.background(self.state.theme)
+        found = self.scene.show(appearance)
+        quantity = self.quantities[appearance.quantity]
+        size = self.scene.size_in_bytes()
+        self.state.update(
+            {
+                "note": [
+                    ""
+                    if is_there
+                    else f"Nothing of {name} has an amplitude of {appearance.threshold:.2f} or more here: "
+                    "lower the threshold, or move the cut."
+                    for name, is_there in zip(self.state.names, found, strict=True)
+                ],
+                "bar": {"title": quantity.title, "ramp": quantity.ramp(), "ticks": quantity.ticks()},
+                "is_small": size <= SMALL_MESH,
+                "mesh_mb": f"{size / 2**20:.1f}",
+            }
+        )
+        if size > SMALL_MESH and self.scene.can_draw:
+            self.state.in_browser = False
+
+    def _update_overlay(self) -> None:
+        assert self.scene is not None
+        self.state.overlay = overlay(self.scene, self.images[0])
+
+    def _update_slices(self) -> None:
+        quantity = self.quantities[self.state.quantity]
+        self.state.slices = [
+            slices.drawn(crosshair, quantity, float(self.state.threshold))
+            for slices, crosshair in zip(self._slices, self._crosshairs, strict=True)
+        ]
+
+    async def _update_pattern(self) -> None:
+        section = int(self.state.section)
+        try:
+            if not self._patterns:
+                read = [await asyncio.to_thread(read_pattern, image.path, self._limits) for image in self.images]
+                self._patterns = [PatternView(pattern) for pattern in read]
+                self.state.pattern_scales = [view.scales() for view in self._patterns]
+        except AutoPhaseNNError as error:
+            self.state.pattern_error = str(error)
+            return
+        plane = int(self.state.plane)
+        if plane < 0 or plane > self._patterns[0].last(section):
+            plane = (self._patterns[0].last(section) + 1) // 2
+            self.state.plane = plane
+        self.state.update({"pattern_error": "", "patterns": [view.drawn(section, plane) for view in self._patterns]})
+
+    # what the page calls
+
+    def probe_slice(self, number: int, plane: int, across: float, up: float) -> None:
+        """Say what is under the pointer in a slice; both coordinates from 0 to 1."""
+        slices, crosshair = self._slices[number], self._crosshairs[number]
+        voxel = slices.voxel_at(slices.planes[plane], crosshair, across, up)
+        self.state.said = slices.said(voxel, self.quantities[self.state.quantity])
+
+    def move_crosshair(self, number: int, plane: int, across: float, up: float) -> None:
+        """Put the crosshair under the pointer; that of a second result goes to the same place."""
+        slices = self._slices[number]
+        self._cross(number, slices.voxel_at(slices.planes[plane], self._crosshairs[number], across, up))
+
+    def set_slice(self, number: int, axis: int, index: int) -> None:
+        """Move the slice that leaves out an axis."""
+        shape = self.images[number].amplitude.shape
+        self._cross(number, self._crosshairs[number].moved(int(axis), int(index), shape))
+
+    def _cross(self, number: int, crosshair: Crosshair) -> None:
+        place = self._slices[number].position(crosshair)
+        for other, image in enumerate(self.images):
+            voxel = Crosshair((0, 0, 0))
+            for axis in range(3):
+                index = round(place[axis] / image.spacing[axis]) + image.amplitude.shape[axis] // 2
+                voxel = voxel.moved(axis, index, image.amplitude.shape)
+            self._crosshairs[other] = crosshair if other == number else voxel
+        self.state.said = self._slices[number].said(crosshair, self.quantities[self.state.quantity])
+        self._want("slices")
+
+    def probe_pattern(self, number: int, across: float, down: float) -> None:
+        """Say what is under the pointer in the pattern."""
+        if number < len(self._patterns):
+            self.state.said = self._patterns[number].said(int(self.state.section), int(self.state.plane), across, down)
+
+    def look(self, view: str) -> None:
+        """See the crystals from a named side."""
+        if self.scene is not None:
+            self.scene.look(view)
+            self.page.push(camera=True)
+
+    def key(self, name: str) -> None:
+        """Turn or zoom by the keyboard."""
+        turns = {"ArrowLeft": (-TURN, 0), "ArrowRight": (TURN, 0), "ArrowUp": (0, TURN), "ArrowDown": (0, -TURN)}
+        zooms = {"+": 1.25, "=": 1.25, "-": 0.8}
+        if self.scene is None or name not in turns | zooms:
+            return
+        if name in turns:
+            self.scene.turn(*turns[name])
+        else:
+            self.scene.zoom(zooms[name])
+        self.page.push(camera=True)
+
+    def place_camera(self, camera: dict[str, Any]) -> None:
+        """The browser turned the crystals itself: the server's camera follows."""
+        if self.scene is not None and camera:
+            self.scene.place_camera(
+                camera["position"], camera["focalPoint"], camera["viewUp"], float(camera["parallelScale"])
+            )
+
+    async def open_scans(self, names: Sequence[str]) -> None:
+        """Open one result of the table, or compare two."""
+        if self._scans is None:
+            return
+        try:
+            paths = [locate(self._scans.file(name), self._scans.folder).parent for name in list(names)[:2]]
+        except AutoPhaseNNError as error:
+            self._fail(str(error))
+            return
+        if paths:
+            await self.open(paths)
+
+    def show_scans(self) -> None:
+        """Go back to the table."""
+        self.state.update({"screen": "scans", "picked": []})
+
+    def file_of_scans(self, name: str) -> Path:
+        """A file of the watcher's folder, and no other."""
+        if self._scans is None:
+            raise AutoPhaseNNError("This viewer shows no folder of scans.")
+        return self._scans.file(name)
+
+    async def view_as_png(self) -> bytes:
+        """The view with its colour bar, scale bar and names, for a slide."""
+        assert self.scene is not None
+        picture = self.scene.picture()
+        quantity, appearance = self.quantities[self.state.quantity], self.appearance()
+        nm = 2 * self.scene.camera.parallel_scale / picture.shape[0]
+        names = list(self.state.names)
+        return await asyncio.to_thread(
+            view_figure, picture, quantity, names, appearance.threshold, nm, self.images[0].unit, self.state.theme
+        )
+
+    async def _follow(self) -> None:
+        """Refresh the table of scans as it changes."""
+        assert self._scans is not None
+        while True:
+            try:
+                rows = await asyncio.to_thread(self._scans.rows_if_changed)
+                if rows is not None or self.state.scans_error:
+                    with self.state:
+                        self.state.scans_error = ""
+                        if rows is not None:
+                            self.state.scans = rows
+            except AutoPhaseNNError as error:
+                with self.state:
+                    self.state.scans_error = str(error)
+            await asyncio.sleep(POLL)
+
+    async def close(self) -> None:
+        """End what runs in the background."""
+        for task in (self._poller, self._worker):
+            if task is not None:
+                task.cancel()
+        if self._scans is not None:
+            self._scans.close()
+
+
+def _distinct(images: Sequence[StoredImage]) -> list[str]:
+    """Names that tell the results apart: folders, with their parents where the folders have the same name."""
+    names = [image.name for image in images]
+    if len(set(names)) < len(names):
+        names = [f"{image.path.parent.parent.name}/{image.name}" for image in images]
+    if len(set(names)) < len(names):
+        names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
+    return names

@@ -1,0 +1,93 @@
+"""What the page offers to take away, and the thumbnails of its table: files of the results that are shown, and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from autophasenn.errors import AutoPhaseNNError
+from autophasenn.viewer.results import StoredImage
+
+if TYPE_CHECKING:
+    from autophasenn.viewer.app import Viewer
+
+VTK = "crystal.vti"
+MAX_THUMBNAIL = 4 * 2**20
+"""Bytes."""
+PNG_START = b"\x89PNG\r\n\x1a\n"
+
+
+def routes(viewer: Viewer) -> list[web.RouteDef]:
+    """Of the downloads."""
+
+    async def cxi(request: web.Request) -> web.StreamResponse:
+        image = _chosen(viewer, request)
+        return web.FileResponse(image.path, headers=_named(f"{image.name}.cxi", "application/x-hdf5"))
+
+    async def vtk(request: web.Request) -> web.StreamResponse:
+        image = _chosen(viewer, request)
+        headers = _named(f"{image.name}.vti", "application/xml")
+        beside = image.path.parent / VTK
+        if beside.is_file() and beside.resolve().parent == image.path.parent:
+            return web.FileResponse(beside, headers=headers)
+        return web.Response(body=await asyncio.to_thread(_written, image), headers=headers)
+
+    async def view(_: web.Request) -> web.StreamResponse:
+        if viewer.scene is None or not viewer.scene.can_draw:
+            raise web.HTTPNotFound(
+                text="There is no picture to download: this machine cannot draw in three dimensions."
+            )
+        body = await viewer.view_as_png()
+        return web.Response(body=body, headers=_named(f"{viewer.images[0].name}.png", "image/png"))
+
+    async def thumbnail(request: web.Request) -> web.StreamResponse:
+        try:
+            file = viewer.file_of_scans(request.match_info["file"])
+        except AutoPhaseNNError as error:
+            raise web.HTTPNotFound(text=str(error)) from error
+        body = file.read_bytes() if file.suffix == ".png" and file.stat().st_size <= MAX_THUMBNAIL else b""
+        if not body.startswith(PNG_START):
+            raise web.HTTPNotFound(text="That is no thumbnail.")
+        return web.Response(body=body, content_type="image/png")
+
+    return [
+        web.get("/download/{number:[0-9]}/result.cxi", cxi),
+        web.get("/download/{number:[0-9]}/crystal.vti", vtk),
+        web.get("/download/view.png", view),
+        web.get("/thumbnail/{file:.+}", thumbnail),
+    ]
+
+
+def _chosen(viewer: Viewer, request: web.Request) -> StoredImage:
+    number = int(request.match_info["number"])
+    if number >= len(viewer.images) or not viewer.images[number].path.is_file():
+        raise web.HTTPNotFound(text="There is no such result any more; open it anew.")
+    return viewer.images[number]
+
+
+def _named(name: str, kind: str) -> dict[str, str]:
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
+    return {"Content-Disposition": f'attachment; filename="{safe}"', "Content-Type": kind}
+
+
+def _written(image: StoredImage) -> bytes:
+    """The VTK file of a result that was copied without it."""
+    import numpy as np
+
+    from autophasenn.files.convention import NANOMETRE
+    from autophasenn.files.vtk import write_image
+    from autophasenn.volumes import CrystalImage
+
+    size: Any = None if image.voxel_size is None else tuple(edge * NANOMETRE for edge in image.voxel_size)
+    displacement = None if image.displacement is None else image.displacement * np.float32(NANOMETRE)
+    crystal = CrystalImage(
+        image.amplitude, image.phase, image.support, displacement, image.strain, size, image.scattering_vector
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / VTK
+        write_image(path, crystal)
+        return path.read_bytes()

@@ -1,0 +1,74 @@
+"""The view as a picture for a slide: with colour bar, scale bar and the names of what is seen."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from autophasenn.report.scales import round_length
+from autophasenn.viewer.quantities import Quantity
+from autophasenn.viewer.scene import BACKGROUNDS
+
+DPI = 160
+
+
+def view_figure(
+    picture: NDArray[np.uint8],
+    quantity: Quantity,
+    names: Sequence[str],
+    threshold: float,
+    pixel: float,
+    unit: str,
+    theme: str,
+) -> bytes:
+    """A PNG of the crystals as they are seen.
+
+    Parameters
+    ----------
+    picture : uint8 array (rows, columns, 3)
+    quantity : Quantity
+        What they are coloured by.
+    names : sequence of str
+        Of the results, from left to right.
+    threshold : float
+        Amplitude of the surface, as a fraction of the largest.
+    pixel : float
+        Edge of a pixel of the picture, in `unit`.
+    unit : str
+    theme : str
+        "light" or "dark".
+    """
+    rows, columns = picture.shape[:2]
+    ink, paper = ("white" if theme == "dark" else "black"), BACKGROUNDS[theme]
+    height = 6.0
+    width = height * columns / rows
+    figure = Figure(figsize=(width + 1.3, height + 0.6), dpi=DPI, facecolor=paper, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(picture, extent=(0, columns * pixel, 0, rows * pixel))
+    axes.set_axis_off()
+    length = round_length(rows * pixel, 0.25)
+    left, bottom = 0.03 * columns * pixel, 0.05 * rows * pixel
+    axes.plot([left, left + length], [bottom, bottom], color=ink, linewidth=4, solid_capstyle="butt")
+    axes.text(left + length / 2, bottom * 1.3, f"{length:g} {unit}", color=ink, ha="center", va="bottom", fontsize=13)
+    for number, name in enumerate(names):
+        axes.text(
+            (number + 0.5) / len(names), 1.01, name, color=ink, ha="center", va="bottom", transform=axes.transAxes
+        )
+    axes.text(1, 0.01, f"surface at amplitude {threshold:.2f}", color=ink, ha="right", transform=axes.transAxes)
+    scale = ScalarMappable(Normalize(quantity.low, quantity.high), quantity.colours)
+    bar = figure.colorbar(scale, ax=axes, shrink=0.7, aspect=26)
+    bar.set_label(quantity.title, color=ink, fontsize=12)
+    ticks = quantity.ticks()
+    places = [quantity.low + tick["at"] / 100 * (quantity.high - quantity.low) for tick in ticks]
+    bar.set_ticks(places, labels=[tick["text"] for tick in ticks])
+    bar.ax.tick_params(colors=ink)
+    bar.outline.set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor=paper)
+    return buffer.getvalue()

@@ -1,0 +1,98 @@
+"""Who may come in: the token, where requests may come from, and what the browser is told to load from nowhere else."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+logger = logging.getLogger(__name__)
+
+HEADERS = {
+    # the page and the websocket of this server, and nothing else; vue compiles its templates with eval
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-eval' 'unsafe-inline' blob:; worker-src 'self' blob:; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+        "connect-src 'self' ws: wss: data: blob:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def is_loopback(host: str) -> bool:
+    """Is this a name or address of the machine itself, which nobody else can reach?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a request must bring.
+
+    Parameters
+    ----------
+    token : str, optional
+        Comes as ``?token=`` once and in a cookie from then on; None: whoever can connect may look.
+    only_loopback : bool
+        True: the request must name this machine as its host. A web page elsewhere that lets its own name point here
+        (DNS rebinding) is turned away.
+    """
+
+    token: str | None
+    only_loopback: bool
+
+    def refusal(self, request: web.Request) -> str | None:
+        """Why a request is turned away, in a sentence; None: it may come in."""
+        host = request.host
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        if self.only_loopback and not is_loopback(name):
+            return "This viewer answers only to requests for 127.0.0.1; open it with the address that it printed."
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.split("://", 1)[-1] != host:
+            return "This request comes from another web page, which may not use the viewer."
+        if self.token is not None and not self._knows(request):
+            return "The token is missing or wrong; open the viewer with the whole address that it printed, ?token= included."
+        return None
+
+    def _knows(self, request: web.Request) -> bool:
+        given = request.query.get("token") or request.cookies.get(_cookie(request)) or ""
+        return secrets.compare_digest(given.encode(), (self.token or "").encode())
+
+    def middleware(self) -> Any:
+        """The gate, as the web server takes it."""
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            refusal = self.refusal(request)
+            if refusal is not None:
+                logger.warning("refused %s %s from %s", request.method, request.path, request.remote)
+                return web.Response(status=403, text=refusal, headers=HEADERS)
+            if self.token is not None and "token" in request.query:
+                # from here on in a cookie: an address with the token in it is copied, photographed and kept in histories
+                response: web.StreamResponse = web.HTTPFound(request.path)
+                response.set_cookie(_cookie(request), self.token, httponly=True, samesite="Strict", path="/")
+                return response
+            response = await handler(request)
+            if not response.prepared:
+                response.headers.update(HEADERS)
+            return response
+
+        return guard
+
+
+def _cookie(request: web.Request) -> str:
+    """Browsers share cookies among the ports of a host."""
+    return f"autophasenn_viewer_{request.url.port}"

@@ -1,0 +1,102 @@
+"""A watcher's folder as a table: every scan, what became of it, and how long that took."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from autophasenn.errors import InputError
+from autophasenn.live.ledger import Ledger, ScanRecord
+
+STATES = {
+    "arriving": ("frames arrive", "info"),
+    "waiting": ("waits", "secondary"),
+    "running": ("is phased", "info"),
+    "imaged": ("first image", "primary"),
+    "refined": ("refined", "success"),
+    "failed": ("failed", "error"),
+}
+"""In words, and the colour of the label."""
+UNKNOWN = "–"
+
+
+class Scans:
+    """The scans of a results folder, read whenever they change.
+
+    Parameters
+    ----------
+    folder : Path
+        Results folder of a watcher.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self._ledger: Ledger | None = None
+        self._version: int | None = None
+
+    def rows_if_changed(self) -> list[dict[str, Any]] | None:
+        """The rows of the table, the newest scan first; None: as they were.
+
+        Raises
+        ------
+        InputError
+            If the watcher's ledger cannot be read.
+        """
+        if self._ledger is None:
+            self._ledger = Ledger.open(self.folder)
+        version = self._ledger.version()
+        if version == self._version:
+            return None
+        rows = [row_of(record) for record in self._ledger.scans()]
+        self._version = version
+        return rows
+
+    def file(self, name: str) -> Path:
+        """A file or folder of the results folder; links and ``..`` out of it are refused.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder):
+            raise InputError(f"{name} lies outside of {self.folder}; only files in that folder are shown.")
+        if not path.exists():
+            raise InputError(f"{name} is not in {self.folder} any more; look at the table again.")
+        return path
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._ledger is not None:
+            self._ledger.close()
+
+
+def row_of(record: ScanRecord) -> dict[str, Any]:
+    """A scan as the table shows it."""
+    word, colour = STATES.get(record.state, (record.state, "secondary"))
+    return {
+        "key": record.key,
+        "name": record.name,
+        "state": word,
+        "colour": colour,
+        "reason": record.reason or "",
+        "frames": record.frames,
+        "chi2": _number(record.chi2),
+        "chi2_free": _number(record.chi2_free),
+        "confidence": UNKNOWN if record.confidence is None else f"{100 * record.confidence:.0f} %",
+        "strain": UNKNOWN if record.strain_std is None else f"{1e4 * record.strain_std:.2f}",
+        "seconds": _seconds(record.seconds_to_image),
+        "seconds_refined": _seconds(record.seconds_to_refined),
+        "result": record.result,
+        "thumbnail": None if record.thumbnail is None else "thumbnail/" + quote(record.thumbnail),
+    }
+
+
+def _number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.2g}"
+
+
+def _seconds(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.1f}"

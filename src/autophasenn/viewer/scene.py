@@ -1,0 +1,245 @@
+"""The crystals in three dimensions: surfaces, cut open, side by side under one camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autophasenn.report.contour import Body
+from autophasenn.report.opengl import NoOpenGLError, off_screen
+from autophasenn.viewer.quantities import Quantity
+from autophasenn.viewer.results import Floats, StoredImage
+
+BACKGROUNDS = {"light": "#ffffff", "dark": "#14161c"}
+NEUTRAL = np.array([150, 150, 156], np.uint8)
+"""Colour of what is too uncertain to be coloured."""
+LIGHTS = (((-0.6, 0.9, 1.0), 0.55), ((0.9, -0.6, 0.8), 0.35), ((0.0, 0.0, 1.0), 0.25))
+"""Where the lights stand as seen from the camera, and how bright they are."""
+VIEWS = {
+    "corner": ((1.0, 0.7, 1.2), (0.0, 1.0, 0.0)),
+    "x": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+    "y": ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)),
+    "z": ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0)),
+}
+"""From the crystal to the viewer, and what is up."""
+TURN = 15.0
+"""Degrees that an arrow key turns the crystal."""
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """How the crystals are shown.
+
+    Parameters
+    ----------
+    threshold : float
+        Amplitude of the surface, as a fraction of the largest.
+    quantity : str
+        Key of what they are coloured by.
+    cut : int, optional
+        Axis along which they are cut; None: whole.
+    place : float
+        Where they are cut, nm (or voxels) from the origin.
+    is_flipped : bool
+        True: what lies beyond the cut stays, else what lies before it.
+    largest_spread : float, optional
+        Where the phase is more uncertain than this (rad) the surface is grey; None: coloured everywhere.
+    """
+
+    threshold: float = 0.3
+    quantity: str = "phase"
+    cut: int | None = None
+    place: float = 0.0
+    is_flipped: bool = False
+    largest_spread: float | None = None
+
+
+class Scene:
+    """One or two crystals in one window, which nobody sees: it is drawn into pictures, or sent to the browser.
+
+    Parameters
+    ----------
+    images : sequence of StoredImage
+    quantities : mapping of str to Quantity
+        As `quantities_of` gives them.
+    """
+
+    def __init__(self, images: Sequence[StoredImage], quantities: Mapping[str, Quantity]) -> None:
+        import pyvista
+
+        self.quantities = quantities
+        self.bodies = [_body(image, quantities, number) for number, image in enumerate(images)]
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(off_screen())
+                self.can_draw = True
+            except NoOpenGLError:
+                self.can_draw = False
+            self.plotter: Any = pyvista.Plotter(
+                off_screen=True, shape=(1, len(images)), border=False, lighting="none", window_size=[800, 600]
+            )
+        self._actors: list[dict[str, Any]] = []
+        for number in range(len(images)):
+            self.plotter.subplot(0, number)
+            for position, intensity in LIGHTS:
+                self.plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
+            self._actors.append({})
+        self.plotter.link_views()
+        self.camera.parallel_projection = True
+        self.look("corner")
+
+    @property
+    def camera(self) -> Any:
+        """The one that all crystals are seen through."""
+        return self.plotter.renderers[0].camera
+
+    @property
+    def radius(self) -> float:
+        """Of the sphere about the origin that holds every crystal."""
+        return max(float(np.linalg.norm(np.abs(_corners(body)).max(axis=0))) for body in self.bodies)
+
+    def show(self, appearance: Appearance) -> list[bool]:
+        """Draw the crystals so; which of them have a surface at this threshold."""
+        return [self._show(number, appearance) for number in range(len(self.bodies))]
+
+    def _show(self, number: int, appearance: Appearance) -> bool:
+        body, quantity = self.bodies[number], self.quantities[appearance.quantity]
+        parts: dict[str, Any] = {"surface": None, "face": None}
+        if (body.amplitude >= appearance.threshold).any():
+            grid = body.grid(appearance.threshold)
+            surface = grid.contour([appearance.threshold], scalars="amplitude", compute_normals=True)
+            if appearance.cut is None:
+                parts["surface"] = surface
+            else:
+                plane = _plane(appearance)
+                parts["surface"] = surface.clip(**plane)
+                face = grid.slice(normal=plane["normal"], origin=plane["origin"])
+                if face.n_points:
+                    parts["face"] = face.clip_scalar(scalars="amplitude", value=appearance.threshold, invert=False)
+        self.plotter.subplot(0, number)
+        for name, mesh in parts.items():
+            self._place(number, name, mesh, quantity, appearance)
+        return any(mesh is not None and mesh.n_points > 0 for mesh in parts.values())
+
+    def _place(self, number: int, name: str, mesh: Any, quantity: Quantity, appearance: Appearance) -> None:
+        actors = self._actors[number]
+        if mesh is None or mesh.n_points == 0:
+            if name in actors:
+                actors[name].SetVisibility(False)
+            return
+        mesh = mesh.extract_surface(algorithm="dataset_surface") if name == "face" else mesh
+        coloured = mesh.copy(deep=False)
+        coloured.clear_data()
+        coloured.point_data["colour"] = _colours(mesh, quantity, appearance)
+        if "Normals" in mesh.point_data and name == "surface":
+            coloured.point_data.active_normals = mesh.point_data["Normals"]
+        if name not in actors:
+            is_flat = name == "face"
+            actors[name] = self.plotter.add_mesh(
+                coloured, scalars="colour", rgb=True, smooth_shading=False, show_scalar_bar=False, reset_camera=False,
+                ambient=1.0 if is_flat else 0.48, diffuse=0.0 if is_flat else 0.62, specular=0.0 if is_flat else 0.12,
+                specular_power=12, render=False, interpolation="Flat" if is_flat else "Gouraud",
+            )  # fmt: skip
+        else:
+            actors[name].mapper.SetInputData(coloured)
+        actors[name].SetVisibility(True)
+
+    def background(self, theme: str) -> None:
+        """The colour behind the crystals."""
+        self.plotter.set_background(BACKGROUNDS[theme], all_renderers=True)
+
+    def look(self, view: str) -> None:
+        """From one of `VIEWS`, everything in sight."""
+        towards, up = VIEWS[view]
+        direction = np.array(towards) / np.linalg.norm(towards)
+        self.camera.focal_point = (0.0, 0.0, 0.0)
+        self.camera.position = tuple(direction * self.radius * 10)
+        self.camera.up = up
+        self.camera.parallel_scale = self.radius * 1.02
+        self._fit_depth()
+
+    def turn(self, right: float, up: float) -> None:
+        """Turn the camera about the crystal by degrees."""
+        self.camera.Azimuth(right)
+        self.camera.Elevation(up)
+        self.camera.OrthogonalizeViewUp()
+        self._fit_depth()
+
+    def zoom(self, factor: float) -> None:
+        """Enlarge what is seen."""
+        self.camera.parallel_scale /= factor
+
+    def place_camera(
+        self, position: Sequence[float], focal: Sequence[float], up: Sequence[float], scale: float
+    ) -> None:
+        """Where the browser's own camera stands."""
+        self.camera.position, self.camera.focal_point, self.camera.up = tuple(position), tuple(focal), tuple(up)
+        self.camera.parallel_scale = scale
+        self._fit_depth()
+
+    def orientation(self) -> NDArray[np.float64]:
+        """To the right, up and towards the viewer: rows of a (3, 3) rotation."""
+        towards = np.array(self.camera.position) - np.array(self.camera.focal_point)
+        towards /= np.linalg.norm(towards)
+        right = np.cross(self.camera.up, towards)
+        right /= np.linalg.norm(right)
+        return np.stack([right, np.cross(towards, right), towards])
+
+    def size_in_bytes(self) -> int:
+        """Of the meshes, as the browser would receive them."""
+        actors = [actor for each in self._actors for actor in each.values() if actor.GetVisibility()]
+        meshes = [actor.mapper.GetInput() for actor in actors]
+        # three floats and a normal and a colour a point, four integers a triangle
+        return sum(27 * mesh.GetNumberOfPoints() + 16 * mesh.GetNumberOfCells() for mesh in meshes)
+
+    def picture(self) -> NDArray[np.uint8]:
+        """The view as it stands: uint8 (rows, columns, 3)."""
+        self.plotter.render()
+        return np.asarray(self.plotter.screenshot(return_img=True))[..., :3]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.plotter.close()
+
+    def _fit_depth(self) -> None:
+        distance = float(np.linalg.norm(np.array(self.camera.position) - np.array(self.camera.focal_point)))
+        self.camera.clipping_range = (max(distance - 2 * self.radius, 0.01 * distance), distance + 2 * self.radius)
+
+
+def _body(image: StoredImage, quantities: Mapping[str, Quantity], number: int) -> Body:
+    fields: dict[str, Floats] = {}
+    for key, quantity in quantities.items():
+        volume = quantity.volumes[number]
+        if quantity.is_cyclic:
+            # between voxels at +3.1 and -3.1 rad the phase itself would be drawn as 0; its cosine and sine are continuous
+            fields |= {f"{key} cosine": np.cos(volume), f"{key} sine": np.sin(volume)}
+        elif key != "amplitude":
+            fields[key] = volume
+    return Body.of(image.amplitude, image.support, fields, image.spacing)
+
+
+def _corners(body: Body) -> Floats:
+    ends = np.array(body.origin) + np.array(body.amplitude.shape) * np.array(body.spacing)
+    return np.stack([np.array(body.origin), ends])
+
+
+def _plane(appearance: Appearance) -> dict[str, Any]:
+    normal = np.eye(3)[appearance.cut or 0]
+    return {"normal": tuple(normal), "origin": tuple(normal * appearance.place), "invert": not appearance.is_flipped}
+
+
+def _colours(mesh: Any, quantity: Quantity, appearance: Appearance) -> NDArray[np.uint8]:
+    data = mesh.point_data
+    if quantity.is_cyclic:
+        values = np.arctan2(data[f"{quantity.key} sine"], data[f"{quantity.key} cosine"])
+    else:
+        values = np.asarray(data[quantity.key])
+    colours = quantity.rgb(values)
+    if appearance.largest_spread is not None and "phase_spread" in data:
+        colours[np.asarray(data["phase_spread"]) > appearance.largest_spread] = NEUTRAL
+    return colours
