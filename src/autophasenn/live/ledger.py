@@ -205,6 +205,8 @@ def _marks(values: Sequence[object]) -> str:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        raise  # a fault of this program
     except sqlite3.Error as error:
         raise InputError(
             f"The ledger {path} cannot be used ({error}); check that its folder is there, that you may write to it and "

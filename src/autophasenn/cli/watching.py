@@ -1,0 +1,114 @@
+"""The command that reconstructs scans as they land."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autophasenn.cli.app import app
+from autophasenn.errors import InputError
+from autophasenn.terminal import show_facts
+
+
+@app.command()
+def watch(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all results; created.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="Where scans turn up: files, or with --beamline folders of frames."),
+    ] = None,
+    beamline: Annotated[str | None, typer.Option(help="Whose scan folders they are, for instance 34idc.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="SPEC file with the scans' motors; it may grow.")] = None,
+    dark: Annotated[Path | None, typer.Option(help="Dark field of the detector.")] = None,
+    white: Annotated[Path | None, typer.Option(help="White field of the detector.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Mask of plain files, True = measured.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of the counts in HDF5 files, /entry/data/data.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Parameters that differ from the default.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights of the network; else those of the package.")] = None,
+    figures: Annotated[bool, typer.Option("--figures", help="Draw the figures of `reconstruct` too.")] = False,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page.")] = True,
+    host: Annotated[
+        str, typer.Option(help="Address of the page; another than the default needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any that is free.")] = 8080,
+    token: Annotated[str | None, typer.Option(help="Must be in the address of the page; made up where needed.")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = False,
+    poll: Annotated[float, typer.Option(help="Seconds between two looks into the folder.")] = 0.5,
+    settle: Annotated[float, typer.Option(help="Seconds without growth after which a file is complete.")] = 2.0,
+    abandon: Annotated[float, typer.Option(help="Seconds without a new frame after which no more are awaited.")] = 60.0,
+    notify: Annotated[
+        bool,
+        typer.Option("--notify", help="Let the system tell of changes: quicker, for folders of this machine only."),
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Leave when everything that is there is done.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads of each of the two working processes; else half of the cores."),
+    ] = None,
+    largest: Annotated[float, typer.Option(help="GiB of the largest scan that is taken.")] = 8.0,
+    time_limit: Annotated[float, typer.Option(help="Seconds for one image of a scan.")] = 900.0,
+    memory_limit: Annotated[
+        float | None, typer.Option(help="GiB for a working process; half of the memory if left out.")
+    ] = None,
+) -> None:
+    """Reconstruct scans as they land, and keep a page with all of them up to date, until Ctrl-C or SIGTERM."""
+    import os
+
+    from autophasenn.live.crew import Companion, log_to_stderr
+    from autophasenn.live.watcher import Watch
+    from autophasenn.live.watcher import watch as run
+    from autophasenn.live.work import Settings
+
+    settings = Settings(
+        beamline=beamline,
+        spec=spec,
+        dark=dark,
+        white=white,
+        mask=mask,
+        dataset=dataset,
+        plan=plan,
+        device=device,
+        weights=weights,
+        threads=threads or max(1, (os.cpu_count() or 1) // 2),
+        figures=figures,
+    )
+    options = Watch(
+        folder=folder,
+        results=output,
+        settings=settings,
+        poll=poll,
+        settle=settle,
+        abandon=abandon,
+        once=once,
+        notify=notify,
+        largest=largest,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
+    )
+    companions = []
+    if page and not once:
+        _check_installed("The page", "viewer", "trame", "trame_vtk", "trame_vuetify")
+        known = token or (None if host in ("127.0.0.1", "::1", "localhost") else secrets.token_urlsafe(24))
+        companions.append(Companion("page", serve_page, output, host, port, known, browser))
+    log_to_stderr()
+    show_facts({**run(options, companions), "results": str(output)})
+
+
+def serve_page(results: Path, host: str, port: int, token: str | None, browser: bool) -> None:
+    """What the process of the page does."""
+    from autophasenn.viewer.server import ServerOptions, serve
+
+    options = ServerOptions(host=host, port=port, token=token, open_browser=browser)
+    serve(results, options, on_ready=lambda address: print(f"Open {address}", file=sys.stderr, flush=True))
+
+
+def _check_installed(what: str, extra: str, *modules: str) -> None:
+    if any(find_spec(module) is None for module in modules):
+        without = "; or leave it out with --no-page" if extra == "viewer" else ""
+        raise InputError(f"{what} is not installed; install it with `pip install 'autophasenn[{extra}]'`{without}.")

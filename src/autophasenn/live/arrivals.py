@@ -1,0 +1,124 @@
+"""From what lies in the folders to scans that wait in the ledger: new, growing, complete."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autophasenn.live.ledger import Ledger, ScanRecord
+from autophasenn.live.sightings import Place, Sighting, look_at
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Growing:
+    """A scan that is not yet complete."""
+
+    fingerprint: str
+    unchanged_since: float
+    last_frame: float
+
+
+class Arrivals:
+    """Follows the scans of some places.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Gets every scan; those that it knows unchanged are left alone.
+    places : sequence of Place
+    largest : int
+        Bytes of the largest scan that is taken.
+    """
+
+    def __init__(self, ledger: Ledger, places: Sequence[Place], largest: int) -> None:
+        self._ledger, self._places, self._largest = ledger, places, largest
+        self._began = time.time()
+        self._last_look: float | None = None
+        scans = ledger.scans()
+        self._known = {scan.key: scan.fingerprint for scan in scans if scan.state != "arriving"}
+        self._growing = {
+            scan.key: _Growing(scan.fingerprint, self._began, scan.arrived)
+            for scan in scans
+            if scan.state == "arriving"
+        }
+
+    @property
+    def growing(self) -> list[str]:
+        """Keys of the scans whose frames still come."""
+        return list(self._growing)
+
+    def look(self) -> None:
+        """Enter into the ledger what is new, what has grown, and what is complete.
+
+        Raises
+        ------
+        InputError
+            If a watched folder is not there.
+        """
+        now, sightings = time.time(), look_at(self._places)
+        for key, sighting in sightings.items():
+            if self._known.get(key) != sighting.fingerprint:
+                self._follow(sighting, now)
+        for key in self._growing.keys() - sightings.keys():
+            del self._growing[key]
+            self._ledger.change(key, state="failed", reason="Its files were removed before it was complete.")
+        self._last_look = now
+
+    def _follow(self, sighting: Sighting, now: float) -> None:
+        key, fingerprint = sighting.key, sighting.fingerprint
+        growing = self._growing.get(key)
+        if growing is None or growing.fingerprint != fingerprint:
+            growing = self._growing[key] = self._change(sighting, now, is_new=growing is None)
+        if now - growing.unchanged_since < sighting.quiet:
+            return
+        del self._growing[key]
+        self._known[key] = fingerprint
+        if sighting.size > self._largest:
+            reason = (
+                f"It has {sighting.size / 2**30:.2f} GiB, and the watcher takes no scan above {self._largest / 2**30:.2f} "
+                "GiB; cut it around its peak, or raise --largest."
+            )
+            self._ledger.change(key, state="failed", reason=reason)
+            logger.warning("%s: %s", sighting.path.name, reason)
+            return
+        self._ledger.change(key, state="waiting", counted_from=max(growing.last_frame, self._began))
+        logger.info("%s: complete, %s", sighting.path.name, _amount(sighting))
+
+    def _change(self, sighting: Sighting, now: float, is_new: bool) -> _Growing:
+        """Enter a scan that was not there before, or was another."""
+        # The clock of the disk may not be ours: between two looks it is trusted only as far as they allow.
+        last_frame = sighting.newest
+        unchanged_since = min(now, max(sighting.newest, 0.0))
+        if self._last_look is not None:
+            last_frame = min(max(sighting.newest, self._last_look), now)
+            unchanged_since = now
+        former = self._ledger.scan(sighting.key)
+        self._ledger.put(
+            ScanRecord(
+                key=sighting.key,
+                name=sighting.path.name,
+                state="arriving",
+                frames=sighting.frames,
+                arrived=last_frame,
+                thumbnail=None if former is None else former.thumbnail,
+                result=None if former is None else former.result,
+                source=str(sighting.path),
+                fingerprint=sighting.fingerprint,
+                counted_from=last_frame,
+            )
+        )
+        self._known.pop(sighting.key, None)
+        if is_new:
+            logger.info(
+                "%s: %s", sighting.path.name, "new" if former is None else "changed, so it is reconstructed anew"
+            )
+        return _Growing(sighting.fingerprint, unchanged_since, last_frame)
+
+
+def _amount(sighting: Sighting) -> str:
+    size = f"{sighting.size / 1e6:.1f} MB"
+    return f"{sighting.frames} frames, {size}" if sighting.frames else size

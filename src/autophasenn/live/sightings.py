@@ -1,0 +1,173 @@
+"""What lies in a watched folder at one moment: scans as files, or as folders of frames. Nothing is read, only listed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from autophasenn.beamlines.frames import TIFF_SUFFIXES
+from autophasenn.errors import InputError, reading
+from autophasenn.files.readers import HDF5_SUFFIXES, READERS
+
+EMPTY = 60.0
+"""Seconds for which an empty file may have been opened and not yet been written to."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A scan as it was seen at one moment.
+
+    Parameters
+    ----------
+    key : str
+        Tells it from all others; also the folder of its results.
+    path : Path
+        Its folder or file.
+    frames : int
+        Files in its folder; 0 for a file.
+    size : int
+        Bytes of it all.
+    newest : float
+        When the newest of its files was changed, unix seconds of the clock of the disk.
+    quiet : float
+        Seconds without any change after which it is complete; 0: it is complete as it is.
+    """
+
+    key: str
+    path: Path
+    frames: int
+    size: int
+    newest: float
+    quiet: float
+
+    @property
+    def fingerprint(self) -> str:
+        """The same as long as nothing is added or changed."""
+        return f"{self.frames} frames, {self.size} bytes, {self.newest:.6f}"
+
+
+@runtime_checkable
+class Place(Protocol):
+    """Where scans turn up."""
+
+    def look(self) -> Iterator[Sighting]:
+        """All scans that are there now."""
+        ...
+
+
+@dataclass
+class Files:
+    """A folder in which every file is a scan.
+
+    Parameters
+    ----------
+    folder : Path
+    prefix : str
+        Begins the keys of its scans.
+    settle : float
+        Seconds without growth after which a file is complete.
+    dataset : str, optional
+        Name of the counts in HDF5 files; None: files that need such a name are no scans.
+    """
+
+    folder: Path
+    prefix: str
+    settle: float
+    dataset: str | None = None
+
+    def look(self) -> Iterator[Sighting]:
+        """Files of a kind that holds patterns; hidden ones are still being copied."""
+        suffixes = {*READERS, *(HDF5_SUFFIXES if self.dataset else ())}
+        for entry in _entries(self.folder):
+            name = Path(entry.name)
+            if name.suffix.lower() in suffixes and (status := _status(entry)) is not None and entry.is_file():
+                quiet = self.settle if status.st_size else max(self.settle, EMPTY)
+                yield Sighting(self.prefix + entry.name, self.folder / name, 0, status.st_size, status.st_mtime, quiet)
+
+
+@dataclass
+class FrameFolders:
+    """A folder in which every folder is a scan, one file a frame.
+
+    Parameters
+    ----------
+    folder : Path
+    prefix : str
+        Begins the keys of its scans.
+    expected : callable
+        How many frames the scan in a folder has once it is complete; None where nobody knows.
+    settle : float
+        Seconds without growth after which a scan is complete that has all its frames, but not all of one size.
+    abandon : float
+        Seconds without a new frame after which no more are awaited.
+    """
+
+    folder: Path
+    prefix: str
+    expected: Callable[[Path], int | None]
+    settle: float
+    abandon: float
+    _listed: dict[str, tuple[int, Sighting]] = field(default_factory=dict)
+
+    def look(self) -> Iterator[Sighting]:
+        """Folders that hold frames. One that was complete and got no new file since is not listed again."""
+        seen = set()
+        for entry in _entries(self.folder):
+            if not entry.is_dir() or (status := _status(entry)) is None:
+                continue
+            seen.add(entry.name)
+            changed, sighting = self._listed.get(entry.name, (0, None))
+            if sighting is None or changed != status.st_mtime_ns or sighting.quiet > 0:
+                sighting = self._list(self.folder / entry.name)
+                if sighting is None:
+                    continue
+                self._listed[entry.name] = status.st_mtime_ns, sighting
+            yield sighting
+        for name in self._listed.keys() - seen:
+            del self._listed[name]
+
+    def _list(self, folder: Path) -> Sighting | None:
+        files = [
+            status
+            for entry in _entries(folder, missing_ok=True)
+            if Path(entry.name).suffix.lower() in TIFF_SUFFIXES and (status := _status(entry)) is not None
+        ]
+        if not files:
+            return None
+        sizes, newest = [file.st_size for file in files], max(file.st_mtime for file in files)
+        quiet = self.abandon
+        if self.expected(folder) == len(files):
+            quiet = 0.0 if len(set(sizes)) == 1 and sizes[0] else self.settle
+        return Sighting(self.prefix + folder.name, folder, len(files), sum(sizes), newest, quiet)
+
+
+def look_at(places: Sequence[Place]) -> dict[str, Sighting]:
+    """All scans of some places by their keys; of two with one key the later counts.
+
+    Raises
+    ------
+    InputError
+        If a folder is no longer there.
+    """
+    return {sighting.key: sighting for place in places for sighting in place.look()}
+
+
+def _entries(folder: Path, missing_ok: bool = False) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, hidden files left aside."""
+    try:
+        with reading(folder), os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith("."))
+    except InputError:
+        if not missing_ok:
+            raise
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """None for what vanished since it was listed."""
+    try:
+        return entry.stat()
+    except OSError:
+        return None

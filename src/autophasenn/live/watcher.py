@@ -1,0 +1,330 @@
+"""The watcher: finds scans, has them reconstructed, and writes down what became of each.
+
+It computes nothing itself. Two processes do: one makes first images with the network, the other refines, so that a first
+image never waits for a refinement. What is to be done stands in the ledger alone, so the watcher may be killed at any
+moment and begin again. Each scan is at most once in each process, the newest first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from autophasenn.beamlines import BEAMLINES, expected_frames
+from autophasenn.errors import InputError, OutputError, PlanError
+from autophasenn.files.writing import check_folder
+from autophasenn.live.arrivals import Arrivals
+from autophasenn.live.crew import Companion, Limits, Worker
+from autophasenn.live.ledger import Ledger, ScanRecord, State
+from autophasenn.live.lock import only_one
+from autophasenn.live.notices import Notices
+from autophasenn.live.pictures import FrameSum
+from autophasenn.live.sightings import Files, FrameFolders, Place
+from autophasenn.live.stop import Stop
+from autophasenn.live.work import Outcome, Settings, Task
+
+logger = logging.getLogger(__name__)
+
+THUMBNAIL = "thumbnail.png"
+SPOOL = "frames"
+"""Folder in the results folder where frames of detector streams are kept."""
+ATTEMPTS = 3
+"""Watchers that may be killed while a scan is at work, before that scan is taken for the reason."""
+PREVIEW_SECONDS = 0.2
+"""For which new frames are read between two looks."""
+UNFINISHED: tuple[State, ...] = ("arriving", "waiting", "running", "imaged")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is watched, and how.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Holds scans; None: only detector streams bring them.
+    results : Path
+        Everything that is written goes there.
+    settings : Settings
+        How scans are reconstructed.
+    poll : float
+        Seconds between two looks.
+    settle : float
+        Seconds without growth after which a file is complete.
+    abandon : float
+        Seconds without a new frame after which no more are awaited, where the beamline does not tell how many there are.
+    once : bool
+        Leave when everything that is there is done.
+    notify : bool
+        Let the system tell of changes; works in folders of this machine only.
+    largest : float
+        GiB of the largest scan that is taken.
+    time_limit : float
+        Seconds for one image of a scan.
+    memory_limit : float, optional
+        GiB for the process that makes it; None: half of the machine's memory.
+    streams : bool
+        Whether detector streams bring scans too.
+
+    Raises
+    ------
+    PlanError
+        If a value is outside its range, or options do not go together.
+    """
+
+    folder: Path | None
+    results: Path
+    settings: Settings
+    poll: float = 0.5
+    settle: float = 2.0
+    abandon: float = 60.0
+    once: bool = False
+    notify: bool = False
+    largest: float = 8.0
+    time_limit: float = 900.0
+    memory_limit: float | None = None
+    streams: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("poll", "largest", "time_limit", "memory_limit"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise PlanError(f"--{name.replace('_', '-')} is {value:g}; it must be above 0.")
+        for name in ("settle", "abandon"):
+            if not getattr(self, name) >= 0:
+                raise PlanError(f"--{name} is {getattr(self, name):g}; it must be 0 or more.")
+        beamline = self.settings.beamline
+        if beamline is not None and beamline not in BEAMLINES:
+            raise PlanError(f"The beamline {beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
+        if beamline is not None and self.settings.spec is None:
+            raise PlanError(f"--beamline {beamline} needs the SPEC file of its scans; add --spec FILE.")
+        if self.folder is None and not self.streams:
+            raise PlanError("There is nothing to watch; give a folder, or a detector stream (--pva, --zmq).")
+        if self.folder is not None and not self.folder.is_dir():
+            raise InputError(f"There is no folder {self.folder} to watch; give the folder in which scans turn up.")
+        if self.folder is not None and self.folder.resolve() == self.results.resolve():
+            raise PlanError(f"{self.results} is watched and cannot hold the results too; give another -o.")
+
+    @property
+    def spool(self) -> Path:
+        """Where frames of detector streams are kept."""
+        return self.results / SPOOL
+
+    def limits(self) -> Limits:
+        """What one scan may take."""
+        memory = psutil.virtual_memory().total / 2 if self.memory_limit is None else self.memory_limit * 2**30
+        return Limits(self.time_limit, int(memory))
+
+    def places(self) -> list[Place]:
+        """Where scans turn up."""
+        settings, places = self.settings, list[Place]()
+        if self.folder is not None and settings.beamline is None:
+            places.append(Files(self.folder, "scans/", self.settle, settings.dataset))
+        if self.folder is not None and settings.beamline is not None:
+            places.append(FrameFolders(self.folder, "scans/", self._expected, self.settle, self.abandon))
+        if self.streams:
+            places.append(FrameFolders(self.spool, "streamed/", self._expected, self.settle, self.abandon))
+            places.append(Files(self.spool, "streamed/", 0.0))
+        return places
+
+    def _expected(self, folder: Path) -> int | None:
+        settings = self.settings
+        if settings.beamline is None or settings.spec is None:
+            return None
+        return expected_frames(settings.beamline, folder, spec=settings.spec)
+
+
+def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any]:
+    """Reconstruct scans as they land, until SIGTERM, Ctrl-C, or the end of what is there (`once`).
+
+    Parameters
+    ----------
+    options : Watch
+    companions : sequence of Companion
+        Processes that run as long as this does.
+
+    Returns
+    -------
+    dict
+        Numbers of scans by what became of them.
+
+    Raises
+    ------
+    InputError, PlanError, OutputError
+        If the folders, the weights or the plan are not what they should be, or another watcher is at work.
+    """
+    _make(options.results)
+    with only_one(options.results), Ledger.open(options.results) as ledger, Stop() as stop:
+        _claim(ledger, options.folder)
+        if options.streams:
+            options.spool.mkdir(exist_ok=True)
+        watcher = _Watcher(options, ledger)
+        try:
+            for companion in companions:
+                companion.start()
+            watcher.run(stop, companions)
+        finally:
+            for worker in watcher.workers:
+                worker.end()
+            for companion in companions:
+                companion.end()
+            watcher.put_back()
+            logger.info("ended; %s", ", ".join(f"{number} {state}" for state, number in watcher.numbers().items()))
+        return watcher.numbers()
+
+
+class _Watcher:
+    def __init__(self, options: Watch, ledger: Ledger) -> None:
+        self._options, self._ledger = options, ledger
+        self.put_back(killed=True)
+        self._arrivals = Arrivals(ledger, options.places(), int(options.largest * 2**30))
+        self._sums: dict[str, FrameSum] = {}
+        limits = options.limits()
+        self._imager = Worker("network", options.settings, limits)
+        self._refiner = Worker("refinement", options.settings, limits, niceness=5)
+        self.workers = (self._imager, self._refiner)
+
+    def run(self, stop: Stop, companions: Sequence[Companion]) -> None:
+        """Look, hand out work, take what is done; again and again."""
+        logger.info("watching %s; results in %s", self._options.folder or "detector streams", self._options.results)
+        with Notices(self._options.folder if self._options.notify else None) as notices:
+            next_look = 0.0
+            while not stop.is_asked:
+                if time.monotonic() >= next_look or notices.take():
+                    self._arrivals.look()
+                    self._preview()
+                    next_look = time.monotonic() + self._pause()
+                for worker in self.workers:
+                    self._take(worker)
+                self._hand_out()
+                for companion in companions:
+                    companion.look_after()
+                if self._options.once and not self._ledger.count(UNFINISHED):
+                    return
+                pipes = [worker.connection for worker in self.workers]
+                connection.wait(
+                    [*pipes, *notices.pipes, stop.pipe], max(0.0, min(self._options.poll, next_look - time.monotonic()))
+                )
+
+    def put_back(self, killed: bool = False) -> None:
+        """What was at work waits again; one at work in too many watchers that were killed is given up."""
+        for scan in self._ledger.scans():
+            if scan.state == "running":
+                self._ledger.change(scan.key, state="waiting")
+            if not scan.attempts or scan.state not in UNFINISHED:
+                continue
+            if not killed:
+                self._ledger.change(scan.key, attempts=0)
+            elif scan.attempts >= ATTEMPTS:
+                self._fail(
+                    scan, f"The watcher was killed {ATTEMPTS} times while it worked on it, and takes it for the reason."
+                )
+
+    def numbers(self) -> dict[str, int]:
+        """Scans by what became of them."""
+        names = {"refined": ("refined",), "failed": ("failed",), "unfinished": UNFINISHED}
+        return {name: self._ledger.count(states) for name, states in names.items()}  # type: ignore[arg-type]
+
+    def _pause(self) -> float:
+        if self._options.notify and not self._arrivals.growing and not self._options.streams:
+            return 60 * self._options.poll
+        return self._options.poll
+
+    def _preview(self) -> None:
+        """The sum of the frames so far, for scans that still arrive."""
+        growing = self._arrivals.growing
+        self._sums = {key: total for key, total in self._sums.items() if key in growing}
+        for key in growing:
+            scan = self._ledger.scan(key)
+            if scan is None or not Path(scan.source).is_dir():
+                continue
+            total = self._sums.setdefault(key, FrameSum(Path(scan.source)))
+            if total.update(PREVIEW_SECONDS / len(growing)):
+                picture = self._results(key, THUMBNAIL)
+                total.draw(picture)
+                self._ledger.change(key, thumbnail=self._relative(picture))
+
+    def _hand_out(self) -> None:
+        """First images before refinements, the newest scan first."""
+        if self._imager.is_free and (scan := self._ledger.newest(["waiting"])) is not None:
+            self._ledger.change(scan.key, state="running")
+            self._give(self._imager, scan, "network")
+        if self._refiner.is_free and (scan := self._ledger.newest(["imaged"])) is not None:
+            self._give(self._refiner, scan, "refined")
+
+    def _give(self, worker: Worker, scan: ScanRecord, method: str) -> None:
+        self._ledger.change(scan.key, attempts=scan.attempts + 1)
+        is_folder = Path(scan.source).is_dir()
+        output, picture = self._results(scan.key, method), self._results(scan.key, THUMBNAIL)
+        worker.give(Task(scan.key, scan.fingerprint, method, scan.source, is_folder, output, picture))
+
+    def _take(self, worker: Worker) -> None:
+        task = worker.task
+        outcome = worker.answer()
+        if outcome is None or task is None:
+            return
+        scan = self._ledger.scan(task.key)
+        if scan is None or scan.fingerprint != task.fingerprint or scan.state == "arriving":
+            logger.info("%s: changed while it was reconstructed", Path(task.source).name)
+            return
+        if outcome.trace is not None:
+            logger.error("%s: %s", scan.name, outcome.trace)
+        if outcome.reason is not None:
+            self._fail(scan, outcome.reason if task.method == "network" else f"Not refined: {outcome.reason}")
+            return
+        self._enter(scan, task, outcome)
+
+    def _enter(self, scan: ScanRecord, task: Task, outcome: Outcome) -> None:
+        seconds = max(0.0, time.time() - scan.counted_from)
+        is_first = task.method == "network"
+        done = replace(
+            scan,
+            state="imaged" if is_first else "refined",
+            attempts=0,
+            reason=None,
+            frames=outcome.frames or scan.frames,
+            chi2=outcome.chi2,
+            chi2_free=outcome.chi2_free,
+            strain_std=outcome.strain_std,
+            confidence=outcome.confidence,
+            result=self._relative(task.output),
+            thumbnail=self._relative(task.picture),
+            seconds_to_image=seconds if is_first else scan.seconds_to_image,
+            seconds_to_refined=scan.seconds_to_refined if is_first else seconds,
+        )
+        self._ledger.put(done)
+        logger.info("%s: %s %.1f s after its last frame, chi2 %.3g", scan.name, done.state, seconds, outcome.chi2)
+
+    def _fail(self, scan: ScanRecord, reason: str) -> None:
+        self._ledger.change(scan.key, state="failed", reason=" ".join(reason.split()), attempts=0)
+        logger.warning("%s: failed. %s", scan.name, reason)
+
+    def _results(self, key: str, name: str) -> Path:
+        return self._options.results / key / name
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._options.results).as_posix()
+
+
+def _claim(ledger: Ledger, folder: Path | None) -> None:
+    """The keys of a ledger mean the scans of one folder."""
+    watched, former = "" if folder is None else str(folder.resolve()), ledger.fact("folder")
+    if watched and former and former != watched:
+        raise PlanError(f"{ledger.path.parent} holds the results of {former}, not of {watched}; give another -o.")
+    if watched:
+        ledger.note("folder", watched)
+
+
+def _make(results: Path) -> None:
+    check_folder(results, overwrite=True)
+    results.mkdir(parents=True, exist_ok=True)
+    if not os.access(results, os.W_OK):
+        raise OutputError(f"The results folder {results} cannot be written to; give another -o.")

@@ -1,0 +1,199 @@
+"""What counts as a scan, and when it is complete."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from autophasenn.errors import InputError
+from autophasenn.live.arrivals import Arrivals
+from autophasenn.live.ledger import Ledger
+from autophasenn.live.pictures import FrameSum
+from autophasenn.live.sightings import Files, FrameFolders, Place
+
+LONG_AGO = 1_000_000_000
+
+
+class Watched:
+    """A folder, its ledger, and a clock that the tests turn."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.results = root / "data", root / "results"
+        self.folder.mkdir()
+        self.results.mkdir()
+        self.ledger = Ledger.open(self.results)
+        self.now = 2_000_000_000.0
+        monkeypatch.setattr("autophasenn.live.arrivals.time.time", lambda: self.now)
+
+    def follow(self, *places: Place, largest: int = 10**9) -> None:
+        self.arrivals = Arrivals(self.ledger, places or [Files(self.folder, "scans/", 2.0)], largest)
+
+    def write(self, name: str, content: bytes = b"12345678", changed: float | None = None) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        when = self.now if changed is None else changed
+        os.utime(path, (when, when))
+        return path
+
+    def look(self, after: float = 0.0) -> dict[str, str]:
+        self.now += after
+        self.arrivals.look()
+        return {scan.name: scan.state for scan in self.ledger.scans()}
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    made = Watched(tmp_path, monkeypatch)
+    yield made
+    made.ledger.close()
+
+
+def test_a_file_waits_once_it_has_not_grown_for_the_settle_time(watched: Watched) -> None:
+    watched.follow()
+    assert watched.look() == {}
+    watched.write("a.npz")
+    assert watched.look(0.5) == {"a.npz": "arriving"}
+    assert watched.look(1.5) == {"a.npz": "arriving"}
+    watched.write("a.npz", b"and more")
+    assert watched.look(0.6) == {"a.npz": "arriving"}
+    assert watched.look(1.9) == {"a.npz": "arriving"}
+    assert watched.look(0.2) == {"a.npz": "waiting"}
+
+
+def test_the_clock_of_the_disk_is_not_trusted_between_two_looks(watched: Watched) -> None:
+    watched.follow()
+    watched.look()
+    watched.write("old.npz", changed=LONG_AGO)
+    watched.write("future.npz", changed=watched.now + 10**6)
+    assert set(watched.look(0.5).values()) == {"arriving"}
+    assert set(watched.look(2.1).values()) == {"waiting"}
+    for scan in watched.ledger.scans():
+        assert watched.now - 2.6 - 1e-6 <= scan.arrived <= watched.now - 2.1 + 1e-6
+
+
+def test_what_was_there_for_long_is_complete_at_the_first_look(watched: Watched) -> None:
+    watched.write("a.npz", changed=LONG_AGO)
+    watched.follow()
+    assert watched.look() == {"a.npz": "waiting"}
+    scan = watched.ledger.scan("scans/a.npz")
+    assert scan.arrived == LONG_AGO
+    assert scan.counted_from == watched.now  # what nobody watched did not wait
+
+
+def test_only_patterns_are_scans_and_hidden_files_are_still_copied(watched: Watched) -> None:
+    for name in ("notes.txt", ".a.npz.X1", "a.npz.part", "b.TIF", "c.h5"):
+        watched.write(name, changed=LONG_AGO)
+    (watched.folder / "folder.npz").mkdir()
+    watched.follow()
+    assert set(watched.look()) == {"b.TIF"}
+    watched.follow(Files(watched.folder, "scans/", 2.0, dataset="/entry/data"))
+    assert set(watched.look()) == {"b.TIF", "c.h5"}
+
+
+def test_what_a_ledger_knows_unchanged_is_left_alone_and_what_changed_waits_anew(watched: Watched) -> None:
+    path = watched.write("a.npz", changed=LONG_AGO)
+    watched.follow()
+    watched.look()
+    watched.ledger.change("scans/a.npz", state="refined", result="scans/a.npz/refined")
+    watched.follow()  # a new watcher
+    assert watched.look(10) == {"a.npz": "refined"}
+    path.write_bytes(b"another pattern")
+    assert watched.look(10) == {"a.npz": "arriving"}
+    assert watched.ledger.scan("scans/a.npz").result == "scans/a.npz/refined"  # is shown until there is a newer one
+    assert watched.look(3) == {"a.npz": "waiting"}
+
+
+def test_a_scan_that_arrived_while_the_watcher_was_killed_goes_on_arriving(watched: Watched) -> None:
+    watched.follow()
+    watched.look()
+    watched.write("a.npz")
+    watched.look(0.5)
+    watched.follow()
+    assert watched.look(1) == {"a.npz": "arriving"}
+    assert watched.look(2.1) == {"a.npz": "waiting"}
+
+
+def test_files_that_vanish_are_listed(watched: Watched) -> None:
+    watched.follow()
+    watched.look()
+    path = watched.write("a.npz")
+    watched.look(0.5)
+    path.unlink()
+    assert watched.look(0.5) == {"a.npz": "failed"}
+    assert "removed" in watched.ledger.scan("scans/a.npz").reason
+    watched.write("a.npz")
+    assert watched.look(0.5) == {"a.npz": "arriving"}
+
+
+def test_a_scan_above_the_limit_is_listed_and_not_read(watched: Watched) -> None:
+    watched.write("a.npz", b"1" * 1000, changed=LONG_AGO)
+    watched.follow(largest=999)
+    assert watched.look() == {"a.npz": "failed"}
+    assert "--largest" in watched.ledger.scan("scans/a.npz").reason
+
+
+def test_a_folder_is_complete_with_its_last_frame_and_not_before(watched: Watched) -> None:
+    expected: dict[str, int | None] = {"s": None}
+    watched.follow(FrameFolders(watched.folder, "scans/", lambda folder: expected[folder.name], 2.0, 60.0))
+    for index in range(3):
+        watched.write(f"s/s_{index}.tif")
+        assert watched.look(5) == {"s": "arriving"}
+    assert watched.ledger.scan("scans/s").frames == 3
+    expected["s"] = 4
+    watched.write("s/s_3.tif", b"123")  # the last one is not yet whole
+    assert watched.look(1) == {"s": "arriving"}
+    watched.write("s/s_3.tif")
+    assert watched.look(1) == {"s": "waiting"}
+    assert watched.ledger.scan("scans/s").frames == 4
+
+
+def test_a_scan_that_was_stopped_is_complete_after_a_while(watched: Watched) -> None:
+    watched.follow(FrameFolders(watched.folder, "scans/", lambda folder: 201, 2.0, 60.0))
+    watched.look()
+    watched.write("s/s_0.tif")
+    watched.look(1)
+    assert watched.look(59) == {"s": "arriving"}
+    assert watched.look(2) == {"s": "waiting"}
+    watched.write("s/s_1.tif")  # it goes on after all
+    assert watched.look(10) == {"s": "arriving"}
+
+
+def test_a_finished_folder_is_not_listed_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def expected(folder: Path) -> int:
+        asked.append(folder.name)
+        return 1
+
+    watched.write("s/s_0.tif")
+    watched.follow(FrameFolders(watched.folder, "scans/", expected, 2.0, 60.0))
+    for _ in range(4):
+        watched.look(5)
+    assert asked == ["s"]
+
+
+def test_a_folder_that_goes_missing_is_told(watched: Watched) -> None:
+    watched.follow(Files(watched.folder / "gone", "scans/", 2.0))
+    with pytest.raises(InputError, match="gone"):
+        watched.look()
+
+
+def test_the_preview_is_the_sum_of_the_frames_so_far(tmp_path: Path) -> None:
+    frames = np.random.default_rng(1).poisson(5, (6, 20, 30)).astype(np.uint16)
+    total = FrameSum(tmp_path)
+    assert not total.update(1.0)
+    for index, frame in enumerate(frames):
+        tifffile.imwrite(tmp_path / f"f_{index}.tif", frame)
+    (tmp_path / "f_2.tif").write_bytes(b"broken")
+    assert total.update(10.0)
+    np.testing.assert_array_equal(total.sum, frames[[0, 1, 3, 4]].sum(0))  # the newest may not be whole yet
+    assert not total.update(10.0)
+    total.draw(tmp_path / "preview.png")
+    from PIL import Image
+
+    with Image.open(tmp_path / "preview.png") as picture:
+        assert picture.size == (30, 20)
