@@ -215,7 +215,7 @@ def _meaning(judged: Confidence | None, method: str) -> str:
     if judged is None:
         return "Unknown: no variants were asked for (confidence.variants is 0)."
     word = next(word for least, word in WORDS if judged.number >= least)
-    unusual = ", which such patterns were no part of: see the warnings" if judged.warnings else ""
+    unusual = ", and this pattern is unlike them (see the warnings)" if judged.warnings else ""
     return (
         f"{word}: of simulated crystals with this evidence {_percent(judged.number)} were found with a correlation of "
         f"{GOOD:g} or more{unusual}."

@@ -225,9 +225,9 @@ def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
         unknown = pattern.reciprocal_steps is None
         prtf(frequency, value, metrics.resolution(frequency, value), folder / "prtf.png", in_voxels=unknown)
     if found.phase_spread is not None and found.amplitude_spread is not None:
-        rho, support, doubt = found.object.numpy(), found.support.numpy(), report["confidence"]["meaning"]
         spreads = found.amplitude_spread.numpy(), found.phase_spread.numpy()
-        spread_map(rho, *spreads, support, folder / "confidence.png", title=doubt)
+        title = "Confidence {number:.2f} (0 to 1), from {variants} orientations".format(**report["confidence"])
+        spread_map(found.object.numpy(), *spreads, found.support.numpy(), folder / "confidence.png", title=title)
     found_aliens = finding.prepared.aliens
     if found_aliens.clusters:
         centres = [cluster.centre for cluster in found_aliens.clusters]
