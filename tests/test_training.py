@@ -177,14 +177,16 @@ def test_a_pattern_is_learned_down_to_its_noise(dataset: Path) -> None:
     truth = diffract_padded(trial.objects, (64, 64, 64))
     floor = float(root_chi2(truth, unit_modulus(trial.counts, trial.measured), trial.measured).mean())
     objective = Objective(build(replace(TINY, guess=FirstGuess(1, 1)), 1), Loss())
-    optimiser = torch.optim.AdamW(objective.parameters(), 1e-2, (0.9, 0.98))
+    optimiser = torch.optim.AdamW(objective.parameters(), 5e-3, (0.9, 0.98))
+    cooling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 75)
     losses = []
-    for _ in range(45):
+    for _ in range(75):
         optimiser.zero_grad()
         stages = objective(trial.counts, trial.measured, [torch.Generator().manual_seed(1)])
         stages.sum().backward()
         torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
         optimiser.step()
+        cooling.step()
         losses.append(stages[-1].item())
     assert losses[0] > 1.15 * floor
     assert losses[-1] < floor
