@@ -54,6 +54,7 @@ class Nursery:
 
 def obey(words: list[str], die_at: list[Any] | None, said: str) -> None:
     from autophasenn import cli
+    from autophasenn.cli import learning
     from autophasenn.pipeline.parts import Parts
 
     os.dup2(os.open(said, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), 1)
@@ -62,7 +63,7 @@ def obey(words: list[str], die_at: list[Any] | None, said: str) -> None:
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    class Progress(cli.TerminalProgress):
+    class Progress(learning.TerminalProgress):
         now = ""
 
         def stage(self, name: str) -> None:
@@ -72,7 +73,7 @@ def obey(words: list[str], die_at: list[Any] | None, said: str) -> None:
             if [self.now, done] == die_at:
                 die()
 
-    cli.TerminalProgress = Progress  # type: ignore[misc]
+    learning.TerminalProgress = Progress  # type: ignore[misc]
     if die_at == ["Remove", 0]:
         Parts.remove = die  # type: ignore[method-assign]
     sys.argv = ["autophasenn", *words]
