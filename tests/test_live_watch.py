@@ -1,0 +1,237 @@
+"""The watcher with its real processes: every scan ends reconstructed or listed, whoever is killed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing import connection
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import tifffile
+
+from autophasenn.errors import InputError, OutputError, PlanError
+from autophasenn.live.crew import Limits, Worker
+from autophasenn.live.ledger import ScanRecord
+from autophasenn.live.lock import only_one
+from autophasenn.live.near_peak import EDGE, near_peak
+from autophasenn.live.watcher import Watch
+from autophasenn.live.work import Outcome, Settings, Task
+from autophasenn.physics.geometry import RockingGeometry
+from autophasenn.volumes import Scan
+from live_watching import PATIENCE, QUICK, Watching, counts, watching
+from mortal import Nursery
+from test_aps34idc import Beamtime
+
+ROOMY = Limits(300.0, 2**40)
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    made = Nursery(tmp_path_factory.mktemp("nursery"), loaded="autophasenn.live.watcher")
+    yield made
+    made.close()
+
+
+def all_in(*states: str):
+    return lambda scans: bool(scans) and {scan.state for scan in scans.values()} <= set(states)
+
+
+def test_every_scan_ends_reconstructed_or_listed_and_a_stopped_watcher_goes_on(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    with watching(tmp_path, nursery) as watch:
+        watch.drop("first")
+        (watch.data / "broken.npz").write_bytes(b"no archive")
+        watch.drop("flat", np.ones((24, 24, 24), np.int32))
+        watch.drop("thin", counts()[:, :10])
+        watch.begin()
+        watch.wait_for(lambda scans: scans["first.npy"].state == "refined" if "first.npy" in scans else False)
+        with pytest.raises(OutputError, match="Another watcher"), only_one(watch.results):
+            pass
+        watch.drop("last")
+        watch.wait_for(lambda scans: "last.npy" in scans)
+        assert watch.end(signal.SIGTERM) == 0
+        stopped = watch.scans()
+        assert stopped["last.npy"].state in ("arriving", "waiting", "imaged")
+        assert {stopped[name].state for name in ("broken.npz", "flat.npy", "thin.npy")} == {"failed"}
+        assert "No Bragg peak" in stopped["flat.npy"].reason
+
+        done = watch.finish()
+        assert done["last.npy"].state == "refined"
+        assert {name: scan for name, scan in done.items() if name != "last.npy"} == {
+            name: scan for name, scan in stopped.items() if name != "last.npy"
+        }
+        watch.check_results()
+        first = done["first.npy"]
+        assert first.frames == 32
+        assert 0 < first.seconds_to_image < first.seconds_to_refined
+        assert 0 < first.chi2 < 0.05
+        assert first.result == "scans/first.npy/refined"
+        for line in watch.log.splitlines():
+            assert line[:4].isdigit() or line.split(":")[0] in ("refined", "failed", "unfinished", "results")
+
+
+def test_a_killed_watcher_loses_and_doubles_nothing(tmp_path: Path, nursery: Nursery) -> None:
+    moments = ("waiting", "running", "imaged")
+    with watching(tmp_path, nursery) as watch:
+        expected, before = [], dict[Path, int]()
+        for moment in moments:
+            watch.drop(f"before_{moment}")
+            watch.drop(f"small_{moment}", counts(24))  # is at work, or waits, when the other is killed
+            watch.begin()
+            watch.wait_for(lambda scans, moment=moment: scans.get(f"before_{moment}.npy", NONE).state == moment)
+            watch.kill()
+            expected += [f"before_{moment}.npy", f"small_{moment}.npy"]
+            before |= {path: path.stat().st_mtime_ns for path in finished(watch)}
+        done = watch.finish()
+        assert {name: scan.state for name, scan in done.items()} == dict.fromkeys(expected, "refined")
+        assert before
+        assert all(path.stat().st_mtime_ns == changed for path, changed in before.items())  # done once, then left alone
+        watch.check_results()
+
+
+NONE = ScanRecord("", "", "failed")
+
+
+def finished(watch: Watching) -> list[Path]:
+    """Reports of what the ledger says is refined."""
+    return [watch.results / scan.result / "report.json" for scan in watch.scans().values() if scan.state == "refined"]
+
+
+def test_a_rocking_scan_is_shown_while_it_arrives_and_reconstructed_with_its_last_frame(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    with watching(tmp_path, nursery) as watch:
+        frames = counts().astype(np.int32)
+        scan = Beamtime(
+            watch.data,
+            frames[:0],
+            command="ascan  th -0.0775 0.0775  31 0.25",
+            positions=np.linspace(-0.0775, 0.0775, 32),
+        )
+        scan = replace(scan, region="#UIMR5  32 32 64 32 1").write()
+        other = watch.data / "Made20-1a_S0056"
+        other.mkdir()
+        tifffile.imwrite(other / "a_0.tif", frames[0])
+        watch.begin("--beamline", "34idc", "--spec", str(scan.spec), "--abandon", "5")
+        watch.wait_for(lambda scans: other.name in scans)
+        for index, frame in enumerate(frames):
+            tifffile.imwrite(scan.frame(index), frame)
+            if index == 20:
+                halfway = watch.wait_for(lambda scans: scans.get(scan.name) is not None and shown(scans[scan.name]))
+        assert halfway[scan.name].state == "arriving"
+        assert halfway[scan.name].thumbnail == f"scans/{scan.name}/thumbnail.png"
+        assert (watch.results / halfway[scan.name].thumbnail).is_file()
+        done = watch.wait_for(all_in("refined", "failed"))
+        assert watch.end() == 0
+        assert done[scan.name].state == "refined"
+        assert done[scan.name].frames == 32
+        assert done[scan.name].strain_std > 0
+        assert "has no scan 56" in done[other.name].reason
+        watch.check_results()
+
+
+def shown(scan: ScanRecord) -> bool:
+    return scan.frames == 21 and scan.thumbnail is not None
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(QUICK)
+    return Settings(plan=plan)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    np.save(tmp_path / "pattern.npy", counts())
+    source = str(tmp_path / "pattern.npy")
+    return Task("scans/a", "", "network", source, False, tmp_path / "result", tmp_path / "picture.png")
+
+
+def outcome_of(worker: Worker, task: Task) -> Outcome:
+    while not worker.is_free:
+        connection.wait([worker.connection], 0.1)
+        worker.answer()
+    worker.give(task)
+    while (outcome := worker.answer()) is None:
+        connection.wait([worker.connection], 0.02)
+    return outcome
+
+
+def test_a_worker_that_goes_beyond_its_limits_is_replaced_and_says_why(settings: Settings, task: Task) -> None:
+    worker = Worker("network", settings, Limits(1e-3, 2**40))
+    try:
+        assert "longer than 0.001 s" in outcome_of(worker, task).reason
+        worker._limits = Limits(300.0, 2**20)
+        assert "GiB of memory" in outcome_of(worker, task).reason
+        worker._limits = ROOMY
+        first = worker._process.pid
+        done = outcome_of(worker, task)
+        assert done.reason is None
+        assert done.frames == 32
+        assert task.picture.stat().st_size > 0
+        assert worker._process.pid == first
+        while not worker.is_free:
+            worker.answer()
+        worker.give(task)
+        os.kill(first, signal.SIGKILL)
+        while (outcome := worker.answer()) is None:
+            connection.wait([worker.connection], 0.02)
+        assert "killed" in outcome.reason
+        assert worker._process.pid != first
+    finally:
+        worker.end()
+    assert not psutil.pid_exists(worker._process.pid)
+
+
+def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) -> None:
+    worker = Worker("network", replace(settings, weights=tmp_path / "none.safetensors"), ROOMY)
+    try:
+        assert connection.wait([worker.connection], PATIENCE)
+        with pytest.raises(InputError, match=r"none\.safetensors"):
+            worker.answer()
+    finally:
+        worker.end()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"folder": None}, "nothing to watch"),
+        ({"poll": 0.0}, "--poll is 0"),
+        ({"settle": -1.0}, "--settle is -1"),
+        ({"settings": Settings(beamline="34idc")}, "--spec"),
+        ({"settings": Settings(beamline="P10")}, "not known"),
+        ({"results": Path()}, "another -o"),
+    ],
+)
+def test_options_that_make_no_sense_are_told(tmp_path: Path, options: dict, sentence: str) -> None:
+    with pytest.raises(PlanError, match=sentence):
+        Watch(**{"folder": Path(), "results": tmp_path, "settings": Settings(), **options})
+
+
+def test_a_part_of_a_scan_has_the_geometry_of_the_whole_and_holds_the_peak() -> None:
+    geometry = RockingGeometry(9e3, 0.5, (55e-6, 55e-6), 32.0, 12.0, 0.005, (150.0, 200.0))
+    frames = np.random.default_rng(1).poisson(1, (9, 300, 400)).astype(np.uint16)
+    frames[4, 200:205, 330:335] += 1000
+    frames[:, 20, 20] = 60000  # hot
+    frames[:, 100:110] = 65535  # a gap
+    part = near_peak(Scan(frames, dark=frames[0], mask=frames[0] < 65535, geometry=geometry))
+    assert part.frames.shape == (9, EDGE, EDGE)
+    assert part.dark.shape == part.mask.shape == (EDGE, EDGE)
+    frame, row, column = np.unravel_index(np.where(part.frames < 60000, part.frames, 0).argmax(), part.frames.shape)
+    assert abs(row - EDGE // 2) <= 3
+    assert frame == 4
+    shifted = (float(row), float(column))
+    whole = next((float(r), float(c)) for r, c in np.argwhere(frames[4] == part.frames[4, row, column]))
+    np.testing.assert_allclose(part.geometry.reciprocal_steps(shifted), geometry.reciprocal_steps(whole))
+    np.testing.assert_allclose(part.geometry.scattering_vector(shifted), geometry.scattering_vector(whole))
+
+
+def test_a_small_scan_is_left_as_it_is() -> None:
+    scan = Scan(np.ones((5, EDGE, EDGE)))
+    assert near_peak(scan) is scan
