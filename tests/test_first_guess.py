@@ -31,6 +31,14 @@ def test_it_is_the_crystal_at_half_the_resolution(samples: Samples) -> None:
         assert align(one, other).correlation > 0.8
 
 
+def test_a_voxel_beside_the_middle_is_two_voxels_of_the_object_away() -> None:
+    """Voxel 8 of the guess lies on voxel 16 of the object, and each is twice as wide."""
+    fine = torch.zeros(1, 64, 64, 64, dtype=torch.complex64)
+    fine[0, 32 + 6, 32 - 4, 32 + 2] = 1
+    coarse = back_propagate(crop_or_pad(diffract(fine), COARSE)).abs()
+    assert [int(i) for i in torch.unravel_index(coarse.argmax(), coarse.shape)] == [0, 19, 14, 17]
+
+
 def test_of_more_candidates_a_better_one_is_kept(samples: Samples) -> None:
     def misfit(candidates: int) -> float:
         found = first_guess(samples.counts, samples.masks, generators(7, 8, 9), FirstGuess(candidates, 10))
@@ -64,3 +72,6 @@ def test_a_pattern_without_counts_and_a_guess_without_iterations_are_refused(sam
     for wrong in ({"candidates": 0}, {"iterations": 0}):
         with pytest.raises(InputError, match="of 1 or more"):
             FirstGuess(**wrong)
+    for beyond in ({"beta": 0.0}, {"beta": 1.5}, {"support_threshold": 1.0}, {"taper": -1.0}):
+        with pytest.raises(InputError, match="out of range"):
+            FirstGuess(**beyond)

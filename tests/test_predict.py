@@ -178,6 +178,17 @@ def test_no_pattern_and_a_mask_of_another_shape_are_refused(network: Network) ->
             predictor.predict(some, mask)
 
 
+def test_a_gpu_that_is_not_there_is_refused(network: Network) -> None:
+    with pytest.raises(PlanError, match="'cuda:77' is not there; use --device cpu"):
+        Predictor(network, EXACT, "cuda:77")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+def test_a_gpu_predicts_what_the_cpu_does(network: Network, patterns: tuple[torch.Tensor, torch.Tensor]) -> None:
+    on_cpu, on_gpu = (Predictor(network, EXACT, device).predict(*patterns) for device in ("cpu", "cuda"))
+    assert float((on_gpu - on_cpu).norm() / on_cpu.norm()) < 0.05
+
+
 def test_options_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="'float8' is not known; choose from bfloat16, float32"):
         Inference("float8")
@@ -194,3 +205,18 @@ def test_where_memory_ends_the_batch_that_fits_is_said(network: Network) -> None
     measured = torch.ones(1, 64, 64, 64, dtype=torch.bool).expand(many, 64, 64, 64)
     with pytest.raises(InputError, match=rf"batch of {many} patterns does not fit.*about \d+ would fit"):
         Predictor(network, replace(EXACT, batch=many)).predict(counts, measured)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED")])
+def test_where_one_pattern_is_too_much_the_memory_it_takes_is_said(
+    network: Network, patterns: tuple[torch.Tensor, torch.Tensor], error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(network, EXACT)
+
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(predictor, "_best", failing)
+    monkeypatch.setattr(predict, "free_memory", lambda device: 3 * 2**20)
+    with pytest.raises(InputError, match="only 3 MiB are free, and one takes about 120: close"):
+        predictor.predict(patterns[0][:1], patterns[1][:1])

@@ -10,6 +10,7 @@ from autophasenn.network.predict import SHIPPED, Inference, Predictor
 from autophasenn.physics import metrics
 from autophasenn.physics.ambiguity import align
 from autophasenn.pipeline import example
+from autophasenn.pipeline.refine import refine
 from autophasenn.volumes import crop_or_pad
 
 PADDED = (64, 64, 64)
@@ -64,7 +65,19 @@ def test_a_flipped_or_permuted_pattern_gives_the_flipped_or_permuted_image(
     predictor = Predictor.from_file(inference=Inference("float32"))
     expected = predictor.predict(counts, measured)
     found = predictor.predict(symmetry(counts, element), symmetry(measured, element))
-    assert correlations(symmetry(found, inverse(element)), expected).min() > 0.9
+    assert correlations(symmetry(found, inverse(element)), expected).min() > 0.97
+
+
+def test_refined_they_reach_the_noise(crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    counts, measured, truth = crystals
+    found = Predictor.from_file(inference=Inference("float32")).predict(counts, measured)
+    refined = refine(counts, measured, found).object
+    truth = crop_or_pad(truth, PADDED)
+    assert metrics.chi2(refined, counts, measured).mean() < 1.1 * metrics.chi2(truth, counts, measured).mean()
+    aligned = [align(true, rho).aligned for true, rho in zip(truth, refined, strict=True)]
+    assert correlations(refined, truth).min() > 0.985
+    assert max(metrics.phase_mae(true, rho) for true, rho in zip(truth, aligned, strict=True)) < 0.1
+    assert sum(metrics.ssim(true, rho) for true, rho in zip(truth, aligned, strict=True)) / len(truth) > 0.96
 
 
 def test_their_card_says_where_they_come_from_and_they_are_small() -> None:

@@ -69,6 +69,15 @@ def with_metadata(**changes: str) -> Callable[[Path], None]:
     return spoil
 
 
+def without(*names: str) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        with safe_open(path, "pt") as file:
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+        save_file(tensors, path, {name: value for name, value in metadata.items() if name not in names})
+
+    return spoil
+
+
 def one_bit_flipped(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
@@ -87,6 +96,8 @@ def one_bit_flipped(path: Path) -> None:
         (with_metadata(architecture="transformer"), "'transformer', not unrolled or autophasenn"),
         (with_metadata(architecture="autophasenn"), "do not fit the network autophasenn"),
         (with_metadata(design='{"width": 16}'), "do not fit the network unrolled"),
+        (with_metadata(card="{"), "do not fit the network unrolled"),
+        (without("card", "sha256"), "lacks card, sha256"),
     ],
 )
 def test_what_is_no_whole_file_of_weights_is_refused(path: Path, spoil: Callable[[Path], None], words: str) -> None:
@@ -99,6 +110,16 @@ def test_another_architecture_than_the_one_asked_for_is_refused(path: Path) -> N
     assert weights.load(path, "unrolled")[1] == CARD
     with pytest.raises(InputError, match="architecture 'unrolled', not autophasenn"):
         weights.load(path, "autophasenn")
+
+
+@pytest.mark.parametrize("value", [1e5, torch.nan])
+def test_what_float16_cannot_hold_is_refused(tmp_path: Path, value: float) -> None:
+    network = build(TINY, 3)
+    with torch.no_grad():
+        next(network.parameters()).flatten()[0] = value
+    with pytest.raises(InputError, match="float16 cannot, or no numbers"):
+        weights.save(network, CARD, tmp_path / "w.safetensors")
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_full_disk_leaves_the_weights_that_were_there(path: Path) -> None:

@@ -60,6 +60,10 @@ class FirstGuess:
     def __post_init__(self) -> None:
         if min(self.candidates, self.iterations) < 1:
             raise InputError(f"{self} finds nothing; give candidates and iterations of 1 or more.")
+        if not (0 < self.beta <= 1 and 0 < self.support_threshold < 1 and self.taper >= 0):
+            raise InputError(
+                f"{self} is out of range; give beta and support_threshold in 0 to 1 and a taper of 0 or more."
+            )
 
     @property
     def schedule(self) -> Schedule:
@@ -125,7 +129,7 @@ def _extent(counts: Volume) -> Float[Tensor, "batch 16 16 16"]:
 
 
 def _start(extent: Float[Tensor, "batch 16 16 16"], generator: Generators) -> CoarseObjects:
-    """A crystal of random smooth phase, and a random half of it darker."""
+    """A crystal of random smooth phase, and a random part of it, about half, darker."""
 
     def smooth(points: int) -> Tensor:
         noise = _noise((len(extent), 1, points, points, points), generator, extent.device)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 import autophasenn
 from autophasenn.crystals.seeding import Stream, generator_of
+from autophasenn.devices import device_of, is_shortage
 from autophasenn.errors import InputError, PlanError
 from autophasenn.network import weights
 from autophasenn.network.architectures import Network
@@ -87,6 +88,11 @@ class Predictor:
     inference : Inference, optional
     device : torch.device or str
 
+    Raises
+    ------
+    PlanError
+        If the device is not there.
+
     Attributes
     ----------
     inference : Inference
@@ -106,7 +112,7 @@ class Predictor:
     def __init__(
         self, network: Network, inference: Inference | None = None, device: torch.device | str = "cpu"
     ) -> None:
-        self.device = torch.device(device)
+        self.device = device_of(str(device))
         inference = inference or Inference()
         if isinstance(network, AutoPhaseNN):
             inference = replace(inference, starts=1)  # it draws nothing
@@ -130,6 +136,8 @@ class Predictor:
         ------
         InputError
             See `network.weights.load`; or if the package has none.
+        PlanError
+            If the device is not there.
         """
         if path is None and not SHIPPED.is_file():
             raise InputError(f"This installation has no weights ({SHIPPED} is missing); give a file of weights.")
@@ -262,11 +270,14 @@ def _shortage_explained(predictor: Predictor, batch: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)):
+        if not is_shortage(error):
             raise
-        fits = max(1, min(batch - 1, free_memory(predictor.device) // BYTES_A_PATTERN))
+        free = free_memory(predictor.device)
+        fits = min(batch - 1, free // BYTES_A_PATTERN)
+        remedy = f"about {fits} would fit" if fits > 0 else f"only {free / 2**20:.0f} MiB are free, and one takes about"
+        remedy += "" if fits > 0 else f" {BYTES_A_PATTERN / 2**20:.0f}: close other programs"
         raise InputError(
-            f"A batch of {batch} patterns does not fit into the memory of {predictor.device}; about {fits} would fit."
+            f"A batch of {batch} patterns does not fit into the memory of {predictor.device}; {remedy}."
         ) from error
 
 

@@ -3,13 +3,13 @@
 It begins with a crystal at half the resolution (`network.first_guess`), whose waves fill the middle of the pattern. Then
 every stage corrects what is known, and feeds back what lies outside of the crystal:
 
-    P         = crop F^-1 [ M psi / |psi| where measured, psi elsewhere ],   psi = F pad z
+    P         = crop F^-1 [ M psi / |psi| where measured, s psi elsewhere ], psi = F pad z
     (g, c, h) = U(P, z, twin P, A, h)                                        one small U-Net, the same in every stage
     x         = T [ g (P + c) ]                                              the estimate
     z         = g (P + c) + (1 - g) (z - beta P)                             hybrid input-output (Fienup 1982)
 
 and before the next stage z goes through n plain iterations, ``z <- g P + (1 - g) (z - beta P)``. x is the object, M the
-measured modulus, A the autocorrelation of the crystal (Patterson function), h what the network remembers from stage to
+measured modulus, s the scale that brings psi nearest to it, A the autocorrelation of the crystal (Patterson function), h what the network remembers from stage to
 stage, T the threshold at 10 % of the largest amplitude. The gate g is a soft support: its logit is that of shrink-wrap
 (where is the blurred amplitude above a fraction of the typical one?), and the network adds to it. So an untrained network
 is an iterative retrieval, and training makes its steps better (after Gregor and LeCun, ICML (2010)).
@@ -118,12 +118,12 @@ class Unrolled(nn.Module):
         projection = _Projection(unit_modulus(counts, measured), measured)
         guess = first_guess(counts, measured, generator, self.design.guess)
         projected = projection.of_waves(crop_or_pad(diffract_padded(guess, COARSE_PATTERN), PATTERN))
-        state = _State(projected, projected, projected.new_zeros(len(counts), self.design.memory, *OBJECT).real)
-        history = []
-        for number in range(stages or self.design.stages):
-            if number:
-                state = _fed_back(state, projection, self.design.feedback)
-            state, estimate = _advanced(self.step, state, projection.patterson)
+        memory = projected.new_zeros(len(counts), self.design.memory, *OBJECT).real
+        state, estimate = _advanced(self.step, projected, projected, memory, projection.patterson)
+        history = [Stage(estimate)]
+        for _ in range(1, stages or self.design.stages):
+            running, projected = _fed_back(state, projection, self.design.feedback)
+            state, estimate = _advanced(self.step, running, projected, state.memory, projection.patterson)
             history.append(Stage(estimate))
         return history
 
@@ -155,39 +155,40 @@ class _Projection:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """What goes from stage to stage: z, P, memory and gate of the equations above."""
+    """What a stage leaves to the next: z, gate and memory of the equations above."""
 
     running: Objects
-    projected: Objects
+    gate: Gate
     memory: Features
-    gate: Gate | None = None
 
 
-def _fed_back(state: _State, projection: _Projection, iterations: int) -> _State:
-    """After plain iterations of hybrid input-output within the gate."""
-    assert state.gate is not None
-    running, projected = state.running, projection(state.running)
+def _fed_back(state: _State, projection: _Projection, iterations: int) -> tuple[Objects, Objects]:
+    """z after plain iterations of hybrid input-output within the gate, and its projection."""
+    running = state.running
+    projected = projection(running)
     for _ in range(iterations):
         running = state.gate * projected + (1 - state.gate) * (running - BETA * projected)
         projected = projection(running)
-    return _State(running, projected, state.memory, state.gate)
+    return running, projected
 
 
-def _advanced(step: _UNet, state: _State, patterson: Objects) -> tuple[_State, Objects]:
-    """The next state after a learned step, and its estimate."""
+def _advanced(
+    step: _UNet, running: Objects, projected: Objects, memory: Features, patterson: Objects
+) -> tuple[_State, Objects]:
+    """A learned step, and its estimate."""
     # A global phase and scale mean nothing: the network sees a mean phase of 0 and a largest amplitude of 1.
-    mean = state.projected.mean(SPATIAL, keepdim=True)
-    largest = state.projected.abs().amax(SPATIAL, keepdim=True).detach().clamp_min(TINY)
+    mean = projected.mean(SPATIAL, keepdim=True)
+    largest = projected.abs().amax(SPATIAL, keepdim=True).detach().clamp_min(TINY)
     turn = mean.conj() / ((mean.abs() + TINY) * largest)
-    projected, running = state.projected * turn, state.running * turn
+    projected, running = projected * turn, running * turn
     volumes = (projected, running, patterson, twin(projected))
     seen = torch.stack([projected.abs(), *(part for volume in volumes for part in (volume.real, volume.imag))], 1)
-    gate, real, imaginary, *rest = step(torch.cat([seen, state.memory], 1)).unbind(1)
+    gate, real, imaginary, *rest = step(torch.cat([seen, memory], 1)).unbind(1)
     gate = torch.sigmoid(GAIN * gate + _shrink_wrap(projected))
     inside = gate * (projected + torch.complex(real, imaginary))
     fed_back = inside + (1 - gate) * (running - BETA * projected)
-    memory = torch.stack(rest, 1) if rest else state.memory
-    return _State(fed_back * largest, state.projected, memory, gate), thresholded(inside)
+    memory = torch.stack(rest, 1) if rest else memory
+    return _State(fed_back * largest, gate, memory), thresholded(inside)
 
 
 @torch.no_grad()

@@ -40,11 +40,23 @@ def save(network: Network, card: Mapping[str, Any], path: str | Path, dtype: tor
         Ends in ``.safetensors``.
     dtype : torch.dtype
         Of the stored numbers: float16 keeps 11 bits of each, bfloat16 8, float32 all.
+
+    Raises
+    ------
+    InputError
+        If a number is none, or too large for `dtype`.
+    OutputError
+        If the file cannot be written.
     """
     tensors = {
         name: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
         for name, value in network.state_dict().items()
     }
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise InputError(
+                f"The weights {name} hold numbers that {dtype} cannot, or no numbers; save them as float32."
+            )
     architecture = next(name for name, design in DESIGNS.items() if isinstance(network.design, design))
     metadata = {
         "format": FORMAT,
@@ -80,7 +92,10 @@ def load(path: str | Path, architecture: str | None = None) -> tuple[Network, di
             f"{path} holds weights of version {metadata.get('version')}, and this program reads version {VERSION}; install "
             "the version of autophasenn that wrote it."
         )
-    if _sha256(tensors) != metadata.get("sha256"):
+    missing = {"architecture", "design", "sha256", "card"} - metadata.keys()
+    if missing:
+        raise InputError(f"The header of the weights {path} lacks {', '.join(sorted(missing))}; copy the file again.")
+    if _sha256(tensors) != metadata["sha256"]:
         raise InputError(f"The weights {path} are damaged: their checksum is wrong. Copy the file again.")
     found = metadata["architecture"]
     if found not in DESIGNS or architecture not in (None, found):
@@ -89,12 +104,13 @@ def load(path: str | Path, architecture: str | None = None) -> tuple[Network, di
     try:
         network = build(_design(found, metadata["design"]))
         network.load_state_dict(tensors)
+        card = json.loads(metadata["card"])
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"The weights {path} do not fit the network {found} of this program ({' '.join(str(error).split())[:200]}); "
             "install the version of autophasenn that wrote them."
         ) from error
-    return network.eval(), json.loads(metadata["card"])
+    return network.eval(), card
 
 
 def _design(architecture: str, written: str) -> Design:

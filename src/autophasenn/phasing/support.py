@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -106,11 +107,15 @@ def blur(volume: Volume, sigma: float) -> Volume:
     return torch.fft.irfftn(spectrum, s=volume.shape[-3:], dim=SPATIAL)
 
 
+@lru_cache(64)
+@torch.inference_mode(False)  # what is cached serves training too
 def _transfer(n: int, sigma: float) -> Tensor:
     """Of a Gaussian, at the frequencies of n voxels."""
     return torch.exp(-2 * (math.pi * sigma * torch.fft.fftfreq(n, dtype=torch.float64)) ** 2)
 
 
+@lru_cache(64)
+@torch.inference_mode(False)
 def _blurring_matrix(n: int, sigma: float, dtype: torch.dtype) -> Tensor:
     """The convolution with a periodic Gaussian as a symmetric matrix (n, n)."""
     kernel = torch.fft.ifft(_transfer(n, sigma)).real

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from autophasenn.crystals.dataset import DatasetFile
+from autophasenn.devices import device_of
 from autophasenn.errors import PlanError
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import check_folder, staged_folder
@@ -156,11 +157,7 @@ def evaluate(
 
 
 def _device_kind(name: str) -> str:
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise PlanError(f"The device {name!r} is not there; use --device cpu, or one torch offers.") from error
+    device = device_of(name)
     if device.type not in BLOCK:
         raise PlanError(f"The device {name!r} cannot be used here; choose from {', '.join(BLOCK)}.")
     return device.type

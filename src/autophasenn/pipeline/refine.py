@@ -1,6 +1,7 @@
 """A predicted object refined by a few iterations of phase retrieval.
 
-First a search that can leave the prediction's local minimum (RAAR with narrow shrink-wrap), then a polish: error
+First a search that can leave the prediction's local minimum (RAAR with narrow shrink-wrap), whose last objects are
+averaged: what counting noise drives from iteration to iteration, and not the crystal, averages out. Then a polish: error
 reduction within a support that is wider than shrink-wrap's, which cuts the voxels at the crystal's surface in half. Where
 the object then explains its pattern much worse than counting noise allows, a longer search begins from the prediction anew.
 docs/evaluation.md has the comparison.
@@ -15,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autophasenn.errors import PlanError
 from autophasenn.network.estimates import PATTERN, Objects
 from autophasenn.phasing.algorithms import HIO, RAAR
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
@@ -26,10 +28,10 @@ from autophasenn.physics.fourier import diffract
 from autophasenn.volumes import Mask, ObjectVolume, Volume, crop_or_pad
 
 
-def _search(*blocks: Block, sigma: float) -> Schedule:
+def _search(*blocks: Block, sigma: float, average_last: int = 0) -> Schedule:
     # Narrow Gaussians from the beginning: the prediction already has the crystal's shape.
     shrink_wrap = ShrinkWrap(threshold=0.35, sigma_first=sigma, sigma_last=0.5)
-    return Schedule(blocks, 1, shrink_wrap, break_twin_at=None, average_last=0)
+    return Schedule(blocks, 1, shrink_wrap, break_twin_at=None, average_last=average_last)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Refinement:
     search : Schedule
         What is done first.
     longer_search : Schedule, optional
-        What is tried next where the object is poor, from the prediction; of both objects the one with less chi2 is kept.
+        What is tried next where the object is poor, from the prediction; of both objects the one is kept whose chi2 is
+        less, each over that of its own counting noise.
         null: nothing.
     poor : float
         chi2 over that of counting noise above which an object is poor.
@@ -53,14 +56,24 @@ class Refinement:
         Which voxels the polish is confined to: its threshold, and its last Gaussian.
     """
 
-    search: Schedule = field(default_factory=lambda: _search(Block(RAAR(), 20), sigma=1.0))
+    search: Schedule = field(default_factory=lambda: _search(Block(RAAR(), 50), sigma=1.0, average_last=30))
     longer_search: Schedule | None = field(
         default_factory=lambda: _search(Block(HIO(), 150), Block(RAAR(), 30), sigma=1.5)
     )
     poor: float = 1.5
     support_threshold: float = metrics.SUPPORT_THRESHOLD
-    polish: int = 20
+    polish: int = 10
     polish_support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.1, sigma_last=0.7))
+
+    def __post_init__(self) -> None:
+        if self.polish < 0:
+            raise PlanError(f"polish is {self.polish}; it is a number of iterations, at least 0.")
+        if not 0 < self.support_threshold < 1:
+            raise PlanError(
+                f"support_threshold is {self.support_threshold:g}; it is a fraction of the largest amplitude, 0 to 1."
+            )
+        if not self.poor >= 0:
+            raise PlanError(f"poor is {self.poor:g}; it is a ratio of two chi2, at least 0.")
 
     @property
     def iterations(self) -> int:

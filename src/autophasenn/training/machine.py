@@ -10,7 +10,8 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
-from autophasenn.errors import InputError
+from autophasenn.devices import device_of
+from autophasenn.errors import InputError, PlanError
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ def fabric_of(machine: Machine, precision: str) -> Fabric:
     Raises
     ------
     InputError
-        If the device is not there.
+        If torchrun started more processes than there are GPUs.
+    PlanError
+        If the device is not there, or cannot train.
     """
     device = _device(machine.device)
     processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
@@ -78,11 +81,7 @@ def is_first_process() -> bool:
 
 
 def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"The device {name!r} is not there; use --device cpu, or one torch offers.") from error
+    device = device_of(name)
     if device.type not in ("cpu", "cuda"):
-        raise InputError(f"The device {name!r} cannot train; use cpu or cuda.")
+        raise PlanError(f"The device {name!r} cannot train; use cpu or cuda.")
     return device

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from autophasenn.crystals.sampling import PATTERN_VOXELS
+from autophasenn.devices import is_shortage
 from autophasenn.errors import InputError
 from autophasenn.training.objective import Objective
 
@@ -48,11 +49,6 @@ def shortage_explained(objective: Objective, batch: int, device: torch.device) -
         if device.type == "cuda":
             torch.cuda.empty_cache()
         raise InputError(_sentence(objective, batch, device)) from error
-
-
-def is_shortage(error: BaseException) -> bool:
-    """Does an error say that memory ran out? That of a CPU is a RuntimeError like others."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def bytes_kept(objective: Objective, device: torch.device) -> int:

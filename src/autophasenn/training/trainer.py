@@ -69,9 +69,9 @@ def fit(
     Raises
     ------
     PlanError
-        If the batch does not divide among the processes, or the training diverges.
+        If the device is not there, the batch does not divide among the processes, or the training diverges.
     InputError
-        If the device is not there, or a file cannot be used.
+        If a file cannot be used.
     OutputError
         If the folder cannot be written, or another process trains in it.
     KeyboardInterrupt
@@ -86,6 +86,9 @@ def fit(
     fabric.launch()
     with folder.held() if fabric.is_global_zero else nullcontext(), Stop(minutes) as stop:
         course = _Training(plan, folder, machine, fabric).run(stop, on_progress)
+    if fabric.world_size > 1:  # a process that leaves while another still listens takes that down with it
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
     if stop.signal == signal.SIGINT:
         raise KeyboardInterrupt
     return course
