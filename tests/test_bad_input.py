@@ -37,6 +37,9 @@ SPEC = """#F made.spec
 """
 
 
+MOTORS = {"angles": "#P0 32.174 0.22 12.6346", "distance": "#P1 500 9", "energy": "#P1 500 9"}
+
+
 def counts() -> np.ndarray:
     rng = np.random.default_rng(0)
     return rng.poisson(expected_counts(polyhedron(SHAPE, (2, 3, 3), rng), 1e5)).astype(np.int32)
@@ -120,6 +123,20 @@ def no_rocking_scan(place: Place) -> None:
     place.write_scan(command="ascan  labx -2.4 1.6  7 0.2")
 
 
+def other_motors(**positions: str) -> Callable[[Place], None]:
+    """The SPEC file in another unit."""
+
+    def write(place: Place) -> None:
+        place.write_scan()
+        spec = place.root / "made.spec"
+        text = spec.read_text()
+        for old, new in positions.items():
+            text = text.replace(MOTORS[old], new)
+        spec.write_text(text)
+
+    return write
+
+
 def no_spec_file(place: Place) -> None:
     place.write_scan()
     (place.root / "made.spec").unlink()
@@ -176,6 +193,9 @@ INPUTS: dict[str, tuple[Callable[[Place], None], str]] = {
     "negative frame": (negative_frame, "negative, the first -7 at [frame, row, column] = (2, 3, 4)"),
     "SPEC file without the scan": (spec_without_the_scan, "has no scan 7"),
     "no rocking scan": (no_rocking_scan, "not a rocking scan"),
+    "energy in eV": (other_motors(energy="#P1 500 9000"), "photon energy is 9e+06 eV"),
+    "distance in m": (other_motors(distance="#P1 0.5 9"), "detector distance is 0.0005 m"),
+    "angles in rad": (other_motors(angles="#P0 0.56154 0.00384 0.22052"), "lattice planes 13.1 nm apart"),
     "no SPEC file": (no_spec_file, "There is no SPEC file"),
     "unknown beamline": (unknown_beamline, "'P10' is not known"),
     "no file": (no_file, "There is no file"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import psutil
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
@@ -29,6 +30,9 @@ WaveVolume = Complex[Tensor, "*#batch n0 n1 n2"]
 """Complex diffracted wave psi(q)."""
 Vectors = Float[Tensor, "3 3"]
 """Row i is the vector from one voxel to the next along axis i."""
+
+BYTES_PER_VOXEL = 12
+"""Of counts while they are read and corrected."""
 
 SPATIAL = (-3, -2, -1)
 """The three axes of a volume, whatever batch axes come before them."""
@@ -224,6 +228,28 @@ class CrystalImage:
     strain: np.ndarray | None = None
     voxel_size: tuple[float, float, float] | None = None
     scattering_vector: np.ndarray | None = None
+
+
+def check_room(voxels: int, name: str) -> None:
+    """Refuse counts that this machine's memory cannot hold, before they are read.
+
+    Parameters
+    ----------
+    voxels : int
+    name : str
+        Of the file or folder.
+
+    Raises
+    ------
+    InputError
+        With what it takes and what is free.
+    """
+    needed, free = voxels * BYTES_PER_VOXEL, psutil.virtual_memory().available
+    if needed > free:
+        raise InputError(
+            f"{name} holds {voxels:.3g} voxels, which take {needed / 2**30:.0f} GiB of memory, and {free / 2**30:.1f} GiB "
+            "are free; cut the scan around its peak, or take a larger machine."
+        )
 
 
 def crop_or_pad(volume: Tensor, shape: Sequence[int], fill: float | complex = 0) -> Tensor:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from autophasenn.errors import InputError
+from autophasenn.volumes import check_room
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 READERS = 4
@@ -61,9 +62,10 @@ def read_frames(paths: Sequence[Path]) -> tuple[np.ndarray, str]:
     Raises
     ------
     InputError
-        If a frame is truncated or no image, or differs in size or type from the first.
+        If a frame is truncated or no image, or differs in size or type from the first; or the memory cannot hold them.
     """
     first, first_digest = _read_frame(paths[0])
+    check_room(len(paths) * first.size, str(paths[0].parent))
     frames = np.empty((len(paths), *first.shape), first.dtype)
     frames[0] = first
 

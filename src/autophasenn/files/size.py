@@ -8,12 +8,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import psutil
 
-from autophasenn.errors import InputError
-
-BYTES_PER_VOXEL = 12
-"""Of the counts while they are read and corrected."""
+from autophasenn import volumes
 
 
 def check_room(file: Path, dataset: str | None = None) -> None:
@@ -24,12 +20,7 @@ def check_room(file: Path, dataset: str | None = None) -> None:
     InputError
         With what it takes and what is free.
     """
-    voxels, free = stored_voxels(file, dataset), psutil.virtual_memory().available
-    if voxels * BYTES_PER_VOXEL > free:
-        raise InputError(
-            f"{file} holds {voxels:.3g} voxels, which take {voxels * BYTES_PER_VOXEL / 2**30:.0f} GiB of memory, and "
-            f"{free / 2**30:.1f} GiB are free; cut the scan around its peak, or take a larger machine."
-        )
+    volumes.check_room(stored_voxels(file, dataset), str(file))
 
 
 def stored_voxels(file: Path, dataset: str | None = None) -> int:

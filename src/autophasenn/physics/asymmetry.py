@@ -53,7 +53,7 @@ def asymmetry(rho: Complex[Tensor, "n0 n1 n2"], support: Bool[Tensor, "n0 n1 n2"
     Returns
     -------
     float
-        Values within about 10 of zero leave the choice of the twin to chance: errors of a reconstruction are no noise of
+        Values within about 7 of zero leave the choice of the twin to chance: errors of a reconstruction are no noise of
         independent voxels.
     """
     index = torch.nonzero(support).double()

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import math
+
 import psutil
 import torch
 
-from autophasenn.errors import InputError, PlanError
+from autophasenn.errors import GeometryError, InputError, PlanError
+from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.pipeline.preprocess import Preprocessed
+
+logger = logging.getLogger(__name__)
 
 LEAST_OVERSAMPLING = 2.0
 """Below it the autocorrelation wraps around, and the phases are not determined (Miao et al. 1998)."""
 
 LEAST_MEASURED = 0.25
 """Share of the planes across an axis that must hold a measured voxel."""
+
+SPACINGS_NM = (0.03, 3.0)
+"""Of the lattice planes of crystals, from hard metals at high order to large unit cells."""
+EXTENTS_NM = (5.0, 20_000.0)
+"""Of crystals that are measured by Bragg coherent diffraction."""
+MOST_SLENDER = 25.0
+"""Length over width from which a crystal is rather a mistaken unit."""
+
+MOST_MISSING = 0.15
+"""Share of the central speckle that may be unmeasured before a word is said."""
 
 CPU_BYTES_PER_VOXEL = 110
 """Peak of the whole job for one voxel of the pattern (measured on scan 54), one start at a time."""
@@ -36,6 +52,50 @@ def check_fit_to_phase(prepared: Preprocessed, force: bool) -> None:
     if not force:
         _check_sampling(prepared)
     _check_memory(prepared.pattern.counts.numel())
+
+
+def check_geometry(prepared: Preprocessed) -> None:
+    """Refuse lattice planes that no crystal has, and warn of a crystal that no one measures: mistaken units.
+
+    Raises
+    ------
+    GeometryError
+        With the spacing of the planes.
+    """
+    pattern = prepared.pattern
+    if pattern.reciprocal_steps is None or pattern.scattering_vector is None:
+        return
+    spacing = 2e9 * math.pi / float(pattern.scattering_vector.norm())
+    if not SPACINGS_NM[0] <= spacing <= SPACINGS_NM[1]:
+        raise GeometryError(
+            f"Energy and detector angles (or 'scattering_vector') give lattice planes {spacing:.3g} nm apart, and those of "
+            f"crystals are {SPACINGS_NM[0]:g} to {SPACINGS_NM[1]:g} nm apart; check their units: keV in a SPEC file, angles "
+            "in degrees, scattering vectors in 1/m with the factor 2 pi."
+        )
+    edges = direct_voxel_vectors(pattern.reciprocal_steps, pattern.shape).norm(dim=1) * 1e9
+    extents = [float(e) * n / o for e, n, o in zip(edges, pattern.shape, prepared.oversampling, strict=True)]
+    if not EXTENTS_NM[0] <= min(extents) <= max(extents) <= EXTENTS_NM[1] or max(extents) > MOST_SLENDER * min(extents):
+        size = " x ".join(f"{extent:.3g}" for extent in extents)
+        logger.warning(
+            "By the geometry the crystal is about %s nm long (along frames, rows and columns), which few crystals are; "
+            "check distance (mm in a SPEC file), pixel size and rocking step (degrees), or 'reciprocal_steps' (in 1/m).",
+            size,
+        )
+
+
+def check_middle(prepared: Preprocessed) -> None:
+    """Warn of a gap over the Bragg peak, where most of the photons would be."""
+    speckle = tuple(
+        slice(n // 2 - round(o / 2), n // 2 + round(o / 2) + 1)
+        for n, o in zip(prepared.pattern.shape, prepared.oversampling, strict=True)
+    )
+    missing = 1 - float(prepared.pattern.mask[speckle].float().mean())
+    if missing > MOST_MISSING:
+        logger.warning(
+            "%.0f %% of the Bragg peak's central speckle were not measured (a gap, or a mask): size and amplitude of the "
+            "crystal are unsure; move the detector so that the peak lies beside its gaps.",
+            100 * missing,
+        )
 
 
 def memory_gib(voxels: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +12,9 @@ from scipy import ndimage
 from autophasenn.errors import InputError
 from autophasenn.pipeline.gaps import UNLIKELY, detector_gaps, empty_lines, listing, mask_markers, ring
 from autophasenn.volumes import Scan
+
+COUNTERS = (10, 12, 14, 15, 16, 20, 24, 32)
+"""Bits of the counters and converters of detectors: Medipix 12 and 24, EIGER 12 and 32, PILATUS 20, CCDs 14 to 16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,11 @@ def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_cont
             f"{sum(markers.values())} voxels hold a detector's gap marker ({listing(markers)}) and are taken as "
             "unmeasured."
         )
+    if clipped := clipped_voxels(frames, markers):
+        warnings.append(
+            f"Saturation suspected: {clipped} of these voxels hold the largest value of their type in some frames only, as "
+            "a clipped peak does. Measure with an attenuator or shorter."
+        )
     _check_measured(frames, mask)
     counts = np.where(mask, frames, 0).astype(np.float32)
     dead = np.zeros(frames.shape[1:], bool)
@@ -77,8 +86,8 @@ def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_cont
     top, clipped = saturated(frames, mask)
     if clipped > 0:
         warnings.append(
-            f"Saturation suspected: {clipped} voxels share the largest value {top:g}; a clipped peak biases amplitude "
-            "and strain."
+            f"Saturation suspected: {clipped} voxels share the largest value {top:g}{counter_of(top)}; a clipped peak "
+            "biases amplitude and strain. Measure with an attenuator or shorter, or mask those voxels."
         )
     measured = np.where(mask, counts, 0)
     # Zeros that a threshold made are no evidence of a gap.
@@ -103,10 +112,28 @@ def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_cont
 def saturated(
     frames: Shaped[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"]
 ) -> tuple[float, int]:
-    """The largest measured value, and how many voxels share it; 0 where chance explains so few or such small counts."""
+    """The largest measured value, and how many voxels share it; 0 where chance explains so few or such small counts.
+
+    Of the largest value of a known counter two suffice.
+    """
     top = float(frames.max(where=mask, initial=0))
     shared = int(np.count_nonzero((frames == top) & mask))
-    return top, shared if top > 1000 and shared >= 4 else 0
+    fewest = 2 if counter_of(top) else 4
+    return top, shared if top > 1000 and shared >= fewest else 0
+
+
+def clipped_voxels(frames: Shaped[np.ndarray, "frames rows columns"], markers: Iterable[int]) -> int:
+    """How many voxels hold the largest value of their type, in pixels that do so in some frames only, as no gap does."""
+    if frames.dtype.kind not in "iu" or np.iinfo(frames.dtype).max not in markers:
+        return 0
+    largest = frames == np.iinfo(frames.dtype).max
+    return int(np.count_nonzero(largest & ~largest.all(0)))
+
+
+def counter_of(top: float) -> str:
+    """`` (the most that a 12-bit counter holds)`` for 4095 and its like, else nothing."""
+    bits = next((bits for bits in COUNTERS if top == 2**bits - 1), None)
+    return "" if bits is None else f" (the most that a {bits}-bit counter holds)"
 
 
 def apply_white_field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,14 +16,17 @@ from autophasenn.network.predict import Predictor
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import reconstruct_ensemble
 from autophasenn.pipeline.confidence import Confidence, confidence_of, shipped
-from autophasenn.pipeline.network_box import NetworkBox
+from autophasenn.pipeline.network_box import LEAST_VOXELS, NetworkBox
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.preprocess import Preprocessed
 from autophasenn.pipeline.progress import Progress
 from autophasenn.pipeline.refined import Prediction, predict, predicted, refined
 from autophasenn.pipeline.result import Stopwatch
+from autophasenn.pipeline.unfamiliar import Familiar, other_pieces, separate_lobe
 from autophasenn.pipeline.variants import Spread, inversion, spread
 from autophasenn.volumes import Pattern, Reconstruction
+
+logger = logging.getLogger(__name__)
 
 METHODS = ("refined", "network", "iterative")
 """What `--method` may ask for: the network's prediction refined, as it is, or retrieval from random starts."""
@@ -77,9 +81,8 @@ class Job:
         if self.method == "iterative":
             progress.stage("Phase retrieval")
             with self.watch.measure("refine"):
-                return Found(
-                    reconstruct_ensemble(pattern, plan.retrieval, seed=self.seed, on_iteration=progress.advance)
-                )
+                found = reconstruct_ensemble(pattern, plan.retrieval, seed=self.seed, on_iteration=progress.advance)
+            return Found(self._warned(found))
         progress.stage("Network")
         with self.watch.measure("network"):
             predictor = load()
@@ -93,7 +96,7 @@ class Job:
             with self.watch.measure("refine"):
                 found, path = refined(prediction, plan.refined, progress.advance, choose=choose)
         if judge.spread is None:
-            return Found(found, path)
+            return Found(self._warned(found), path)
         kind = "network" if self.method == "network" else "refined"
         with self.watch.measure("confidence"):
             confidence = confidence_of(
@@ -103,6 +106,19 @@ class Job:
                 calibration=shipped(kind),
             )
             return Found(_with_spread(found, prediction.box, judge.spread), path, confidence)
+
+    def _warned(self, found: Reconstruction) -> Reconstruction:
+        """The same, after a word on more than one particle; where there are variants, `confidence_of` says it."""
+        pattern = self.prepared.pattern
+        pieces = other_pieces(found.object.abs().numpy())
+        lobe = 0.0
+        if min(pattern.shape) >= LEAST_VOXELS:
+            box = NetworkBox.of(pattern.shape, self.prepared.oversampling)
+            counts, measured = box.counts_into(pattern.counts, pattern.mask)
+            lobe = separate_lobe(counts.numpy(), measured.numpy())
+        for sentence in Familiar().particle_sentences(lobe, pieces):
+            logger.warning(sentence)
+        return found
 
     def describe(self) -> dict[str, Any]:
         """What the method would do, for people."""

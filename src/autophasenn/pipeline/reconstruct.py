@@ -17,7 +17,7 @@ from autophasenn.errors import InputError, PlanError
 from autophasenn.files.readers import read_pattern_file
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.network.predict import Inference, Predictor
-from autophasenn.pipeline.checks import check_fit_to_phase, device_of, memory_gib
+from autophasenn.pipeline.checks import check_fit_to_phase, check_geometry, check_middle, device_of, memory_gib
 from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.methods import METHODS, Job
 from autophasenn.pipeline.plan import Plan
@@ -262,6 +262,8 @@ def prepare(
         progress.stage("Preprocess")
         with watch.measure("preprocess"):
             prepared = preprocess(scan, plan.preprocess)
+        check_geometry(prepared)
+        check_middle(prepared)
     check_fit_to_phase(prepared, request.force)
     return Prepared(scan, prepared, tuple(logged), dict(watch.seconds))
 

@@ -8,6 +8,7 @@ held-out voxels better says whether the beam was coherent. Of everything found t
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -231,6 +232,11 @@ def refined(
         history.append(run.errors)
         steps.append(f"{name}: {run.errors.shape[1]}")
         best = better(prediction.inside, best, run)
+    if best is prediction.candidates[0]:
+        logger.warning(
+            "No step of the refinement in the network's box explains the pattern better than the prediction, which goes on "
+            "as it is; take the plan's defaults, another --seed, or --method iterative."
+        )
     if choose is not None:
         best = choose(best)
     states.append(prediction.on_grid(best))
@@ -246,7 +252,7 @@ def refined(
         history.append(run.errors)
         steps.append(f"full resolution: {run.errors.shape[1]}")
         states.append(run)
-    scores = [prediction.grid.score(run) for run in states]
+    scores = [score if math.isfinite(score := prediction.grid.score(run)) else math.inf for run in states]
     last, least = scores[-1], min(scores)
     if least < last:
         logger.warning(

@@ -106,14 +106,26 @@ class Familiar:
             < self.least_central_share,
             f"The phase of the image changes by {signs.strain_rms:.1f} rad a voxel (rms), more than in training; check the "
             "image against retrieval from random starts.": signs.strain_rms > self.most_strain_rms,
-            f"The autocorrelation has a separate lobe of {signs.lobe:.0%} of its height, as two particles give that "
-            "diffract together; the network was trained on single ones.": signs.lobe > self.highest_lobe,
-            f"The image is in several pieces ({signs.other_pieces:.0%} lies outside of the largest); the network was "
-            "trained on single particles.": signs.other_pieces > self.other_pieces,
+            **self._particles(signs.lobe, signs.other_pieces),
             f"Light in {signs.aliens} place{'s' if signs.aliens > 1 else ''} has no symmetric counterpart, as that of "
             "another crystal; mask it, or check that it belongs to this one.": signs.aliens > 0,
         }
         return [sentence for sentence, holds in said.items() if holds]
+
+    def particle_sentences(self, lobe: float, other_pieces: float) -> list[str]:
+        """Those on more than one particle, which hold for images of any method."""
+        return [sentence for sentence, holds in self._particles(lobe, other_pieces).items() if holds]
+
+    def _particles(self, lobe: float, other_pieces: float) -> dict[str, bool]:
+        of_pattern = (
+            f"The autocorrelation has a separate lobe of {lobe:.0%} of its height, as two particles give that diffract "
+            "together; networks are trained on single ones: move one out of the beam, or check the image with care."
+        )
+        of_image = (
+            f"The image is in several pieces ({other_pieces:.0%} of it lies outside of the largest, the only one whose "
+            "strain is shown), as if there were more than one particle."
+        )
+        return {of_pattern: lobe > self.highest_lobe, of_image: other_pieces > self.other_pieces}
 
 
 def signs_of(
@@ -145,8 +157,8 @@ def signs_of(
         photons=photons,
         oversampling=oversampling,
         central_share=float(numbers[mask].max()) * math.prod(oversampling) / photons,
-        lobe=_separate_lobe(numbers, mask),
-        other_pieces=_other_pieces(image.abs().numpy()),
+        lobe=separate_lobe(numbers, mask),
+        other_pieces=other_pieces(image.abs().numpy()),
         strain_rms=float(describe(image[None])["strain_rms"][0]) if largest > 0 else 0.0,
         aliens=len(striking),
     )
@@ -167,7 +179,7 @@ def _search(counts: np.ndarray, mask: np.ndarray, oversampling: tuple[float, flo
     return found.clusters + found.lobes
 
 
-def _separate_lobe(counts: np.ndarray, mask: np.ndarray) -> float:
+def separate_lobe(counts: np.ndarray, mask: np.ndarray) -> float:
     """The highest lobe beside the middle of the autocorrelation, of those that no bridge above a level joins to it."""
     transform = torch.fft.fftn(torch.from_numpy(fill_unmeasured(counts, mask))).abs()
     patterson = to_centre(transform / transform.max()).numpy()
@@ -181,7 +193,8 @@ def _separate_lobe(counts: np.ndarray, mask: np.ndarray) -> float:
     return highest
 
 
-def _other_pieces(amplitude: np.ndarray) -> float:
+def other_pieces(amplitude: np.ndarray) -> float:
+    """Share of the squared amplitude outside of the largest piece of an image."""
     pieces, number = ndimage.label(amplitude >= INSIDE * amplitude.max())
     if number < 2:
         return 0.0
