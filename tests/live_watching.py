@@ -22,7 +22,7 @@ confidence:
 refined:
   partial_coherence: false
 """
-PATIENCE = 90.0
+PATIENCE = 240.0
 
 
 @cache
@@ -73,7 +73,7 @@ class Watching:
     @property
     def log(self) -> str:
         """What the last one said."""
-        return (self.nursery.said).read_text()
+        return self.nursery.said.read_text()
 
     def scans(self) -> dict[str, ScanRecord]:
         with Ledger.open(self.results) as ledger:

@@ -75,14 +75,17 @@ def test_every_scan_ends_reconstructed_or_listed_and_a_stopped_watcher_goes_on(
 
 
 def test_a_killed_watcher_loses_and_doubles_nothing(tmp_path: Path, nursery: Nursery) -> None:
-    moments = ("waiting", "running", "imaged")
+    moments = ("running", "imaged", "refined")
     with watching(tmp_path, nursery) as watch:
         expected, before = [], dict[Path, int]()
         for moment in moments:
             watch.drop(f"before_{moment}")
             watch.drop(f"small_{moment}", counts(24))  # is at work, or waits, when the other is killed
             watch.begin()
-            watch.wait_for(lambda scans, moment=moment: scans.get(f"before_{moment}.npy", NONE).state == moment)
+            later = moments[moments.index(moment) :]
+            watch.wait_for(
+                lambda scans, key=f"before_{moment}.npy", later=later: key in scans and scans[key].state in later
+            )
             watch.kill()
             expected += [f"before_{moment}.npy", f"small_{moment}.npy"]
             before |= {path: path.stat().st_mtime_ns for path in finished(watch)}
@@ -91,9 +94,6 @@ def test_a_killed_watcher_loses_and_doubles_nothing(tmp_path: Path, nursery: Nur
         assert before
         assert all(path.stat().st_mtime_ns == changed for path, changed in before.items())  # done once, then left alone
         watch.check_results()
-
-
-NONE = ScanRecord("", "", "failed")
 
 
 def finished(watch: Watching) -> list[Path]:
