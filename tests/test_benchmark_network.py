@@ -12,9 +12,10 @@ from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.pipeline import benchmark_network as module
 from autophasenn.pipeline.refine import Refinement
+from autophasenn.terminal import show_network_benchmark
 
 
-def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(module.BATCHES, "cpu", (1, 2))
     monkeypatch.setitem(module.SIDE, "cpu", 64)
     short = Refinement(error_reduction(1), longer_search=None, polish=0)
@@ -32,10 +33,14 @@ def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compared["ratio"] == pytest.approx(slow["ratio"] / quick["ratio"])
     assert compared["met"] == (compared["ratio"] >= compared["goal"] == 5)
     json.dumps(result, allow_nan=False)
+    show_network_benchmark(result)
+    said = capsys.readouterr().out
+    assert f"{module.RETRIEVAL} / {module.REFINED}: {compared['ratio']:.1f} (at least 5)" in said
+    assert "Patterns a second by batch" in said
 
 
-def test_impossible_benchmarks_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_impossible_benchmarks_are_refused() -> None:
     with pytest.raises(PlanError, match="0 rounds"):
         module.benchmark_network(rounds=0)
-    assert module.main(["a.json", "b.json"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(PlanError, match="'warp' is not there"):
+        module.benchmark_network(device="warp")

@@ -162,6 +162,44 @@ def show_benchmark(result: Mapping[str, Any]) -> None:
         console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
 
 
+def show_network_benchmark(result: Mapping[str, Any]) -> None:
+    """The table of `autophasenn benchmark --network`: one row a way to an image, then how they compare.
+
+    Parameters
+    ----------
+    result : mapping
+        As `pipeline.benchmark_network.benchmark_network` returns it.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    machine, cohere = result["machine"], result["cohere"]
+    table = Table(title=f"One pattern of 64 x 64 x 64, {machine['threads']} threads, {machine['device']}")
+    table.add_column("")
+    for name in ("ms", "ratio", "goal"):
+        table.add_column(name, justify="right")
+    table.add_row("the paper's network, float32", f"{result['reference']['milliseconds']:.1f}", "1", "")
+    for name, case in result["cases"].items():
+        table.add_row(name, *_timing(case, "at most"))
+    if cohere is not None:
+        table.add_section()
+        table.add_row("network, for the comparison", f"{cohere['ours']['milliseconds']:.1f}", "ratio to it: 1", "")
+        for name in ("torch", "numpy"):
+            table.add_row(
+                f"cohere_core {cohere['version']}, {name}, {cohere['iterations']} iterations",
+                *_timing(cohere[name], "at least"),
+            )
+    console.print(table)
+    for name, compared in result["times_as_long"].items():
+        goal = "" if compared["goal"] is None else f" (at least {compared['goal']:g})"
+        console.print(f"{name}: {compared['ratio']:.1f}{goal}")
+    rates = ", ".join(f"{rate:.1f} at {batch}" for batch, rate in result["patterns_per_second"].items())
+    console.print(
+        f"Patterns a second by batch: {rates}; {100 * result['share_of_matrix_product']:.0f} % of the operations that a "
+        "large product of bfloat16 matrices does in that time."
+    )
+    for sentence in result["warnings"]:
+        console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+
+
 def show_evaluation(result: Mapping[str, Any], folder: Path) -> None:
     """The table of `autophasenn evaluate`: mean and median of every metric by method.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli.app import app
-from autophasenn.terminal import TerminalProgress, show_benchmark
+from autophasenn.terminal import TerminalProgress, show_benchmark, show_network_benchmark
 
 
 class Opponent(StrEnum):
@@ -27,6 +27,10 @@ def benchmark(
     cohere_env: Annotated[
         Path, typer.Option(help="Virtual environment of cohere_core; made if it is not there.")
     ] = Path(".venv-cohere"),
+    network: Annotated[
+        bool, typer.Option("--network", help="Measure prediction and refinement instead (docs/evaluation.md).")
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda; of the network.")] = "cpu",
     size: Annotated[int, typer.Option(min=8, help="Edge of the cubic pattern in voxels.")] = 64,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
     iterations: Annotated[int, typer.Option(min=1, help="Iterations of one timed run.")] = 100,
@@ -36,13 +40,25 @@ def benchmark(
     from autophasenn.pipeline.benchmark import benchmark as run
     from autophasenn.pipeline.benchmark import write
 
+    environment = cohere_env if against is Opponent.cohere else None
+    if network:
+        from autophasenn.pipeline.benchmark_network import benchmark_network
+
+        with TerminalProgress() as progress:
+            result = benchmark_network(
+                device=device, threads=threads, rounds=rounds, cohere_environment=environment, progress=progress
+            )
+        show_network_benchmark(result)
+        if output is not None:
+            write(output, result)
+        return
     with TerminalProgress() as progress:
         result = run(
             size=size,
             threads=threads,
             iterations=iterations,
             rounds=rounds,
-            cohere_environment=cohere_env if against is Opponent.cohere else None,
+            cohere_environment=environment,
             progress=progress,
         )
     show_benchmark(result)

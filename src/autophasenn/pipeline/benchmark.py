@@ -100,7 +100,7 @@ def benchmark(
         "cases": results,
         "memory": memory,
         "cohere": cohere,
-        "warnings": _warnings(host),
+        "warnings": quietness(host),
     }
 
 
@@ -215,7 +215,8 @@ def _memory(counts: Volume, iterations: int) -> dict[str, Any]:
     }
 
 
-def _warnings(host: dict[str, Any]) -> list[str]:
+def quietness(host: dict[str, Any]) -> list[str]:
+    """A warning where something else took the cores (`timing.machine`)."""
     if host["quiet"]:
         return []
     load = host["load_average"]

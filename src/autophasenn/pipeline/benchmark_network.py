@@ -1,14 +1,12 @@
 """How quick prediction and refinement are: beside the paper's network as PyTorch runs it, and beside 600 iterations.
 
-python -m autophasenn.pipeline.benchmark_network [OUT.json]
+autophasenn benchmark --network [--against cohere] [-o OUT.json]
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -20,7 +18,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from autophasenn.crystals.dataset import DatasetFile
-from autophasenn.errors import AutoPhaseNNError, PlanError
+from autophasenn.devices import device_of
+from autophasenn.errors import PlanError
 from autophasenn.network import weights
 from autophasenn.network.architectures import Network, build
 from autophasenn.network.autophasenn import AutoPhaseNNDesign
@@ -28,8 +27,10 @@ from autophasenn.network.predict import SHIPPED, Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Schedule
-from autophasenn.pipeline.benchmark import transform_pair, write
+from autophasenn.pipeline.benchmark import quietness, transform_pair
+from autophasenn.pipeline.benchmark_cohere import compare_with_cohere
 from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.pipeline.progress import Progress, Silent
 from autophasenn.pipeline.refine import PAPER, Refinement, refine
 from autophasenn.pipeline.timing import Case, alternate, jitter_of, load_average, machine
 
@@ -38,6 +39,8 @@ NETWORK, READY, REFINED = "network", "the paper's network, made ready", "network
 RETRIEVAL = "600 iterations"
 GOALS = {(REFERENCE, NETWORK): 5.0, (RETRIEVAL, REFINED): 5.0, (RETRIEVAL, NETWORK): None, (REFERENCE, READY): None}
 """How many times as long the first must take."""
+COHERE_GOALS = {"torch": 100.0, "numpy": 100.0}
+"""How many times as long as a prediction 600 iterations of cohere_core take at least, by its back end."""
 BATCHES = {"cpu": (1, 4, 16), "cuda": (1, 16, 64, 256)}
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Of the matrices whose product says what the machine can do."""
@@ -47,11 +50,14 @@ def benchmark_network(
     network: Network | None = None,
     *,
     device: str = "cpu",
+    threads: int | None = None,
     rounds: int = 7,
     compiled: bool = False,
     paper: AutoPhaseNNDesign | None = None,
     refinement: Refinement | None = None,
     schedule: Schedule | None = None,
+    cohere_environment: Path | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Time one pattern by every way to its image, in alternated rounds, and then batches.
 
@@ -61,6 +67,8 @@ def benchmark_network(
         None: that of the package, or an untrained one: how long it takes does not depend on what it learned.
     device : str
         "cpu" or "cuda".
+    threads : int, optional
+        CPU threads; None: as many as torch uses.
     rounds : int
         Medians over so many are given.
     compiled : bool
@@ -71,6 +79,10 @@ def benchmark_network(
         None: the default.
     schedule : Schedule, optional
         Of the iterative retrieval; None: the default, 600 iterations.
+    cohere_environment : Path, optional
+        Virtual environment with cohere_core, whose 600 iterations are compared with a prediction; made if it is not
+        there. None: no comparison.
+    progress : Progress, optional
 
     Returns
     -------
@@ -78,15 +90,19 @@ def benchmark_network(
         ``machine``; ``reference`` and ``cases`` (`timing.alternate`); ``times_as_long``: how many times as long the first
         of two takes, with ``goal`` and ``met``; ``precision``; ``patterns_per_second`` by batch; ``operations``
         (floating-point operations of the network for a pattern), ``operations_per_second`` at the best batch, and
-        ``share_of_matrix_product``: of the rate of a large product of bfloat16 matrices.
+        ``share_of_matrix_product``: of the rate of a large product of bfloat16 matrices; ``cohere`` (or None) as
+        `compare_with_cohere` gives it, times of a whole retrieval; ``warnings`` (sentences).
 
     Raises
     ------
     PlanError
-        If a number is below 1.
+        If a number is below 1, the device is not there, or cohere_core cannot be installed or run.
     """
-    if rounds < 1:
-        raise PlanError(f"The benchmark was given {rounds} rounds; give 1 or more.")
+    if min(rounds, threads or 1) < 1:
+        raise PlanError(f"The benchmark was given {rounds} rounds, threads {threads}; give 1 or more.")
+    kind, progress = device_of(device).type, progress or Silent()
+    if threads is not None:
+        torch.set_num_threads(threads)
     network = network or (weights.load(SHIPPED)[0] if SHIPPED.is_file() else build(UnrolledDesign()))
     with DatasetFile(EXAMPLE.with_name("crystals.h5")) as dataset:
         counts, measured = dataset.patterns([0]).to(device), dataset.masks([0]).to(device)
@@ -112,14 +128,24 @@ def benchmark_network(
         cases["network, compiled"] = Case(lambda: _waited(quick.predict(counts, measured)), 1)
     wave = torch.randn((1, 64, 64, 64), dtype=torch.complex64)
     host = machine(load_average(), jitter_of(lambda: transform_pair(wave)))
-    reference, results = alternate(Case(as_published, 1), cases, rounds)
+    progress.stage("Network")
+    reference, results = alternate(Case(as_published, 1), cases, rounds, progress.advance)
+    cohere = None
+    if cohere_environment is not None:
+        cohere = compare_with_cohere(
+            counts[0].cpu(), cohere_environment, threads=torch.get_num_threads(), ours=cases[NETWORK],
+            goals=COHERE_GOALS, progress=progress,
+        )  # fmt: skip
+    progress.stage("Batches")
     return {
-        "machine": host | {"device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"},
+        "machine": host | {"device": torch.cuda.get_device_name() if kind == "cuda" else kind},
         "rounds": rounds,
         "precision": predictor.inference.precision,
         "reference": reference,
         "cases": results,
         "times_as_long": _comparisons(results),
+        "cohere": cohere,
+        "warnings": quietness(host),
         **_throughput(predictor, counts, measured),
     }
 
@@ -170,22 +196,3 @@ def _waited(result: Tensor) -> None:
     """Return when a GPU has computed it."""
     if result.is_cuda:
         torch.cuda.synchronize(result.device)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Measure, print, and write to the file if one is named; exit status 2 and one sentence for bad input."""
-    try:
-        if len(arguments) > 1:
-            raise PlanError("Give at most one argument: the JSON file to write the figures to.")
-        result = benchmark_network(device="cuda" if torch.cuda.is_available() else "cpu")
-        if arguments:
-            write(Path(arguments[0]), result)
-    except AutoPhaseNNError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(result, indent=2))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
