@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from autophasenn.pipeline.plan import Plan
+from autophasenn.pipeline.reconstruct import Request, reconstruct
+
 torch.set_num_threads(1)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -16,3 +19,12 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real measurements (../shared/data) are not beside this checkout")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def example_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two results of the bundled example, `refined` and `network`; not to be written to."""
+    folder = tmp_path_factory.mktemp("example")
+    for method in ("refined", "network"):
+        reconstruct(Request(input=None, output=folder / method, method=method, figures=False), Plan())
+    return folder

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from autophasenn.viewer.overlay import overlay
 from autophasenn.viewer.page import Page
 from autophasenn.viewer.pattern import PatternView
 from autophasenn.viewer.quantities import NAMES, Quantity, quantities_of
-from autophasenn.viewer.results import Limits, StoredImage, locate, read_image, read_pattern
+from autophasenn.viewer.results import Limits, StoredImage, read_image, read_pattern
 from autophasenn.viewer.scans import Scans
 from autophasenn.viewer.scene import TURN, Appearance, Scene
-from autophasenn.viewer.slices import Crosshair, Slices
+from autophasenn.viewer.slices import Crosshair, Slices, slices_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Viewer:
         self._patterns: list[PatternView] = []
         self._results, self._limits = list(results), limits
         self._scans = None if scans is None else Scans(scans)
+        self._shown: list[str] = []
         self._due: set[str] = set()
         self._worker: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
@@ -66,9 +68,11 @@ class Viewer:
                 "scans": [],
                 "scans_error": "",
                 "picked": [],
+                "follows": False,
                 "error": "",
                 "tab": "crystal",
                 "theme": "light",
+                "has_facts": True,
                 "quantity": "phase",
                 "threshold": 0.3,
                 "cut": "none",
@@ -105,11 +109,23 @@ class Viewer:
         if self._scans is not None:
             self._poller = asyncio.ensure_future(self._follow())
 
-    async def open(self, paths: Sequence[Path]) -> None:
-        """Show one result, or two side by side; what is wrong with them is said on the page."""
+    async def open(self, paths: Sequence[Path], names: Sequence[str] = (), *, anew: bool = False) -> None:
+        """Show one result, or two side by side; what is wrong with them is said on the page.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+            Result folders.
+        names : sequence of str
+            What people call them; those of their folders if left out.
+        anew : bool
+            Whether these are newer images of what is shown, seen from the same side with the same cut.
+        """
         began = time.perf_counter()
-        with self.state:
-            self.state.update({"screen": "busy", "busy": f"Reading {' and '.join(path.name for path in paths)} …"})
+        names = list(names) or [path.name for path in paths]
+        if not anew:
+            with self.state:
+                self.state.update({"screen": "busy", "busy": f"Reading {' and '.join(names)} …"})
         try:
             within = None if self._scans is None else self._scans.folder
             images = [await asyncio.to_thread(read_image, path, within, self._limits) for path in paths]
@@ -119,20 +135,27 @@ class Viewer:
         except MemoryError:
             self._fail("There is not enough memory to open this result; close other programs, or bin the pattern.")
             return
-        if self.scene is not None:
-            self.scene.close()
-        self.images = images
-        self.quantities = quantities_of(images)
+        images = [replace(image, name=name or image.name) for image, name in zip(images, names, strict=True)]
+        before, self.images, self.quantities = self.scene, images, quantities_of(images)
         self.scene = Scene(images, self.quantities)
-        self._slices = [Slices(image, number) for number, image in enumerate(images)]
+        if before is not None:
+            if anew:
+                self.scene.look_like(before)
+            before.close()
+        self._slices = slices_of(images)
         self._crosshairs = [slices.start for slices in self._slices]
         self._patterns = []
         with self.state:
             self.state.update(self._facts())
+            if not anew:
+                spread = self.quantities.get("phase_spread")
+                most = 1.0 if spread is None else spread.high / 2
+                self.state.update({"cut": "none", "place": 0.0, "doubt": False, "largest_spread": most})
             self._draw()
             self.page.build()
             self.state.screen = "result"
             self.scene.camera.AddObserver("ModifiedEvent", lambda *_: self._want("overlay"))
+        self._want("surface")
         logger.info("opened %s in %.2f s", ", ".join(str(i.path) for i in images), time.perf_counter() - began)
 
     def _fail(self, sentence: str) -> None:
@@ -161,8 +184,6 @@ class Viewer:
             "has_spread": spread is not None,
             "most_spread": 1.0 if spread is None else spread.high,
             "reach": reach,
-            "cut": "none",
-            "place": 0.0,
             "step": min(first.spacing) / 2,
             "can_draw": self.scene.can_draw,
             "in_browser": self.state.in_browser or not self.scene.can_draw,
@@ -199,18 +220,24 @@ class Viewer:
         await asyncio.sleep(0.005)
         while self._due:
             due, self._due = self._due, set()
-            with self.state:
-                if "surface" in due:
-                    self._update_surface()
-                    self._update_overlay()
-                    self.page.push()
-                if "overlay" in due:
-                    self._update_overlay()
-                if "slices" in due and self.state.tab == "slices":
-                    self._update_slices()
-                if "pattern" in due and self.state.tab == "pattern":
-                    await self._update_pattern()
+            try:
+                with self.state:
+                    await self._update(due)
+            except Exception:
+                logger.exception("drawing failed")
+                self._fail("Something went wrong in the viewer; what it was stands in its log. Open the result anew.")
             await asyncio.sleep(0.005)
+
+    async def _update(self, due: set[str]) -> None:
+        if "surface" in due:
+            self._update_surface()
+            self.page.push()
+        if due & {"surface", "overlay"}:
+            self._update_overlay()
+        if "slices" in due and self.state.tab == "slices":
+            self._update_slices()
+        if "pattern" in due and self.state.tab == "pattern":
+            await self._update_pattern()
 
     def _update_surface(self) -> None:
         assert self.scene is not None
@@ -305,7 +332,12 @@ class Viewer:
 
     def key(self, name: str) -> None:
         """Turn or zoom by the keyboard."""
-        turns = {"ArrowLeft": (-TURN, 0), "ArrowRight": (TURN, 0), "ArrowUp": (0, TURN), "ArrowDown": (0, -TURN)}
+        turns = {
+            "ArrowLeft": (-TURN, 0.0),
+            "ArrowRight": (TURN, 0.0),
+            "ArrowUp": (0.0, TURN),
+            "ArrowDown": (0.0, -TURN),
+        }
         zooms = {"+": 1.25, "=": 1.25, "-": 0.8}
         if self.scene is None or name not in turns | zooms:
             return
@@ -317,26 +349,32 @@ class Viewer:
 
     def place_camera(self, camera: dict[str, Any]) -> None:
         """The browser turned the crystals itself: the server's camera follows."""
-        if self.scene is not None and camera:
+        if self.scene is not None and camera and self.state.in_browser:
             self.scene.place_camera(
                 camera["position"], camera["focalPoint"], camera["viewUp"], float(camera["parallelScale"])
             )
 
-    async def open_scans(self, names: Sequence[str]) -> None:
-        """Open one result of the table, or compare two."""
+    def browser_ready(self) -> None:
+        """The browser drew the crystals for the first time, from where it thought best: it shall look from here."""
+        self.page.push(camera=True)
+
+    async def open_scans(self, keys: Sequence[str], *, anew: bool = False) -> None:
+        """Open the newest image of one scan of the table, or compare those of two."""
         if self._scans is None:
             return
+        self._shown = list(keys)[:2]
         try:
-            paths = [locate(self._scans.file(name), self._scans.folder).parent for name in list(names)[:2]]
+            paths = [self._scans.result(key) for key in self._shown]
         except AutoPhaseNNError as error:
             self._fail(str(error))
             return
         if paths:
-            await self.open(paths)
+            await self.open(paths, [self._scans.name(key) for key in self._shown], anew=anew)
 
     def show_scans(self) -> None:
         """Go back to the table."""
-        self.state.update({"screen": "scans", "picked": []})
+        self._shown = []
+        self.state.update({"screen": "scans", "picked": [], "follows": False})
 
     def file_of_scans(self, name: str) -> Path:
         """A file of the watcher's folder, and no other."""
@@ -360,12 +398,15 @@ class Viewer:
         assert self._scans is not None
         while True:
             try:
-                rows = await asyncio.to_thread(self._scans.rows_if_changed)
-                if rows is not None or self.state.scans_error:
+                changed = await asyncio.to_thread(self._scans.look)
+                if changed is not None or self.state.scans_error:
                     with self.state:
-                        self.state.scans_error = ""
-                        if rows is not None:
-                            self.state.scans = rows
+                        self.state.update({"scans": self._scans.rows, "scans_error": ""})
+                newest = self._scans.newest() if self.state.follows else None
+                if newest is not None and self._shown != [newest]:
+                    await self.open_scans([newest])
+                elif changed and set(self._shown) & changed:
+                    await self.open_scans(self._shown, anew=True)
             except AutoPhaseNNError as error:
                 with self.state:
                     self.state.scans_error = str(error)

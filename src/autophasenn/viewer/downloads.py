@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from autophasenn.viewer.app import Viewer
 
 VTK = "crystal.vti"
+LOADING = """
+<div role="status" style="position: fixed; inset: 0; display: flex; align-items: center; justify-content: center;
+ font: 1.2rem sans-serif; color: #777">Loading the viewer …</div>
+"""
+"""What stands on the page until its scripts are there."""
 MAX_THUMBNAIL = 4 * 2**20
 """Bytes."""
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -54,7 +59,11 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
             raise web.HTTPNotFound(text="That is no thumbnail.")
         return web.Response(body=body, content_type="image/png")
 
+    async def loading(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=LOADING, content_type="text/html")
+
     return [
+        web.get("/loading.tpl", loading),
         web.get("/download/{number:[0-9]}/result.cxi", cxi),
         web.get("/download/{number:[0-9]}/crystal.vti", vtk),
         web.get("/download/view.png", view),

@@ -85,7 +85,11 @@ class Gate:
                 response: web.StreamResponse = web.HTTPFound(request.path)
                 response.set_cookie(_cookie(request), self.token, httponly=True, samesite="Strict", path="/")
                 return response
-            response = await handler(request)
+            try:
+                response = await handler(request)
+            except ConnectionResetError:
+                logger.info("a browser left in the middle of a message")
+                return web.Response(status=499)
             if not response.prepared:
                 response.headers.update(HEADERS)
             return response

@@ -22,9 +22,7 @@ def rows_of(image: StoredImage) -> list[dict[str, str]]:
     """
     report = image.report
     ratio = _ratio(report.get("chi2"), report.get("chi2_noise"))
-    confidence = report.get("confidence") or {}
-    strain = report.get("strain") or {}
-    displacement = report.get("displacement_nm") or {}
+    confidence, strain, displacement = (report.get(name) for name in ("confidence", "strain", "displacement_nm"))
     facts = [
         ("Method", str(report.get("method") or UNKNOWN), "how the phases were found"),
         ("χ²", _number(report.get("chi2")), "misfit of the pattern, 0 is perfect"),
@@ -45,23 +43,24 @@ def rows_of(image: StoredImage) -> list[dict[str, str]]:
             "along Q",
         ),
         ("Seed", str(report.get("seed") if report.get("seed") is not None else UNKNOWN), "of the random starts"),
-        ("Time", _number(_value(report.get("seconds") or {}, "total"), "s"), "from reading to writing"),
+        ("Time", _number(_value(report.get("seconds"), "total"), "s"), "from reading to writing"),
     ]
     return [{"name": name, "value": value, "meaning": meaning} for name, value, meaning in facts]
 
 
 def warnings_of(image: StoredImage) -> list[str]:
     """The report's warnings, those of its confidence among them."""
-    confidence = image.report.get("confidence") or {}
-    found = [*_sentences(image.report.get("warnings")), *_sentences(_value(confidence, "warnings"))]
+    report = image.report
+    found = [*_sentences(report.get("warnings")), *_sentences(_value(report.get("confidence"), "warnings"))]
     return list(dict.fromkeys(found))
 
 
 def headline(image: StoredImage) -> dict[str, str]:
-    """The verdict: a word, its colour, and a sentence."""
+    """The verdict: a word, its colour, a sentence, and one on how far the image can be believed."""
     status = str(image.report.get("status") or UNKNOWN)
     colour = {"reconstructed": "success", "uncertain": "warning", "poor": "error"}.get(status, "info")
-    return {"word": status, "colour": colour, "sentence": str(image.report.get("message") or "")}
+    confidence = str(_value(image.report.get("confidence"), "meaning") or "")
+    return {"word": status, "colour": colour, "sentence": str(image.report.get("message") or ""), "belief": confidence}
 
 
 def _value(group: Any, name: str) -> Any:

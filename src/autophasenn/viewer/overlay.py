@@ -35,16 +35,17 @@ def overlay(scene: Scene, image: StoredImage) -> dict[str, Any]:
     return {
         "bar": 100 * length / height,
         "bar_text": f"{length:g} {image.unit}",
-        "svg": f'<svg viewBox="0 0 100 100" role="img" aria-label="Axes">{"".join(arrows)}</svg>',
+        "svg": f'<svg viewBox="-16 -4 132 108" role="img" aria-label="Axes">{"".join(arrows)}</svg>',
     }
 
 
 def _arrow(name: str, direction: NDArray[np.float64], colour: str) -> str:
     right, up, towards = direction
-    text = name.removeprefix("axis ")
+    text = {"z": "z beam"}.get(name, name.removeprefix("axis "))
     dashes = ' stroke-dasharray="3 2"' if towards < -0.02 else ""
+    anchor = "middle" if abs(right) < 0.3 else "start" if right > 0 else "end"
     return (
         f'<line x1="50" y1="50" x2="{50 + 30 * right:.1f}" y2="{50 - 30 * up:.1f}" stroke="{colour}" stroke-width="3"'
-        f'{dashes} stroke-linecap="round"/><text x="{50 + 41 * right:.1f}" y="{50 - 41 * up:.1f}" fill="{colour}" '
-        f'font-size="12" font-weight="600" text-anchor="middle" dominant-baseline="central">{text}</text>'
+        f'{dashes} stroke-linecap="round"/><text x="{50 + 35 * right:.1f}" y="{50 - 40 * up:.1f}" fill="{colour}" '
+        f'font-size="11" font-weight="600" text-anchor="{anchor}" dominant-baseline="central">{text}</text>'
     )

@@ -78,6 +78,10 @@ class Page:
                     v.VTab(title, value=key)
             v.VSpacer()
             v.VBtn(
+                icon="mdi-format-list-text", v_if=("screen === 'result'",), click="has_facts = !has_facts",
+                title="Show or hide the numbers", aria_label="Show or hide the numbers", __properties=tabs.ARIA,
+            )  # fmt: skip
+            v.VBtn(
                 icon=("theme === 'dark' ? 'mdi-weather-sunny' : 'mdi-weather-night'",), title=(THEME_BUTTON,),
                 click="theme = theme === 'dark' ? 'light' : 'dark'", aria_label=(THEME_BUTTON,), __properties=tabs.ARIA,
             )  # fmt: skip
@@ -146,31 +150,34 @@ class Page:
     @staticmethod
     def _downloads() -> None:
         html.Div("DOWNLOAD", classes="apn-heading")
-        link: dict[str, Any] = {"size": "small", "variant": "tonal", "download": True}
-        with html.Div(classes="d-flex flex-wrap ga-1"):
-            v.VBtn("PNG", href="download/view.png", disabled=("!can_draw",), prepend_icon="mdi-image", **link)
-            with html.Template(v_for="name, i in names", key=("name",)):
-                for kind, file in (("CXI", "result.cxi"), ("VTK", "crystal.vti")):
-                    v.VBtn(
-                        f"{kind}{{{{ names.length > 1 ? ' of ' + name : '' }}}}", prepend_icon="mdi-download",
-                        href=(f"'download/' + i + '/{file}'",), **link,
-                    )  # fmt: skip
+        link: dict[str, Any] = {"size": "small", "variant": "tonal", "download": ("''",), "__properties": ["download"]}
+        v.VBtn("view (PNG)", href="download/view.png", disabled=("!can_draw",), prepend_icon="mdi-image", **link)
+        with html.Div(v_for="name, i in names", key=("name",), classes="d-flex align-center ga-1 mt-1"):
+            for kind, file in (("CXI", "result.cxi"), ("VTK", "crystal.vti")):
+                v.VBtn(
+                    kind, prepend_icon="mdi-download", href=(f"'download/' + i + '/{file}'",), title=("name",), **link
+                )
+            html.Span("{{ name }}", v_if=("names.length > 1",), classes="text-caption text-truncate", title=("name",))
 
     @staticmethod
     def _facts() -> None:
         width = "($vuetify.display.width > 1900 ? 430 : 300) + (names.length > 1 ? 60 : 0)"
         with (
-            v.VNavigationDrawer(v_if=("screen === 'result'",), permanent=True, location="right", width=(width,)),
+            v.VNavigationDrawer(
+                v_if=("screen === 'result' && has_facts",), permanent=True, location="right", width=(width,)
+            ),
             html.Div(classes="px-4 pb-4 pt-2"),
         ):
             with html.Div(v_for="h, i in headlines", key=("i",), classes="mb-2"):
                 html.Strong("{{ names.length > 1 ? names[i] + ': ' : '' }}")
                 v.VChip("{{ h.word }}", size="small", color=("h.colour",), label=True, variant="flat")
                 html.Div("{{ h.sentence }}", classes="text-body-2 mt-1")
+                html.Div("{{ h.belief }}", v_if=("h.belief",), classes="text-body-2 mt-1")
             with html.Template(v_for="found, i in warnings", key=("i",)):
                 v.VAlert(
                     "{{ names.length > 1 ? names[i] + ': ' : '' }}{{ sentence }}", v_for="sentence in found",
-                    key=("sentence",), type="warning", variant="tonal", density="compact", classes="mb-2 text-body-2",
+                    key=("sentence",), icon="mdi-alert", border="start", border_color="warning", density="compact",
+                    classes="mb-2 text-body-2",
                 )  # fmt: skip
             with html.Table(classes="apn-facts"):
                 with html.Thead(v_if=("names.length > 1",)), html.Tr():

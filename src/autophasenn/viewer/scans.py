@@ -32,11 +32,13 @@ class Scans:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
+        self.rows: list[dict[str, Any]] = []
         self._ledger: Ledger | None = None
         self._version: int | None = None
+        self._records: dict[str, ScanRecord] = {}
 
-    def rows_if_changed(self) -> list[dict[str, Any]] | None:
-        """The rows of the table, the newest scan first; None: as they were.
+    def look(self) -> set[str] | None:
+        """Read the table if it changed; the keys of the scans that have another image now, None: all is as it was.
 
         Raises
         ------
@@ -48,9 +50,31 @@ class Scans:
         version = self._ledger.version()
         if version == self._version:
             return None
-        rows = [row_of(record) for record in self._ledger.scans()]
-        self._version = version
-        return rows
+        before, records = self._records, self._ledger.scans()
+        self._records, self._version = {record.key: record for record in records}, version
+        self.rows = [row_of(record) for record in records]
+        return {r.key for r in records if r.key in before and _image(r) != _image(before[r.key])}
+
+    def newest(self) -> str | None:
+        """Key of the newest scan that has an image."""
+        return next((key for key, record in self._records.items() if record.result is not None), None)
+
+    def name(self, key: str) -> str:
+        """What people call a scan."""
+        return self._records[key].name
+
+    def result(self, key: str) -> Path:
+        """Folder of a scan's newest image.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        record = self._records.get(key)
+        if record is None or record.result is None:
+            raise InputError(f"The scan {key} has no image; choose another one from the table.")
+        return self.file(record.result)
 
     def file(self, name: str) -> Path:
         """A file or folder of the results folder; links and ``..`` out of it are refused.
@@ -73,6 +97,10 @@ class Scans:
             self._ledger.close()
 
 
+def _image(record: ScanRecord) -> tuple[object, ...]:
+    return record.result, record.state, record.chi2
+
+
 def row_of(record: ScanRecord) -> dict[str, Any]:
     """A scan as the table shows it."""
     word, colour = STATES.get(record.state, (record.state, "secondary"))
@@ -89,7 +117,7 @@ def row_of(record: ScanRecord) -> dict[str, Any]:
         "strain": UNKNOWN if record.strain_std is None else f"{1e4 * record.strain_std:.2f}",
         "seconds": _seconds(record.seconds_to_image),
         "seconds_refined": _seconds(record.seconds_to_refined),
-        "result": record.result,
+        "has_image": record.result is not None,
         "thumbnail": None if record.thumbnail is None else "thumbnail/" + quote(record.thumbnail),
     }
 

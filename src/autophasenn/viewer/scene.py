@@ -27,6 +27,8 @@ VIEWS = {
     "z": ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0)),
 }
 """From the crystal to the viewer, and what is up."""
+MARGIN = 1.08
+"""How much more than the crystal is seen."""
 TURN = 15.0
 """Degrees that an arrow key turns the crystal."""
 
@@ -73,6 +75,7 @@ class Scene:
         import pyvista
 
         self.quantities = quantities
+        self._radius = max(_reach(image) for image in images)
         self.bodies = [_body(image, quantities, number) for number, image in enumerate(images)]
         with ExitStack() as stack:
             try:
@@ -83,14 +86,15 @@ class Scene:
             self.plotter: Any = pyvista.Plotter(
                 off_screen=True, shape=(1, len(images)), border=False, lighting="none", window_size=[800, 600]
             )
-        self._actors: list[dict[str, Any]] = []
-        for number in range(len(images)):
-            self.plotter.subplot(0, number)
-            for position, intensity in LIGHTS:
-                self.plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
-            self._actors.append({})
+        for position, intensity in LIGHTS:  # for all parts of the window
+            self.plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
+        self._actors: list[dict[str, Any]] = [{} for _ in images]
+        self._meshes: list[dict[str, Any]] = [{} for _ in images]
         self.plotter.link_views()
         self.camera.parallel_projection = True
+        self._narrowness = self._how_narrow()
+        window: Any = self.plotter.render_window
+        window.AddObserver("WindowResizeEvent", lambda *_: self._fit_width())
         self.look("corner")
 
     @property
@@ -100,8 +104,8 @@ class Scene:
 
     @property
     def radius(self) -> float:
-        """Of the sphere about the origin that holds every crystal."""
-        return max(float(np.linalg.norm(np.abs(_corners(body)).max(axis=0))) for body in self.bodies)
+        """Of the sphere about the origin that holds every crystal, nm (or voxels)."""
+        return self._radius
 
     def show(self, appearance: Appearance) -> list[bool]:
         """Draw the crystals so; which of them have a surface at this threshold."""
@@ -128,6 +132,7 @@ class Scene:
 
     def _place(self, number: int, name: str, mesh: Any, quantity: Quantity, appearance: Appearance) -> None:
         actors = self._actors[number]
+        self._meshes[number].pop(name, None)
         if mesh is None or mesh.n_points == 0:
             if name in actors:
                 actors[name].SetVisibility(False)
@@ -138,12 +143,13 @@ class Scene:
         coloured.point_data["colour"] = _colours(mesh, quantity, appearance)
         if "Normals" in mesh.point_data and name == "surface":
             coloured.point_data.active_normals = mesh.point_data["Normals"]
+        self._meshes[number][name] = coloured
         if name not in actors:
             is_flat = name == "face"
+            light = {"ambient": 1.0, "diffuse": 0.0} if is_flat else {"ambient": 0.5, "diffuse": 0.5}
             actors[name] = self.plotter.add_mesh(
-                coloured, scalars="colour", rgb=True, smooth_shading=False, show_scalar_bar=False, reset_camera=False,
-                ambient=1.0 if is_flat else 0.48, diffuse=0.0 if is_flat else 0.62, specular=0.0 if is_flat else 0.12,
-                specular_power=12, render=False, interpolation="Flat" if is_flat else "Gouraud",
+                coloured, scalars="colour", rgb=True, show_scalar_bar=False, reset_camera=False, render=False,
+                interpolation="Flat" if is_flat else "Gouraud", specular=0.0, **light,
             )  # fmt: skip
         else:
             actors[name].mapper.SetInputData(coloured)
@@ -160,8 +166,13 @@ class Scene:
         self.camera.focal_point = (0.0, 0.0, 0.0)
         self.camera.position = tuple(direction * self.radius * 10)
         self.camera.up = up
-        self.camera.parallel_scale = self.radius * 1.02
+        self.camera.parallel_scale = MARGIN * self.radius * self._narrowness
         self._fit_depth()
+
+    def look_like(self, other: Scene) -> None:
+        """From where another scene is seen."""
+        camera = other.camera
+        self.place_camera(camera.position, camera.focal_point, camera.up, camera.parallel_scale)
 
     def turn(self, right: float, up: float) -> None:
         """Turn the camera about the crystal by degrees."""
@@ -192,10 +203,9 @@ class Scene:
 
     def size_in_bytes(self) -> int:
         """Of the meshes, as the browser would receive them."""
-        actors = [actor for each in self._actors for actor in each.values() if actor.GetVisibility()]
-        meshes = [actor.mapper.GetInput() for actor in actors]
+        meshes = [mesh for each in self._meshes for mesh in each.values()]
         # three floats and a normal and a colour a point, four integers a triangle
-        return sum(27 * mesh.GetNumberOfPoints() + 16 * mesh.GetNumberOfCells() for mesh in meshes)
+        return sum(27 * mesh.n_points + 16 * mesh.n_cells for mesh in meshes)
 
     def picture(self) -> NDArray[np.uint8]:
         """The view as it stands: uint8 (rows, columns, 3)."""
@@ -205,6 +215,16 @@ class Scene:
     def close(self) -> None:
         """Give the memory back."""
         self.plotter.close()
+
+    def _how_narrow(self) -> float:
+        """How much taller than wide a crystal's part of the window is, 1 at least."""
+        width, height = self.plotter.render_window.GetSize()
+        return max(1.0, len(self.bodies) * height / max(width, 1))
+
+    def _fit_width(self) -> None:
+        """Keep in sight what is, however wide the window becomes."""
+        before, self._narrowness = self._narrowness, self._how_narrow()
+        self.camera.parallel_scale *= self._narrowness / before
 
     def _fit_depth(self) -> None:
         distance = float(np.linalg.norm(np.array(self.camera.position) - np.array(self.camera.focal_point)))
@@ -223,9 +243,10 @@ def _body(image: StoredImage, quantities: Mapping[str, Quantity], number: int) -
     return Body.of(image.amplitude, image.support, fields, image.spacing)
 
 
-def _corners(body: Body) -> Floats:
-    ends = np.array(body.origin) + np.array(body.amplitude.shape) * np.array(body.spacing)
-    return np.stack([np.array(body.origin), ends])
+def _reach(image: StoredImage) -> float:
+    """Distance from the origin to the farthest voxel of the crystal."""
+    middle = np.array([n // 2 for n in image.support.shape])
+    return float(np.linalg.norm((np.argwhere(image.support) - middle) * np.array(image.spacing), axis=1).max())
 
 
 def _plane(appearance: Appearance) -> dict[str, Any]:

@@ -96,6 +96,7 @@ async def _serve(
     gate = Gate(token, only_loopback=is_local)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
@@ -128,6 +129,13 @@ async def _serve(
     await server.stop()
     await running
     logger.info("stopped")
+
+
+def _log(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What went wrong in the background, on one line; a browser that left is no news."""
+    error = context.get("exception")
+    if not isinstance(error, ConnectionError):
+        logger.error("%s: %r", context.get("message"), error)
 
 
 def _prepare(app: Any, gate: Any, viewer: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,18 +60,15 @@ class Slices:
     image : StoredImage
     number : int
         Which of the volumes of a quantity belong to it.
+    side : float
+        Of the square that is drawn, nm (or voxels).
     """
 
-    def __init__(self, image: StoredImage, number: int) -> None:
+    def __init__(self, image: StoredImage, number: int, side: float) -> None:
         self.image, self.number = image, number
         self.planes = LAB_PLANES if image.voxel_size else GRID_PLANES
-        ends = []
-        for axis in range(3):
-            inside = np.flatnonzero(image.support.any(axis=tuple(a for a in range(3) if a != axis)))
-            ends.append((inside[0], inside[-1] + 1))
-        self._middle = np.mean(ends, axis=1)
-        steps = np.array(image.spacing)
-        self._side = float((np.ptp(ends, axis=1) * steps).max() * (1 + 2 * MARGIN))
+        self._middle = np.mean(_ends(image), axis=1)
+        self._side = side
         self.start = Crosshair(_centre(image))
 
     def position(self, crosshair: Crosshair) -> list[float]:
@@ -140,7 +138,7 @@ class Slices:
             "last": self.image.amplitude.shape[plane.normal] - 1,
         }
 
-    def _percent(self, axis: int, index: float) -> float:
+    def _percent(self, axis: int, index: float | int) -> float:
         """Where the middle of a voxel lies along an axis of the square."""
         return 50 + 100 * (index + 0.5 - float(self._middle[axis])) * self.image.spacing[axis] / self._side
 
@@ -172,6 +170,21 @@ class Slices:
         """Rows upwards, columns across."""
         section = np.take(volume, crosshair.voxel[plane.normal], axis=plane.normal)
         return section if plane.across > plane.up else section.T
+
+
+def slices_of(images: Sequence[StoredImage]) -> list[Slices]:
+    """The slices of all results, drawn at one scale."""
+    side = max(float((np.ptp(_ends(image), axis=1) * np.array(image.spacing)).max()) for image in images)
+    return [Slices(image, number, side * (1 + 2 * MARGIN)) for number, image in enumerate(images)]
+
+
+def _ends(image: StoredImage) -> NDArray[np.int_]:
+    """First voxel of the crystal along each axis, and the first one after it: (3, 2)."""
+    ends = []
+    for axis in range(3):
+        inside = np.flatnonzero(image.support.any(axis=tuple(a for a in range(3) if a != axis)))
+        ends.append((inside[0], inside[-1] + 1))
+    return np.array(ends)
 
 
 def _centre(image: StoredImage) -> tuple[int, int, int]:

@@ -28,6 +28,7 @@ def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
         aria_label="The crystal. Arrow keys turn it, plus and minus zoom.",
         __properties=["tabindex", "role", *ARIA], __events=["keydown"],
     ):  # fmt: skip
+        html.Div("Drawing …", classes="apn-centre", role="status")
         if viewer.scene.can_draw:
             with html.Div(classes="apn-3d", v_if=("!in_browser",)):
                 remote = vtk.VtkRemoteView(
@@ -36,7 +37,8 @@ def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
         with html.Div(classes="apn-3d", v_if=("in_browser",)):
             local = vtk.VtkLocalView(
                 window, ref=f"local{build}", interactor_events=("['Animation', 'EndAnimation']",),
-                EndAnimation=(viewer.place_camera, CAMERA), Animation=(viewer.place_camera, CAMERA),
+                on_ready=viewer.browser_ready, EndAnimation=(viewer.place_camera, CAMERA),
+                Animation=(viewer.place_camera, CAMERA),
             )  # fmt: skip
         html.Div(
             "{{ name }}", v_for="name, i in names", key=("name",), v_show=("names.length > 1",), style=(at,),
@@ -46,6 +48,7 @@ def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
             "{{ words }}", v_for="words, i in note", key=("i",), v_show=("words",), style=(at,), role="status",
             classes="apn-over apn-note",
         )  # fmt: skip
+        html.Div(v_show=("names.length > 1",), classes="apn-over apn-divider")
         html.Div("{{ overlay.bar_text }}", classes="apn-over apn-bar", style=("{width: overlay.bar + 'cqh'}",))
         html.Div(v_html=("overlay.svg",), classes="apn-over apn-triad")
     _colour_bar()
@@ -54,7 +57,7 @@ def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
 
 def slices(viewer: Viewer) -> None:
     """Three orthogonal slices a result."""
-    edge = "names.length > 1 ? 'calc(50vh - 170px)' : 'calc(100vh - 300px)'"
+    edge = "names.length > 1 ? 'calc(50vh - 202px)' : 'calc(100vh - 300px)'"
     with html.Template(v_for="planes, n in slices", key=("n",)):
         html.Div("{{ names[n] }}", v_if=("names.length > 1",), classes="text-center font-weight-medium pt-2")
         with (
@@ -89,10 +92,10 @@ def pattern(viewer: Viewer) -> None:
     with html.Div(v_if=("patterns.length",), classes="d-flex align-center ga-4 px-4 pt-2"):
         with v.VBtnToggle(v_model=("section",), mandatory=True, divided=True, variant="outlined", color="primary"):
             for number, name in enumerate(("detector", "frame–row", "frame–column")):
-                v.VBtn(name, value=number, size="small")
+                v.VBtn(name, value=(str(number),), size="small")
         html.Div("{{ patterns[0]?.normal }} {{ plane }}", style="min-width: 7em;")
         slider("plane", 0, ("patterns[0]?.last || 0",), 1, "Plane of the pattern")
-    height = "names.length > 1 ? '50vh - 170px' : '100vh - 330px'"
+    height = "names.length > 1 ? '50vh - 202px' : '100vh - 330px'"
     width = f"{{flex: '0 1 auto', width: 'min(32%, calc((' + ({height}) + ') * ' + p.ratio + '))'}}"
     with html.Template(v_for="p, n in patterns", key=("n",)):
         html.Div("{{ names[n] }}", v_if=("names.length > 1",), classes="text-center font-weight-medium pt-2")
@@ -128,6 +131,10 @@ def scans(viewer: Viewer) -> None:
     with html.Div(v_if=("scans.length",), classes="d-flex align-center ga-4 px-4 py-2"):
         html.Div("{{ scans.length }} scans in {{ scans_folder }}", classes="text-h6")
         v.VSpacer()
+        v.VSwitch(
+            v_model=("follows",), label="open each new image by itself", density="compact", hide_details=True,
+            color="primary",
+        )  # fmt: skip
         v.VBtn(
             "compare the two that are ticked", disabled=("picked.length !== 2",), color="primary", variant="tonal",
             click=(viewer.open_scans, "[picked]"),
@@ -146,7 +153,7 @@ def scans(viewer: Viewer) -> None:
         ):
             with html.Td():
                 v.VCheckboxBtn(
-                    v_model=("picked",), value=("s.result",), disabled=("!s.result",), density="compact",
+                    v_model=("picked",), value=("s.key",), disabled=("!s.has_image",), density="compact",
                     aria_label=("'Compare ' + s.name",), __properties=ARIA,
                 )  # fmt: skip
             with html.Td():
@@ -155,10 +162,10 @@ def scans(viewer: Viewer) -> None:
                 )
             with html.Td():
                 v.VBtn(
-                    "{{ s.name }}", v_if=("s.result",), variant="text", classes="px-1",
-                    click=(viewer.open_scans, "[[s.result]]"),
+                    "{{ s.name }}", v_if=("s.has_image",), variant="text", classes="px-1",
+                    click=(viewer.open_scans, "[[s.key]]"),
                 )  # fmt: skip
-                html.Span("{{ s.name }}", v_if=("!s.result",), classes="px-1")
+                html.Span("{{ s.name }}", v_if=("!s.has_image",), classes="px-1")
             with html.Td():
                 v.VChip("{{ s.state }}", size="small", color=("s.colour",), label=True)
                 html.Div("{{ s.reason }}", v_if=("s.reason",), classes="text-body-2", style="max-width: 30rem;")

@@ -1,0 +1,205 @@
+"""What the viewer draws: values, colours and places are those of the result."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autophasenn.report.opengl import NoOpenGLError, off_screen
+from autophasenn.viewer.figure import view_figure
+from autophasenn.viewer.numbers import UNKNOWN, rows_of, warnings_of
+from autophasenn.viewer.pattern import SECTIONS, PatternView
+from autophasenn.viewer.quantities import Quantity, quantities_of
+from autophasenn.viewer.results import StoredImage, read_image, read_pattern
+from autophasenn.viewer.scene import NEUTRAL, TURN, Appearance, Scene
+from autophasenn.viewer.slices import Slices, slices_of
+
+ISOVALUE = 0.3
+
+
+def ball(
+    radius: int = 12, phase: float = 0.0, voxel_size: tuple[float, float, float] | None = (2.0, 3.0, 4.0)
+) -> StoredImage:
+    """A ball whose amplitude falls linearly, 1 at its middle and 0 at `radius` voxels along each axis."""
+    n = 2 * radius + 9
+    x, y, z = np.meshgrid(*[np.arange(n) - n // 2] * 3, indexing="ij")
+    distance = np.sqrt(x**2 + y**2 + z**2)
+    amplitude = np.clip(1 - distance / radius, 0, None).astype(np.float32)
+    support = amplitude >= ISOVALUE
+    inside = np.where(support, np.float32(1), np.float32(np.nan))
+    return StoredImage(
+        path=Path("ball"), name="ball", amplitude=amplitude, phase=(inside * phase * x / radius).astype(np.float32),
+        support=support, displacement=None, strain=(inside * 1e-4 * y).astype(np.float32),
+        phase_spread=(inside * np.abs(z) / radius).astype(np.float32), amplitude_spread=inside * np.float32(0.1),
+        voxel_size=voxel_size, scattering_vector=None, report={},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def scene() -> Scene:
+    image = ball()
+    made = Scene([image], quantities_of([image]))
+    yield made
+    made.close()
+
+
+def surface(scene: Scene, number: int = 0) -> np.ndarray:
+    return np.asarray(scene._meshes[number]["surface"].points)
+
+
+@pytest.mark.parametrize("threshold", [0.35, 0.5, 0.7])
+def test_the_surface_lies_where_the_amplitude_is_the_threshold(scene: Scene, threshold: float) -> None:
+    assert scene.show(Appearance(threshold=threshold)) == [True]
+    distance = np.linalg.norm(surface(scene) / (2.0, 3.0, 4.0), axis=1)
+    np.testing.assert_allclose(distance, 12 * (1 - threshold), atol=0.2)
+
+
+def test_a_threshold_that_nothing_reaches_leaves_nothing_and_says_so(scene: Scene) -> None:
+    scene.show(Appearance())
+    assert scene.show(Appearance(threshold=1.01)) == [False]
+    assert scene.size_in_bytes() == 0
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_cut_leaves_one_half_and_shows_its_face(scene: Scene, axis: int) -> None:
+    scene.show(Appearance(cut=axis, place=5.0))
+    kept = surface(scene)[:, axis]
+    face = np.asarray(scene._meshes[0]["face"].points)
+    np.testing.assert_allclose(face[:, axis], 5.0, atol=1e-4)
+    scene.show(Appearance(cut=axis, place=5.0, is_flipped=True))
+    rest = surface(scene)[:, axis]
+    assert kept.max() <= 5.0001
+    assert rest.min() >= 4.9999
+
+
+def test_the_surface_is_grey_where_the_phase_is_uncertain(scene: Scene) -> None:
+    scene.show(Appearance(quantity="strain", largest_spread=0.3))
+    colours = np.asarray(scene._meshes[0]["surface"].point_data["colour"])
+    height = np.abs(surface(scene)[:, 2]) / 4.0 / 12
+    is_grey = (colours == NEUTRAL).all(axis=1)
+    assert is_grey[height > 0.4].all()
+    assert not is_grey[height < 0.2].any()
+
+
+def test_both_crystals_are_seen_through_one_camera() -> None:
+    images = [ball(), ball(radius=8)]
+    scene = Scene(images, quantities_of(images))
+    before = scene.orientation()
+    scene.turn(TURN, 0.0)
+    assert scene.plotter.renderers[0].camera is scene.plotter.renderers[1].camera
+    assert not np.allclose(scene.orientation(), before)
+    assert np.allclose(scene.orientation() @ scene.orientation().T, np.eye(3))
+    scene.close()
+
+
+def test_pictures_are_drawn_on_this_machine_where_it_can(scene: Scene) -> None:
+    try:
+        with off_screen():
+            pass
+    except NoOpenGLError as error:
+        pytest.skip(str(error))
+    scene.background("dark")
+    scene.show(Appearance(quantity="strain"))
+    picture = scene.picture()
+    middle = picture[picture.shape[0] // 2, picture.shape[1] // 2]
+    assert tuple(picture[2, 2]) == (0x14, 0x16, 0x1C)
+    assert np.abs(middle.astype(int) - picture[2, 2]).max() > 50
+    png = view_figure(picture, scene.quantities["strain"], ["ball"], 0.3, 1.0, "nm", "dark")
+    assert png.startswith(b"\x89PNG")
+
+
+def test_a_small_phase_is_drawn_about_zero_and_a_large_one_in_a_circle() -> None:
+    small, large = (quantities_of([ball(phase=p)])["phase"] for p in (1.0, 6.0))
+    assert not small.is_cyclic
+    assert small.low == -small.high
+    assert large.is_cyclic
+    assert large.high == pytest.approx(np.pi)
+    same = large.rgb(np.array([-3.1, 2 * np.pi - 3.1], np.float32))
+    np.testing.assert_array_equal(same[0], same[1])
+
+
+def test_strain_is_coloured_symmetrically_about_zero() -> None:
+    strain = quantities_of([ball()])["strain"]
+    assert strain.low == -strain.high
+    assert strain.unit == "10⁻⁴"
+    rgb = strain.rgb(np.array([-strain.high, 0, strain.high], np.float32)).astype(int)
+    assert np.ptp(rgb[1]) < 8, "zero has no hue"
+    assert rgb[0][2] > rgb[0][0], "compression is blue"
+    assert rgb[2][0] > rgb[2][2], "tension is red"
+
+
+def test_two_results_share_their_scales() -> None:
+    images = [ball(phase=0.2), ball(phase=1.2)]
+    assert quantities_of(images)["phase"].high == pytest.approx(quantities_of(images[1:])["phase"].high)
+    one, two = slices_of([ball(), ball(radius=6)])
+    assert one._side == two._side
+
+
+@pytest.fixture
+def slices() -> tuple[Slices, Quantity]:
+    image = ball()
+    return slices_of([image])[0], quantities_of([image])["strain"]
+
+
+def test_the_value_under_the_pointer_is_that_of_the_voxel_there(slices: tuple[Slices, Quantity]) -> None:
+    cut, strain = slices
+    for number, plane in enumerate(cut.planes):
+        across, up = 0.6, 0.45
+        crosshair = cut.voxel_at(plane, cut.start, across, up)
+        drawn = cut.drawn(crosshair, strain, ISOVALUE)[number]
+        middle = [n // 2 for n in cut.image.support.shape]
+        offset = np.array(crosshair.voxel) - middle
+        assert offset[plane.normal] == 0
+        assert offset[plane.across] * cut.image.spacing[plane.across] == pytest.approx(
+            (across - 0.5) * cut._side, abs=cut.image.spacing[plane.across]
+        )
+        assert offset[plane.up] * cut.image.spacing[plane.up] == pytest.approx(
+            (0.5 - up) * cut._side, abs=cut.image.spacing[plane.up]
+        )
+        said = cut.said(crosshair, strain)
+        assert f"{strain.said(float(offset[1]))}" in said
+        assert "nm" in said
+        assert drawn["picture"].startswith("data:image/png;base64,")
+
+
+def test_a_place_outside_the_crystal_has_no_strain(slices: tuple[Slices, Quantity]) -> None:
+    cut, strain = slices
+    outside = cut.voxel_at(cut.planes[0], cut.start, 0.01, 0.01)
+    assert "outside the crystal" in cut.said(outside, strain)
+
+
+def test_the_crosshair_stays_in_the_volume(slices: tuple[Slices, Quantity]) -> None:
+    cut, _ = slices
+    shape = cut.image.amplitude.shape
+    assert cut.start.moved(0, -7, shape).voxel[0] == 0
+    assert cut.start.moved(2, 10**6, shape).voxel[2] == shape[2] - 1
+
+
+def test_without_geometry_lengths_are_voxels() -> None:
+    image = ball(voxel_size=None)
+    cut = slices_of([image])[0]
+    assert "voxels" in cut.said(cut.start, quantities_of([image])["strain"])
+    assert cut.drawn(cut.start, quantities_of([image])["phase"], ISOVALUE)[0]["bar_text"].endswith("voxels")
+
+
+@pytest.mark.parametrize("section", range(3))
+def test_the_counts_under_the_pointer_are_those_of_the_voxel_there(example_results: Path, section: int) -> None:
+    pattern = read_pattern(example_results / "refined" / "result.cxi")
+    view = PatternView(pattern)
+    down, across = SECTIONS[section]
+    voxel = [0, 0, 0]
+    voxel[3 - down - across], voxel[down], voxel[across] = 30, 33, 31
+    said = view.said(section, 30, (31 + 0.5) / 64, (33 + 0.5) / 64)
+    assert f"frame {voxel[0]}, row {voxel[1]}, column {voxel[2]}" in said
+    assert f"measured {pattern.counts[tuple(voxel)]:.5g} counts" in said
+    assert len(view.drawn(section, 30)["pictures"]) == 3
+
+
+def test_what_a_report_does_not_know_is_called_unknown(example_results: Path) -> None:
+    image = read_image(example_results / "refined")
+    rows = {row["name"]: row["value"] for row in rows_of(image)}
+    assert float(rows["χ²"]) == pytest.approx(image.report["chi2"], rel=0.01)
+    assert rows["Voxel"] == f"{image.spacing[0]:.2f} nm"
+    empty = {row["name"]: row["value"] for row in rows_of(ball())}
+    assert empty["χ²"] == empty["Strain, std"] == empty["Confidence"] == UNKNOWN
+    assert warnings_of(ball()) == []

@@ -1,0 +1,147 @@
+"""A viewer in its own process, and a browser that is allowed to talk to nobody else."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium")
+SHOTS = os.environ.get("AUTOPHASENN_SCREENSHOTS")
+"""Folder of the screenshots; the test's own temporary folder if unset."""
+
+
+class Served:
+    """A viewer that runs.
+
+    Parameters
+    ----------
+    process : subprocess.Popen
+    address : str
+        With the token, if there is one.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
+        self.process, self.address = process, address
+
+    @property
+    def root(self) -> str:
+        """The address without the token."""
+        return self.address.split("?")[0]
+
+    def stop(self) -> int:
+        """Ask it to end, as a service manager does; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+
+@contextmanager
+def viewer(*arguments: str | Path) -> Iterator[Served]:
+    """Run ``autophasenn view`` and wait for its address."""
+    code = "from autophasenn.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "view", *map(str, arguments), "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http\S+", line)
+        assert found, f"no address: {line!r} {process.stderr.read() if process.stderr else ''}"
+        yield Served(process, found[0])
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def page(chromium: Any, served: Served, size: tuple[int, int] = (1366, 768)) -> Iterator[Any]:
+    """A page of the viewer; fails if it asks any other host for anything, or if a script of it fails."""
+    context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+    opened = context.new_page()
+    elsewhere: list[str] = []
+    failures: list[str] = []
+
+    def guard(route: Any) -> None:
+        elsewhere.append(route.request.url)
+        route.abort()
+
+    context.route(lambda url: not url.startswith((served.root, "data:", "blob:")), guard)
+    opened.on("websocket", lambda socket: None if socket.url.startswith(served.root.replace("http", "ws", 1)) else
+              elsewhere.append(socket.url))  # fmt: skip
+    opened.on("pageerror", lambda error: failures.append(str(error)))
+    opened.goto(served.address)
+    yield opened
+    context.close()
+    assert elsewhere == []
+    assert failures == []
+
+
+DRAWN = """() => { const image = document.querySelector('.apn-3d img'); return image && image.naturalWidth > 0; }"""
+PIXELS = """
+async () => {
+  const image = document.querySelector('.apn-3d img');
+  const canvas = document.createElement('canvas');
+  canvas.width = 160; canvas.height = 120;
+  const context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0, 160, 120);
+  return Array.from(context.getImageData(0, 0, 160, 120).data);
+}
+"""
+
+
+def shoot(opened: Any, folder: Path, name: str) -> Path:
+    """Keep a picture of the page as an artefact."""
+    path = (Path(SHOTS) if SHOTS else folder) / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opened.screenshot(path=path)
+    return path
+
+
+def view_of(opened: Any) -> Any:
+    """The 3-D view as an array (120, 160, 3) of floats, 0 to 255."""
+    import numpy as np
+
+    opened.wait_for_function(DRAWN, timeout=20_000)
+    return np.array(opened.evaluate(PIXELS), float).reshape(120, 160, 4)[..., :3]
+
+
+def wait_for_another_view(opened: Any, before: Any, seconds: float = 15.0) -> Any:
+    """Until the 3-D view differs from what it was; the new one, once it stands still."""
+    import time
+
+    import numpy as np
+
+    end = time.monotonic() + seconds
+    last = before
+    while time.monotonic() < end:
+        opened.wait_for_timeout(60)
+        now = view_of(opened)
+        if np.abs(now - before).max() > 25 and np.abs(now - last).max() < 3:
+            return now
+        last = now
+    raise AssertionError("the view did not change")
