@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,22 @@ class Body:
     def surface(self, isovalue: float) -> Any:
         """Triangles where the amplitude is `isovalue`, every field at their corners: a ``pyvista.PolyData``."""
         return self.grid(isovalue).contour([isovalue], scalars="amplitude", compute_normals=True)
+
+    def half(self, isovalue: float, normal: Sequence[float], through: Sequence[float]) -> Any:
+        """The surface of the half behind a plane, its cut face with it; a ``pyvista.PolyData``.
+
+        Parameters
+        ----------
+        isovalue : float
+        normal : 3 floats
+            Of the plane; what it points to is cut away.
+        through : 3 floats
+            A point of the plane.
+        """
+        solid = self.grid(isovalue).clip_scalar(scalars="amplitude", invert=False, value=isovalue)
+        skin = solid.clip(normal=tuple(normal), origin=tuple(through)).extract_surface(algorithm="dataset_surface")
+        # The edge of the cut is sharp: shading must not run around it.
+        return skin.triangulate().compute_normals(split_vertices=True, feature_angle=40.0)
 
 
 def filled(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -102,7 +102,7 @@ def fall_of_chi2(
             colour, style = COLOURS.get(method, INK), "--" if method == "iterative" else "-"
             shown = np.where(runs > 0, runs, np.nan)
             axes.plot(iterations, shown[:FAINT].T, color=colour, linestyle=style, linewidth=0.5, alpha=0.15)
-            label = f"{NAMES.get(method, method)}: median of {len(runs)}"
+            label = NAMES.get(method, method) + (f": median of {len(runs)}" if len(runs) > 1 else "")
             most = np.isfinite(shown).mean(0) > 0.5  # some runs go on where the others are done
             axes.plot(
                 iterations[most],

@@ -68,8 +68,10 @@ class Surface:
         return 1.15 * max(float(np.abs(corners @ view.basis()[:2].T).max()) for view in views)
 
 
-def surface_of(image: CrystalImage, isovalue: float = ISOVALUE) -> Surface:
-    """Isosurface of the amplitude in and around the support.
+def surface_of(
+    image: CrystalImage, isovalue: float = ISOVALUE, *, cut: tuple[float, float, float] | None = None
+) -> Surface:
+    """Isosurface of the amplitude in and around the support; of its half behind the plane of normal `cut` where given.
 
     The phase is not interpolated itself: between voxels at +3.1 and -3.1 rad that would invent a 0 and draw a rainbow
     along a line where nothing happens. Its cosine and sine are, and each corner takes their angle. Where the surface
@@ -91,8 +93,11 @@ def surface_of(image: CrystalImage, isovalue: float = ISOVALUE) -> Surface:
     if image.strain is not None:
         fields["strain"] = image.strain
     x, y, z = (edge * 1e9 for edge in image.voxel_size or (1e-9, 1e-9, 1e-9))
-    mesh = Body.of(image.amplitude, image.support, fields, (x, y, z)).surface(isovalue)
-    mesh.points = np.asarray(mesh.points) - np.array(mesh.center, dtype=np.float32)
+    body = Body.of(image.amplitude, image.support, fields, (x, y, z))
+    whole = body.surface(isovalue)
+    middle = np.array(whole.center, dtype=np.float32)
+    mesh = whole if cut is None else body.half(isovalue, cut, middle.tolist())
+    mesh.points = np.asarray(mesh.points) - middle
     strain = None if image.strain is None else np.asarray(mesh["strain"])
     return Surface(mesh, np.arctan2(mesh["sine"], mesh["cosine"]).astype(np.float32), strain)
 
