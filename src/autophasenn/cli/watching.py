@@ -22,6 +22,13 @@ def watch(
         Path | None,
         typer.Argument(metavar="[FOLDER]", help="Where scans turn up: files, or with --beamline folders of frames."),
     ] = None,
+    pva: Annotated[
+        str | None, typer.Option(metavar="CHANNEL", help="Take frames from an EPICS PVAccess channel (NTNDArray) too.")
+    ] = None,
+    zmq: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Take frames from a ZMQ stream (SIMPLON) too, tcp://host:9999."),
+    ] = None,
     beamline: Annotated[str | None, typer.Option(help="Whose scan folders they are, for instance 34idc.")] = None,
     spec: Annotated[Path | None, typer.Option(help="SPEC file with the scans' motors; it may grow.")] = None,
     dark: Annotated[Path | None, typer.Option(help="Dark field of the detector.")] = None,
@@ -61,6 +68,7 @@ def watch(
     import os
 
     from autophasenn.live.crew import Companion, log_to_stderr
+    from autophasenn.live.streams import receive_pva, receive_zmq
     from autophasenn.live.watcher import Watch
     from autophasenn.live.watcher import watch as run
     from autophasenn.live.work import Settings
@@ -90,12 +98,20 @@ def watch(
         largest=largest,
         time_limit=time_limit,
         memory_limit=memory_limit,
+        streams=tuple(name for name, source in (("pva", pva), ("zmq", zmq)) if source is not None),
     )
     companions = []
     if page and not once:
         _check_installed("The page", "viewer", "trame", "trame_vtk", "trame_vuetify")
         known = token or (None if host in ("127.0.0.1", "::1", "localhost") else secrets.token_urlsafe(24))
         companions.append(Companion("page", serve_page, output, host, port, known, browser))
+    pack = beamline is None
+    if pva is not None:
+        _check_installed("PVAccess", "live", "p4p")
+        companions.append(Companion("PVAccess client", receive_pva, pva, options.spool("pva"), pack, abandon))
+    if zmq is not None:
+        _check_installed("ZMQ", "live", "zmq")
+        companions.append(Companion("ZMQ client", receive_zmq, zmq, options.spool("zmq"), pack, abandon))
     log_to_stderr()
     show_facts({**run(options, companions), "results": str(output)})
 

@@ -83,10 +83,10 @@ class Arrivals:
                 "GiB; cut it around its peak, or raise --largest."
             )
             self._ledger.change(key, state="failed", reason=reason)
-            logger.warning("%s: %s", sighting.path.name, reason)
+            logger.warning("%s: %s", sighting.name, reason)
             return
         self._ledger.change(key, state="waiting", counted_from=max(growing.last_frame, self._began))
-        logger.info("%s: complete, %s", sighting.path.name, _amount(sighting))
+        logger.info("%s: complete, %s", sighting.name, _amount(sighting))
 
     def _change(self, sighting: Sighting, now: float, is_new: bool) -> _Growing:
         """Enter a scan that was not there before, or was another."""
@@ -100,9 +100,9 @@ class Arrivals:
         self._ledger.put(
             ScanRecord(
                 key=sighting.key,
-                name=sighting.path.name,
+                name=sighting.name,
                 state="arriving",
-                frames=sighting.frames,
+                frames=sighting.frames or (0 if former is None else former.frames),
                 arrived=last_frame,
                 thumbnail=None if former is None else former.thumbnail,
                 result=None if former is None else former.result,
@@ -113,9 +113,7 @@ class Arrivals:
         )
         self._known.pop(sighting.key, None)
         if is_new:
-            logger.info(
-                "%s: %s", sighting.path.name, "new" if former is None else "changed, so it is reconstructed anew"
-            )
+            logger.info("%s: %s", sighting.name, "new" if former is None else "changed, so it is reconstructed anew")
         return _Growing(sighting.fingerprint, unchanged_since, last_frame)
 
 

@@ -44,6 +44,11 @@ class Sighting:
     quiet: float
 
     @property
+    def name(self) -> str:
+        """For people."""
+        return self.key.rpartition("/")[2]
+
+    @property
     def fingerprint(self) -> str:
         """The same as long as nothing is added or changed."""
         return f"{self.frames} frames, {self.size} bytes, {self.newest:.6f}"
@@ -71,12 +76,15 @@ class Files:
         Seconds without growth after which a file is complete.
     dataset : str, optional
         Name of the counts in HDF5 files; None: files that need such a name are no scans.
+    with_suffix : bool
+        Whether keys have the suffix of the file.
     """
 
     folder: Path
     prefix: str
     settle: float
     dataset: str | None = None
+    with_suffix: bool = True
 
     def look(self) -> Iterator[Sighting]:
         """Files of a kind that holds patterns; hidden ones are still being copied."""
@@ -85,7 +93,8 @@ class Files:
             name = Path(entry.name)
             if name.suffix.lower() in suffixes and (status := _status(entry)) is not None and entry.is_file():
                 quiet = self.settle if status.st_size else max(self.settle, EMPTY)
-                yield Sighting(self.prefix + entry.name, self.folder / name, 0, status.st_size, status.st_mtime, quiet)
+                key = self.prefix + (entry.name if self.with_suffix else name.stem)
+                yield Sighting(key, self.folder / name, 0, status.st_size, status.st_mtime, quiet)
 
 
 @dataclass

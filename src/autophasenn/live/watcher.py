@@ -8,6 +8,7 @@ moment and begin again. Each scan is at most once in each process, the newest fi
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ import psutil
 
 from autophasenn.beamlines import BEAMLINES, expected_frames
 from autophasenn.errors import InputError, OutputError, PlanError
-from autophasenn.files.writing import check_folder
+from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.live.arrivals import Arrivals
 from autophasenn.live.crew import Companion, Limits, Worker
 from autophasenn.live.ledger import Ledger, ScanRecord, State
@@ -29,7 +30,7 @@ from autophasenn.live.notices import Notices
 from autophasenn.live.pictures import FrameSum
 from autophasenn.live.sightings import Files, FrameFolders, Place
 from autophasenn.live.stop import Stop
-from autophasenn.live.work import Outcome, Settings, Task
+from autophasenn.live.work import Outcome, Settings, Task, remove
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ class Watch:
         Seconds for one image of a scan.
     memory_limit : float, optional
         GiB for the process that makes it; None: half of the machine's memory.
-    streams : bool
-        Whether detector streams bring scans too.
+    streams : tuple of str
+        Detector streams that bring scans too (pva, zmq).
 
     Raises
     ------
@@ -91,7 +92,7 @@ class Watch:
     largest: float = 8.0
     time_limit: float = 900.0
     memory_limit: float | None = None
-    streams: bool = False
+    streams: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("poll", "largest", "time_limit", "memory_limit"):
@@ -113,10 +114,9 @@ class Watch:
         if self.folder is not None and self.folder.resolve() == self.results.resolve():
             raise PlanError(f"{self.results} is watched and cannot hold the results too; give another -o.")
 
-    @property
-    def spool(self) -> Path:
-        """Where frames of detector streams are kept."""
-        return self.results / SPOOL
+    def spool(self, stream: str) -> Path:
+        """Where the frames of a detector stream are kept."""
+        return self.results / SPOOL / stream
 
     def limits(self) -> Limits:
         """What one scan may take."""
@@ -130,9 +130,11 @@ class Watch:
             places.append(Files(self.folder, "scans/", self.settle, settings.dataset))
         if self.folder is not None and settings.beamline is not None:
             places.append(FrameFolders(self.folder, "scans/", self._expected, self.settle, self.abandon))
-        if self.streams:
-            places.append(FrameFolders(self.spool, "streamed/", self._expected, self.settle, self.abandon))
-            places.append(Files(self.spool, "streamed/", 0.0))
+        for stream in self.streams:
+            # Without a beamline a folder is never complete: what receives it makes a file of it, in one step.
+            abandon = math.inf if settings.beamline is None else self.abandon
+            places.append(FrameFolders(self.spool(stream), f"{stream}/", self._expected, self.settle, abandon))
+            places.append(Files(self.spool(stream), f"{stream}/", 0.0, with_suffix=False))
         return places
 
     def _expected(self, folder: Path) -> int | None:
@@ -164,8 +166,11 @@ def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any
     _make(options.results)
     with only_one(options.results), Ledger.open(options.results) as ledger, Stop() as stop:
         _claim(ledger, options.folder)
-        if options.streams:
-            options.spool.mkdir(exist_ok=True)
+        for depth in ("*/*", "*/*/*"):  # only one watcher writes here, and its predecessor is gone
+            for left in options.results.glob(f"{depth}/{TEMPORARY}*"):
+                remove(left)
+        for stream in options.streams:
+            options.spool(stream).mkdir(parents=True, exist_ok=True)
         watcher = _Watcher(options, ledger)
         try:
             for companion in companions:

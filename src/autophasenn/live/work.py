@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.files.writing import TEMPORARY
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +206,8 @@ class _Worker:
             needs_name = settings.dataset and Path(task.source).suffix.lower() not in READERS
             name = f"{task.source}:{settings.dataset}" if needs_name else task.source
             request = replace(request, input=name, mask=settings.mask)
-        _remove_leftovers(task.output)
+        for left in task.output.glob(f"{TEMPORARY}*"):  # of a worker that was killed at this very result
+            remove(left)
         quick = task.method == "network"
         prepared = _prepare_quickly(request, self._plan) if quick else None
         request = replace(request, figures=settings.figures and not quick)
@@ -242,10 +244,9 @@ def _prepare_quickly(request: Any, plan: Any) -> Any:
     return prepare(request, plan)
 
 
-def _remove_leftovers(output: Path) -> None:
-    """Temporary folders of a worker that was killed at this very result."""
-    from autophasenn.files.writing import TEMPORARY
-
-    if output.is_dir():
-        for left in output.glob(f"{TEMPORARY}*"):
-            shutil.rmtree(left, ignore_errors=True)
+def remove(path: Path) -> None:
+    """A temporary file or folder of a process that was killed."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""Detectors that are not there: a scan replayed frame by frame, as files, over PVAccess, or over ZMQ.
+
+python -m autophasenn.live.simulated files FOLDER | pva CHANNEL | zmq ADDRESS  [--scan SCAN] [--rate FRAMES/S] [--name NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from autophasenn.beamlines.frames import find_frames, read_image
+from autophasenn.errors import AutoPhaseNNError
+from autophasenn.files.readers import read_pattern_file
+from autophasenn.live.streams import FRAMES, NAME
+from autophasenn.pipeline.example import EXAMPLE
+
+LISTENER = 30.0
+"""Seconds to wait for somebody who listens."""
+
+
+def frames_of(scan: Path) -> list[np.ndarray]:
+    """The frames of a scan's folder or of a pattern's file."""
+    if scan.is_dir():
+        return [read_image(path, "frame") for path in find_frames(scan)]
+    return list(read_pattern_file(scan).frames)
+
+
+def paced(frames: Sequence[np.ndarray], rate: float) -> Iterator[tuple[int, np.ndarray]]:
+    """Frames and their numbers, so many a second."""
+    began = time.monotonic()
+    for index, frame in enumerate(frames):
+        time.sleep(max(0.0, began + index / rate - time.monotonic()))
+        yield index, frame
+
+
+def replay_files(folder: Path, name: str, frames: Sequence[np.ndarray], rate: float) -> None:
+    """Write each frame into ``folder/name``, as a detector's file writer does."""
+    import tifffile
+
+    target = folder / name
+    target.mkdir(parents=True, exist_ok=True)
+    for index, frame in paced(frames, rate):
+        tifffile.imwrite(target / f"{name}_{index:05d}.tif", frame)
+
+
+def replay_pva(channel: str, name: str, frames: Sequence[np.ndarray], rate: float) -> None:
+    """Serve an NTNDArray channel and post each frame once somebody listens."""
+    from p4p.nt import NTNDArray
+    from p4p.server import Server
+    from p4p.server.thread import SharedPV
+
+    listener, array = threading.Event(), NTNDArray()
+
+    class Handler:
+        """Notices who comes."""
+
+        def onFirstConnect(self, pv: SharedPV) -> None:  # noqa: N802
+            """Somebody listens."""
+            listener.set()
+
+    first = array.wrap(np.zeros_like(frames[0]))
+    pv = SharedPV(initial=first, handler=Handler())
+    with Server(providers=[{channel: pv}]):
+        listener.wait(LISTENER)
+        time.sleep(0.5)
+        for index, frame in paced(frames, rate):
+            value = array.wrap(np.ascontiguousarray(frame), attrib={NAME: name, FRAMES: len(frames)})
+            value.uniqueId = 1000 + index
+            pv.post(value)
+        time.sleep(1)
+
+
+def replay_zmq(address: str, name: str, frames: Sequence[np.ndarray], rate: float, series: int = 1) -> None:
+    """Push a series as a Dectris detector does, without compression."""
+    import zmq
+
+    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
+        socket.set_hwm(len(frames) + 2)
+        socket.bind(address)
+        for message in messages(name, frames, rate, series):
+            socket.send_multipart(message)
+        socket.close(linger=int(1000 * LISTENER))
+
+
+def messages(name: str, frames: Sequence[np.ndarray], rate: float, series: int) -> Iterator[list[bytes]]:
+    """The messages of a series: header, one a frame, end."""
+
+    def part(**facts: object) -> bytes:
+        return json.dumps(facts).encode()
+
+    yield [
+        part(htype="dheader-1.0", series=series, header_detail="basic"),
+        part(nimages=len(frames), ntrigger=1, bit_depth_image=8 * frames[0].itemsize),
+        part(scan=name),
+    ]
+    for index, frame in paced(frames, rate):
+        little = np.ascontiguousarray(frame, frame.dtype.newbyteorder("<"))
+        yield [
+            part(htype="dimage-1.0", series=series, frame=index, hash=""),
+            part(
+                htype="dimage_d-1.0", shape=[frame.shape[1], frame.shape[0]], type=frame.dtype.name, encoding="<",
+                size=frame.nbytes,
+            ),
+            little.tobytes(),
+            part(htype="dconfig-1.0", start_time=0, stop_time=0, real_time=0),
+        ]  # fmt: skip
+    yield [part(htype="dseries_end-1.0", series=series)]
+
+
+REPLAYS: dict[str, Callable[..., None]] = {"files": replay_files, "pva": replay_pva, "zmq": replay_zmq}
+
+
+def main() -> None:
+    """Replay a scan once."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=REPLAYS)
+    parser.add_argument("target", help="folder, channel or address (tcp://127.0.0.1:9999)")
+    parser.add_argument("--scan", type=Path, default=EXAMPLE, help="folder of frames, or pattern; else the example")
+    parser.add_argument("--rate", type=float, default=20.0, help="frames a second")
+    parser.add_argument("--name", help="of the scan; else of its folder or file")
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO)
+    name = asked.name or asked.scan.stem
+    target = Path(asked.target) if asked.kind == "files" else asked.target
+    try:
+        REPLAYS[asked.kind](target, name, frames_of(asked.scan), asked.rate)
+    except AutoPhaseNNError as error:
+        sys.exit(f"Error: {error}")
+
+
+if __name__ == "__main__":
+    main()
