@@ -6,6 +6,7 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed-runtime
+LIVE := $(VENV)/.installed-live
 DEV := $(VENV)/.installed-dev
 PINS := pyproject.toml constraints.txt
 
@@ -13,15 +14,18 @@ PINS := pyproject.toml constraints.txt
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test benchmark validation clean
+.PHONY: help demo live-demo test benchmark validation clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUNTIME) ## reconstruct the bundled example into demo/, draw the bundled crystals, and say where the pictures are
 	$(BIN)/autophasenn reconstruct --example -o demo --overwrite
 	$(BIN)/autophasenn inspect src/autophasenn/examples/crystals.h5 -o demo/crystals.png --overwrite
+
+live-demo: $(LIVE) ## simulated detectors, a watcher and its page: a scan seen from its first frame to its image
+	$(BIN)/python -m autophasenn.live.demo
 
 test: $(DEV) ## every check: style, types, layers, tests
 	$(BIN)/ruff check .
@@ -37,7 +41,7 @@ validation: $(DEV) ## make the validation set, 256 crystals of gold atoms, into 
 	$(BIN)/autophasenn simulate results/validation.h5 --count 256 --source lammps --seed 2022 --workers $(WORKERS)
 
 clean: ## remove .venv, caches and the results of demo and benchmark
-	rm -rf $(VENV) .venv-cohere demo bench.json build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
+	rm -rf $(VENV) .venv-cohere demo live-demo bench.json build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
 		src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -51,7 +55,12 @@ $(RUNTIME): $(PINS) | $(BIN)/python
 	$(INSTALL) --editable .
 	@touch $@
 
+$(LIVE): $(PINS) | $(BIN)/python
+	@echo "Installing into $(VENV): some minutes, once."
+	$(INSTALL) --editable '.[live]'
+	@touch $(RUNTIME) $@
+
 $(DEV): $(PINS) | $(BIN)/python
 	@echo "Installing into $(VENV): some minutes, once."
 	$(INSTALL) --editable '.[dev]'
-	@touch $(RUNTIME) $@
+	@touch $(RUNTIME) $(LIVE) $@

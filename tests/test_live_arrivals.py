@@ -29,7 +29,7 @@ class Watched:
         monkeypatch.setattr("autophasenn.live.arrivals.time.time", lambda: self.now)
 
     def follow(self, *places: Place, largest: int = 10**9) -> None:
-        self.arrivals = Arrivals(self.ledger, places or [Files(self.folder, "scans/", 2.0)], largest)
+        self.arrivals = Arrivals(self.ledger, places or [Files(self.folder, "scans/", 2.0, 60.0)], largest)
 
     def write(self, name: str, content: bytes = b"12345678", changed: float | None = None) -> Path:
         path = self.folder / name
@@ -64,6 +64,15 @@ def test_a_file_waits_once_it_has_not_grown_for_the_settle_time(watched: Watched
     assert watched.look(0.2) == {"a.npz": "waiting"}
 
 
+def test_an_empty_file_may_be_written_to_for_longer(watched: Watched) -> None:
+    watched.follow()
+    watched.look()
+    watched.write("a.npz", b"")
+    watched.look(1)
+    assert watched.look(59) == {"a.npz": "arriving"}
+    assert watched.look(2) == {"a.npz": "waiting"}
+
+
 def test_the_clock_of_the_disk_is_not_trusted_between_two_looks(watched: Watched) -> None:
     watched.follow()
     watched.look()
@@ -90,7 +99,7 @@ def test_only_patterns_are_scans_and_hidden_files_are_still_copied(watched: Watc
     (watched.folder / "folder.npz").mkdir()
     watched.follow()
     assert set(watched.look()) == {"b.TIF"}
-    watched.follow(Files(watched.folder, "scans/", 2.0, dataset="/entry/data"))
+    watched.follow(Files(watched.folder, "scans/", 2.0, 60.0, dataset="/entry/data"))
     assert set(watched.look()) == {"b.TIF", "c.h5"}
 
 
@@ -177,7 +186,7 @@ def test_a_finished_folder_is_not_listed_again(watched: Watched, monkeypatch: py
 
 
 def test_a_folder_that_goes_missing_is_told(watched: Watched) -> None:
-    watched.follow(Files(watched.folder / "gone", "scans/", 2.0))
+    watched.follow(Files(watched.folder / "gone", "scans/", 2.0, 60.0))
     with pytest.raises(InputError, match="gone"):
         watched.look()
 

@@ -17,7 +17,7 @@ from autophasenn.live.crew import Limits, Worker
 from autophasenn.live.ledger import ScanRecord
 from autophasenn.live.lock import only_one
 from autophasenn.live.near_peak import EDGE, near_peak
-from autophasenn.live.watcher import Watch
+from autophasenn.live.options import Watch
 from autophasenn.live.work import Outcome, Settings, Task
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.volumes import Scan

@@ -68,8 +68,8 @@ def watch(
     import os
 
     from autophasenn.live.crew import Companion, log_to_stderr
+    from autophasenn.live.options import Watch
     from autophasenn.live.streams import receive_pva, receive_zmq
-    from autophasenn.live.watcher import Watch
     from autophasenn.live.watcher import watch as run
     from autophasenn.live.work import Settings
 

@@ -12,9 +12,6 @@ from autophasenn.beamlines.frames import TIFF_SUFFIXES
 from autophasenn.errors import InputError, reading
 from autophasenn.files.readers import HDF5_SUFFIXES, READERS
 
-EMPTY = 60.0
-"""Seconds for which an empty file may have been opened and not yet been written to."""
-
 
 @dataclass(frozen=True)
 class Sighting:
@@ -74,6 +71,8 @@ class Files:
         Begins the keys of its scans.
     settle : float
         Seconds without growth after which a file is complete.
+    abandon : float
+        The same for an empty file: it may have been opened and not yet been written to.
     dataset : str, optional
         Name of the counts in HDF5 files; None: files that need such a name are no scans.
     with_suffix : bool
@@ -83,6 +82,7 @@ class Files:
     folder: Path
     prefix: str
     settle: float
+    abandon: float
     dataset: str | None = None
     with_suffix: bool = True
 
@@ -92,7 +92,7 @@ class Files:
         for entry in _entries(self.folder):
             name = Path(entry.name)
             if name.suffix.lower() in suffixes and (status := _status(entry)) is not None and entry.is_file():
-                quiet = self.settle if status.st_size else max(self.settle, EMPTY)
+                quiet = self.settle if status.st_size else self.abandon
                 key = self.prefix + (entry.name if self.with_suffix else name.stem)
                 yield Sighting(key, self.folder / name, 0, status.st_size, status.st_mtime, quiet)
 

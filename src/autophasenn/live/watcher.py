@@ -8,140 +8,34 @@ moment and begin again. Each scan is at most once in each process, the newest fi
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from autophasenn.beamlines import BEAMLINES, expected_frames
-from autophasenn.errors import InputError, OutputError, PlanError
+from autophasenn.errors import OutputError, PlanError
 from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.live.arrivals import Arrivals
-from autophasenn.live.crew import Companion, Limits, Worker
+from autophasenn.live.crew import Companion, Worker
 from autophasenn.live.ledger import Ledger, ScanRecord, State
 from autophasenn.live.lock import only_one
 from autophasenn.live.notices import Notices
+from autophasenn.live.options import Watch
 from autophasenn.live.pictures import FrameSum
-from autophasenn.live.sightings import Files, FrameFolders, Place
 from autophasenn.live.stop import Stop
-from autophasenn.live.work import Outcome, Settings, Task, remove
+from autophasenn.live.work import Outcome, Task, remove
 
 logger = logging.getLogger(__name__)
 
 THUMBNAIL = "thumbnail.png"
-SPOOL = "frames"
-"""Folder in the results folder where frames of detector streams are kept."""
 ATTEMPTS = 3
 """Watchers that may be killed while a scan is at work, before that scan is taken for the reason."""
 PREVIEW_SECONDS = 0.2
 """For which new frames are read between two looks."""
 UNFINISHED: tuple[State, ...] = ("arriving", "waiting", "running", "imaged")
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What is watched, and how.
-
-    Parameters
-    ----------
-    folder : Path, optional
-        Holds scans; None: only detector streams bring them.
-    results : Path
-        Everything that is written goes there.
-    settings : Settings
-        How scans are reconstructed.
-    poll : float
-        Seconds between two looks.
-    settle : float
-        Seconds without growth after which a file is complete.
-    abandon : float
-        Seconds without a new frame after which no more are awaited, where the beamline does not tell how many there are.
-    once : bool
-        Leave when everything that is there is done.
-    notify : bool
-        Let the system tell of changes; works in folders of this machine only.
-    largest : float
-        GiB of the largest scan that is taken.
-    time_limit : float
-        Seconds for one image of a scan.
-    memory_limit : float, optional
-        GiB for the process that makes it; None: half of the machine's memory.
-    streams : tuple of str
-        Detector streams that bring scans too (pva, zmq).
-
-    Raises
-    ------
-    PlanError
-        If a value is outside its range, or options do not go together.
-    """
-
-    folder: Path | None
-    results: Path
-    settings: Settings
-    poll: float = 0.5
-    settle: float = 2.0
-    abandon: float = 60.0
-    once: bool = False
-    notify: bool = False
-    largest: float = 8.0
-    time_limit: float = 900.0
-    memory_limit: float | None = None
-    streams: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("poll", "largest", "time_limit", "memory_limit"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise PlanError(f"--{name.replace('_', '-')} is {value:g}; it must be above 0.")
-        for name in ("settle", "abandon"):
-            if not getattr(self, name) >= 0:
-                raise PlanError(f"--{name} is {getattr(self, name):g}; it must be 0 or more.")
-        beamline = self.settings.beamline
-        if beamline is not None and beamline not in BEAMLINES:
-            raise PlanError(f"The beamline {beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
-        if beamline is not None and self.settings.spec is None:
-            raise PlanError(f"--beamline {beamline} needs the SPEC file of its scans; add --spec FILE.")
-        if self.folder is None and not self.streams:
-            raise PlanError("There is nothing to watch; give a folder, or a detector stream (--pva, --zmq).")
-        if self.folder is not None and not self.folder.is_dir():
-            raise InputError(f"There is no folder {self.folder} to watch; give the folder in which scans turn up.")
-        if self.folder is not None and self.folder.resolve() == self.results.resolve():
-            raise PlanError(f"{self.results} is watched and cannot hold the results too; give another -o.")
-
-    def spool(self, stream: str) -> Path:
-        """Where the frames of a detector stream are kept."""
-        return self.results / SPOOL / stream
-
-    def limits(self) -> Limits:
-        """What one scan may take."""
-        memory = psutil.virtual_memory().total / 2 if self.memory_limit is None else self.memory_limit * 2**30
-        return Limits(self.time_limit, int(memory))
-
-    def places(self) -> list[Place]:
-        """Where scans turn up."""
-        settings, places = self.settings, list[Place]()
-        if self.folder is not None and settings.beamline is None:
-            places.append(Files(self.folder, "scans/", self.settle, settings.dataset))
-        if self.folder is not None and settings.beamline is not None:
-            places.append(FrameFolders(self.folder, "scans/", self._expected, self.settle, self.abandon))
-        for stream in self.streams:
-            # Without a beamline a folder is never complete: what receives it makes a file of it, in one step.
-            abandon = math.inf if settings.beamline is None else self.abandon
-            places.append(FrameFolders(self.spool(stream), f"{stream}/", self._expected, self.settle, abandon))
-            places.append(Files(self.spool(stream), f"{stream}/", 0.0, with_suffix=False))
-        return places
-
-    def _expected(self, folder: Path) -> int | None:
-        settings = self.settings
-        if settings.beamline is None or settings.spec is None:
-            return None
-        return expected_frames(settings.beamline, folder, spec=settings.spec)
 
 
 def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any]:

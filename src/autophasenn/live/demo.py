@@ -1,0 +1,57 @@
+"""The live demonstration: a watcher with its page, and simulated detectors that send it scans frame by frame.
+
+python -m autophasenn.live.demo [-o live-demo] [--port 8080] [--rate 10] [--scan FOLDER --spec FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from autophasenn.live.stop import Stop
+
+CHANNEL, ADDRESS = "SIM:image", "tcp://127.0.0.1:9999"
+
+
+def main() -> None:
+    """Run until Ctrl-C or SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", default="live-demo", help="folder of the results")
+    parser.add_argument("--port", default="8080", help="of the page")
+    parser.add_argument("--rate", default="10", help="frames a second")
+    parser.add_argument("--scan", type=Path, help="folder of a rocking scan of 34-ID-C; else the bundled example")
+    parser.add_argument("--spec", help="its SPEC file")
+    asked = parser.parse_args()
+    beamline = [] if asked.scan is None else ["--beamline", "34idc", "--spec", str(asked.spec)]
+    watcher = _python(
+        *("-c", "from autophasenn.cli import main; main()", "watch", "-o", asked.output, "--port", asked.port),
+        *("--pva", CHANNEL, "--zmq", ADDRESS, "--abandon", "10", *beamline),
+    )
+    simulated = ("-m", "autophasenn.live.simulated")
+    scan = [] if asked.scan is None else ["--scan", str(asked.scan)]
+    name = [] if asked.scan is not None else ["--name", "gold_over_PVAccess"]
+    detectors = [_python(*simulated, "pva", CHANNEL, "--rate", asked.rate, *scan, *name)]
+    if asked.scan is None:  # a scan of a beamline has one number in the SPEC file, and so is sent once
+        detectors.append(_python(*simulated, "zmq", ADDRESS, "--rate", asked.rate, "--name", "gold_over_ZMQ"))
+    number = "One detector sends" if len(detectors) == 1 else f"{len(detectors)} detectors send"
+    print(f"{number} a scan; watch it arrive at http://127.0.0.1:{asked.port} (Ctrl-C ends all).", flush=True)
+    with Stop() as stop:
+        while not stop.is_asked and watcher.poll() is None:
+            stop.pipe.poll(0.5)
+    for process in (watcher, *detectors):
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    for process in (*detectors, watcher):
+        process.wait()
+    sys.exit(watcher.returncode)
+
+
+def _python(*words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, *words])
+
+
+if __name__ == "__main__":
+    main()
