@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing import connection
@@ -51,9 +52,13 @@ def test_every_scan_ends_reconstructed_or_listed_and_a_stopped_watcher_goes_on(
         watch.wait_for(lambda scans: scans["first.npy"].state == "refined" if "first.npy" in scans else False)
         with pytest.raises(OutputError, match="Another watcher"), only_one(watch.results):
             pass
+        watch.data.rename(tmp_path / "gone")  # as a network mount may be for a while
+        time.sleep(0.5)
+        (tmp_path / "gone").rename(watch.data)
         watch.drop("last")
         watch.wait_for(lambda scans: "last.npy" in scans)
         assert watch.end(signal.SIGTERM) == 0
+        assert watch.log.count("cannot be read (No such file") == 1
         stopped = watch.scans()
         assert stopped["last.npy"].state in ("arriving", "waiting", "imaged")
         assert {stopped[name].state for name in ("broken.npz", "flat.npy", "thin.npy")} == {"failed"}

@@ -61,7 +61,7 @@ def watch(
     largest: Annotated[float, typer.Option(help="GiB of the largest scan that is taken.")] = 8.0,
     time_limit: Annotated[float, typer.Option(help="Seconds for one image of a scan.")] = 900.0,
     memory_limit: Annotated[
-        float | None, typer.Option(help="GiB for a working process; half of the memory if left out.")
+        float | None, typer.Option(help="GiB for each of the two working processes; 40 % of the memory if left out.")
     ] = None,
 ) -> None:
     """Reconstruct scans as they land, and keep a page with all of them up to date, until Ctrl-C or SIGTERM."""

@@ -14,6 +14,8 @@ from autophasenn.live.crew import Limits
 from autophasenn.live.sightings import Files, FrameFolders, Place
 from autophasenn.live.work import Settings
 
+MEMORY_SHARE = 0.4
+"""Of the machine's memory that a working process may hold; there are two."""
 SPOOL = "frames"
 """Folder in the results folder where frames of detector streams are kept."""
 
@@ -46,7 +48,7 @@ class Watch:
     time_limit : float
         Seconds for one image of a scan.
     memory_limit : float, optional
-        GiB for the process that makes it; None: half of the machine's memory.
+        GiB for each of the two processes that make them; None: `MEMORY_SHARE` of what the machine has.
     streams : tuple of str
         Detector streams that bring scans too (pva, zmq).
 
@@ -95,7 +97,9 @@ class Watch:
 
     def limits(self) -> Limits:
         """What one scan may take."""
-        memory = psutil.virtual_memory().total / 2 if self.memory_limit is None else self.memory_limit * 2**30
+        memory = (
+            MEMORY_SHARE * psutil.virtual_memory().total if self.memory_limit is None else self.memory_limit * 2**30
+        )
         return Limits(self.time_limit, int(memory))
 
     def places(self) -> list[Place]:

@@ -16,7 +16,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from autophasenn.errors import OutputError, PlanError
+from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
 from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.live.arrivals import Arrivals
 from autophasenn.live.crew import Companion, Worker
@@ -86,6 +86,7 @@ class _Watcher:
         self.put_back(killed=True)
         self._arrivals = Arrivals(ledger, options.places(), int(options.largest * 2**30))
         self._sums: dict[str, FrameSum] = {}
+        self._complaint = ""
         limits = options.limits()
         self._imager = Worker("network", options.settings, limits)
         self._refiner = Worker("refinement", options.settings, limits, niceness=5)
@@ -98,8 +99,7 @@ class _Watcher:
             next_look = 0.0
             while not stop.is_asked:
                 if time.monotonic() >= next_look or notices.take():
-                    self._arrivals.look()
-                    self._preview()
+                    self._look(is_first=next_look == 0.0)
                     next_look = time.monotonic() + self._pause()
                 for worker in self.workers:
                     self._take(worker)
@@ -136,6 +136,20 @@ class _Watcher:
         if self._options.notify and not self._arrivals.growing and not self._options.streams:
             return 60 * self._options.poll
         return self._options.poll
+
+    def _look(self, is_first: bool) -> None:
+        """See what is new. A network mount may be gone for a while; that is told once."""
+        try:
+            self._arrivals.look()
+            self._preview()
+        except (AutoPhaseNNError, OSError) as error:
+            if is_first or self._options.once:
+                raise
+            if str(error) != self._complaint:
+                logger.warning("%s", error)
+            self._complaint = str(error)
+        else:
+            self._complaint = ""
 
     def _preview(self) -> None:
         """The sum of the frames so far, for scans that still arrive."""
