@@ -65,7 +65,7 @@ class Further:
 
     rounds: int = 3
     search: Schedule = field(default_factory=_search)
-    polish_rounds: int = 3
+    polish_rounds: int = 2
     polish: int = 10
     polish_support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.1, sigma_last=0.7))
     kernel_updates: int = 20

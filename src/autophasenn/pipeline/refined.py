@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from autophasenn.network.estimates import PATTERN
 from autophasenn.network.predict import Predictor
 from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.ensemble import COHERENCE_GAIN, as_reconstruction, free_error, hold_out, singular_modes
+from autophasenn.phasing.likelihood import Likelihood, most_likely
 from autophasenn.phasing.schedule import Schedule, error_reduction
 from autophasenn.physics import ambiguity
 from autophasenn.pipeline.further import Further, Grid, improve
@@ -50,6 +51,8 @@ class Refined:
         What is done first, in the network's box. Its longer search is tried where the object is poor after all.
     further : Further
         What follows: in the box with a partially coherent beam, and at the full resolution.
+    likelihood : Likelihood, optional
+        What comes last, in the box and at the full resolution: kept where chi2_free is less. null: nothing.
     partial_coherence : bool
         Whether a coherence kernel is tried; it is kept where it lowers chi2_free by 5 % or more. false: the beam is
         taken as fully coherent.
@@ -66,6 +69,7 @@ class Refined:
     poor: float = 0.02
     first: Refinement = field(default_factory=Refinement)
     further: Further = field(default_factory=Further)
+    likelihood: Likelihood | None = field(default_factory=Likelihood)
     partial_coherence: bool = True
 
     def __post_init__(self) -> None:
@@ -162,15 +166,22 @@ def predict(
     InputError
         If the pattern has too few voxels for the network, or no photon where the network looks.
     """
-    grid = Grid(pattern, hold_out(pattern.mask, options.free_fraction, seed))
-    box = NetworkBox.of(pattern.shape, oversampling)
-    inside = grid
-    if not box.is_whole_pattern:
-        used, measured = box.counts_into(pattern.counts, grid.used[0])
-        counts, everywhere = box.counts_into(pattern.counts, pattern.mask)
-        inside = Grid(Pattern(torch.where(measured, used, counts), everywhere), everywhere & ~measured)
+    grid, inside, box = boxed(pattern, oversampling, options.free_fraction, seed)
     candidates, correlations = ask(inside, predictor, options, seed=seed)
     return Prediction(grid, inside, box, oversampling, candidates, correlations)
+
+
+def boxed(
+    pattern: Pattern, oversampling: tuple[float, float, float], free_fraction: float, seed: int
+) -> tuple[Grid, Grid, NetworkBox]:
+    """A pattern with its held-out voxels, the same in the network's box, and that box; see `predict`."""
+    grid = Grid(pattern, hold_out(pattern.mask, free_fraction, seed))
+    box = NetworkBox.of(pattern.shape, oversampling)
+    if box.is_whole_pattern:
+        return grid, grid, box
+    used, measured = box.counts_into(pattern.counts, grid.used[0])
+    counts, everywhere = box.counts_into(pattern.counts, pattern.mask)
+    return grid, Grid(Pattern(torch.where(measured, used, counts), everywhere), everywhere & ~measured), box
 
 
 def ask(
@@ -251,6 +262,11 @@ def refined(
         )
         history.append(run.errors)
         steps.append(f"full resolution: {run.errors.shape[1]}")
+        if options.likelihood is not None:
+            sharp = sharpened(prediction.grid, run, options, steps=prediction.box.steps, told=told)
+            history.append(sharp.errors)
+            steps.append(f"most likely: {sharp.errors.shape[1]}")
+            run = better(prediction.grid, run, sharp)
         states.append(run)
     scores = [score if math.isfinite(score := prediction.grid.score(run)) else math.inf for run in states]
     last, least = scores[-1], min(scores)
@@ -277,11 +293,37 @@ def in_box(
         yield "coherent beam", run
         best = better(grid, best, run)
         if partially_coherent:
-            run = improve(grid, run, options.further, partially_coherent=True, on_iteration=told)
-            yield "partially coherent beam", run
-            best = better(grid, best, run)
+            other = improve(grid, run, options.further, partially_coherent=True, on_iteration=told)
+            yield "partially coherent beam", other
+            best, run = better(grid, best, other), better(grid, run, other)
+        if options.likelihood is not None:
+            sharp = sharpened(grid, run, options, told=told)
+            yield "most likely", sharp
+            best = better(grid, best, sharp)
         if not grid.is_poor(best, options.poor):
             return
+
+
+def sharpened(
+    grid: Grid,
+    run: Retrieval,
+    options: Refined,
+    *,
+    steps: Sequence[float] = (1.0, 1.0, 1.0),
+    told: OnIteration | None = None,
+) -> Retrieval:
+    """The most likely object near one, and with it the beam's coherence where a kernel is known."""
+    assert options.likelihood is not None
+    support = options.further.polish_support.update(run.object, 0, 1)
+    return most_likely(
+        grid.pattern.counts[None],
+        grid.used,
+        replace(run, support=support),
+        options.likelihood,
+        partially_coherent=run.kernel is not None,
+        steps=steps,
+        on_iteration=told,
+    )
 
 
 def _searched(grid: Grid, start: Retrieval, search: Schedule, how: Refinement, told: OnIteration | None) -> Retrieval:
@@ -316,4 +358,6 @@ def _most_iterations(prediction: Prediction, options: Refined) -> int:
     further, first = options.further.iterations, options.first
     partial = further if prediction.partially_coherent(options) else 0
     attempts = 2 if first.longer_search else 1
-    return first.most_iterations + attempts * partial + (0 if prediction.box.is_whole_pattern else further)
+    likely = options.likelihood.evaluations if options.likelihood else 0
+    at_full = 0 if prediction.box.is_whole_pattern else further + likely
+    return first.most_iterations + attempts * (partial + likely) + at_full

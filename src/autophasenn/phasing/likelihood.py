@@ -1,0 +1,224 @@
+"""The object and the beam that make the measured counts most likely, found together by their gradient.
+
+    n ~ Poisson(J),   J = F [ gamma F^-1 |F rho|^2 ],   gamma(x) = exp(-(sum_i sigma_i^2 (1 - cos(2 pi x_i / N_i)))^p)
+
+rho lies within a support. The root of a count has a variance of 1/4 whatever its mean, so the most likely object is nearly
+the one of least ``2 sum (sqrt(J) - sqrt(n))^2``: chi2 itself. gamma is the degree of coherence of two points that lie x
+apart: for short lengths x a Gaussian (p = 1) to an exponential (p = 1/2), whose kernel has the standard deviations sigma.
+On the whole period it is a positive definite function (Schoenberg, Ann. Math. 39, 811 (1938)): no voxel of the kernel,
+its transform, is negative. The minimum is approached by L-BFGS (Liu and Nocedal, Math. Program. 45, 503 (1989)). Maximum
+likelihood in phase retrieval: Thibault and Guizar-Sicairos, New J. Phys. 14, 063004 (2012).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autophasenn.errors import PlanError
+from autophasenn.phasing.engine import OnIteration, Retrieval
+from autophasenn.physics.diffraction import intensity_of
+from autophasenn.physics.fourier import back_propagate_corner, diffract_corner, to_centre, to_corner
+from autophasenn.physics.metrics import best_scale
+from autophasenn.volumes import Mask, Volume, crop_or_pad
+
+STEP = 3.0
+"""Of the beam's parameters, over that of an object of as many photons: their curvature grows with the photons."""
+DARK = 1e-12
+"""Share of the brightest voxel below which nothing is divided by."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How the most likely object is approached.
+
+    Parameters
+    ----------
+    evaluations : int
+        Of the likelihood and its gradient, one a step for most steps.
+    of : "root" or "poisson"
+        Least squares of the root of the counts, or the law of counting itself. The second finds the same object from
+        many photons, but chi2 judges it by the first.
+    first_sigma : float
+        Standard deviation of the kernel in voxels of the network's box, to begin with.
+    history : int
+        Steps that the estimate of the curvature remembers.
+    kernel_width : int
+        Odd edge of the coherence kernel that is handed on, voxels of the pattern.
+
+    Raises
+    ------
+    PlanError
+        If a number is outside its range.
+    """
+
+    evaluations: int = 30
+    of: Literal["root", "poisson"] = "root"
+    first_sigma: float = 0.3
+    history: int = 10
+    kernel_width: int = 31
+
+    def __post_init__(self) -> None:
+        if self.kernel_width % 2 == 0 or self.kernel_width < 3:
+            raise PlanError(f"likelihood.kernel_width is {self.kernel_width}; a kernel has an odd edge of 3 or more.")
+        if min(self.evaluations, self.history) < 1 or not self.first_sigma > 0:
+            raise PlanError(
+                f"likelihood.evaluations {self.evaluations} and history {self.history} must be 1 or more, first_sigma "
+                f"{self.first_sigma:g} above 0."
+            )
+
+
+def most_likely(
+    counts: Volume,
+    used: Mask,
+    run: Retrieval,
+    how: Likelihood,
+    *,
+    partially_coherent: bool,
+    steps: Sequence[float] = (1.0, 1.0, 1.0),
+    on_iteration: OnIteration | None = None,
+) -> Retrieval:
+    """Go on from an object towards the one that makes the counts most likely.
+
+    Parameters
+    ----------
+    counts : float32 tensor (1, n0, n1, n2)
+    used : bool tensor (1, n0, n1, n2)
+        True = measured, and not held out.
+    run : Retrieval
+        One object, and the support that it stays in. Its kernel is forgotten.
+    how : Likelihood
+    partially_coherent : bool
+        Whether the beam is found too.
+    steps : 3 floats
+        Voxels of the pattern a voxel of the network's box.
+    on_iteration : callable, optional
+        Told after every evaluation, with their number and the most there can be.
+
+    Returns
+    -------
+    Retrieval
+        ``errors`` (1, evaluations): modulus error of every object that was tried. The last need not be the least.
+    """
+    problem = _Problem(to_corner(counts[0]), to_corner(used[0]), to_corner(run.support[0]), how, steps)
+    values = problem.values_of(to_corner(run.object[0])).requires_grad_()
+    beam = torch.zeros(4, device=values.device, requires_grad=partially_coherent)
+    search = torch.optim.LBFGS(
+        [values, beam] if partially_coherent else [values],
+        max_iter=how.evaluations,
+        max_eval=how.evaluations,
+        history_size=how.history,
+        tolerance_grad=0,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )
+    errors: list[Tensor] = []
+
+    @torch.no_grad()
+    def evaluate() -> Tensor:
+        value, error, values.grad, beam.grad = problem(values.detach(), beam.detach() if partially_coherent else None)
+        if len(errors) < how.evaluations:  # the last search along a line may look a little further
+            errors.append(error)
+            if on_iteration is not None:
+                on_iteration(len(errors), how.evaluations)
+        return value
+
+    search.step(evaluate)
+    kernel = problem.kernel(beam)[None] if partially_coherent else None
+    rho = to_centre(problem.object_of(values.detach()))[None]
+    return replace(run, object=rho, errors=torch.stack(errors)[None].to(rho.real), kernel=kernel)
+
+
+class _Problem:
+    """The likelihood of one pattern, corner order, and its gradient."""
+
+    def __init__(self, counts: Tensor, used: Tensor, support: Tensor, how: Likelihood, steps: Sequence[float]) -> None:
+        self.how, self.used = how, used
+        self.counts = torch.where(used, counts, 0)
+        self.root, self.total = self.counts.sqrt(), self.counts.sum(dtype=torch.float64)
+        self.place = torch.nonzero(support.flatten()).flatten()
+        self.shape = tuple(counts.shape)
+        self.dark = DARK * float(self.counts.max())
+        self.step = STEP / math.sqrt(float(self.total))
+        half = self.shape[2] // 2 + 1
+        self.angles = [
+            2 * math.pi / n * torch.arange(m, device=counts.device)
+            for m, n in zip((*self.shape[:2], half), self.shape, strict=True)
+        ]
+        self.weight = torch.full((half,), 2 / counts.numel(), device=counts.device)  # rfftn keeps one of each pair
+        self.weight[[0] if self.shape[2] % 2 else [0, -1]] /= 2
+        self.first = torch.tensor([math.log(how.first_sigma * step) for step in steps], device=counts.device)
+
+    def values_of(self, rho: Tensor) -> Float[Tensor, "voxels 2"]:
+        """An object on the scale of the counts, its voxels in the support."""
+        psi = intensity_of(diffract_corner(self.object_of(torch.view_as_real(rho.flatten()[self.place]))))
+        scale = best_scale(psi, self.counts, self.used)
+        return torch.view_as_real(rho.flatten()[self.place] * scale).contiguous()
+
+    def object_of(self, values: Tensor) -> Tensor:
+        """The inverse."""
+        rho = torch.zeros(math.prod(self.shape), dtype=torch.complex64, device=values.device)
+        rho[self.place] = torch.view_as_complex(values)
+        return rho.reshape(self.shape)
+
+    def __call__(self, values: Tensor, beam: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """The value to be made small, the chi2 that goes with it, and the slopes in both; no beam is a coherent one."""
+        psi = diffract_corner(self.object_of(values))
+        intensity = intensity_of(psi)
+        if beam is not None:
+            spectrum = torch.fft.rfftn(intensity)
+            gamma, slopes_of = self.degree(beam)
+            intensity = torch.fft.irfftn(spectrum * gamma, s=self.shape)
+        intensity.clamp_min_(self.dark)
+        root = intensity.sqrt()
+        misfit = torch.where(self.used, root - self.root, 0).square().sum(dtype=torch.float64)
+        if self.how.of == "root":
+            value, slope = 2 * misfit, 2 * (1 - self.root / root)
+        else:
+            deviance = intensity - self.counts - torch.xlogy(self.counts, intensity / self.counts.clamp_min(self.dark))
+            value = torch.where(self.used, deviance, 0).sum(dtype=torch.float64)
+            slope = 1 - self.counts / intensity
+        slope = torch.where(self.used, slope, 0)
+        slope_in_beam = None
+        if beam is not None:
+            transformed = torch.fft.rfftn(slope)
+            slope = torch.fft.irfftn(transformed * gamma, s=self.shape)
+            slope_in_beam = slopes_of((spectrum * transformed.conj()).real)
+        gradient = back_propagate_corner(psi.mul_(slope)).flatten()[self.place]
+        return value.float(), misfit / self.total, 2 * torch.view_as_real(gradient), slope_in_beam
+
+    def degree(self, beam: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Degree of coherence in the order of ``rfftn``, and what makes slopes in the beam's parameters of those in it.
+
+        The parameters have the scale of the object's: logarithms of sigma, and the logit of 2 p - 1.
+        """
+        squared = torch.exp(2 * (self.first + self.step * beam[:3]))
+        between = torch.sigmoid(1 + 4 * self.step * beam[3])
+        power = 0.5 + 0.5 * between
+        parts = [s * (1 - torch.cos(x)) for s, x in zip(squared, self.angles, strict=True)]
+        logarithm = (parts[0][:, None, None] + parts[1][:, None] + parts[2]).clamp_min_(1e-9).log_()
+        raised = torch.exp(power * logarithm)
+        gamma = torch.exp(-raised)
+
+        def slopes_of(slope: Tensor) -> Tensor:
+            slope = slope * self.weight * gamma * raised
+            of_power = -(slope * logarithm).sum() * 2 * self.step * between * (1 - between)
+            slope.mul_(torch.exp(-logarithm))
+            sums = slope.sum((1, 2)), slope.sum((0, 2)), slope.sum((0, 1))
+            of_sigma = [-2 * self.step * power * (each @ part) for each, part in zip(sums, parts, strict=True)]
+            return torch.stack([*of_sigma, of_power])
+
+        return gamma, slopes_of
+
+    def kernel(self, beam: Tensor) -> Tensor:
+        """The transform of gamma, centred, its middle."""
+        width = self.how.kernel_width
+        full = to_centre(torch.fft.irfftn(self.degree(beam.detach())[0], s=self.shape))
+        middle = crop_or_pad(full, [min(width, n - 1 + n % 2) for n in self.shape]).clamp_min(0)
+        return middle / middle.sum()
