@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -95,6 +96,19 @@ def test_facts_are_kept(tmp_path: Path) -> None:
         assert ledger.fact("folder") is None
         ledger.note("folder", "/data")
         assert ledger.fact("folder") == "/data"
+
+
+def test_the_example_of_the_manual_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manual = (Path(__file__).parents[1] / "docs" / "live.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", manual, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    with Ledger.open(Path("results")) as ledger:
+        ledger.put(ScanRecord("scans/a", "a", "refined", chi2=0.5))
+    exec(example)
+    assert capsys.readouterr().out == "a refined 0.5 None\n"
 
 
 def test_what_is_no_ledger_is_told(tmp_path: Path) -> None:
