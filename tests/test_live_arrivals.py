@@ -171,18 +171,25 @@ def test_a_scan_that_was_stopped_is_complete_after_a_while(watched: Watched) -> 
     assert watched.look(10) == {"s": "arriving"}
 
 
-def test_a_finished_folder_is_not_listed_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_folder_that_is_complete_or_still_for_long_is_not_listed_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, frames: int
+) -> None:
     asked: list[str] = []
+    monkeypatch.setattr("autophasenn.live.sightings.time.monotonic", lambda: watched.now)
 
     def expected(folder: Path) -> int:
         asked.append(folder.name)
-        return 1
+        return frames
 
     watched.write("s/s_0.tif")
     watched.follow(FrameFolders(watched.folder, "scans/", expected, 2.0, 60.0))
-    for _ in range(4):
-        watched.look(5)
-    assert asked == ["s"]
+    for _ in range(5):
+        watched.look(40)
+    assert len(asked) == (1 if frames == 1 else 4)
+    watched.write("s/s_1.tif")
+    watched.look(1)
+    assert len(asked) == (2 if frames == 1 else 5)
 
 
 def test_a_folder_that_goes_missing_is_told(watched: Watched) -> None:

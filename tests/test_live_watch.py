@@ -64,11 +64,12 @@ def test_every_scan_ends_reconstructed_or_listed_and_a_stopped_watcher_goes_on(
         assert {stopped[name].state for name in ("broken.npz", "flat.npy", "thin.npy")} == {"failed"}
         assert "No Bragg peak" in stopped["flat.npy"].reason
 
-        done = watch.finish()
-        assert done["last.npy"].state == "refined"
-        assert {name: scan for name, scan in done.items() if name != "last.npy"} == {
-            name: scan for name, scan in stopped.items() if name != "last.npy"
-        }
+        np.savez(watch.data / "broken.npz", counts())
+        os.utime(watch.data / "broken.npz", (1e9, 1e9))
+        done = watch.finish("--retry")
+        assert "flat.npy: failed" in watch.log
+        assert done.pop("last.npy").state == done.pop("broken.npz").state == "refined"
+        assert done == {name: scan for name, scan in stopped.items() if name in done}
         watch.check_results()
         first = done["first.npy"]
         assert first.frames == 32

@@ -53,6 +53,7 @@ def watch(
         typer.Option("--notify", help="Let the system tell of changes: quicker, for folders of this machine only."),
     ] = False,
     once: Annotated[bool, typer.Option("--once", help="Leave when everything that is there is done.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try the scans that failed once more.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
     threads: Annotated[
         int | None,
@@ -94,6 +95,7 @@ def watch(
         settle=settle,
         abandon=abandon,
         once=once,
+        retry=retry,
         notify=notify,
         largest=largest,
         time_limit=time_limit,

@@ -59,12 +59,18 @@ def near_peak(scan: Scan) -> Scan:
     part = np.s_[..., row : row + EDGE, column : column + EDGE]
     return replace(
         scan,
+        source={**scan.source, "first_row_and_column": [row, column]},
         frames=scan.frames[part],
         dark=None if scan.dark is None else scan.dark[part],
         white=None if scan.white is None else scan.white[part],
         mask=None if scan.mask is None else scan.mask[part],
         geometry=None if scan.geometry is None else Shifted(scan.geometry, row, column),
     )
+
+
+def is_cut(scan: Scan) -> bool:
+    """Is it a part of what was measured?"""
+    return "first_row_and_column" in scan.source
 
 
 def is_enough(prepared: Preprocessed, scan: Scan) -> bool:

@@ -41,6 +41,8 @@ class Watch:
         also how long an empty file may be written to.
     once : bool
         Leave when everything that is there is done.
+    retry : bool
+        Try the scans that failed once more.
     notify : bool
         Let the system tell of changes; works in folders of this machine only.
     largest : float
@@ -65,6 +67,7 @@ class Watch:
     settle: float = 2.0
     abandon: float = 60.0
     once: bool = False
+    retry: bool = False
     notify: bool = False
     largest: float = 8.0
     time_limit: float = 900.0

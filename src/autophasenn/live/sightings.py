@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,19 @@ class Files:
                 yield Sighting(key, self.folder / name, 0, status.st_size, status.st_mtime, quiet)
 
 
+@dataclass(frozen=True)
+class _Listing:
+    """What was in a folder when it was last listed."""
+
+    changed: int
+    sighting: Sighting
+    since: float
+
+    def may_grow(self) -> bool:
+        """Might its newest file be growing, which the folder does not tell?"""
+        return self.sighting.quiet > 0 and time.monotonic() - self.since <= 2 * self.sighting.quiet + 10
+
+
 @dataclass
 class FrameFolders:
     """A folder in which every folder is a scan, one file a frame.
@@ -119,22 +133,23 @@ class FrameFolders:
     expected: Callable[[Path], int | None]
     settle: float
     abandon: float
-    _listed: dict[str, tuple[int, Sighting]] = field(default_factory=dict)
+    _listed: dict[str, _Listing] = field(default_factory=dict)
 
     def look(self) -> Iterator[Sighting]:
-        """Folders that hold frames. One that was complete and got no new file since is not listed again."""
+        """Folders that hold frames. One that was complete, or still for long, is listed again only if it got a new file."""
         seen = set()
         for entry in _entries(self.folder):
             if not entry.is_dir() or (status := _status(entry)) is None:
                 continue
             seen.add(entry.name)
-            changed, sighting = self._listed.get(entry.name, (0, None))
-            if sighting is None or changed != status.st_mtime_ns or sighting.quiet > 0:
+            listing = self._listed.get(entry.name)
+            if listing is None or listing.changed != status.st_mtime_ns or listing.may_grow():
                 sighting = self._list(self.folder / entry.name)
                 if sighting is None:
                     continue
-                self._listed[entry.name] = status.st_mtime_ns, sighting
-            yield sighting
+                if listing is None or listing.sighting != sighting:
+                    listing = self._listed[entry.name] = _Listing(status.st_mtime_ns, sighting, time.monotonic())
+            yield listing.sighting
         for name in self._listed.keys() - seen:
             del self._listed[name]
 

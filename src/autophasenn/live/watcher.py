@@ -83,7 +83,7 @@ def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any
 class _Watcher:
     def __init__(self, options: Watch, ledger: Ledger) -> None:
         self._options, self._ledger = options, ledger
-        self.put_back(killed=True)
+        self.put_back(at_start=True)
         self._arrivals = Arrivals(ledger, options.places(), int(options.largest * 2**30))
         self._sums: dict[str, FrameSum] = {}
         self._complaint = ""
@@ -113,14 +113,14 @@ class _Watcher:
                     [*pipes, *notices.pipes, stop.pipe], max(0.0, min(self._options.poll, next_look - time.monotonic()))
                 )
 
-    def put_back(self, killed: bool = False) -> None:
+    def put_back(self, at_start: bool = False) -> None:
         """What was at work waits again; one at work in too many watchers that were killed is given up."""
         for scan in self._ledger.scans():
-            if scan.state == "running":
-                self._ledger.change(scan.key, state="waiting")
+            if scan.state == "running" or (scan.state == "failed" and at_start and self._options.retry):
+                self._ledger.change(scan.key, state="waiting", reason=None)
             if not scan.attempts or scan.state not in UNFINISHED:
                 continue
-            if not killed:
+            if not at_start:
                 self._ledger.change(scan.key, attempts=0)
             elif scan.attempts >= ATTEMPTS:
                 self._fail(

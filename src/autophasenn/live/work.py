@@ -183,11 +183,11 @@ class _Worker:
             return self._reconstruct(task)
         except AutoPhaseNNError as error:
             return Outcome(str(error))
-        except MemoryError:
-            return Outcome(
-                "The memory of this machine does not hold it; cut the scan around its peak, or bin it (--plan)."
-            )
         except Exception as error:  # one bad scan must not stop the rest
+            from autophasenn.devices import is_shortage
+
+            if is_shortage(error):
+                return Outcome("It does not fit into the memory; cut the scan around its peak, or bin it (--plan).")
             return Outcome(f"The program failed on it ({type(error).__name__}: {error}).", traceback.format_exc())
 
     def _reconstruct(self, task: Task) -> Outcome:
@@ -230,15 +230,14 @@ def outcome_of(report: Mapping[str, Any], frames: int) -> Outcome:
 
 def _prepare_quickly(request: Any, plan: Any) -> Any:
     """The middle of a large scan, where that is all the network looks at."""
-    from autophasenn.live.near_peak import EDGE, is_enough, near_peak
+    from autophasenn.live.near_peak import EDGE, is_cut, is_enough, near_peak
     from autophasenn.pipeline.reconstruct import prepare
 
     try:
         prepared = prepare(request, plan, cut=near_peak)
         if is_enough(prepared.preprocessed, prepared.scan):
             note = f"The first image was made from at most {EDGE} x {EDGE} pixels about the peak, all that the network sees."
-            is_cut = EDGE in prepared.scan.frames.shape[1:]
-            return replace(prepared, warnings=(*prepared.warnings, note)) if is_cut else prepared
+            return replace(prepared, warnings=(*prepared.warnings, note)) if is_cut(prepared.scan) else prepared
     except AutoPhaseNNError:
         pass  # what is wrong with the whole scan is for the whole scan to say
     return prepare(request, plan)
