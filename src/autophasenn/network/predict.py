@@ -95,6 +95,8 @@ class Predictor:
 
     Attributes
     ----------
+    network : Network
+        As it was given.
     inference : Inference
         With the precision that was chosen.
     device : torch.device
@@ -112,7 +114,7 @@ class Predictor:
     def __init__(
         self, network: Network, inference: Inference | None = None, device: torch.device | str = "cpu"
     ) -> None:
-        self.device = device_of(str(device))
+        self.device, self.network = device_of(str(device)), network
         inference = inference or Inference()
         if isinstance(network, AutoPhaseNN):
             inference = replace(inference, starts=1)  # it draws nothing
