@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 CHROMIUM = shutil.which("chromium")
 SHOTS = os.environ.get("AUTOPHASENN_SCREENSHOTS")
 """Folder of the screenshots; the test's own temporary folder if unset."""
+PATIENCE = 90
+"""Seconds to wait for what takes one: the machine may be busy."""
 
 
 class Served:
@@ -39,7 +42,7 @@ class Served:
     def stop(self) -> int:
         """Ask it to end, as a service manager does; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=PATIENCE)
 
 
 @contextmanager
@@ -82,6 +85,7 @@ def browser() -> Iterator[Any]:
 def page(chromium: Any, served: Served, size: tuple[int, int] = (1366, 768)) -> Iterator[Any]:
     """A page of the viewer; fails if it asks any other host for anything, or if a script of it fails."""
     context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE * 1000)
     opened = context.new_page()
     elsewhere: list[str] = []
     failures: list[str] = []
@@ -95,8 +99,14 @@ def page(chromium: Any, served: Served, size: tuple[int, int] = (1366, 768)) -> 
               elsewhere.append(socket.url))  # fmt: skip
     opened.on("pageerror", lambda error: failures.append(str(error)))
     opened.goto(served.address)
-    yield opened
-    context.close()
+    try:
+        yield opened
+    except BaseException:
+        if SHOTS:
+            shoot(opened, Path(SHOTS), f"failed_{time.time_ns()}")
+        raise
+    finally:
+        context.close()
     assert elsewhere == []
     assert failures == []
 
@@ -126,14 +136,12 @@ def view_of(opened: Any) -> Any:
     """The 3-D view as an array (120, 160, 3) of floats, 0 to 255."""
     import numpy as np
 
-    opened.wait_for_function(DRAWN, timeout=20_000)
+    opened.wait_for_function(DRAWN, timeout=PATIENCE * 1000)
     return np.array(opened.evaluate(PIXELS), float).reshape(120, 160, 4)[..., :3]
 
 
-def wait_for_another_view(opened: Any, before: Any, seconds: float = 15.0) -> Any:
+def wait_for_another_view(opened: Any, before: Any, seconds: float = PATIENCE) -> Any:
     """Until the 3-D view differs from what it was; the new one, once it stands still."""
-    import time
-
     import numpy as np
 
     end = time.monotonic() + seconds

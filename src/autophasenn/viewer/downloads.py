@@ -23,6 +23,7 @@ LOADING = """
 """What stands on the page until its scripts are there."""
 MAX_THUMBNAIL = 4 * 2**20
 """Bytes."""
+NO_THUMBNAIL = "There is no such thumbnail."
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
@@ -53,10 +54,10 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
         try:
             file = viewer.file_of_scans(request.match_info["file"])
         except AutoPhaseNNError as error:
-            raise web.HTTPNotFound(text=str(error)) from error
+            raise web.HTTPNotFound(text=NO_THUMBNAIL) from error
         body = file.read_bytes() if file.suffix == ".png" and file.stat().st_size <= MAX_THUMBNAIL else b""
         if not body.startswith(PNG_START):
-            raise web.HTTPNotFound(text="That is no thumbnail.")
+            raise web.HTTPNotFound(text=NO_THUMBNAIL)
         return web.Response(body=body, content_type="image/png")
 
     async def loading(_: web.Request) -> web.StreamResponse:

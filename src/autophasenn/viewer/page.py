@@ -192,10 +192,10 @@ class Page:
             v.VMain(style="height: 100vh; position: relative; overflow: hidden;"),
             html.Div(style="position: relative; width: 100%; height: 100%;"),
         ):
-            with html.Div(v_if=("screen === 'busy'",), classes="apn-centre", role="status"):
+            with html.Div(v_if=("screen === 'busy'",), classes="apn-centre", **tabs.STATUS):
                 v.VProgressCircular(indeterminate=True, size=56, color="primary")
                 html.Div("{{ busy }}", classes="text-h6")
-            with html.Div(v_if=("screen === 'error'",), classes="apn-centre", role="alert"):
+            with html.Div(v_if=("screen === 'error'",), classes="apn-centre", **tabs.ALERT):
                 v.VIcon("mdi-alert-circle-outline", size=56, color="error")
                 html.Div("This result cannot be shown", classes="text-h6")
                 html.Div("{{ error }}", style="max-width: 46rem;")

@@ -107,9 +107,9 @@ class PatternView:
             voxel[axis] = min(max(int(share * size), 0), size - 1)
         place = (voxel[0], voxel[1], voxel[2])
         known = bool(self.pattern.measured[place])
-        counts = f"{self.pattern.counts[place]:.5g} counts" if known else "not measured"
+        counts = f"{_counts(self.pattern.counts[place])} counts" if known else "not measured"
         where = ", ".join(f"{name} {i}" for name, i in zip(AXES, voxel, strict=True))
-        return f"{where}: measured {counts}, calculated {self.pattern.calculated[place]:.3g} counts"
+        return f"{where}: measured {counts}, calculated {_counts(self.pattern.calculated[place])} counts"
 
     @staticmethod
     def _normal(section: int) -> int:
@@ -135,6 +135,10 @@ class PatternView:
     def _linear(self, values: Floats) -> NDArray[np.uint8]:
         shares = Normalize(-self._limit, self._limit)(np.ma.masked_invalid(values))
         return np.asarray(self._residual_colours(shares, bytes=True), np.uint8)[..., :3]
+
+
+def _counts(value: Any) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def _decade(exponent: int) -> str:

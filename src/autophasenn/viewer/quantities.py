@@ -82,7 +82,8 @@ class Quantity:
         places = np.linspace(self.low, self.high, 5)
         names = ["−π", "−π/2", "0", "π/2", "π"] if self.is_cyclic else [f"{x:.3g}".replace("-", "−") for x in places]
         if self.is_cut:
-            names[0], names[-1] = f"≤ {names[0]}", f"≥ {names[-1]}"
+            names[0] = f"≤ {names[0]}" if self.low < 0 else names[0]
+            names[-1] = f"≥ {names[-1]}"
         return [{"at": 25.0 * i, "text": name} for i, name in enumerate(names)]
 
     def ramp(self) -> str:

@@ -115,6 +115,8 @@ async def _serve(
     if running.done():
         running.result()
     address = _address(options.host, server.port, token)
+    for name in ("wslink", "aiohttp.server"):  # they tell in a page of text that a browser was closed
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logger.info("ready at %s", address.split("?")[0])
     if on_ready is not None:
         on_ready(address)

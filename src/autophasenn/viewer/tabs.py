@@ -15,6 +15,9 @@ PLACE = "$event.offsetX / $event.currentTarget.clientWidth, $event.offsetY / $ev
 CAMERA = "[$event.pokedRenderer?.getActiveCamera().get('position', 'focalPoint', 'viewUp', 'parallelScale')]"
 """Of the browser, when it turns the crystals itself."""
 ARIA = [("aria_label", "aria-label")]
+STATUS: dict[str, Any] = {"role": "status", "__properties": ["role"]}
+"""Of words that are read out when they change."""
+ALERT: dict[str, Any] = {"role": "alert", "__properties": ["role"]}
 
 
 def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
@@ -28,7 +31,7 @@ def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
         aria_label="The crystal. Arrow keys turn it, plus and minus zoom.",
         __properties=["tabindex", "role", *ARIA], __events=["keydown"],
     ):  # fmt: skip
-        html.Div("Drawing …", classes="apn-centre", role="status")
+        html.Div("Drawing …", classes="apn-centre", **STATUS)
         if viewer.scene.can_draw:
             with html.Div(classes="apn-3d", v_if=("!in_browser",)):
                 remote = vtk.VtkRemoteView(
@@ -45,7 +48,7 @@ def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
             classes="apn-over apn-name",
         )  # fmt: skip
         html.Div(
-            "{{ words }}", v_for="words, i in note", key=("i",), v_show=("words",), style=(at,), role="status",
+            "{{ words }}", v_for="words, i in note", key=("i",), v_show=("words",), style=(at,), **STATUS,
             classes="apn-over apn-note",
         )  # fmt: skip
         html.Div(v_show=("names.length > 1",), classes="apn-over apn-divider")
@@ -87,8 +90,8 @@ def slices(viewer: Viewer) -> None:
 
 def pattern(viewer: Viewer) -> None:
     """Measured and calculated pattern, and the residual."""
-    html.Div("{{ pattern_error }}", v_if=("pattern_error",), classes="apn-centre", role="alert")
-    html.Div("Reading the pattern …", v_if=("!patterns.length && !pattern_error",), classes="apn-centre", role="status")
+    html.Div("{{ pattern_error }}", v_if=("pattern_error",), classes="apn-centre", **ALERT)
+    html.Div("Reading the pattern …", v_if=("!patterns.length && !pattern_error",), classes="apn-centre", **STATUS)
     with html.Div(v_if=("patterns.length",), classes="d-flex align-center ga-4 px-4 pt-2"):
         with v.VBtnToggle(v_model=("section",), mandatory=True, divided=True, variant="outlined", color="primary"):
             for number, name in enumerate(("detector", "frame–row", "frame–column")):
@@ -124,7 +127,7 @@ def pattern(viewer: Viewer) -> None:
 def scans(viewer: Viewer) -> None:
     """The table of a watcher's scans."""
     v.VAlert("{{ scans_error }}", v_if=("scans_error",), type="error", variant="tonal", classes="ma-4")
-    with html.Div(v_if=("!scans.length && !scans_error",), classes="apn-centre", role="status"):
+    with html.Div(v_if=("!scans.length && !scans_error",), classes="apn-centre", **STATUS):
         v.VIcon("mdi-timer-sand", size=56)
         html.Div("No scans yet in {{ scans_folder }}", classes="text-h6")
         html.Div("They appear here by themselves as their frames arrive.")
@@ -183,7 +186,7 @@ def slider(name: str, low: Any, high: Any, step: Any, label: str) -> None:
 
 
 def _said(invitation: str) -> None:
-    html.Div(f"{{{{ said || '{invitation}' }}}}", classes="apn-said", role="status")
+    html.Div(f"{{{{ said || '{invitation}' }}}}", classes="apn-said", **STATUS)
 
 
 def _colour_bar() -> None:
