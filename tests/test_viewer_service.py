@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -134,7 +135,12 @@ def test_where_others_can_come_in_a_token_is_made_up_and_sigterm_ends_it_cleanly
         assert ask(near, f"/?token={token}")[0] == 302
         assert served.stop() == 0
         assert served.process.stderr is not None
-        assert served.process.stderr.read() == ""
+        events = served.process.stderr.read().splitlines()
+        assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d [A-Z]+ \S", event) for event in events), events
+        assert "ready at" in events[0]
+        assert any("refused GET /index.html" in event for event in events)
+        assert events[-1].endswith("stopped")
+        assert not any(token in event for event in events)
 
 
 def test_only_the_machine_itself_is_loopback() -> None:

@@ -37,7 +37,9 @@ def view(
     if find_spec("trame") is None or find_spec("trame_vtk") is None or find_spec("trame_vuetify") is None:
         raise InputError("The viewer is not installed; install it with `pip install 'autophasenn[viewer]'`.")
 
+    from autophasenn.live.crew import log_to_stderr
     from autophasenn.viewer.server import ServerOptions, serve
 
+    log_to_stderr("autophasenn.viewer")
     options = ServerOptions(host=host, port=port, token=token, open_browser=not no_browser)
     serve(result, options, other, lambda address: typer.echo(f"Open {address}  (Ctrl-C ends it)"))

@@ -223,10 +223,10 @@ def _accompany(target: Callable[..., None], arguments: tuple[object, ...]) -> No
         sys.exit(CANNOT)
 
 
-def log_to_stderr() -> None:
-    """One line an event, with its time."""
+def log_to_stderr(name: str = "autophasenn.live") -> None:
+    """One line an event, with its time, of the part of this package that is called so."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
-    live = logging.getLogger("autophasenn.live")
-    live.addHandler(handler)
-    live.setLevel(logging.INFO)
+    events = logging.getLogger(name)
+    events.addHandler(handler)
+    events.setLevel(logging.INFO)
