@@ -17,6 +17,7 @@ class Method(StrEnum):
     """How the crystal is found."""
 
     refined = "refined"
+    adapted = "adapted"
     network = "network"
     iterative = "iterative"
 
@@ -40,7 +41,8 @@ def reconstruct(
     method: Annotated[
         Method,
         typer.Option(
-            help="refined: the network's prediction, refined at full resolution. network: the prediction as it is. "
+            help="refined: the network's prediction, refined at full resolution. adapted: the same, after the network "
+            "learned on from this pattern, minutes. network: the prediction as it is. "
             "iterative: phase retrieval from random starts."
         ),
     ] = Method.refined,

@@ -15,6 +15,7 @@ from torch import Tensor
 from autophasenn.network.predict import Predictor
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import reconstruct_ensemble
+from autophasenn.pipeline.adapted import adapted
 from autophasenn.pipeline.confidence import Confidence, confidence_of, shipped
 from autophasenn.pipeline.network_box import LEAST_VOXELS, NetworkBox
 from autophasenn.pipeline.plan import Plan
@@ -28,8 +29,9 @@ from autophasenn.volumes import Pattern, Reconstruction
 
 logger = logging.getLogger(__name__)
 
-METHODS = ("refined", "network", "iterative")
-"""What `--method` may ask for: the network's prediction refined, as it is, or retrieval from random starts."""
+METHODS = ("refined", "adapted", "network", "iterative")
+"""What `--method` may ask for: the network's prediction refined, the same by a network that first learned on from this
+pattern, the prediction as it is, or retrieval from random starts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,12 @@ class Job:
         with self.watch.measure("network"):
             predictor = load()
             prediction = predict(pattern, self.prepared.oversampling, predictor, plan.refined, seed=self.seed)
+        if self.method == "adapted":
+            progress.stage("Adapt")
+            with self.watch.measure("network"):
+                predictor, prediction = adapted(
+                    predictor, prediction, plan.adapted, plan.refined, seed=self.seed, on_iteration=progress.advance
+                )
         judge = _Judge(self, prediction, predictor)
         choose = judge if plan.confidence.variants else None
         if self.method == "network":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.pipeline import typed_yaml
+from autophasenn.pipeline.adapted import Adaptation
 from autophasenn.pipeline.postprocess import Postprocessing
 from autophasenn.pipeline.preprocess import Preprocessing
 from autophasenn.pipeline.refined import Refined
@@ -34,6 +35,8 @@ class Plan:
         The same by --method refined and network: predictions, their refinement, coherence of the beam.
     confidence : Variants
         How far the image of --method refined and network can be believed: how often the pattern is inverted for that.
+    adapted : Adaptation
+        How the network first learns on from the pattern, by --method adapted.
     postprocess : Postprocessing
         From the object to the crystal's image in the laboratory frame.
     """
@@ -42,6 +45,7 @@ class Plan:
     retrieval: Ensemble = field(default_factory=Ensemble)
     refined: Refined = field(default_factory=Refined)
     confidence: Variants = field(default_factory=Variants)
+    adapted: Adaptation = field(default_factory=Adaptation)
     postprocess: Postprocessing = field(default_factory=Postprocessing)
 
 

@@ -1,0 +1,229 @@
+"""A trained network that learns on from given patterns, one or many: the loss of training, without the held-out voxels.
+
+Held-out voxels judge: chi2_free of the network's predictions, over several starts. The weights that did best are kept, those
+of the beginning where no others are better by a hundredth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from autophasenn.crystals.augmentation import Augmentation, augment
+from autophasenn.crystals.seeding import Stream, generator_of
+from autophasenn.errors import PlanError
+from autophasenn.network.architectures import Network
+from autophasenn.network.estimates import PATTERN
+from autophasenn.network.predict import Inference, Predictor
+from autophasenn.phasing.engine import OnIteration
+from autophasenn.physics import metrics
+from autophasenn.pipeline.further import Grid
+from autophasenn.pipeline.refined import Prediction, Refined, ask
+from autophasenn.training.average import Average
+from autophasenn.training.objective import Objective
+from autophasenn.training.plan import Loss
+from autophasenn.volumes import Pattern, crop_or_pad
+
+GAIN = 0.99
+"""Share of the first chi2_free below which other weights are better."""
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a network learns on.
+
+    Parameters
+    ----------
+    steps : int
+        At most.
+    batch : int
+        Patterns a step, each in another orientation.
+    learning_rate : float
+        After `warmup`; it falls as half a cosine.
+    warmup : int
+        Steps in which the learning rate rises.
+    average : float
+        Memory of the moving average of the weights, a step.
+    clip : float
+        Norm to which longer gradients are shortened.
+    trials : int
+        How often the held-out voxels are asked.
+    draws : int
+        Starts of the network for each pattern of a trial.
+    judges : int
+        Patterns of a trial at most.
+    thinned : (float, float)
+        Share of the photons that a pattern keeps, drawn from this range: fewer photons, counted as exactly.
+    augmentation : Augmentation
+        The orientations. The 48 symmetries of the cube alone leave every count as it was measured.
+
+    Raises
+    ------
+    PlanError
+        If a number is outside its range.
+    """
+
+    steps: int = 40
+    batch: int = 2
+    learning_rate: float = 2e-4
+    warmup: int = 5
+    average: float = 0.9
+    clip: float = 1.0
+    trials: int = 5
+    draws: int = 3
+    judges: int = 8
+    thinned: tuple[float, float] = (0.5, 1.0)
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(turned=0.0))
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.trials, self.draws, self.judges) < 1 or self.warmup < 0:
+            raise PlanError(f"{self} does nothing; give steps, batch, trials, draws and judges of 1 or more.")
+        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.average < 1):
+            raise PlanError(
+                f"learning_rate {self.learning_rate:g} and clip {self.clip:g} must be above 0, average {self.average:g} "
+                "from 0 to below 1."
+            )
+        if not 0 < self.thinned[0] <= self.thinned[1] <= 1:
+            raise PlanError(f"thinned is {self.thinned}; give two rising shares of the photons, above 0 and at most 1.")
+
+    def rate(self, done: float, step: int) -> float:
+        """Learning rate at a share of the whole, and at a step."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        return self.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """What became of a network.
+
+    Parameters
+    ----------
+    network : Network
+        The best one.
+    before, after : float
+        chi2_free at the beginning, and of the best: the geometric mean over patterns and starts.
+    steps : int
+        That were made.
+    best_step : int
+        After which the best one was found; 0: it is that of the beginning.
+    """
+
+    network: Network
+    before: float
+    after: float
+    steps: int
+    best_step: int
+
+
+def adapt(
+    network: Network,
+    boxes: Sequence[Grid],
+    options: Adaptation | None = None,
+    *,
+    seed: int,
+    share_done: Callable[[int], float] | None = None,
+    on_iteration: OnIteration | None = None,
+) -> Adapted:
+    """Let a network learn on from patterns.
+
+    Parameters
+    ----------
+    network : Network
+        Stays as it is; a copy learns.
+    boxes : sequence of Grid
+        Patterns of 64^3 voxels, and which of these are held out.
+    options : Adaptation, optional
+    seed : int
+        Of orientations, photons and starts.
+    share_done : callable, optional
+        Share of the work that is done after so many steps; 1 or more ends it. None: by `options.steps`.
+    on_iteration : callable, optional
+        Told per mille.
+    """
+    options = options or Adaptation()
+    done = share_done or (lambda step: step / options.steps)
+    learner = deepcopy(network).train().requires_grad_(True)
+    average = Average(learner, options.average)
+    objective = Objective(learner, Loss())
+    optimiser = torch.optim.AdamW(learner.parameters(), options.learning_rate, (0.9, 0.98), weight_decay=1e-4)
+    judges = boxes[: options.judges]
+    best = before = held_out_misfit(network, judges, options.draws, seed)
+    kept, best_step, step, asked, share = network, 0, 0, 0, 0.0
+    while share < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = options.rate(share, step)
+        patterns = [_seen(boxes, seed, step * options.batch + place, options) for place in range(options.batch)]
+        counts, masks = torch.stack([each.counts for each in patterns]), torch.stack([each.mask for each in patterns])
+        starts = [generator_of(seed, step * options.batch + place, Stream.START) for place in range(options.batch)]
+        losses = objective(counts, masks, starts)
+        weights = torch.tensor(Loss().weights(len(losses)), device=losses.device)
+        optimiser.zero_grad()
+        (weights * losses).sum().backward()
+        norm = torch.nn.utils.clip_grad_norm_(learner.parameters(), options.clip)
+        step += 1
+        if bool(torch.isfinite(norm)):
+            optimiser.step()
+            average.update(learner, step)
+        share = done(step)
+        if on_iteration is not None:
+            on_iteration(min(1000, int(1000 * share)), 1000)
+        if share * options.trials >= asked + 1:
+            asked = int(share * options.trials)
+            misfit = held_out_misfit(average.network, judges, options.draws, seed)
+            if misfit < (best if best_step else GAIN * before):
+                kept, best, best_step = deepcopy(average.network), misfit, step
+    return Adapted(kept.eval(), before, best, step, best_step)
+
+
+def held_out_misfit(network: Network, boxes: Sequence[Grid], draws: int, seed: int) -> float:
+    """chi2_free of a network's predictions: the geometric mean over patterns and starts."""
+    predictor = Predictor(network, Inference("float32", starts=1))
+    logarithms: list[Tensor] = []
+    for draw in range(draws):
+        for box in boxes:
+            rho = crop_or_pad(predictor.predict(box.pattern.counts[None], box.used, seed + draw), PATTERN)
+            counts, mask = box.pattern.counts[None], box.pattern.mask[None]
+            free = box.free[None]
+            error = metrics.chi2_free(rho, counts, mask, free) if bool((counts[free] > 0).any()) else None
+            logarithms.append(metrics.chi2(rho, counts, box.used).log() if error is None else error.log())
+    return float(torch.cat(logarithms).mean().exp())
+
+
+def adapted(
+    predictor: Predictor,
+    prediction: Prediction,
+    options: Adaptation,
+    asked: Refined,
+    *,
+    seed: int,
+    on_iteration: OnIteration | None = None,
+) -> tuple[Predictor, Prediction]:
+    """A network that has learned on from one pattern, and what it says of it; both unchanged where nothing was gained."""
+    found = adapt(predictor.network, [prediction.inside], options, seed=seed % 2**31, on_iteration=on_iteration)
+    if not found.best_step:
+        return predictor, prediction
+    tuned = Predictor(found.network, predictor.inference, predictor.device)
+    candidates, correlations = ask(prediction.inside, tuned, asked, seed=seed)
+    return tuned, replace(prediction, candidates=candidates, correlations=correlations)
+
+
+def _seen(boxes: Sequence[Grid], seed: int, index: int, options: Adaptation) -> Pattern:
+    """What the network sees of a pattern: voxels that are not held out, in another orientation, of fewer photons."""
+    box = boxes[index % len(boxes)]
+    used = Pattern(torch.where(box.used[0], box.pattern.counts, 0), box.used[0])
+    turned = augment(used, seed, index, options.augmentation)
+    random = generator_of(seed, index, Stream.COUNTING)
+    low, high = options.thinned
+    share = low + (high - low) * float(torch.rand((), generator=random))
+    return replace(turned, counts=_thinned(turned.counts, share, random))
+
+
+def _thinned(counts: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """Each photon stays with a probability: what is left is Poisson's again (bright voxels: to rounding)."""
+    kept = torch.binomial(counts.round(), torch.full_like(counts, share), generator=random)
+    return kept if bool((kept > 0).any()) else counts

@@ -1,0 +1,197 @@
+"""Weights made better for the patterns of one experiment: `autophasenn finetune`."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import torch
+
+import autophasenn
+from autophasenn.crystals.dataset import DatasetFile
+from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
+from autophasenn.files.stored import sha256_of
+from autophasenn.network import weights
+from autophasenn.network.predict import SHIPPED
+from autophasenn.pipeline.adapted import Adaptation, Adapted, adapt
+from autophasenn.pipeline.further import Grid
+from autophasenn.pipeline.progress import Progress, Silent
+from autophasenn.pipeline.reconstruct import Request, prepare
+from autophasenn.pipeline.refined import Refined, boxed
+from autophasenn.training.stop import Stop
+from autophasenn.volumes import Pattern
+
+MOST_PATTERNS = 256
+"""Of a dataset: they stay in memory, and minutes do not see more."""
+MANY = Adaptation(learning_rate=1e-4, average=0.98, trials=8)
+"""How the network learns on from a user's scans."""
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """What to learn from, and where the weights go.
+
+    Parameters
+    ----------
+    inputs : tuple of Request
+        Scans and datasets; their outputs mean nothing.
+    output : Path
+        File of weights, ``.safetensors``.
+    begin_with : Path, optional
+        Weights to begin with; None: those of the package.
+    minutes : float
+        How long; reading comes before.
+    seed : int
+    overwrite : bool
+        Whether a file in `output` may be replaced.
+    options : Adaptation
+        Its `steps` are not looked at.
+    """
+
+    inputs: tuple[Request, ...]
+    output: Path
+    begin_with: Path | None = None
+    minutes: float = 5.0
+    seed: int = 0
+    overwrite: bool = False
+    options: Adaptation = MANY
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise PlanError("There is nothing to learn from; give a dataset, or one scan or more.")
+        if not self.minutes > 0:
+            raise PlanError(f"minutes is {self.minutes:g}; give a time above 0.")
+        if not 0 <= self.seed < 2**31:
+            raise PlanError(f"The seed {self.seed} is not usable; give a whole number from 0 to {2**31 - 1}.")
+        if self.output.suffix != ".safetensors":
+            raise PlanError(f"The output {self.output} must end in .safetensors, which is how weights are stored.")
+
+
+def finetune(job: Finetuning, progress: Progress | None = None) -> dict[str, Any]:
+    """Learn on from measured patterns, and write the better weights.
+
+    Where the held-out voxels are not explained better, the weights of the beginning are written: the card says which.
+
+    Parameters
+    ----------
+    job : Finetuning
+    progress : Progress, optional
+
+    Returns
+    -------
+    dict
+        What to tell: patterns, steps, chi2_free before and after, what was kept.
+
+    Raises
+    ------
+    InputError, GeometryError, PlanError
+        If an input cannot be read, or the weights are not those of a network.
+    OutputError
+        If the file is there and may not be replaced, or cannot be written.
+    KeyboardInterrupt
+        After Ctrl-C, when the best weights so far are written.
+    """
+    progress = progress or Silent()
+    _check_output(job)
+    start = job.begin_with or SHIPPED
+    network, card = weights.load(start)
+    progress.stage("Read")
+    boxes: list[Grid] = []
+    for number, request in enumerate(job.inputs):
+        boxes += _patterns_of(request, job.seed)
+        progress.advance(number + 1, len(job.inputs))
+    progress.stage("Learn")
+    began = time.monotonic()
+    with Stop() as stop:
+
+        def share_done(step: int) -> float:
+            return 1.0 if stop.is_asked() else (time.monotonic() - began) / (60 * job.minutes)
+
+        found = adapt(network, boxes, job.options, seed=job.seed, share_done=share_done, on_iteration=progress.advance)
+    told = _card(job, found, boxes, time.monotonic() - began)
+    told |= {"begun_with": {"file": start.name, "sha256": sha256_of(start), "card": card}}
+    weights.save(found.network, told, job.output, torch.float32)
+    if stop.signal == signal.SIGINT:
+        raise KeyboardInterrupt
+    return {"written": str(job.output)} | {
+        name: told[name] for name in ("patterns", "steps", "seconds", "chi2_free_before", "chi2_free_after", "kept")
+    }
+
+
+def _check_output(job: Finetuning) -> None:
+    if job.output.is_dir():
+        raise OutputError(f"The output {job.output} is a folder; give the name of a file.")
+    if job.output.exists() and not job.overwrite:
+        raise OutputError(f"The output {job.output} exists; give another name, or --overwrite to replace it.")
+    if not job.output.parent.is_dir():
+        raise OutputError(f"The folder {job.output.parent} of the output does not exist; create it, or give another.")
+
+
+def _patterns_of(request: Request, seed: int) -> list[Grid]:
+    """What an input holds, in the network's box and with voxels held out."""
+    name = request.input or ""
+    try:
+        if _is_dataset(Path(name)):
+            with DatasetFile(name) as dataset:
+                places = range(min(len(dataset), MOST_PATTERNS))
+                patterns = [
+                    Pattern(counts, mask)
+                    for counts, mask in zip(dataset.patterns(places), dataset.masks(places), strict=True)
+                ]
+            fraction = Refined().free_fraction
+            return [boxed(each, (3.0, 3.0, 3.0), fraction, seed + n)[1] for n, each in enumerate(patterns)]
+        prepared = prepare(request).preprocessed
+        return [boxed(prepared.pattern, prepared.oversampling, Refined().free_fraction, seed)[1]]
+    except AutoPhaseNNError as error:
+        raise type(error)(f"Nothing can be learned from {name}: {error}") from error
+
+
+def _is_dataset(path: Path) -> bool:
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return "format" in file.attrs or "patterns" in file
+
+
+def _card(job: Finetuning, found: Adapted, boxes: Sequence[Grid], seconds: float) -> dict[str, Any]:
+    files = [Path(request.input or "") for request in job.inputs]
+    return {
+        "method": "finetuned",
+        "data": [{"path": str(each), "sha256": sha256_of(each) if each.is_file() else None} for each in files],
+        "patterns": len(boxes),
+        "photons": [float(box.pattern.counts[box.pattern.mask].sum()) for box in boxes[:MOST_PATTERNS]],
+        "steps": found.steps,
+        "best_step": found.best_step,
+        "samples": found.steps * job.options.batch,
+        "seconds": round(seconds, 1),
+        "chi2_free_before": found.before,
+        "chi2_free_after": found.after,
+        "kept": "the tuned weights" if found.best_step else "the weights of the beginning: none explained more",
+        "seed": job.seed,
+        "options": asdict(replace(job.options)),
+        "versions": {
+            "autophasenn": autophasenn.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+    }
+
+
+def requests(inputs: Sequence[str], **where: Any) -> tuple[Request, ...]:
+    """One request for each input; `where` are the options of a beamline that all share.
+
+    Raises
+    ------
+    InputError
+        If an input is not there.
+    """
+    for each in inputs:
+        if not Path(each.split(":")[0]).exists():
+            raise InputError(f"There is no scan, pattern or dataset {each}; check the path.")
+    return tuple(Request(each, Path(), **where) for each in inputs)

@@ -1,0 +1,132 @@
+"""A network that learns on from measured patterns, and `autophasenn finetune`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from autophasenn.crystals.experiment import Experiment
+from autophasenn.crystals.polyhedra import Polyhedra
+from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
+from autophasenn.network import weights
+from autophasenn.network.architectures import Network, build
+from autophasenn.network.first_guess import FirstGuess
+from autophasenn.network.unrolled import UnrolledDesign
+from autophasenn.phasing.ensemble import hold_out
+from autophasenn.pipeline.adapted import Adaptation, _seen, adapt
+from autophasenn.pipeline.finetune import Finetuning, finetune, requests
+from autophasenn.pipeline.further import Grid
+from autophasenn.pipeline.simulate import Simulation, write_dataset
+from autophasenn.volumes import Pattern
+from crystals import expected_counts, polyhedron
+
+QUICK = Adaptation(steps=3, batch=1, warmup=0, trials=1, draws=1, judges=1)
+
+
+def network() -> Network:
+    guess = FirstGuess(candidates=1, iterations=10)
+    return build(UnrolledDesign(stages=2, width=4, blocks=(1, 1), feedback=0, guess=guess))
+
+
+@pytest.fixture(scope="module")
+def box() -> Grid:
+    rng = np.random.default_rng(3)
+    intensity = torch.from_numpy(expected_counts(polyhedron((64, 64, 64), (3, 3, 3), rng), 1e6)).float()
+    counts = torch.poisson(intensity, generator=torch.Generator().manual_seed(0))
+    return Grid(Pattern(counts, counts >= 0), hold_out(counts >= 0, 0.02, 0))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "patterns.h5"
+    write_dataset(path, 2, Simulation(Polyhedra(), Experiment(), 5, "paper"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "start.safetensors"
+    weights.save(network(), {"seed": 0}, path)
+    return path
+
+
+def test_learning_on_lowers_the_misfit_of_held_out_voxels(box: Grid) -> None:
+    found = adapt(network(), [box], replace(QUICK, steps=12, learning_rate=3e-3, average=0.5, trials=3), seed=1)
+    assert found.steps == 12
+    assert found.best_step > 0
+    assert found.after < 0.99 * found.before
+
+
+def test_weights_that_got_worse_are_not_kept(box: Grid) -> None:
+    begun = network()
+    found = adapt(begun, [box], replace(QUICK, learning_rate=10.0, average=0.0), seed=1)
+    assert found.best_step == 0
+    assert found.after == found.before
+    for mine, other in zip(found.network.parameters(), begun.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_the_network_never_sees_held_out_voxels(box: Grid) -> None:
+    """Whatever they hold; and every photon that it sees was measured."""
+    spoiled = Grid(replace(box.pattern, counts=torch.where(box.free, 1e5, box.pattern.counts)), box.free)
+    for index in range(4):
+        seen, same = _seen([box], 1, index, QUICK), _seen([spoiled], 1, index, QUICK)
+        assert torch.equal(seen.counts, same.counts)
+        assert torch.equal(seen.mask, same.mask)
+        assert 0.45 < float(seen.counts.sum() / box.pattern.counts[box.used[0]].sum()) <= 1
+        assert torch.equal(seen.counts, seen.counts.round())
+
+
+def test_the_command_writes_weights_with_their_card(dataset: Path, start: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tuned.safetensors"
+    told = finetune(Finetuning(requests([str(dataset)]), output, start, minutes=0.02, options=QUICK))
+    tuned, card = weights.load(output)
+    assert card["patterns"] == told["patterns"] == 2
+    assert card["data"][0]["sha256"]
+    assert card["begun_with"]["file"] == start.name
+    assert card["chi2_free_after"] <= card["chi2_free_before"]
+    assert card["steps"] >= 1
+    assert card["kept"] == told["kept"]
+    if not card["best_step"]:
+        begun, _ = weights.load(start)
+        assert all(torch.equal(a, b) for a, b in zip(tuned.parameters(), begun.parameters(), strict=True))
+    with pytest.raises(OutputError, match="--overwrite"):
+        finetune(Finetuning(requests([str(dataset)]), output, start))
+
+
+def test_input_that_nothing_can_be_learned_from_is_refused_and_nothing_written(start: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tuned.safetensors"
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file.attrs["format"] = "autophasenn-dataset"
+    (tmp_path / "broken.npy").write_bytes(b"no array")
+    for name in ("empty.h5", "broken.npy"):
+        with pytest.raises(AutoPhaseNNError, match=f"Nothing can be learned from .*{name}"):
+            finetune(Finetuning(requests([str(tmp_path / name)]), output, start))
+    with pytest.raises(InputError, match="no scan, pattern or dataset"):
+        requests([str(tmp_path / "missing.h5")])
+    with pytest.raises(InputError, match="damaged"):
+        finetune(Finetuning(requests([str(tmp_path / "empty.h5")]), output, tmp_path / "broken.npy"))
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"minutes": 0.0}, "minutes"),
+        ({"output": Path("weights.txt")}, "safetensors"),
+        ({"inputs": ()}, "nothing to learn"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(change: dict[str, object], sentence: str) -> None:
+    job = Finetuning(requests([__file__]), Path("tuned.safetensors"))
+    with pytest.raises(PlanError, match=sentence):
+        replace(job, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("change", [{"steps": 0}, {"learning_rate": 0.0}, {"thinned": (0.0, 1.0)}])
+def test_adaptations_out_of_range_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(PlanError):
+        Adaptation(**change)  # type: ignore[arg-type]
