@@ -52,7 +52,8 @@ class Watching:
 
     def begin(self, *options: str, folder: bool = True) -> None:
         words = ["watch", *([str(self.data)] if folder else []), "-o", str(self.results), "--plan", str(self.plan)]
-        words += ["--no-page", "--threads", "1", "--poll", "0.1", "--settle", "0.3", *options]
+        words += ["--threads", "1", "--poll", "0.1", "--settle", "0.3", *options]
+        words += [] if "--port" in options else ["--no-page"]
         self.running = self.nursery.begin(*words)
 
     def end(self, number: int = signal.SIGTERM) -> int:
