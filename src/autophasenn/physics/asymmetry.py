@@ -1,11 +1,12 @@
 """Which of an object and its twin: a number that changes sign between ``rho(r)`` and ``conj(rho(-r))``.
 
 The twin mirrors the amplitude through the origin and turns the phase ``phi(r)`` into ``-phi(-r)``. Two things tell them
-apart. The *bend*: whether the phase is ahead at the rim of the crystal or in its middle; it is the smoothest thing that a
-strained crystal has, and the same at any resolution. Where there is no clear bend, whatever is odd in the position about the
-centre of mass: the ten third moments of the amplitude, and the nine first moments of the phase gradient. Each is
-divided by its own noise, and the sign of one fixed combination decides. Its weights are all different, so that no
-symmetry cancels it; the largest moment alone would be a tie wherever a symmetry makes two of them equal and opposite.
+apart. The *bend*: whether the phase is ahead at the rim of the crystal or in its middle, along the direction in which it
+bends most; it is the smoothest thing that a strained crystal has, and the same at any resolution. Where there is no clear
+bend, whatever is odd in the position about the centre of mass: the ten third moments of the amplitude, and the nine first
+moments of the phase gradient. Each is divided by its own noise, and the sign of one fixed combination decides. Its weights
+are all different, so that no symmetry cancels it; the largest moment alone would be a tie wherever a symmetry makes two of
+them equal and opposite.
 """
 
 from __future__ import annotations
@@ -40,8 +41,7 @@ def asymmetry(rho: Complex[Tensor, "n0 n1 n2"], support: Bool[Tensor, "n0 n1 n2"
 
     The bend where it is clear (:data:`CLEAR_BEND`). Else, with z the 19 odd moments over their noise, ``c.z / |c|`` with
     ``c_j = 1 + (j s mod 1)`` and s the golden section. The noise of a moment is taken from the scatter of the phase, of
-    the amplitude or of the gradient inside the
-    support, voxels being independent.
+    the amplitude or of the gradient inside the support, voxels being independent.
 
     Parameters
     ----------
@@ -53,34 +53,40 @@ def asymmetry(rho: Complex[Tensor, "n0 n1 n2"], support: Bool[Tensor, "n0 n1 n2"
     Returns
     -------
     float
-        Values within about 7 of zero leave the choice of the twin to chance: errors of a reconstruction are no noise of
-        independent voxels.
+        Values within about 3 of zero leave the choice of the twin to chance.
     """
     index = torch.nonzero(support).double()
     amplitude = rho[support].abs().double()
     position = index - (amplitude[:, None] * index).sum(0) / amplitude.sum()
     flat = remove_ramp(rho, phase_ramp(rho, support))
-    bend = _bend(flat[support].to(torch.complex128), position)
-    if abs(bend) >= CLEAR_BEND:
-        return bend
+    deviations, at_the_rim = _bend(flat[support].to(torch.complex128), position)
+    if deviations >= CLEAR_BEND:
+        return deviations * at_the_rim
     odd = torch.cat([_shape_moments(amplitude, position), _strain_moments(flat, support, position)])
     weights = 1 + torch.remainder(GOLDEN_SECTION * torch.arange(len(odd), dtype=torch.float64), 1).to(odd.device)
     return float(odd @ weights / weights.norm())
 
 
-def _bend(rho: Tensor, position: Tensor) -> float:
-    """Correlation of the phase with the squared distance from the centre, over its noise; positive: ahead at the rim.
+def _bend(rho: Tensor, position: Tensor) -> tuple[float, float]:
+    """How strongly the phase bends, in standard deviations, and -1 to 1: whether it is ahead in the middle or at the rim.
 
-    ``Im(conj(sum w exp(i phi)) sum w (d^2 - <d^2>) exp(i phi))`` with w the intensity and d in units of the crystal's
-    extent on each axis: phase wraps, the sampling and the global phase do not matter.
+    The curvature is the 3 x 3 matrix ``Im(conj(sum w exp(i phi)) sum w (x x^T - <x x^T>) exp(i phi))`` with w the intensity
+    and x in units of the crystal's extent on each axis: phase wraps, the sampling and the global phase do not matter. The
+    second number is ``sum l^3 / sum |l|^3`` of its principal values l: the direction in which the phase bends most decides.
+    Their sum would be near 0 for a saddle, which strained crystals often are.
     """
     weight = rho.abs().square()
-    distance = (position.square() / position.square().mean(0).clamp_min(1e-12)).sum(1)
-    lever = weight * (distance - (weight @ distance) / weight.sum())
+    x = position / position.square().mean(0).clamp_min(1e-12).sqrt()
+    products = x[:, :, None] * x[:, None, :]
+    lever = weight[:, None, None] * (products - torch.einsum("n,nij->ij", weight, products) / weight.sum())
     turned = torch.polar(torch.ones_like(weight), rho.angle())
     ahead = (turned * torch.conj_physical((weight * turned).sum()).sgn()).imag
     noise = max(float(ahead.std(correction=0)), LEAST_PHASE_NOISE)
-    return float(_over(lever @ ahead, noise * lever.norm()))
+    curvature = torch.einsum("nij,n->ij", lever, ahead)
+    principal = torch.linalg.eigvalsh(curvature)
+    deviations = torch.linalg.eigvalsh(_over(curvature, noise * lever.norm(dim=0))).abs().max()
+    cubes = principal**3
+    return float(deviations), float(cubes.sum() / cubes.abs().sum().clamp_min(torch.finfo(torch.float64).tiny))
 
 
 def _shape_moments(amplitude: Tensor, position: Tensor) -> Tensor:

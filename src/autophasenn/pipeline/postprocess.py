@@ -28,9 +28,8 @@ from autophasenn.volumes import SPATIAL, CrystalImage, Pattern, Reconstruction, 
 
 logger = logging.getLogger(__name__)
 
-CLEAR_ASYMMETRY = 7.0
-"""Standard deviations of the asymmetry below which the choice of the twin is a guess: starts of one pattern (cdi3dnn, whose
-crystal correlates by 0.91 with its own twin) differ in sign at 6, and once at 8."""
+CLEAR_ASYMMETRY = 3.0
+"""Standard deviations of the asymmetry below which the choice of the twin is a guess."""
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ class Spread:
         share = family.sum(0).abs() / family.abs().sum(0).clamp_min(torch.finfo(torch.float32).tiny)
         square = (number * share.square() - 1) / (number - 1)
         lowest = math.exp(-(MOST_PHASE_SPREAD**2))
-        return (-square.clamp(lowest, 1).log()).sqrt()
+        return square.clamp(lowest, 1).log().abs().sqrt()
 
     @cached_property
     def pairwise(self) -> float:
