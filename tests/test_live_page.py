@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from autophasenn.live.pictures import PIXELS
 from live_watching import PATIENCE, counts, watching
 from mortal import Nursery
 from test_aps34idc import Beamtime
@@ -18,6 +19,10 @@ from viewing import CHROMIUM, Served, browser, page, shoot
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 pytest.importorskip("trame", reason="the extra `viewer` is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
+
+
+CRYSTAL = f"() => [...document.querySelectorAll('tr img')].some(image => image.naturalWidth === {PIXELS})"
+"""Is there a picture as large as that of a crystal? Those of the frames have their size."""
 
 
 @pytest.fixture
@@ -52,6 +57,7 @@ def test_a_scan_is_seen_from_its_first_frame_to_its_image_and_a_bad_one_with_its
             for index, frame in enumerate(frames[20:], start=20):
                 tifffile.imwrite(scan.frame(index), frame)
             row.get_by_text("refined").wait_for()
+            opened.wait_for_function(CRYSTAL)
             opened.get_by_text("has no scan 56").first.wait_for(state="attached")
             shoot(opened, tmp_path, "live_refined")
         assert watch.end() == 0

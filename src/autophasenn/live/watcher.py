@@ -30,7 +30,6 @@ from autophasenn.live.work import Outcome, Task, remove
 
 logger = logging.getLogger(__name__)
 
-THUMBNAIL = "thumbnail.png"
 ATTEMPTS = 3
 """Watchers that may be killed while a scan is at work, before that scan is taken for the reason."""
 PREVIEW_SECONDS = 0.2
@@ -161,9 +160,10 @@ class _Watcher:
                 continue
             total = self._sums.setdefault(key, FrameSum(Path(scan.source)))
             if total.update(PREVIEW_SECONDS / len(growing)):
-                picture = self._results(key, THUMBNAIL)
+                picture = self._new_picture(key)
                 total.draw(picture)
                 self._ledger.change(key, thumbnail=self._relative(picture))
+                self._remove_picture(scan)
 
     def _hand_out(self) -> None:
         """First images before refinements, the newest scan first."""
@@ -176,7 +176,7 @@ class _Watcher:
     def _give(self, worker: Worker, scan: ScanRecord, method: str) -> None:
         self._ledger.change(scan.key, attempts=scan.attempts + 1)
         is_folder = Path(scan.source).is_dir()
-        output, picture = self._results(scan.key, method), self._results(scan.key, THUMBNAIL)
+        output, picture = self._options.results / scan.key / method, self._new_picture(scan.key)
         worker.give(Task(scan.key, scan.fingerprint, method, scan.source, is_folder, output, picture))
 
     def _take(self, worker: Worker) -> None:
@@ -214,14 +214,21 @@ class _Watcher:
             seconds_to_refined=scan.seconds_to_refined if is_first else seconds,
         )
         self._ledger.put(done)
+        self._remove_picture(scan)
         logger.info("%s: %s %.1f s after its last frame, chi2 %.3g", scan.name, done.state, seconds, outcome.chi2)
 
     def _fail(self, scan: ScanRecord, reason: str) -> None:
         self._ledger.change(scan.key, state="failed", reason=" ".join(reason.split()), attempts=0)
         logger.warning("%s: failed. %s", scan.name, reason)
 
-    def _results(self, key: str, name: str) -> Path:
-        return self._options.results / key / name
+    def _new_picture(self, key: str) -> Path:
+        """Never a name that was there before: browsers keep pictures by their names."""
+        return self._options.results / key / f"thumbnail-{time.time_ns() // 1_000_000}.png"
+
+    def _remove_picture(self, scan: ScanRecord) -> None:
+        """What the table showed before."""
+        if scan.thumbnail is not None:
+            (self._options.results / scan.thumbnail).unlink(missing_ok=True)
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._options.results).as_posix()
