@@ -9,10 +9,11 @@ every stage corrects what is known, and feeds back what lies outside of the crys
     z         = g (P + c) + (1 - g) (z - beta P)                             hybrid input-output (Fienup 1982)
 
 and before the next stage z goes through n plain iterations, ``z <- g P + (1 - g) (z - beta P)``. x is the object, M the
-measured modulus, s the scale that brings psi nearest to it, A the autocorrelation of the crystal (Patterson function), h what the network remembers from stage to
-stage, T the threshold at 10 % of the largest amplitude. The gate g is a soft support: its logit is that of shrink-wrap
-(where is the blurred amplitude above a fraction of the typical one?), and the network adds to it. So an untrained network
-is an iterative retrieval, and training makes its steps better (after Gregor and LeCun, ICML (2010)).
+measured modulus, s the scale that brings psi nearest to it, A the autocorrelation of the crystal (Patterson function),
+h what the network remembers from stage to stage, T the threshold at 10 % of the largest amplitude. The gate g is a soft
+support: its logit is that of shrink-wrap (where is the blurred amplitude above a fraction of the typical one?), and the
+network adds to it. So an untrained network is an iterative retrieval, and training makes its steps better (after Gregor
+and LeCun, ICML (2010)).
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ class _State:
 
 
 def _fed_back(state: _State, projection: _Projection, iterations: int) -> tuple[Objects, Objects]:
-    """z after plain iterations of hybrid input-output within the gate, and its projection."""
+    """The state z after plain iterations of hybrid input-output within the gate, and its projection."""
     running = state.running
     projected = projection(running)
     for _ in range(iterations):
