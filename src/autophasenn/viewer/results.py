@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,11 @@ class _Volumes:
     file: h5py.File
     left: int
 
+    @cached_property
+    def centre_of_crystal(self) -> Floats:
+        """Index in the detector frame."""
+        return _centre_of_mass(self)
+
     def find(self, name: str, shape: tuple[int, ...] | None = None) -> Any:
         """The volume, or None where the file does not have it."""
         return self.read(name, shape) if name in self.file else None
@@ -303,7 +309,7 @@ def _on_image_grid(
     else:
         # index in the detector frame = inv(V)^T (position in the laboratory) + index of the crystal's centre
         matrix = np.linalg.inv(vectors[()] / NANOMETRE).T * size
-        centre = _centre_of_mass(volumes)
+        centre = volumes.centre_of_crystal
     offset = centre - matrix @ np.array([n // 2 for n in shape])
     on_grid = ndimage.affine_transform(
         np.nan_to_num(spread).astype(np.float32), matrix, offset, output_shape=shape, order=1, mode="nearest"
@@ -313,8 +319,10 @@ def _on_image_grid(
 
 def _centre_of_mass(volumes: _Volumes) -> Floats:
     """Index of the crystal's centre in the detector frame, as `pipeline.postprocess` places the image."""
-    amplitude = np.abs(volumes.read(f"{IMAGE}/data")) * (volumes.read(f"{IMAGE}/support") == 1)
+    support = volumes.read(f"{IMAGE}/support") == 1
+    (box,) = ndimage.find_objects(support.astype(np.uint8))
+    amplitude = np.abs(volumes.read(f"{IMAGE}/data", support.shape)[box]) * support[box]
     threshold = volumes.file[PROCESS]["configuration/postprocess/support_threshold"][()]
     labels, _ = ndimage.label(amplitude >= threshold * amplitude.max())
     crystal = labels == np.bincount(labels.ravel())[1:].argmax() + 1
-    return np.asarray(ndimage.center_of_mass(np.where(crystal, amplitude, 0)))
+    return np.asarray(ndimage.center_of_mass(np.where(crystal, amplitude, 0))) + [part.start for part in box]
