@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from autophasenn.devices import device_of
 from autophasenn.files.cxi import read_result
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.physics.ambiguity import align
-from autophasenn.pipeline.checks import device_of
 from autophasenn.pipeline.methods import Job
 from autophasenn.pipeline.network_box import NetworkBox
 from autophasenn.pipeline.plan import Plan

@@ -120,8 +120,10 @@ def watch(
 
 def serve_page(results: Path, host: str, port: int, token: str | None, browser: bool) -> None:
     """What the process of the page does."""
+    from autophasenn.live.crew import log_to_stderr
     from autophasenn.viewer.server import ServerOptions, serve
 
+    log_to_stderr("autophasenn.viewer")
     options = ServerOptions(host=host, port=port, token=token, open_browser=browser)
     serve(results, options, on_ready=lambda address: print(f"Open {address}", file=sys.stderr, flush=True))
 

@@ -59,7 +59,7 @@ def benchmark_network(
     cohere_environment: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Time one pattern by every way to its image, in alternated rounds, and then batches.
+    """Time one pattern at a time by every way to its image, in alternated rounds, and then batches.
 
     Parameters
     ----------
@@ -117,23 +117,23 @@ def benchmark_network(
         _waited(refine(counts, measured, predictor.predict(counts, measured), how).object)
 
     cases = {
-        READY: Case(lambda: _waited(ready.predict(counts, measured)), 1),
-        NETWORK: Case(lambda: _waited(predictor.predict(counts, measured)), 1),
+        READY: _in_a_row(lambda: _waited(ready.predict(counts, measured))),
+        NETWORK: _in_a_row(lambda: _waited(predictor.predict(counts, measured))),
         "network + 50 ER": Case(lambda: predicted(PAPER), 1),
         REFINED: Case(lambda: predicted(refinement), 1),
         RETRIEVAL: Case(lambda: _waited(retrieve(counts, measured, schedule or Schedule(), seeds=[0]).object), 1),
     }
     if compiled:
         quick = Predictor(network, Inference(compiled=True), device)
-        cases["network, compiled"] = Case(lambda: _waited(quick.predict(counts, measured)), 1)
+        cases["network, compiled"] = _in_a_row(lambda: _waited(quick.predict(counts, measured)))
     wave = torch.randn((1, 64, 64, 64), dtype=torch.complex64)
     host = machine(load_average(), jitter_of(lambda: transform_pair(wave)))
     progress.stage("Network")
-    reference, results = alternate(Case(as_published, 1), cases, rounds, progress.advance)
+    reference, results = alternate(_in_a_row(as_published), cases, rounds, progress.advance)
     cohere = None
     if cohere_environment is not None:
         cohere = compare_with_cohere(
-            counts[0].cpu(), cohere_environment, threads=torch.get_num_threads(), ours=_repeated(cases[NETWORK]),
+            counts[0].cpu(), cohere_environment, threads=torch.get_num_threads(), ours=cases[NETWORK],
             goals=COHERE_GOALS, progress=progress,
         )  # fmt: skip
     progress.stage("Batches")
@@ -150,14 +150,14 @@ def benchmark_network(
     }
 
 
-def _repeated(case: Case, times: int = 5) -> Case:
-    """The same several times in a row: after minutes of another program the first is not warm."""
+def _in_a_row(run: Callable[[], None], patterns: int = 5) -> Case:
+    """Several patterns one after the other, as scans come; the first alone would find the caches of another program."""
 
-    def run() -> None:
-        for _ in range(times):
-            case.run()
+    def run_all() -> None:
+        for _ in range(patterns):
+            run()
 
-    return Case(run, times * case.iterations)
+    return Case(run_all, patterns)
 
 
 def _comparisons(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

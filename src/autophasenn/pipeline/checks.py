@@ -6,9 +6,8 @@ import logging
 import math
 
 import psutil
-import torch
 
-from autophasenn.errors import GeometryError, InputError, PlanError
+from autophasenn.errors import GeometryError, InputError
 from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.pipeline.preprocess import Preprocessed
 
@@ -101,22 +100,6 @@ def check_middle(prepared: Preprocessed) -> None:
 def memory_gib(voxels: int) -> float:
     """What phasing a pattern of so many voxels takes, GiB."""
     return max(1.0, voxels * CPU_BYTES_PER_VOXEL / 2**30)
-
-
-def device_of(name: str) -> torch.device:
-    """The device of this name.
-
-    Raises
-    ------
-    PlanError
-        If it is not there.
-    """
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise PlanError(f"The device {name!r} is not there; use --device cpu, or one torch offers.") from error
-    return device
 
 
 def _check_sampling(prepared: Preprocessed) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from autophasenn.beamlines import read_scan
+from autophasenn.devices import device_of
 from autophasenn.errors import InputError, PlanError
 from autophasenn.files.readers import read_pattern_file
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.network.predict import Inference, Predictor
-from autophasenn.pipeline.checks import check_fit_to_phase, check_geometry, check_middle, device_of, memory_gib
+from autophasenn.pipeline.checks import check_fit_to_phase, check_geometry, check_middle, memory_gib
 from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.methods import METHODS, Job
 from autophasenn.pipeline.plan import Plan

@@ -100,6 +100,10 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
+    # What drawing needs takes a second to import: before anyone waits for a page.
+    import pyvista.plotting  # noqa: F401
+    import skimage.measure  # noqa: F401
+
     os.environ["TRAME_ARGS"] = "--server"  # trame reads the command line, which is not its own
     viewer = Viewer(scans, results, options.limits)
     server = viewer.server
