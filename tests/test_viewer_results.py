@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from autophasenn.errors import InputError
+from autophasenn.files.convention import DETECTOR, PROCESS
 from autophasenn.files.cxi import read_result
 from autophasenn.viewer.results import CXI, Limits, locate, read_image, read_pattern
 
@@ -112,6 +113,22 @@ def external_group(folder: Path) -> None:
         file[LAB] = h5py.ExternalLink(other, "/image")
 
 
+def link_through_another_file(name: str) -> Callable[[Path], None]:
+    """A soft link is what stands at `name`: it leads through an external one to a copy of the result."""
+
+    def spoil(folder: Path) -> None:
+        other = folder.parents[1] / "other.cxi"
+        shutil.copy(folder / CXI, other)
+        (folder / "report.json").unlink()
+        with h5py.File(folder / CXI, "r+") as file:
+            file["elsewhere"] = h5py.ExternalLink(other, "/")
+            if name in file:
+                del file[name]
+            file[name] = h5py.SoftLink(f"/elsewhere/{name}")
+
+    return spoil
+
+
 def external_storage(folder: Path) -> None:
     raw = folder.parents[1] / "secret.bin"
     raw.write_bytes(bytes(8 * 64))
@@ -140,6 +157,9 @@ def virtual_dataset(folder: Path) -> None:
         (without_crystal, "empty"),
         (external_link, "another file"),
         (external_group, "another file"),
+        (link_through_another_file(f"{LAB}/phase"), "another file"),
+        (link_through_another_file(f"{LAB}/voxel_size"), "another file"),
+        (link_through_another_file(f"{PROCESS}/json"), "another file"),
         (external_storage, "another file"),
         (virtual_dataset, "another file"),
     ],
@@ -150,6 +170,13 @@ def test_what_is_no_whole_result_of_this_package_is_refused(
     spoil(copied)
     with pytest.raises(InputError, match=said):
         read_image(copied)
+
+
+@pytest.mark.parametrize("name", ["mask", "reciprocal_steps"])
+def test_a_pattern_of_another_file_is_refused(copied: Path, name: str) -> None:
+    link_through_another_file(f"{DETECTOR}/{name}")(copied)
+    with pytest.raises(InputError, match="another file"):
+        read_pattern(copied / CXI)
 
 
 def test_a_link_out_of_the_folder_is_refused(copied: Path, example_results: Path) -> None:

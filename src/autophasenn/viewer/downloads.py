@@ -53,9 +53,9 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
     async def thumbnail(request: web.Request) -> web.StreamResponse:
         try:
             file = viewer.file_of_scans(request.match_info["file"])
-        except AutoPhaseNNError as error:
+            body = file.read_bytes() if file.suffix == ".png" and file.stat().st_size <= MAX_THUMBNAIL else b""
+        except (AutoPhaseNNError, OSError, ValueError) as error:  # a name may be too long, or hold a zero byte
             raise web.HTTPNotFound(text=NO_THUMBNAIL) from error
-        body = file.read_bytes() if file.suffix == ".png" and file.stat().st_size <= MAX_THUMBNAIL else b""
         if not body.startswith(PNG_START):
             raise web.HTTPNotFound(text=NO_THUMBNAIL)
         return web.Response(body=body, content_type="image/png")

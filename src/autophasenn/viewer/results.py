@@ -172,13 +172,12 @@ def read_image(path: Path, within: Path | None = None, limits: Limits | None = N
     """
     file_path = locate(path, within)
     with _opened(file_path, limits or Limits()) as volumes:
-        image = volumes.file[LAB_IMAGE]
         amplitude = volumes.read(f"{LAB_IMAGE}/amplitude")
         shape = amplitude.shape
         support = volumes.read(f"{LAB_IMAGE}/support", shape) == 1
         if not support.any():
             raise InputError(f"The image in {file_path} is empty: no voxel belongs to a crystal. Phase it again.")
-        size = _vector(image, "voxel_size")
+        size = volumes.vector(f"{LAB_IMAGE}/voxel_size", 1 / NANOMETRE)
         spreads = {
             f"{kind}_spread": _on_image_grid(volumes, f"{IMAGE}/spread/{kind}", shape, support, size)
             for kind in ("phase", "amplitude")
@@ -192,8 +191,8 @@ def read_image(path: Path, within: Path | None = None, limits: Limits | None = N
             displacement=volumes.find(f"{LAB_IMAGE}/displacement", shape),
             strain=volumes.find(f"{LAB_IMAGE}/strain", shape),
             voxel_size=None if size is None else (float(size[0]), float(size[1]), float(size[2])),
-            scattering_vector=_vector(image, "scattering_vector", 1.0),
-            report=_report(file_path, volumes.file),
+            scattering_vector=volumes.vector(f"{LAB_IMAGE}/scattering_vector"),
+            report=_report(file_path, volumes),
             **spreads,
         )
 
@@ -208,14 +207,13 @@ def read_pattern(path: Path, limits: Limits | None = None) -> StoredPattern:
     """
     with _opened(path, limits or Limits()) as volumes:
         counts = volumes.read(f"{DETECTOR}/data")
-        steps = volumes.file[DETECTOR].get("reciprocal_steps")
-        known = isinstance(steps, h5py.Dataset) and steps.shape == (3, 3)
+        steps = volumes.small(f"{DETECTOR}/reciprocal_steps", (3, 3))
         return StoredPattern(
             counts.astype(np.float32),
             volumes.read(f"{PROCESS}/results/intensity", counts.shape).astype(np.float32),
             volumes.read(f"{DETECTOR}/mask", counts.shape) == 0,
-            np.linalg.norm(steps[()], axis=1) * NANOMETRE if known else np.ones(3),
-            "1/nm" if known else "voxels",
+            np.ones(3) if steps is None else np.linalg.norm(steps, axis=1) * NANOMETRE,
+            "voxels" if steps is None else "1/nm",
         )
 
 
@@ -233,16 +231,25 @@ class _Volumes:
 
     def find(self, name: str, shape: tuple[int, ...] | None = None) -> Any:
         """The volume, or None where the file does not have it."""
-        return self.read(name, shape) if name in self.file else None
+        return None if self._found(name) is None else self.read(name, shape)
+
+    def small(self, name: str, shape: tuple[int, ...]) -> Floats | None:
+        """Numbers of this shape, or None where the file does not have them."""
+        node = self._found(name)
+        return None if node is None or node.shape != shape else np.asarray(node[()], np.float64)
+
+    def vector(self, name: str, factor: float = 1.0) -> Floats | None:
+        """Three numbers times a factor, or None where the file does not have them."""
+        found = self.small(name, (3,))
+        return None if found is None else found * factor
+
+    def text(self, name: str) -> str:
+        """What a string says."""
+        return str(self._there(name).asstr()[()])
 
     def read(self, name: str, shape: tuple[int, ...] | None = None) -> Any:
-        node: Any = self.file
-        for part in name.split("/"):
-            if isinstance(node.get(part, getlink=True), h5py.ExternalLink):
-                raise InputError(f"{self.file.filename} takes {name} from another file, which is not followed.")
-            node = node[part]
-        if not isinstance(node, h5py.Dataset) or node.is_virtual or node.external:
-            raise InputError(f"{self.file.filename} takes {name} from another file, which is not followed.")
+        """A volume, as long as the memory lasts."""
+        node = self._there(name)
         if node.ndim != 3 or node.dtype.kind not in "biufc" or shape not in (None, node.shape):
             raise InputError(f"{name} of {self.file.filename} is no volume of the image's shape; the file is damaged.")
         self.left -= node.size * node.dtype.itemsize
@@ -252,6 +259,33 @@ class _Volumes:
                 "a smaller part of the pattern, or bin it."
             )
         return node[()]
+
+    def _there(self, name: str) -> h5py.Dataset:
+        node = self._found(name)
+        if node is None:
+            raise KeyError(f"it lacks {name}")
+        return node
+
+    def _found(self, name: str) -> h5py.Dataset | None:
+        """The dataset, None where there is none. All is read through here: what lies in another file is refused."""
+        elsewhere = InputError(f"{self.file.filename} takes {name} from another file, which is not followed.")
+        node: Any = self.file
+        for part in name.split("/"):
+            if not isinstance(node, h5py.Group):
+                raise ValueError(f"{node.name} is no group")
+            link = node.get(part, getlink=True)
+            if link is None:
+                return None
+            if isinstance(link, h5py.ExternalLink):
+                raise elsewhere
+            node = node[part]
+            if node.file.filename != self.file.filename:  # a soft link may lead through an external one
+                raise elsewhere
+        if not isinstance(node, h5py.Dataset):
+            raise ValueError(f"{name} is no dataset")
+        if node.is_virtual or node.external:
+            raise elsewhere
+        return node
 
 
 @contextmanager
@@ -266,20 +300,11 @@ def _opened(path: Path, limits: Limits) -> Iterator[_Volumes]:
             if not str(file.attrs.get("creator", "")).startswith("autophasenn"):
                 raise InputError(f"{path} was not made by autophasenn; give the {CXI} of a reconstruction.")
             yield _Volumes(file, min(limits.memory_bytes, psutil.virtual_memory().available // 2))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{path} is no result of autophasenn, or damaged ({error}); phase it again.") from error
 
 
-def _vector(group: h5py.Group, name: str, factor: float = 1 / NANOMETRE) -> Floats | None:
-    stored = group.get(name)
-    return (
-        np.asarray(stored[()], np.float64) * factor
-        if isinstance(stored, h5py.Dataset) and stored.shape == (3,)
-        else None
-    )
-
-
-def _report(path: Path, file: h5py.File) -> dict[str, Any]:
+def _report(path: Path, volumes: _Volumes) -> dict[str, Any]:
     """That beside the file, which is complete; else what the file itself has of it."""
     beside = path.parent / REPORT
     try:
@@ -288,7 +313,7 @@ def _report(path: Path, file: h5py.File) -> dict[str, Any]:
             return report if isinstance(report, dict) else {}
     except (OSError, ValueError):
         pass  # a result that was copied alone
-    report = json.loads(file[PROCESS]["json"].asstr()[()]).get("report")
+    report = json.loads(volumes.text(f"{PROCESS}/json")).get("report")
     return report if isinstance(report, dict) else {}
 
 
@@ -302,13 +327,13 @@ def _on_image_grid(
     spread = volumes.find(name)
     if spread is None:
         return None
-    vectors = volumes.file[IMAGE].get("voxel_vectors")
+    vectors = volumes.small(f"{IMAGE}/voxel_vectors", (3, 3))
     centre = np.array([n // 2 for n in spread.shape], float)
     if size is None or vectors is None:
         matrix = np.eye(3)
     else:
         # index in the detector frame = inv(V)^T (position in the laboratory) + index of the crystal's centre
-        matrix = np.linalg.inv(vectors[()] / NANOMETRE).T * size
+        matrix = np.linalg.inv(vectors / NANOMETRE).T * size
         centre = volumes.centre_of_crystal
     offset = centre - matrix @ np.array([n // 2 for n in shape])
     on_grid = ndimage.affine_transform(
@@ -322,7 +347,9 @@ def _centre_of_mass(volumes: _Volumes) -> Floats:
     support = volumes.read(f"{IMAGE}/support") == 1
     (box,) = ndimage.find_objects(support.astype(np.uint8))
     amplitude = np.abs(volumes.read(f"{IMAGE}/data", support.shape)[box]) * support[box]
-    threshold = volumes.file[PROCESS]["configuration/postprocess/support_threshold"][()]
+    threshold = volumes.small(f"{PROCESS}/configuration/postprocess/support_threshold", ())
+    if threshold is None:
+        raise KeyError("it lacks its support_threshold")
     labels, _ = ndimage.label(amplitude >= threshold * amplitude.max())
     crystal = labels == np.bincount(labels.ravel())[1:].argmax() + 1
     return np.asarray(ndimage.center_of_mass(np.where(crystal, amplitude, 0))) + [part.start for part in box]
