@@ -1,5 +1,7 @@
 """A network that learns on from measured patterns, and `autophasenn finetune`."""
 
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from autophasenn.phasing.ensemble import hold_out
 from autophasenn.pipeline.adapted import Adaptation, _seen, adapt
 from autophasenn.pipeline.finetune import Finetuning, finetune, requests
 from autophasenn.pipeline.further import Grid
+from autophasenn.pipeline.progress import Silent
 from autophasenn.pipeline.simulate import Simulation, write_dataset
 from autophasenn.volumes import Pattern
 from crystals import expected_counts, polyhedron
@@ -110,6 +113,68 @@ def test_input_that_nothing_can_be_learned_from_is_refused_and_nothing_written(s
     with pytest.raises(InputError, match="damaged"):
         finetune(Finetuning(requests([str(tmp_path / "empty.h5")]), output, tmp_path / "broken.npy"))
     assert not output.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody may write to")
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(start: Path, tmp_path: Path) -> None:
+    for output in (Path("/proc/tuned.safetensors"), tmp_path / "absent" / "tuned.safetensors"):
+        with pytest.raises(OutputError, match="folder"):
+            finetune(Finetuning(requests([__file__]), output, start))
+    with pytest.raises(OutputError, match="cannot be written"):
+        finetune(Finetuning(requests([__file__]), tmp_path / f"{'x' * 300}.safetensors", start))
+
+
+class Meanwhile(Silent):
+    """Something happens when the learning begins."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self.happens = happens
+
+    def stage(self, name: str) -> None:
+        if name == "Learn":
+            self.happens()
+
+
+def test_a_folder_that_vanishes_meanwhile_is_one_sentence(dataset: Path, start: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    job = Finetuning(requests([str(dataset)]), folder / "tuned.safetensors", start, minutes=0.001, options=QUICK)
+    with pytest.raises(OutputError, match="cannot be written"):
+        finetune(job, Meanwhile(folder.rmdir))
+
+
+def test_an_interruption_speaks_of_weights_only_where_it_wrote_them(dataset: Path, start: Path, tmp_path: Path) -> None:
+    """An older file of that name, which an interruption before the learning leaves as it was, is not meant."""
+    output = tmp_path / "tuned.safetensors"
+    output.write_bytes(b"old")
+    job = Finetuning(requests([str(dataset)]), output, start, overwrite=True, options=QUICK)
+    with pytest.raises(KeyboardInterrupt) as before:
+        finetune(job, Meanwhile(lambda: signal.raise_signal(signal.SIGINT)))
+    assert str(before.value) == ""
+    assert output.read_bytes() == b"old"
+    with pytest.raises(KeyboardInterrupt, match=r"in .*tuned\.safetensors"):
+        finetune(job, InTheMiddle())
+    assert weights.load(output)[1]["method"] == "finetuned"
+
+
+class InTheMiddle(Silent):
+    """Ctrl-C while the network learns."""
+
+    learns = False
+
+    def stage(self, name: str) -> None:
+        self.learns = name == "Learn"
+
+    def advance(self, done: int, total: int) -> None:
+        if self.learns:
+            self.learns = False
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_patterns_on_a_gpu_are_learned_from(box: Grid) -> None:
+    there = Grid(Pattern(box.pattern.counts.cuda(), box.pattern.mask.cuda()), box.free.cuda())
+    assert adapt(network().cuda(), [there], QUICK, seed=1).steps == QUICK.steps
 
 
 @pytest.mark.parametrize(

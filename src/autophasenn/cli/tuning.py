@@ -42,8 +42,7 @@ def finetune(
     try:
         with TerminalProgress() as progress:
             facts = run(job, progress)
-    except KeyboardInterrupt:
-        kept = f"the best weights so far are in {output}" if output.exists() else "nothing was written"
-        complain(f"interrupted; {kept}.")
+    except KeyboardInterrupt as interruption:
+        complain(f"interrupted; {str(interruption) or 'nothing was written'}.")
         raise SystemExit(INTERRUPTED) from None
     show_facts(facts)

@@ -129,7 +129,7 @@ def adapt(
     share_done: Callable[[int], float] | None = None,
     on_iteration: OnIteration | None = None,
 ) -> Adapted:
-    """Let a network learn on from patterns.
+    """Let a network learn on from patterns, on the CPU wherever they are.
 
     Parameters
     ----------
@@ -147,7 +147,8 @@ def adapt(
     """
     options = options or Adaptation()
     done = share_done or (lambda step: step / options.steps)
-    learner = deepcopy(network).train().requires_grad_(True)
+    boxes = [_on_cpu(box) for box in boxes]
+    learner = deepcopy(network).cpu().train().requires_grad_(True)
     average = Average(learner, options.average)
     objective = Objective(learner, Loss())
     optimiser = torch.optim.AdamW(learner.parameters(), options.learning_rate, (0.9, 0.98), weight_decay=1e-4)
@@ -210,6 +211,10 @@ def adapted(
     tuned = Predictor(found.network, predictor.inference, predictor.device)
     candidates, correlations = ask(prediction.inside, tuned, asked, seed=seed)
     return tuned, replace(prediction, candidates=candidates, correlations=correlations)
+
+
+def _on_cpu(box: Grid) -> Grid:
+    return Grid(Pattern(box.pattern.counts.cpu(), box.pattern.mask.cpu()), box.free.cpu())
 
 
 def _seen(boxes: Sequence[Grid], seed: int, index: int, options: Adaptation) -> Pattern:

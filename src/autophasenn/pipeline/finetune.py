@@ -17,6 +17,7 @@ import autophasenn
 from autophasenn.crystals.dataset import DatasetFile
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
 from autophasenn.files.stored import sha256_of
+from autophasenn.files.writing import check_folder
 from autophasenn.network import weights
 from autophasenn.network.predict import SHIPPED
 from autophasenn.pipeline.adapted import Adaptation, Adapted, adapt
@@ -95,7 +96,7 @@ def finetune(job: Finetuning, progress: Progress | None = None) -> dict[str, Any
     OutputError
         If the file is there and may not be replaced, or cannot be written.
     KeyboardInterrupt
-        After Ctrl-C, when the best weights so far are written.
+        After Ctrl-C; it says where the best weights so far are, and nothing where none were written.
     """
     progress = progress or Silent()
     _check_output(job)
@@ -116,21 +117,32 @@ def finetune(job: Finetuning, progress: Progress | None = None) -> dict[str, Any
         found = adapt(network, boxes, job.options, seed=job.seed, share_done=share_done, on_iteration=progress.advance)
     told = _card(job, found, boxes, time.monotonic() - began)
     told |= {"begun_with": {"file": start.name, "sha256": sha256_of(start), "card": card}}
-    weights.save(found.network, told, job.output, torch.float32)
+    try:
+        weights.save(found.network, told, job.output, torch.float32)
+    except OSError as error:
+        raise OutputError(
+            f"The weights {job.output} cannot be written ({error.strerror or error}); give another output."
+        ) from error
     if stop.signal == signal.SIGINT:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"the best weights so far are in {job.output}")
     return {"written": str(job.output)} | {
         name: told[name] for name in ("patterns", "steps", "seconds", "chi2_free_before", "chi2_free_after", "kept")
     }
 
 
 def _check_output(job: Finetuning) -> None:
-    if job.output.is_dir():
-        raise OutputError(f"The output {job.output} is a folder; give the name of a file.")
-    if job.output.exists() and not job.overwrite:
-        raise OutputError(f"The output {job.output} exists; give another name, or --overwrite to replace it.")
-    if not job.output.parent.is_dir():
-        raise OutputError(f"The folder {job.output.parent} of the output does not exist; create it, or give another.")
+    try:
+        if not job.output.parent.is_dir():
+            raise OutputError(
+                f"The folder {job.output.parent} of the output does not exist; create it, or give another."
+            )
+        check_folder(job.output.parent, overwrite=True)
+        if job.output.is_dir():
+            raise OutputError(f"The output {job.output} is a folder; give the name of a file.")
+        if job.output.exists() and not job.overwrite:
+            raise OutputError(f"The output {job.output} exists; give another name, or --overwrite to replace it.")
+    except OSError as error:
+        raise OutputError(f"The output {job.output} cannot be written ({error.strerror}); give another.") from error
 
 
 def _patterns_of(request: Request, seed: int) -> list[Grid]:
