@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autophasenn.errors import InputError
 from autophasenn.live.ledger import Ledger, ScanRecord
+from autophasenn.viewer import app
+from autophasenn.viewer.app import Viewer
 from autophasenn.viewer.gate import is_loopback
+from autophasenn.viewer.results import Limits, read_image
 from autophasenn.viewer.server import ServerOptions, serve
 from viewing import Served, viewer
 
@@ -113,6 +119,8 @@ def test_other_web_pages_are_turned_away(guarded: Served, cookie: str) -> None:
         "/thumbnail/text.png",
         "/thumbnail/good/result.cxi",
         "/thumbnail/ledger.sqlite",
+        "/thumbnail/%00.png",
+        f"/thumbnail/{'x' * 300}.png",
         "/../secret.png",
         "/download/7/result.cxi",
         "/download/0/../../secret.png",
@@ -154,6 +162,59 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded(example_results:
         taken.listen()
         with pytest.raises(InputError, match="--port"):
             serve(example_results / "refined", ServerOptions(port=taken.getsockname()[1]))
+
+
+def test_the_result_that_was_asked_for_last_is_shown_whichever_is_read_first(
+    example_results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = example_results / "refined", example_results / "network"
+    was_quick_read = threading.Event()
+
+    def read(path: Path, *rest: Any) -> Any:
+        if path == slow:
+            assert was_quick_read.wait(60)
+        return read_image(path, *rest)
+
+    async def both() -> list[str]:
+        page = Viewer(None, [], Limits())
+        first = asyncio.ensure_future(page.open([slow]))
+        await asyncio.sleep(0.05)
+        await page.open([quick])
+        was_quick_read.set()
+        await first
+        await page.close()
+        return [image.name for image in page.images]
+
+    monkeypatch.setattr(app, "read_image", read)
+    assert asyncio.run(both()) == ["network"]
+
+
+def test_what_nobody_foresaw_is_said_on_the_page_and_the_table_goes_on(
+    watched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "POLL", 0.01)
+    monkeypatch.setattr(app, "read_image", lambda *_: 1 / 0)
+
+    async def follow() -> None:
+        page = Viewer(watched, [watched / "good"], Limits())
+        look, looks = page._scans.look, iter([RuntimeError("unforeseen")])
+        monkeypatch.setattr(page._scans, "look", lambda: _raise_next(looks) or look())
+        await page.begin()
+        assert page.state.screen == "error"
+        assert "log" in page.state.error
+        async with asyncio.timeout(60):
+            while not page.state.scans_error:
+                await asyncio.sleep(0.002)
+            while page.state.scans_error or not page.state.scans:
+                await asyncio.sleep(0.002)
+        await page.close()
+
+    asyncio.run(follow())
+
+
+def _raise_next(errors: Iterator[Exception]) -> None:
+    for error in errors:
+        raise error
 
 
 def test_options_that_cannot_be_are_refused() -> None:

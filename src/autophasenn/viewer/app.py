@@ -28,6 +28,7 @@ SMALL_MESH = 8 * 2**20
 """Bytes of surface that a browser takes in a moment; more is drawn on the server."""
 POLL = 1.0
 """Seconds between two looks at the table of scans."""
+WENT_WRONG = "Something went wrong in the viewer; what it was stands in its log."
 
 
 class Viewer:
@@ -56,6 +57,8 @@ class Viewer:
         self._results, self._limits = list(results), limits
         self._scans = None if scans is None else Scans(scans)
         self._shown: list[str] = []
+        self._tried: list[str] = []
+        self._requests = 0
         self._due: set[str] = set()
         self._worker: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
@@ -109,7 +112,7 @@ class Viewer:
         if self._scans is not None:
             self._poller = asyncio.ensure_future(self._follow())
 
-    async def open(self, paths: Sequence[Path], names: Sequence[str] = (), *, anew: bool = False) -> None:
+    async def open(self, paths: Sequence[Path], names: Sequence[str] = (), *, anew: bool = False) -> bool:
         """Show one result, or two side by side; what is wrong with them is said on the page.
 
         Parameters
@@ -120,8 +123,15 @@ class Viewer:
             What people call them; those of their folders if left out.
         anew : bool
             Whether these are newer images of what is shown, seen from the same side with the same cut.
+
+        Returns
+        -------
+        bool
+            False: they could not be opened, and nothing else was asked for since.
         """
         began = time.perf_counter()
+        self._requests += 1
+        request = self._requests
         names = list(names) or [path.name for path in paths]
         if not anew:
             with self.state:
@@ -129,15 +139,29 @@ class Viewer:
         try:
             within = None if self._scans is None else self._scans.folder
             images = [await asyncio.to_thread(read_image, path, within, self._limits) for path in paths]
-        except AutoPhaseNNError as error:
-            self._fail(str(error))
-            return
-        except MemoryError:
-            self._fail("There is not enough memory to open this result; close other programs, or bin the pattern.")
-            return
-        images = [replace(image, name=name or image.name) for image, name in zip(images, names, strict=True)]
-        before, self.images, self.quantities = self.scene, images, quantities_of(images)
-        self.scene = Scene(images, self.quantities)
+            if request == self._requests:
+                named = [replace(image, name=name or image.name) for image, name in zip(images, names, strict=True)]
+                self._show(named, anew=anew)
+                seconds = time.perf_counter() - began
+                logger.info("opened %s in %.2f s", ", ".join(str(image.path) for image in images), seconds)
+            return True
+        except Exception as error:
+            if request != self._requests:
+                return True
+            if isinstance(error, AutoPhaseNNError):
+                self._fail(str(error))
+            elif isinstance(error, MemoryError):
+                self._fail("There is not enough memory to open this result; close other programs, or bin the pattern.")
+            else:
+                logger.exception("opening failed")
+                self._fail(WENT_WRONG)
+            return False
+
+    def _show(self, images: list[StoredImage], *, anew: bool) -> None:
+        """Put what was read on the page."""
+        quantities = quantities_of(images)
+        scene = Scene(images, quantities)
+        before, self.scene, self.images, self.quantities = self.scene, scene, images, quantities
         if before is not None:
             if anew:
                 self.scene.look_like(before)
@@ -156,7 +180,6 @@ class Viewer:
             self.state.screen = "result"
             self.scene.camera.AddObserver("ModifiedEvent", lambda *_: self._want("overlay"))
         self._want("surface")
-        logger.info("opened %s in %.2f s", ", ".join(str(i.path) for i in images), time.perf_counter() - began)
 
     def _fail(self, sentence: str) -> None:
         logger.warning("not opened: %s", sentence)
@@ -225,7 +248,7 @@ class Viewer:
                     await self._update(due)
             except Exception:
                 logger.exception("drawing failed")
-                self._fail("Something went wrong in the viewer; what it was stands in its log. Open the result anew.")
+                self._fail(f"{WENT_WRONG} Open the result anew.")
             await asyncio.sleep(0.005)
 
     async def _update(self, due: set[str]) -> None:
@@ -278,7 +301,11 @@ class Viewer:
         section = int(self.state.section)
         try:
             if not self._patterns:
-                read = [await asyncio.to_thread(read_pattern, image.path, self._limits) for image in self.images]
+                images = self.images
+                read = [await asyncio.to_thread(read_pattern, image.path, self._limits) for image in images]
+                if images is not self.images:  # others were opened meanwhile
+                    self._want("pattern")
+                    return
                 self._patterns = [PatternView(pattern) for pattern in read]
                 self.state.pattern_scales = [view.scales() for view in self._patterns]
         except AutoPhaseNNError as error:
@@ -362,18 +389,22 @@ class Viewer:
         """Open the newest image of one scan of the table, or compare those of two."""
         if self._scans is None:
             return
-        self._shown = list(keys)[:2]
+        shown = list(keys)[:2]
         try:
-            paths = [self._scans.result(key) for key in self._shown]
+            paths = [self._scans.result(key) for key in shown]
         except AutoPhaseNNError as error:
+            self._requests += 1
             self._fail(str(error))
             return
         if paths:
-            await self.open(paths, [self._scans.name(key) for key in self._shown], anew=anew)
+            self._shown = shown  # an image that comes meanwhile is opened too
+            if not await self.open(paths, [self._scans.name(key) for key in shown], anew=anew) and not anew:
+                self._shown = []
 
     def show_scans(self) -> None:
         """Go back to the table."""
-        self._shown = []
+        self._requests += 1
+        self._shown, self._tried = [], []
         self.state.update({"screen": "scans", "picked": [], "follows": False})
 
     def file_of_scans(self, name: str) -> Path:
@@ -403,13 +434,18 @@ class Viewer:
                     with self.state:
                         self.state.update({"scans": self._scans.rows, "scans_error": ""})
                 newest = self._scans.newest() if self.state.follows else None
-                if newest is not None and self._shown != [newest]:
-                    await self.open_scans([newest])
+                wanted = [] if newest is None else [newest]
+                if wanted and self._shown != wanted and (self._tried != wanted or changed is not None):
+                    self._tried = wanted
+                    await self.open_scans(wanted)
                 elif changed and set(self._shown) & changed:
                     await self.open_scans(self._shown, anew=True)
-            except AutoPhaseNNError as error:
+            except Exception as error:
+                said = str(error) if isinstance(error, AutoPhaseNNError) else WENT_WRONG
+                if said == WENT_WRONG != self.state.scans_error:
+                    logger.exception("following the table failed")
                 with self.state:
-                    self.state.scans_error = str(error)
+                    self.state.scans_error = said
             await asyncio.sleep(POLL)
 
     async def close(self) -> None:
