@@ -198,6 +198,33 @@ def test_a_folder_that_goes_missing_is_told(watched: Watched) -> None:
         watched.look()
 
 
+def test_a_name_that_is_no_text_is_told_once_and_the_others_are_followed(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.write(os.fsdecode(b"gold\xe9.npz"))
+    watched.write("a.npz")
+    watched.follow()
+    watched.look()
+    assert watched.look(3) == {"a.npz": "waiting"}
+    assert caplog.text.count("not UTF-8") == 1
+
+
+@pytest.mark.parametrize("damage", [b"\x00\x00", b"\xff\xff"])
+def test_a_damaged_frame_is_left_out_of_the_preview_wherever_it_is_damaged(tmp_path: Path, damage: bytes) -> None:
+    tifffile.imwrite(tmp_path / "f_0.tif", np.ones((4, 5), np.uint16))
+    whole = (tmp_path / "f_0.tif").read_bytes()
+    for place in range(len(whole) - 1):
+        (tmp_path / f"f_{place + 1}.tif").write_bytes(whole[:place] + damage + whole[place + 2 :])
+    total = FrameSum(tmp_path)
+    assert total.update(60.0)
+    assert total.sum is not None
+
+
+def test_what_cannot_be_drawn_is_no_preview(tmp_path: Path) -> None:
+    assert not FrameSum(tmp_path, np.ones((1, 2000))).draw(tmp_path / "preview.png")
+    assert not FrameSum(tmp_path).draw(tmp_path / "preview.png")
+
+
 def test_the_preview_is_the_sum_of_the_frames_so_far(tmp_path: Path) -> None:
     frames = np.random.default_rng(1).poisson(5, (6, 20, 30)).astype(np.uint16)
     total = FrameSum(tmp_path)
@@ -208,7 +235,7 @@ def test_the_preview_is_the_sum_of_the_frames_so_far(tmp_path: Path) -> None:
     assert total.update(10.0)
     np.testing.assert_array_equal(total.sum, frames[[0, 1, 3, 4]].sum(0))  # the newest may not be whole yet
     assert not total.update(10.0)
-    total.draw(tmp_path / "preview.png")
+    assert total.draw(tmp_path / "preview.png")
     from PIL import Image
 
     with Image.open(tmp_path / "preview.png") as picture:

@@ -1,5 +1,6 @@
 """Frames of a detector stream: kept as they come, a scan when they end, and nothing that was received lost by a kill."""
 
+import errno
 import json
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import tifffile
 
 from autophasenn.files.readers import read_pattern_file
 from autophasenn.live.simulated import messages
-from autophasenn.live.spool import Spool, safe_name
+from autophasenn.live.spool import OPEN, Spool, safe_name
 from autophasenn.live.streams import FRAMES, NAME, PvaFrames, ZmqFrames
 from live_watching import counts, watching
 from mortal import Nursery
@@ -82,6 +83,78 @@ def test_a_scan_of_a_known_name_takes_the_place_of_no_other(tmp_path: Path) -> N
             spool.begin("a", 0, 1)
             spool.frame("a", 0, FRAME_STACK[0])
         assert {path.stem for path in spool.folder.iterdir()} == {"a", "a-2", "a-3"}
+
+
+def test_a_kill_after_a_scan_was_packed_leaves_it_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = spool_in(tmp_path)
+    spool.begin("a", 0, 6)
+
+    def killed(folder: Path) -> None:
+        (folder / "a_00000.tif").unlink()
+        raise KeyboardInterrupt
+
+    for number, frame in enumerate(FRAME_STACK[:-1]):
+        spool.frame("a", number, frame)
+    with monkeypatch.context() as patch:
+        patch.setattr("autophasenn.live.spool.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            spool.frame("a", 5, FRAME_STACK[5])
+    assert not (tmp_path / "a" / OPEN).exists()
+    after = spool_in(tmp_path, abandon=0.0)
+    after.tidy()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+    np.testing.assert_array_equal(packed(tmp_path / "a.npz")[0], FRAME_STACK)
+
+
+def test_an_aborted_series_and_the_next_one_of_its_name_are_two_scans(tmp_path: Path) -> None:
+    frames = ZmqFrames(spool_in(tmp_path))
+    for message in list(messages("gold", list(FRAME_STACK), 1e6, 7))[:4]:
+        frames.take(message)
+    for message in messages("gold", list(FRAME_STACK[::-1]), 1e6, 8):
+        frames.take(message)
+    np.testing.assert_array_equal(packed(tmp_path / "gold-2.npz")[0], FRAME_STACK[::-1])
+    frames, mask = packed(tmp_path / "gold.npz")
+    np.testing.assert_array_equal(frames[:3], FRAME_STACK[:3])
+    assert mask.any(axis=(1, 2)).tolist() == [True] * 3 + [False] * 3
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_ends_no_stream_and_loses_no_frame_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = ZmqFrames(spool_in(tmp_path, abandon=0.0))
+    first, *rest, last = messages("gold", list(FRAME_STACK), 1e6, 7)
+    frames.take(first)
+    with monkeypatch.context() as patch:
+        patch.setattr("tifffile.imwrite", full)
+        for message in rest[:2]:
+            frames.take(message)
+    assert caplog.text.count("No space left") == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("autophasenn.live.spool.zipfile.ZipFile", full)
+        for message in (*rest[2:], last):
+            frames.take(message)
+        frames.spool.tidy()
+        assert len(list(tmp_path.rglob("*.tif"))) == 4
+    frames.spool.tidy()
+    assert [path.name for path in tmp_path.iterdir()] == ["gold.npz"]
+    kept, mask = packed(tmp_path / "gold.npz")
+    assert mask.any(axis=(1, 2)).tolist() == [False] * 2 + [True] * 4
+    np.testing.assert_array_equal(kept[2:], FRAME_STACK[2:])
+
+
+def test_a_frame_that_a_kill_cut_short_is_unmeasured(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path)
+    spool.begin("a", 0, 6)
+    for number, frame in enumerate(FRAME_STACK[:5]):
+        spool.frame("a", number, frame)
+    (tmp_path / "a" / "a_00000.tif").write_bytes(b"")
+    (tmp_path / "a" / ".a_00005.tif").write_bytes(b"II*")
+    spool.end("a")
+    assert packed(tmp_path / "a.npz")[1].any(axis=(1, 2)).tolist() == [False] + [True] * 4 + [False]
 
 
 def test_for_a_beamline_the_folder_of_frames_is_the_scan(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ import pytest
 import tifffile
 
 from autophasenn.errors import InputError, OutputError, PlanError
-from autophasenn.live.crew import Limits, Worker
-from autophasenn.live.ledger import ScanRecord
+from autophasenn.live.crew import Companion, Limits, Worker
+from autophasenn.live.ledger import Ledger, ScanRecord
 from autophasenn.live.lock import only_one
 from autophasenn.live.near_peak import EDGE, near_peak
 from autophasenn.live.options import Watch
+from autophasenn.live.streams import receive_zmq
+from autophasenn.live.watcher import _Watcher
 from autophasenn.live.work import Outcome, Settings, Task
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.volumes import Scan
@@ -196,6 +198,56 @@ def test_a_worker_that_goes_beyond_its_limits_is_replaced_and_says_why(settings:
     assert not psutil.pid_exists(worker._process.pid)
 
 
+def test_no_result_holds_the_token_of_the_page(settings: Settings, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["autophasenn", "watch", "data", "--token", "SECRET", "--token=SECRET", "--once"])
+    worker = Worker("network", settings, ROOMY)
+    try:
+        assert outcome_of(worker, task).reason is None
+    finally:
+        worker.end()
+    files = [path for path in task.output.rglob("*") if path.is_file()]
+    assert [path.name for path in files if b"autophasenn watch data --once" in path.read_bytes()]
+    assert not [path.name for path in files if b"SECRET" in path.read_bytes()]
+
+
+def test_a_companion_that_cannot_begin_ends_the_watcher_and_one_that_had_begun_begins_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("zmq", reason="the extra `live` is not installed")
+    companion = Companion("ZMQ client", receive_zmq, "no address", tmp_path, True, 60.0)
+    companion.start()
+    try:
+        companion._process.join(PATIENCE)
+        with pytest.raises(InputError, match="could not begin"):
+            companion.look_after()
+        monkeypatch.setattr("autophasenn.live.crew.SOON", -1.0)
+        former = companion._process.pid
+        companion.look_after()
+        assert companion._process.pid != former
+    finally:
+        companion.end()
+
+
+def test_a_fault_while_looking_is_told_once_and_ends_no_watcher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("of a damaged file")
+
+    class Idle:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+    monkeypatch.setattr("autophasenn.live.watcher.Worker", Idle)
+    monkeypatch.setattr("autophasenn.live.watcher.Arrivals.look", fail)
+    (tmp_path / "data").mkdir()
+    with Ledger.open(tmp_path) as ledger:
+        watcher = _Watcher(Watch(tmp_path / "data", tmp_path, Settings()), ledger)
+        for is_first in (True, False, False):
+            watcher._look(is_first)
+    assert caplog.text.count("WARNING") == 1
+    assert "of a damaged file" in caplog.text
+
+
 def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) -> None:
     worker = Worker("network", replace(settings, weights=tmp_path / "none.safetensors"), ROOMY)
     try:
@@ -214,6 +266,10 @@ def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) 
         ({"settle": -1.0}, "--settle is -1"),
         ({"settings": Settings(beamline="34idc")}, "--spec"),
         ({"settings": Settings(beamline="P10")}, "not known"),
+        ({"settings": Settings(beamline="34idc", spec=Path("a.spec"), mask=Path("a.npy"))}, "--mask belongs"),
+        ({"settings": Settings(spec=Path("a.spec"))}, "--spec belongs"),
+        ({"settings": Settings(dark=Path("a.tif"))}, "--dark belongs"),
+        ({"settings": Settings(white=Path("a.tif"))}, "--white belongs"),
         ({"results": Path()}, "another -o"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -30,7 +29,8 @@ def find_frames(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; give the folder that holds the frames of one scan.")
-    frames = [path for path in folder.iterdir() if path.suffix.lower() in TIFF_SUFFIXES]
+    names = (path for path in folder.iterdir() if not path.name.startswith("."))  # hidden: still being written
+    frames = [path for path in names if path.suffix.lower() in TIFF_SUFFIXES]
     if not frames:
         raise InputError(
             f"The folder {folder} holds no frame (*.tif); give the folder that holds the frames of one scan."
@@ -112,8 +112,12 @@ def _decode(content: bytes, name: str) -> np.ndarray:
 
     try:
         with tifffile.TiffFile(BytesIO(content)) as tiff:
+            page = tiff.pages.first if len(tiff.pages) else None
+            # A damaged header may ask for more than the memory.
+            if page is not None and page.compression == 1 and page.nbytes > len(content):
+                raise ValueError(f"its image would take {page.nbytes} bytes, and it has {len(content)}")
             image = tiff.asarray()
-    except (ValueError, IndexError, struct.error) as error:
+    except Exception as error:  # damaged headers end in ZeroDivisionError, KeyError, MemoryError, struct.error, ...
         if "imagecodecs" in str(error):
             raise InputError(
                 f"{name} is compressed ({error}); store it without compression, or `pip install imagecodecs`."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -125,7 +124,7 @@ def serve_page(results: Path, host: str, port: int, token: str | None, browser: 
 
     log_to_stderr("autophasenn.viewer")
     options = ServerOptions(host=host, port=port, token=token, open_browser=browser)
-    serve(results, options, on_ready=lambda address: print(f"Open {address}", file=sys.stderr, flush=True))
+    serve(results, options, on_ready=lambda address: print(f"Open {address}", flush=True))
 
 
 def _check_installed(what: str, extra: str, *modules: str) -> None:

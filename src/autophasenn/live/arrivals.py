@@ -38,6 +38,7 @@ class Arrivals:
         self._ledger, self._places, self._largest = ledger, places, largest
         self._began = time.time()
         self._last_look: float | None = None
+        self._nameless = set[str]()
         scans = ledger.scans()
         self._known = {scan.key: scan.fingerprint for scan in scans if scan.state != "arriving"}
         self._growing = {
@@ -59,7 +60,7 @@ class Arrivals:
         InputError
             If a watched folder is not there.
         """
-        now, sightings = time.time(), look_at(self._places)
+        now, sightings = time.time(), self._readable(look_at(self._places))
         for key, sighting in sightings.items():
             if self._known.get(key) != sighting.fingerprint:
                 self._follow(sighting, now)
@@ -67,6 +68,14 @@ class Arrivals:
             del self._growing[key]
             self._ledger.change(key, state="failed", reason="Its files were removed before it was complete.")
         self._last_look = now
+
+    def _readable(self, sightings: dict[str, Sighting]) -> dict[str, Sighting]:
+        """Those whose names are text, as the ledger needs it; of each other one is told once."""
+        bad = {key for key in sightings if not _is_text(key)}
+        for key in sorted(bad - self._nameless):
+            logger.warning("%a is passed over: its name is not UTF-8; rename it.", sightings[key].name)
+        self._nameless = bad
+        return {key: sighting for key, sighting in sightings.items() if key not in bad}
 
     def _follow(self, sighting: Sighting, now: float) -> None:
         key, fingerprint = sighting.key, sighting.fingerprint
@@ -115,6 +124,14 @@ class Arrivals:
         if is_new:
             logger.info("%s: %s", sighting.name, "new" if former is None else "changed, so it is reconstructed anew")
         return _Growing(sighting.fingerprint, unchanged_since, last_frame)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _amount(sighting: Sighting) -> str:

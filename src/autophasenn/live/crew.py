@@ -27,7 +27,7 @@ START_LIMIT = 300.0
 FALSE_STARTS = 3
 """Ends before it was ready after which a process is given up."""
 SOON = 10.0
-"""Seconds from the start of a companion until it is begun again."""
+"""Seconds from the start of a companion until it is begun again; one that ended later than that had begun."""
 CANNOT = 2
 """Exit status of a companion that could not begin, for a reason that the user can mend."""
 
@@ -185,7 +185,7 @@ class Companion:
         )
         self._process.start()
         self._starts += 1
-        self._since = time.monotonic()
+        self._since = self._seen_alive = time.monotonic()
 
     def look_after(self) -> None:
         """Begin again what has ended, not more often than every `SOON` seconds.
@@ -195,9 +195,13 @@ class Companion:
         InputError
             If it could not even begin, for a reason that the user can mend.
         """
-        if self._process is None or self._process.is_alive():
+        if self._process is None:
             return
-        if self._process.exitcode == CANNOT and self._starts == 1:
+        if self._process.is_alive():
+            self._seen_alive = time.monotonic()
+            return
+        had_begun = self._starts > 1 or self._seen_alive - self._since > SOON
+        if self._process.exitcode == CANNOT and not had_begun:
             raise InputError(f"The {self.name} could not begin; why stands above.")
         if time.monotonic() - self._since > SOON:
             logger.warning("%s ended with status %s and begins again", self.name, self._process.exitcode)

@@ -67,26 +67,34 @@ class FrameSum:
             self._counted.add(path.name)
             try:
                 frame = read_image(path, "frame").astype(np.float64)
-            except (InputError, OSError):
-                continue  # whoever reconstructs the scan says what is wrong with it
-            if self.sum is not None and frame.shape != self.sum.shape:
+                if self.sum is None or frame.shape == self.sum.shape:
+                    self.sum, grown = frame if self.sum is None else self.sum + frame, True
+            except Exception:  # whoever reconstructs the scan says what is wrong with it
                 continue
-            self.sum, grown = frame if self.sum is None else self.sum + frame, True
         return grown
 
-    def draw(self, picture: Path) -> None:
-        """The sum so far, in a logarithmic scale."""
+    def draw(self, picture: Path) -> bool:
+        """The sum so far, in a logarithmic scale; is there one that can be drawn?"""
         if self.sum is None:
-            return
-        from matplotlib import colormaps
+            return False
+        try:
+            pixels = _pixels(self.sum)
+        except Exception:  # of a row, or of more than there is memory for
+            return False
+        write_picture(picture, pixels)
+        return True
 
-        seen = np.clip(np.nan_to_num(self.sum), 0, None)
-        step = max(1, max(seen.shape) // PIXELS)
-        rows, columns = (size // step for size in seen.shape)
-        blocks = seen[: rows * step, : columns * step].reshape(rows, step, columns, step).max((1, 3))
-        height = np.log1p(np.minimum(blocks, np.quantile(blocks, 0.9995)))
-        colours: Any = colormaps["magma"](height / max(float(height.max()), 1e-9), bytes=True)
-        write_picture(picture, colours[..., :3])
+
+def _pixels(counts: NDArray[np.float64]) -> NDArray[np.uint8]:
+    from matplotlib import colormaps
+
+    seen = np.clip(np.nan_to_num(counts), 0, None)
+    step = max(1, max(seen.shape) // PIXELS)
+    rows, columns = (size // step for size in seen.shape)
+    blocks = seen[: rows * step, : columns * step].reshape(rows, step, columns, step).max((1, 3))
+    height = np.log1p(np.minimum(blocks, np.quantile(blocks, 0.9995)))
+    colours: Any = colormaps["magma"](height / max(float(height.max()), 1e-9), bytes=True)
+    return np.asarray(colours[..., :3])
 
 
 def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from autophasenn.beamlines.frames import find_frames, frame_number, read_image
-from autophasenn.errors import InputError
+from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.files.writing import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,9 @@ class Spool:
         self.folder, self._pack, self._abandon = folder, pack, abandon
         self._turn = threading.RLock()
         self._scans: dict[str, _Scan] = {}
+        self._unkept: list[_Scan] = []
+        for packed in folder.glob("*.npz"):  # a kill came between its last byte and the removal of its frames
+            shutil.rmtree(packed.with_suffix(""), ignore_errors=True)
         for marker in sorted(folder.glob(f"*/{OPEN}")):
             facts = json.loads(marker.read_text(encoding="utf-8"))
             numbers = [frame_number(path) or 0 for path in marker.parent.glob("*.tif")]
@@ -85,7 +88,7 @@ class Spool:
         return None if scan is None else scan.last
 
     def begin(self, name: str, first: int, expected: int | None, series: int | None = None) -> None:
-        """Begin a scan, unless it has begun.
+        """Begin a scan, unless it has begun; one of another series that has its name has ended.
 
         Parameters
         ----------
@@ -100,8 +103,9 @@ class Spool:
         """
         key = safe_name(name)
         with self._turn:
-            if key in self._scans:
+            if key in self._scans and self._scans[key].series == series:
                 return
+            self.end(key)
             folder, count = self.folder / key, 1
             while folder.exists() or folder.with_name(f"{folder.name}.npz").exists():
                 count += 1
@@ -116,8 +120,8 @@ class Spool:
 
         Raises
         ------
-        OutputError
-            If the disk is full.
+        OSError
+            If it cannot be written, as when the disk is full.
         """
         import tifffile
 
@@ -128,8 +132,11 @@ class Spool:
                 return
             path = scan.folder / f"{scan.folder.name}_{index:05d}.tif"
             temporary = path.with_name(f".{path.name}")
-            tifffile.imwrite(temporary, image, photometric="minisblack")
-            temporary.replace(path)
+            try:
+                tifffile.imwrite(temporary, image, photometric="minisblack")
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
             scan.last, scan.changed = max(scan.last, number), time.monotonic()
             if scan.expected is not None and index + 1 >= scan.expected:
                 self.end(name)
@@ -138,18 +145,8 @@ class Spool:
         """A scan has all the frames that it will have."""
         with self._turn:
             scan = self._scans.pop(safe_name(name), None)
-            if scan is None:
-                return
-            frames = find_frames(scan.folder) if any(scan.folder.glob("*.tif")) else []
-            due = scan.expected or scan.last - scan.first + 1
-            lost = "" if len(frames) >= due else f" of {due}; what did not come is taken as unmeasured"
-            logger.info("%s: ended with %d frames%s", scan.folder.name, len(frames), lost)
-            if frames and self._pack:
-                _pack(frames, max(due, 1), scan.folder.with_name(f"{scan.folder.name}.npz"))
-            if self._pack or not frames:
-                shutil.rmtree(scan.folder)
-            else:
-                (scan.folder / OPEN).unlink()
+            if scan is not None:
+                self._close(scan)
 
     def tidy(self) -> None:
         """End the scans that got no frame for long."""
@@ -157,6 +154,30 @@ class Spool:
             for name, scan in list(self._scans.items()):
                 if time.monotonic() - scan.changed > self._abandon:
                     self.end(name)
+            again, self._unkept = self._unkept, []
+            for scan in again:
+                if time.monotonic() - scan.changed > self._abandon:
+                    self._close(scan)
+                else:
+                    self._unkept.append(scan)
+
+    def _close(self, scan: _Scan) -> None:
+        """Make of its frames what a reader takes; where that fails, they stay, and `tidy` tries again."""
+        packed = scan.folder.with_name(f"{scan.folder.name}.npz")
+        try:
+            frames = find_frames(scan.folder) if any(scan.folder.glob("[!.]*.tif")) else []
+            due = scan.expected or scan.last - scan.first + 1
+            lost = "" if len(frames) >= due else f" of {due}; what did not come is taken as unmeasured"
+            logger.info("%s: ended with %d frames%s", scan.folder.name, len(frames), lost)
+            if frames and self._pack and not packed.exists():
+                _pack(frames, max(due, 1), packed)
+            (scan.folder / OPEN).unlink(missing_ok=True)  # from here on nobody packs what is left of it
+            if self._pack or not frames:
+                shutil.rmtree(scan.folder)
+        except (OSError, AutoPhaseNNError) as error:
+            logger.error("%s: its frames stay in %s for now: %s", scan.folder.name, scan.folder, error)
+            scan.changed = time.monotonic()
+            self._unkept.append(scan)
 
 
 def safe_name(name: str) -> str:
@@ -166,7 +187,9 @@ def safe_name(name: str) -> str:
 
 def _pack(frames: list[Path], number: int, path: Path) -> None:
     """Write frames into one file, one after the other, so that no more than one is in memory."""
-    first = read_image(frames[0], "frame")
+    first = next((image for image in map(_read, frames) if image is not None), None)
+    if first is None:
+        raise InputError(f"None of the {len(frames)} frames can be read.")
     index_of = {frame_number(frame): frame for frame in frames}
     shape = (number, *first.shape)
 
@@ -178,7 +201,8 @@ def _pack(frames: list[Path], number: int, path: Path) -> None:
         with archive.open("counts.npy", "w", force_zip64=True) as file:
             np.lib.format.write_array_header_2_0(file, header(first.dtype))
             for index in range(number):
-                image = _read(index_of.get(index), first)
+                frame = index_of.get(index)
+                image = None if frame is None else _read(frame, first)
                 measured[index] = image is not None
                 file.write((np.zeros_like(first) if image is None else image).tobytes())
         if not measured.all():
@@ -190,10 +214,10 @@ def _pack(frames: list[Path], number: int, path: Path) -> None:
     os.utime(path, (newest, newest))  # the scan is as old as its last frame
 
 
-def _read(path: Path | None, like: np.ndarray) -> np.ndarray | None:
-    """A frame; None where it never came, or is not like the first."""
+def _read(path: Path, like: np.ndarray | None = None) -> np.ndarray | None:
+    """A frame; None where it cannot be read, or is not like the first."""
     try:
-        image = None if path is None else read_image(path, "frame")
-    except InputError:
+        image = read_image(path, "frame")
+    except (OSError, InputError):
         return None
-    return image if image is not None and (image.shape, image.dtype) == (like.shape, like.dtype) else None
+    return image if like is None or (image.shape, image.dtype) == (like.shape, like.dtype) else None

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from autophasenn.errors import PlanError
+from autophasenn.errors import AutoPhaseNNError, PlanError
 from autophasenn.live.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -180,6 +180,7 @@ class ZmqFrames:
     def __init__(self, spool: Spool) -> None:
         self.spool = spool
         self._names = spool.named_series()
+        self._complaint = ""
 
     def take(self, parts: Sequence[bytes]) -> None:
         """A message of one or more parts; what is no message of a detector is told and passed over."""
@@ -194,8 +195,10 @@ class ZmqFrames:
             elif kind == "dseries_end":
                 self.spool.end(self._name(series))
                 self._names.pop(series, None)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            logger.warning("A message of the ZMQ stream was passed over: %s", error)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, AutoPhaseNNError) as error:
+            if str(error) != self._complaint:  # once, and not for every frame
+                logger.warning("A message of the ZMQ stream was passed over: %s", error)
+            self._complaint = str(error)
 
     def _name(self, series: int) -> str:
         return self._names.get(series, f"series_{series:06d}")

@@ -141,11 +141,12 @@ class _Watcher:
         try:
             self._arrivals.look()
             self._preview()
-        except (AutoPhaseNNError, OSError) as error:
-            if is_first or self._options.once:
+        except Exception as error:  # whatever lies in the folder, the scans that are known go on
+            is_fault = not isinstance(error, AutoPhaseNNError | OSError)
+            if self._options.once or (is_first and not is_fault):
                 raise
             if str(error) != self._complaint:
-                logger.warning("%s", error)
+                logger.warning("%s", error, exc_info=is_fault)
             self._complaint = str(error)
         else:
             self._complaint = ""
@@ -159,9 +160,8 @@ class _Watcher:
             if scan is None or not Path(scan.source).is_dir():
                 continue
             total = self._sums.setdefault(key, FrameSum(Path(scan.source)))
-            if total.update(PREVIEW_SECONDS / len(growing)):
-                picture = self._new_picture(key)
-                total.draw(picture)
+            picture = self._new_picture(key)
+            if total.update(PREVIEW_SECONDS / len(growing)) and total.draw(picture):
                 self._ledger.change(key, thumbnail=self._relative(picture))
                 self._remove_picture(scan)
 

@@ -10,10 +10,11 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
@@ -120,6 +121,7 @@ def work(orders: Connection, settings: Settings, niceness: int) -> None:
     for asked in (signal.SIGINT, signal.SIGTERM):  # the watcher says when to end
         signal.signal(asked, signal.SIG_IGN)
     die_with_parent()
+    sys.argv = without_secrets(sys.argv)  # every result holds the command that made it
     os.nice(niceness)
     try:
         worker = _Worker(settings)
@@ -134,6 +136,12 @@ def work(orders: Connection, settings: Settings, niceness: int) -> None:
         except EOFError:
             return
         orders.send(worker.outcome(task))
+
+
+def without_secrets(words: Sequence[str]) -> list[str]:
+    """A command line that anybody may read: the token of the page is left out."""
+    pairs = zip(words, ["", *words], strict=False)
+    return [word for word, former in pairs if former != "--token" and word.partition("=")[0] != "--token"]
 
 
 def die_with_parent() -> None:
