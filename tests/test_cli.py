@@ -14,6 +14,7 @@ import yaml
 
 import autophasenn
 from autophasenn import cli
+from autophasenn.cli.app import waiting_threads
 from autophasenn.errors import InputError, OutputError
 from autophasenn.pipeline.plan import Plan
 from autophasenn.terminal import TerminalProgress, show_report
@@ -66,6 +67,22 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_version_is_printed(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
     assert capsys.readouterr().out == f"autophasenn {autophasenn.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("load_average", "told"), [(0.2, "GOMP_SPINCOUNT"), (1.9, "OMP_WAIT_POLICY"), (None, "OMP_WAIT_POLICY")]
+)
+def test_waiting_threads_spin_on_an_idle_machine_only(
+    load_average: float | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    assert list(waiting_threads(load_average, cores=2)) == [told]
+
+
+def test_what_the_user_says_of_waiting_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert waiting_threads(0.2, cores=2) == {}
 
 
 @pytest.mark.parametrize("command", [[], ["reconstruct"], ["plan"]])

@@ -17,6 +17,8 @@ app = typer.Typer(help=autophasenn.__doc__, add_completion=False, pretty_excepti
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
+IDLE, SPINS = 0.3, "10000"
+"""A machine is idle below this load average by core; its threads then turn so many times before they sleep."""
 
 
 def main() -> None:
@@ -26,9 +28,7 @@ def main() -> None:
     """
     # Warnings reach the user through the report; without a handler Python would print them among the progress bars.
     logging.getLogger("autophasenn").addHandler(logging.NullHandler())
-    # Threads that spin while they wait make a busy machine several times slower (docs/performance.md). Must be set before
-    # torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ |= waiting_threads(_load_average(), os.cpu_count() or 1)
     try:
         status = app(prog_name="autophasenn", standalone_mode=False)
     except typer.TyperException as error:
@@ -40,6 +40,23 @@ def main() -> None:
     if status == INTERRUPTED:
         complain("interrupted; an unfinished result is not kept.")
     sys.exit(status)
+
+
+def waiting_threads(load_average: float | None, cores: int) -> dict[str, str]:
+    """What to tell OpenMP, before torch is imported: spin for a while on an idle machine, sleep on a busy one.
+
+    Spinning threads are the quicker ones (a half) where they are alone, and several times slower where they take the cores
+    from others (docs/performance.md). What the user has set stays.
+    """
+    if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        return {}
+    idle = load_average is not None and load_average < IDLE * cores
+    return {"GOMP_SPINCOUNT": SPINS} if idle else {"OMP_WAIT_POLICY": "passive"}
+
+
+def _load_average() -> float | None:
+    """Of the last minute; None where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def _version(asked: bool) -> bool:

@@ -123,7 +123,7 @@ def machine(load_average: float | None, jitter: float) -> dict[str, Any]:
         "processor": processor(),
         "cores": cores,
         "threads": torch.get_num_threads(),
-        "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY") or f"spin count {os.environ.get('GOMP_SPINCOUNT')}",
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
