@@ -14,9 +14,6 @@ from autophasenn.crystals.experiment import Experiment
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
 from autophasenn.network import weights
-from autophasenn.network.architectures import Network, build
-from autophasenn.network.first_guess import FirstGuess
-from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.ensemble import hold_out
 from autophasenn.pipeline.adapted import Adaptation, _seen, adapt
 from autophasenn.pipeline.finetune import Finetuning, finetune, requests
@@ -25,13 +22,7 @@ from autophasenn.pipeline.progress import Silent
 from autophasenn.pipeline.simulate import Simulation, write_dataset
 from autophasenn.volumes import Pattern
 from crystals import expected_counts, polyhedron
-
-QUICK = Adaptation(steps=3, batch=1, warmup=0, trials=1, draws=1, judges=1)
-
-
-def network() -> Network:
-    guess = FirstGuess(candidates=1, iterations=10)
-    return build(UnrolledDesign(stages=2, width=4, blocks=(1, 1), feedback=0, guess=guess))
+from small_network import QUICK, STEEP, network
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +48,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_learning_on_lowers_the_misfit_of_held_out_voxels(box: Grid) -> None:
-    found = adapt(network(), [box], replace(QUICK, steps=12, learning_rate=3e-3, average=0.5, trials=3), seed=1)
-    assert found.steps == 12
+    found = adapt(network(), [box], STEEP, seed=1)
+    assert found.steps == STEEP.steps
     assert found.best_step > 0
     assert found.after < 0.99 * found.before
 
@@ -191,7 +182,7 @@ def test_options_that_make_no_sense_are_refused(change: dict[str, object], sente
         replace(job, **change)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("change", [{"steps": 0}, {"learning_rate": 0.0}, {"thinned": (0.0, 1.0)}])
+@pytest.mark.parametrize("change", [{"steps": 0}, {"learning_rate": 0.0}, {"thinned": (0.0, 1.0)}, {"gapped": 1.5}])
 def test_adaptations_out_of_range_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(PlanError):
         Adaptation(**change)  # type: ignore[arg-type]

@@ -6,15 +6,20 @@ of the beginning where no others are better by a hundredth.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from autophasenn.crystals.augmentation import Augmentation, augment
+from autophasenn.crystals.detectors import draw_window
+from autophasenn.crystals.draws import happens
+from autophasenn.crystals.experiment import BEAMLINE
 from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.errors import PlanError
 from autophasenn.network.architectures import Network
@@ -28,6 +33,8 @@ from autophasenn.training.average import Average
 from autophasenn.training.objective import Objective
 from autophasenn.training.plan import Loss
 from autophasenn.volumes import Pattern, crop_or_pad
+
+logger = logging.getLogger(__name__)
 
 GAIN = 0.99
 """Share of the first chi2_free below which other weights are better."""
@@ -57,6 +64,9 @@ class Adaptation:
         Starts of the network for each pattern of a trial.
     judges : int
         Patterns of a trial at most.
+    gapped : float
+        Probability that a pattern loses the voxels that would lie on gaps and bad pixels elsewhere on a detector: those of
+        the training patterns "beamline". They are unmeasured, not zero.
     thinned : (float, float)
         Share of the photons that a pattern keeps, drawn from this range: fewer photons, counted as exactly.
     augmentation : Augmentation
@@ -77,6 +87,7 @@ class Adaptation:
     trials: int = 5
     draws: int = 3
     judges: int = 8
+    gapped: float = 0.5
     thinned: tuple[float, float] = (0.5, 1.0)
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(turned=0.0))
 
@@ -88,6 +99,8 @@ class Adaptation:
                 f"learning_rate {self.learning_rate:g} and clip {self.clip:g} must be above 0, average {self.average:g} "
                 "from 0 to below 1."
             )
+        if not 0 <= self.gapped <= 1:
+            raise PlanError(f"gapped is {self.gapped:g}; it is a probability: give 0 to 1.")
         if not 0 < self.thinned[0] <= self.thinned[1] <= 1:
             raise PlanError(f"thinned is {self.thinned}; give two rising shares of the photons, above 0 and at most 1.")
 
@@ -118,6 +131,15 @@ class Adapted:
     after: float
     steps: int
     best_step: int
+
+    def facts(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "steps": self.steps,
+            "best_step": self.best_step,
+            "chi2_free_before": self.before,
+            "chi2_free_after": self.after,
+        }
 
 
 def adapt(
@@ -203,14 +225,22 @@ def adapted(
     *,
     seed: int,
     on_iteration: OnIteration | None = None,
-) -> tuple[Predictor, Prediction]:
-    """A network that has learned on from one pattern, and what it says of it; both unchanged where nothing was gained."""
+) -> tuple[Predictor, Prediction, Adapted]:
+    """A network that has learned on from one pattern, what it says of it, and how it learned.
+
+    The first two are those that were given where nothing was gained; a warning says so.
+    """
     found = adapt(predictor.network, [prediction.inside], options, seed=seed % 2**31, on_iteration=on_iteration)
     if not found.best_step:
-        return predictor, prediction
+        logger.warning(
+            "Learning on from this pattern made the network's prediction of held-out voxels no better (chi2_free %.3g), so "
+            "the image is that of --method refined.",
+            found.before,
+        )
+        return predictor, prediction, found
     tuned = Predictor(found.network, predictor.inference, predictor.device)
     candidates, correlations = ask(prediction.inside, tuned, asked, seed=seed)
-    return tuned, replace(prediction, candidates=candidates, correlations=correlations)
+    return tuned, replace(prediction, candidates=candidates, correlations=correlations), found
 
 
 def _on_cpu(box: Grid) -> Grid:
@@ -218,14 +248,23 @@ def _on_cpu(box: Grid) -> Grid:
 
 
 def _seen(boxes: Sequence[Grid], seed: int, index: int, options: Adaptation) -> Pattern:
-    """What the network sees of a pattern: voxels that are not held out, in another orientation, of fewer photons."""
+    """What the network sees of a pattern: voxels not held out, in another orientation, behind gaps, of fewer photons."""
     box = boxes[index % len(boxes)]
     used = Pattern(torch.where(box.used[0], box.pattern.counts, 0), box.used[0])
     turned = augment(used, seed, index, options.augmentation)
+    if happens(random := generator_of(seed, index, Stream.EXPERIMENT), options.gapped):
+        turned = _behind_gaps(turned, random)
     random = generator_of(seed, index, Stream.COUNTING)
     low, high = options.thinned
     share = low + (high - low) * float(torch.rand((), generator=random))
     return replace(turned, counts=_thinned(turned.counts, share, random))
+
+
+def _behind_gaps(pattern: Pattern, random: torch.Generator) -> Pattern:
+    """The pattern on a detector; the peak lies off its gaps."""
+    window = draw_window(random, BEAMLINE.detectors, BEAMLINE.binning, BEAMLINE.bad_pixels, BEAMLINE.bad_line)
+    mask = pattern.mask & window.mask().to(pattern.mask.device)
+    return replace(pattern, counts=torch.where(mask, pattern.counts, 0), mask=mask)
 
 
 def _thinned(counts: Tensor, share: float, random: torch.Generator) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import torch
+from torch import Tensor
 
 import autophasenn
 from autophasenn.crystals.dataset import DatasetFile
@@ -19,6 +20,7 @@ from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanEr
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import check_folder
 from autophasenn.network import weights
+from autophasenn.network.first_guess import COARSE_PATTERN
 from autophasenn.network.predict import SHIPPED
 from autophasenn.pipeline.adapted import Adaptation, Adapted, adapt
 from autophasenn.pipeline.further import Grid
@@ -26,7 +28,7 @@ from autophasenn.pipeline.progress import Progress, Silent
 from autophasenn.pipeline.reconstruct import Request, prepare
 from autophasenn.pipeline.refined import Refined, boxed
 from autophasenn.training.stop import Stop
-from autophasenn.volumes import Pattern
+from autophasenn.volumes import Pattern, crop_or_pad
 
 MOST_PATTERNS = 256
 """Of a dataset: they stay in memory, and minutes do not see more."""
@@ -150,18 +152,28 @@ def _patterns_of(request: Request, seed: int) -> list[Grid]:
     name = request.input or ""
     try:
         if _is_dataset(Path(name)):
+            if request.mask is not None:
+                raise PlanError("--mask belongs to a plain pattern; a dataset brings its own masks.")
             with DatasetFile(name) as dataset:
                 places = range(min(len(dataset), MOST_PATTERNS))
-                patterns = [
-                    Pattern(counts, mask)
-                    for counts, mask in zip(dataset.patterns(places), dataset.masks(places), strict=True)
-                ]
+                read = zip(places, dataset.patterns(places), dataset.masks(places), strict=True)
+                patterns = [_measured(*each) for each in read]
             fraction = Refined().free_fraction
             return [boxed(each, (3.0, 3.0, 3.0), fraction, seed + n)[1] for n, each in enumerate(patterns)]
         prepared = prepare(request).preprocessed
         return [boxed(prepared.pattern, prepared.oversampling, Refined().free_fraction, seed)[1]]
     except AutoPhaseNNError as error:
         raise type(error)(f"Nothing can be learned from {name}: {error}") from error
+
+
+def _measured(number: int, counts: Tensor, mask: Tensor) -> Pattern:
+    """A pattern of a dataset, which must have photons where the network begins."""
+    if not bool(crop_or_pad(mask & (counts > 0), COARSE_PATTERN).any()):
+        raise InputError(
+            f"Pattern {number} (the first is 0) has no photon in the measured voxels of its middle; check its mask (True = "
+            "measured), or leave it out."
+        )
+    return Pattern(counts, mask)
 
 
 def _is_dataset(path: Path) -> bool:

@@ -89,10 +89,11 @@ class Job:
         with self.watch.measure("network"):
             predictor = load()
             prediction = predict(pattern, self.prepared.oversampling, predictor, plan.refined, seed=self.seed)
+        learned = None
         if self.method == "adapted":
             progress.stage("Adapt")
             with self.watch.measure("network"):
-                predictor, prediction = adapted(
+                predictor, prediction, learned = adapted(
                     predictor, prediction, plan.adapted, plan.refined, seed=self.seed, on_iteration=progress.advance
                 )
         judge = _Judge(self, prediction, predictor)
@@ -103,6 +104,8 @@ class Job:
             progress.stage("Refinement")
             with self.watch.measure("refine"):
                 found, path = refined(prediction, plan.refined, progress.advance, choose=choose)
+        if learned is not None:
+            path["adapted"] = learned.facts()
         if judge.spread is None:
             return Found(self._warned(found), path)
         kind = "network" if self.method == "network" else "refined"
