@@ -1,6 +1,7 @@
 """What counts as a scan, and when it is complete."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import tifffile
 
 from autophasenn.errors import InputError
 from autophasenn.live.arrivals import Arrivals
-from autophasenn.live.ledger import Ledger
+from autophasenn.live.ledger import FILE, Ledger
 from autophasenn.live.pictures import FrameSum
 from autophasenn.live.sightings import Files, FrameFolders, Place
 
@@ -28,8 +29,8 @@ class Watched:
         self.now = 2_000_000_000.0
         monkeypatch.setattr("autophasenn.live.arrivals.time.time", lambda: self.now)
 
-    def follow(self, *places: Place, largest: int = 10**9) -> None:
-        self.arrivals = Arrivals(self.ledger, places or [Files(self.folder, "scans/", 2.0, 60.0)], largest)
+    def follow(self, *places: Place, largest: int = 10**9, retry: bool = False) -> None:
+        self.arrivals = Arrivals(self.ledger, places or [Files(self.folder, "scans/", 2.0, 60.0)], largest, retry)
 
     def write(self, name: str, content: bytes = b"12345678", changed: float | None = None) -> Path:
         path = self.folder / name
@@ -143,6 +144,25 @@ def test_a_scan_above_the_limit_is_listed_and_not_read(watched: Watched) -> None
     watched.follow(largest=999)
     assert watched.look() == {"a.npz": "failed"}
     assert "--largest" in watched.ledger.scan("scans/a.npz").reason
+    watched.follow(largest=999, retry=True)
+    assert watched.look() == {"a.npz": "failed"}
+    watched.follow(largest=1000, retry=True)
+    assert watched.look() == {"a.npz": "waiting"}
+
+
+def test_what_failed_is_tried_once_more_where_that_is_asked_for(watched: Watched) -> None:
+    watched.write("a.npz", changed=LONG_AGO)
+    watched.follow()
+    watched.look()
+    watched.ledger.change("scans/a.npz", state="failed", reason="It was so.", result="scans/a.npz/network")
+    watched.follow()
+    assert watched.look(1) == {"a.npz": "failed"}
+    watched.follow(retry=True)
+    assert watched.look(1) == {"a.npz": "waiting"}
+    scan = watched.ledger.scan("scans/a.npz")
+    assert (scan.reason, scan.result, scan.counted_from) == (None, "scans/a.npz/network", watched.now - 1)
+    watched.ledger.change("scans/a.npz", state="failed")
+    assert watched.look(1) == {"a.npz": "failed"}
 
 
 def test_a_folder_is_complete_with_its_last_frame_and_not_before(watched: Watched) -> None:
@@ -192,10 +212,73 @@ def test_a_folder_that_is_complete_or_still_for_long_is_not_listed_again(
     assert len(asked) == (2 if frames == 1 else 5)
 
 
-def test_a_folder_that_goes_missing_is_told(watched: Watched) -> None:
-    watched.follow(Files(watched.folder / "gone", "scans/", 2.0, 60.0))
-    with pytest.raises(InputError, match="gone"):
-        watched.look()
+def test_a_link_that_leads_nowhere_hides_no_scan(watched: Watched) -> None:
+    for name in ("loop", "loop.npz"):
+        (watched.folder / name).symlink_to(watched.folder / name)
+        (watched.folder / f"gone-{name}").symlink_to(watched.folder / "nowhere")
+    watched.write("a.npz")
+    watched.write("s/s_0.tif")
+    folders = FrameFolders(watched.folder, "folders/", lambda folder: 1, 2.0, 60.0)
+    watched.follow(folders, Files(watched.folder, "scans/", 2.0, 60.0))
+    watched.look()
+    assert watched.arrivals.present == {"folders/s", "scans/a.npz"}
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+def test_a_folder_whose_hidden_files_changed_is_not_listed_for_ever(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, frames: int
+) -> None:
+    monkeypatch.setattr("autophasenn.live.sightings.time.monotonic", lambda: watched.now)
+    place = FrameFolders(watched.folder, "scans/", lambda folder: 1, 2.0, 60.0)
+    listed: list[Path] = []
+    list_one = place._list
+    monkeypatch.setattr(place, "_list", lambda folder: (listed.append(folder), list_one(folder))[1])
+    watched.follow(place)
+    folder = watched.write("s/s_0.tif").parent
+    if not frames:
+        (folder / "s_0.tif").unlink()
+    watched.look()
+    watched.write("s/.hidden").unlink()
+    os.utime(folder, (watched.now, watched.now))
+    for _ in range(5):
+        watched.look(20)
+    assert len(listed) == 2
+
+
+def test_a_missing_folder_is_told_and_hides_no_other(watched: Watched) -> None:
+    gone = watched.folder.parent / "gone"
+    gone.mkdir()
+    watched.follow(Files(gone, "gone/", 2.0, 60.0), Files(watched.folder, "scans/", 2.0, 60.0))
+    watched.look()
+    (gone / "b.npz").write_bytes(b"1")
+    watched.look()
+    gone.rename(gone.with_name("away"))
+    watched.write("a.npz")
+    for _ in range(2):
+        with pytest.raises(InputError, match="gone"):
+            watched.look(3)
+    states = {scan.name: scan.state for scan in watched.ledger.scans()}
+    assert states == {"a.npz": "waiting", "b.npz": "arriving"}  # it was not removed, it is out of sight
+    assert watched.arrivals.present == {"scans/a.npz"}
+    gone.with_name("away").rename(gone)
+    assert watched.look() == {"a.npz": "waiting", "b.npz": "waiting"}
+    assert watched.arrivals.present == {"scans/a.npz", "gone/b.npz"}
+
+
+def test_a_scan_that_the_ledger_could_not_take_is_entered_later(watched: Watched) -> None:
+    watched.follow()
+    watched.look()
+    path = watched.write("a.npz")
+    for after, expected in ((1, "arriving"), (3, "waiting")):
+        with sqlite3.connect(watched.results / FILE) as other:
+            other.execute("CREATE TRIGGER a BEFORE UPDATE ON scans BEGIN SELECT RAISE(FAIL, 'full'); END")
+            other.execute("CREATE TRIGGER b BEFORE INSERT ON scans BEGIN SELECT RAISE(FAIL, 'full'); END")
+        with pytest.raises(InputError, match="full"):
+            watched.look(after)
+        with sqlite3.connect(watched.results / FILE) as other:
+            other.executescript("DROP TRIGGER a; DROP TRIGGER b;")
+        assert watched.look() == {"a.npz": expected}
+    assert path.exists()
 
 
 def test_a_name_that_is_no_text_is_told_once_and_the_others_are_followed(

@@ -42,14 +42,13 @@ def test_what_is_put_comes_back_newest_first(tmp_path: Path) -> None:
         assert again.scans() == [new, old]
 
 
-def test_the_newest_of_some_states_is_next(tmp_path: Path) -> None:
+def test_the_queue_of_some_states_begins_with_the_newest(tmp_path: Path) -> None:
     with Ledger.open(tmp_path) as ledger:
         for arrived, state in enumerate(("waiting", "waiting", "imaged", "refined")):
             ledger.put(ScanRecord(f"scans/{arrived}", "", state, arrived=float(arrived)))
-        assert ledger.newest(["waiting"]).key == "scans/1"
-        assert ledger.newest(["waiting", "imaged"]).key == "scans/2"
-        assert ledger.newest(["waiting"], besides=["scans/1"]).key == "scans/0"
-        assert ledger.newest(["failed"]) is None
+        assert [scan.key for scan in ledger.queue(["waiting"])] == ["scans/1", "scans/0"]
+        assert [scan.key for scan in ledger.queue(["waiting", "imaged"])] == ["scans/2", "scans/1", "scans/0"]
+        assert ledger.queue(["failed"]) == []
 
 
 def test_every_change_raises_the_version_and_reading_does_not(tmp_path: Path) -> None:
@@ -62,6 +61,23 @@ def test_every_change_raises_the_version_and_reading_does_not(tmp_path: Path) ->
         assert reader.scan("scans/a").frames == 7
         assert versions == sorted(set(versions))
         assert reader.version() == versions[-1]
+
+
+def test_scans_are_changed_together_or_not_at_all(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger, sqlite3.connect(tmp_path / FILE) as other:
+        for key in "abc":
+            ledger.put(ScanRecord(key, key, "waiting"))
+        ledger.change("a", "b", frames=7)
+        ledger.change(frames=8)
+        assert [ledger.scan(key).frames for key in "abc"] == [7, 7, 0]
+        other.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON scans WHEN NEW.key = 'c' BEGIN SELECT RAISE(FAIL, 'full'); END"
+        )
+        with pytest.raises(InputError, match="full"):
+            ledger.change("a", "b", "c", frames=9)
+        assert [ledger.scan(key).frames for key in "abc"] == [7, 7, 0]
+        ledger.change("a", frames=9)
+        assert ledger.scan("a").frames == 9
 
 
 def test_a_killed_writer_leaves_every_finished_change(tmp_path: Path) -> None:

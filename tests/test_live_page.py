@@ -56,7 +56,7 @@ def test_a_scan_is_seen_from_its_first_frame_to_its_image_and_a_bad_one_with_its
             shoot(opened, tmp_path, "live_arriving")
             for index, frame in enumerate(frames[20:], start=20):
                 tifffile.imwrite(scan.frame(index), frame)
-            row.get_by_text("refined").wait_for()
+            row.get_by_text("refined", exact=True).wait_for()
             opened.wait_for_function(CRYSTAL)
             opened.get_by_text("has no scan 56").first.wait_for(state="attached")
             shoot(opened, tmp_path, "live_refined")

@@ -5,6 +5,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -220,7 +221,9 @@ def test_what_is_no_frame_is_told_and_passed_over(
     assert not list(tmp_path.rglob("*.tif"))
 
 
-def update(number: int, frame: np.ndarray | None = None, codec: str = "", **attributes: Any) -> SimpleNamespace:
+def update(
+    number: int, frame: np.ndarray | None = None, codec: str = "", stamp: float = 0.0, **attributes: Any
+) -> SimpleNamespace:
     """What p4p hands over of an NTNDArray."""
     image = FRAME_STACK[number % 6] if frame is None else frame
     return SimpleNamespace(
@@ -228,6 +231,7 @@ def update(number: int, frame: np.ndarray | None = None, codec: str = "", **attr
         value=image.ravel(),
         dimension=[SimpleNamespace(size=size) for size in reversed(image.shape)],
         codec=SimpleNamespace(name=codec),
+        timeStamp=SimpleNamespace(secondsPastEpoch=int(stamp)),
         attribute=[SimpleNamespace(name=name, value=value) for name, value in attributes.items()],
     )
 
@@ -239,6 +243,27 @@ def test_the_last_value_of_a_channel_is_no_frame_of_a_new_scan(tmp_path: Path) -
         frames.take(update(number, **{NAME: "gold", FRAMES: 6}))
     assert [path.name for path in tmp_path.iterdir()] == ["gold.npz"]
     np.testing.assert_array_equal(packed(tmp_path / "gold.npz")[0], FRAME_STACK)
+
+
+def test_a_frame_taken_since_the_client_began_is_kept_though_it_is_the_first(tmp_path: Path) -> None:
+    frames = PvaFrames("SIM:image", spool_in(tmp_path))
+    for number in range(6):
+        frames.take(update(number, stamp=time.time(), **{NAME: "gold", FRAMES: 6}))
+    np.testing.assert_array_equal(packed(tmp_path / "gold.npz")[0], FRAME_STACK)
+
+
+@pytest.mark.parametrize("attributes", [{}, {NAME: "gold"}])
+def test_a_channel_goes_on_with_its_scan_after_a_kill(tmp_path: Path, attributes: dict[str, str]) -> None:
+    for name in ("gold", "gold-2"):
+        (tmp_path / f"{name}.npz").touch()
+    for some in ((9, 0, 1, 2), (2, 3), (4, 5)):
+        frames = PvaFrames("SIM:image", spool_in(tmp_path))
+        for number in some:
+            frames.take(update(number, **attributes))
+    (name,) = frames.spool.receiving
+    frames.spool.end(name)
+    (done,) = (path for path in tmp_path.iterdir() if path.stat().st_size)
+    np.testing.assert_array_equal(packed(done)[0], FRAME_STACK)
 
 
 def test_a_channel_without_attributes_begins_a_scan_where_the_numbers_begin_anew(tmp_path: Path) -> None:

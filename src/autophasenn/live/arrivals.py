@@ -32,20 +32,25 @@ class Arrivals:
     places : sequence of Place
     largest : int
         Bytes of the largest scan that is taken.
+    retry : bool
+        Whether those that failed are followed once more.
     """
 
-    def __init__(self, ledger: Ledger, places: Sequence[Place], largest: int) -> None:
+    def __init__(self, ledger: Ledger, places: Sequence[Place], largest: int, retry: bool = False) -> None:
         self._ledger, self._places, self._largest = ledger, places, largest
         self._began = time.time()
         self._last_look: float | None = None
         self._nameless = set[str]()
         scans = ledger.scans()
-        self._known = {scan.key: scan.fingerprint for scan in scans if scan.state != "arriving"}
+        unknown = ("arriving", "failed") if retry else ("arriving",)
+        self._known = {scan.key: scan.fingerprint for scan in scans if scan.state not in unknown}
         self._growing = {
             scan.key: _Growing(scan.fingerprint, self._began, scan.arrived)
             for scan in scans
             if scan.state == "arriving"
         }
+        self.present = frozenset[str]()
+        """Keys of the scans whose files were there at the last look."""
 
     @property
     def growing(self) -> list[str]:
@@ -58,15 +63,19 @@ class Arrivals:
         Raises
         ------
         InputError
-            If a watched folder is not there.
+            If a watched folder is not there; the others were looked at.
         """
-        now, sightings = time.time(), self._readable(look_at(self._places))
+        now, (found, missing) = time.time(), look_at(self._places)
+        sightings = self._readable(found)
+        self.present = frozenset(sightings)
         for key, sighting in sightings.items():
             if self._known.get(key) != sighting.fingerprint:
                 self._follow(sighting, now)
+        if missing is not None:
+            raise missing  # before what is only out of sight is taken for removed
         for key in self._growing.keys() - sightings.keys():
-            del self._growing[key]
             self._ledger.change(key, state="failed", reason="Its files were removed before it was complete.")
+            del self._growing[key]
         self._last_look = now
 
     def _readable(self, sightings: dict[str, Sighting]) -> dict[str, Sighting]:
@@ -84,8 +93,6 @@ class Arrivals:
             growing = self._growing[key] = self._change(sighting, now, is_new=growing is None)
         if now - growing.unchanged_since < sighting.quiet:
             return
-        del self._growing[key]
-        self._known[key] = fingerprint
         if sighting.size > self._largest:
             reason = (
                 f"It has {sighting.size / 2**30:.2f} GiB, and the watcher takes no scan above {self._largest / 2**30:.2f} "
@@ -93,9 +100,11 @@ class Arrivals:
             )
             self._ledger.change(key, state="failed", reason=reason)
             logger.warning("%s: %s", sighting.name, reason)
-            return
-        self._ledger.change(key, state="waiting", counted_from=max(growing.last_frame, self._began))
-        logger.info("%s: complete, %s", sighting.name, _amount(sighting))
+        else:
+            self._ledger.change(key, state="waiting", counted_from=max(growing.last_frame, self._began))
+            logger.info("%s: complete, %s", sighting.name, _amount(sighting))
+        del self._growing[key]  # now that the ledger has it, whose disk may have been full
+        self._known[key] = fingerprint
 
     def _change(self, sighting: Sighting, now: float, is_new: bool) -> _Growing:
         """Enter a scan that was not there before, or was another."""
@@ -122,7 +131,9 @@ class Arrivals:
         )
         self._known.pop(sighting.key, None)
         if is_new:
-            logger.info("%s: %s", sighting.name, "new" if former is None else "changed, so it is reconstructed anew")
+            is_same = former is not None and former.fingerprint == sighting.fingerprint
+            again = "tried once more" if is_same else "changed, so it is reconstructed anew"
+            logger.info("%s: %s", sighting.name, "new" if former is None else again)
         return _Growing(sighting.fingerprint, unchanged_since, last_frame)
 
 

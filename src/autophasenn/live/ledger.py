@@ -157,10 +157,9 @@ class Ledger:
         """The scan with this key."""
         return next(iter(self._read("WHERE key = ?", key)), None)
 
-    def newest(self, states: Sequence[State], besides: Sequence[str] = ()) -> ScanRecord | None:
-        """The newest scan in one of these states; those whose keys are in `besides` do not count."""
-        where = f"WHERE state IN ({_marks(states)}) AND key NOT IN ({_marks(besides)})"
-        return next(iter(self._read(f"{where} ORDER BY arrived DESC, key DESC LIMIT 1", *states, *besides)), None)
+    def queue(self, states: Sequence[State]) -> list[ScanRecord]:
+        """The scans in one of these states, the newest first."""
+        return self._read(f"WHERE state IN ({_marks(states)}) ORDER BY arrived DESC, key DESC", *states)
 
     def count(self, states: Sequence[State] = STATES) -> int:  # type: ignore[assignment]
         """How many scans are in one of these states."""
@@ -174,10 +173,15 @@ class Ledger:
         """Enter a scan, in the place of what was known of it."""
         self._execute(f"INSERT OR REPLACE INTO scans VALUES ({_marks(COLUMNS)})", *astuple(record))
 
-    def change(self, key: str, **values: Any) -> None:
-        """Change some of the fields of a scan that is there."""
+    def change(self, *keys: str, **values: Any) -> None:
+        """Change some of the fields of scans that are there, of all or of none."""
+        if not keys:
+            return
         assignments = ", ".join(f"{name} = ?" for name in values)
-        self._execute(f"UPDATE scans SET {assignments} WHERE key = ?", *values.values(), key)
+        statement = f"UPDATE scans SET {assignments} WHERE key = ?"
+        with self._turn, _explained(self.path), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(statement, [(*values.values(), key) for key in keys])
 
     def fact(self, name: str) -> Any:
         """Something noted about the whole folder; None where nothing is."""

@@ -87,11 +87,16 @@ class Watch:
             raise PlanError(f"The beamline {beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
         if beamline is not None and self.settings.spec is None:
             raise PlanError(f"--beamline {beamline} needs the SPEC file of its scans; add --spec FILE.")
-        if beamline is not None and self.settings.mask is not None:
-            raise PlanError("--mask belongs to a plain file; the pixels of a beamline's detector come with its reader.")
+        for name in ("mask", "dataset"):
+            if beamline is not None and getattr(self.settings, name) is not None:
+                raise PlanError(
+                    f"--{name} belongs to plain files, not to the scan folders of a --beamline; leave one out."
+                )
         for name in ("spec", "dark", "white"):
             if beamline is None and getattr(self.settings, name) is not None:
                 raise PlanError(f"--{name} belongs to a scan folder; say whose with --beamline, for instance 34idc.")
+        if self.notify and self.folder is None:
+            raise PlanError("--notify is of changes in a folder, and only detector streams are watched; leave it out.")
         if self.folder is None and not self.streams:
             raise PlanError("There is nothing to watch; give a folder, or a detector stream (--pva, --zmq).")
         if self.folder is not None and not self.folder.is_dir():

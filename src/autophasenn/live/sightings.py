@@ -100,15 +100,16 @@ class Files:
 
 @dataclass(frozen=True)
 class _Listing:
-    """What was in a folder when it was last listed."""
+    """What was in a folder when it was last listed; None: no frames."""
 
     changed: int
-    sighting: Sighting
+    sighting: Sighting | None
     since: float
 
     def may_grow(self) -> bool:
-        """Might its newest file be growing, which the folder does not tell?"""
-        return self.sighting.quiet > 0 and time.monotonic() - self.since <= 2 * self.sighting.quiet + 10
+        """Might a file have grown, or come in the very moment of the listing, which the folder does not tell?"""
+        quiet = 0.0 if self.sighting is None else self.sighting.quiet
+        return (self.sighting is None or quiet > 0) and time.monotonic() - self.since <= 2 * quiet + 10
 
 
 @dataclass
@@ -139,17 +140,16 @@ class FrameFolders:
         """Folders that hold frames. One that was complete, or still for long, is listed again only if it got a new file."""
         seen = set()
         for entry in _entries(self.folder):
-            if not entry.is_dir() or (status := _status(entry)) is None:
+            if (status := _status(entry)) is None or not entry.is_dir():
                 continue
             seen.add(entry.name)
             listing = self._listed.get(entry.name)
             if listing is None or listing.changed != status.st_mtime_ns or listing.may_grow():
-                sighting = self._list(self.folder / entry.name)
-                if sighting is None:
-                    continue
-                if listing is None or listing.sighting != sighting:
-                    listing = self._listed[entry.name] = _Listing(status.st_mtime_ns, sighting, time.monotonic())
-            yield listing.sighting
+                now = (status.st_mtime_ns, self._list(self.folder / entry.name))
+                if listing is None or (listing.changed, listing.sighting) != now:
+                    listing = self._listed[entry.name] = _Listing(*now, time.monotonic())
+            if listing.sighting is not None:
+                yield listing.sighting
         for name in self._listed.keys() - seen:
             del self._listed[name]
 
@@ -168,15 +168,15 @@ class FrameFolders:
         return Sighting(self.prefix + folder.name, folder, len(files), sum(sizes), newest, quiet)
 
 
-def look_at(places: Sequence[Place]) -> dict[str, Sighting]:
-    """All scans of some places by their keys; of two with one key the later counts.
-
-    Raises
-    ------
-    InputError
-        If a folder is no longer there.
-    """
-    return {sighting.key: sighting for place in places for sighting in place.look()}
+def look_at(places: Sequence[Place]) -> tuple[dict[str, Sighting], InputError | None]:
+    """All scans of some places by their keys, of two with one key the later; and which place is no longer there."""
+    seen, missing = dict[str, Sighting](), None
+    for place in places:
+        try:
+            seen |= {sighting.key: sighting for sighting in place.look()}
+        except InputError as error:
+            missing = error
+    return seen, missing
 
 
 def _entries(folder: Path, missing_ok: bool = False) -> Iterator[os.DirEntry[str]]:

@@ -72,7 +72,8 @@ def replay_pva(channel: str, name: str, frames: Sequence[np.ndarray], rate: floa
         listener.wait(LISTENER)
         time.sleep(0.5)
         for index, frame in paced(frames, rate):
-            value = array.wrap(np.ascontiguousarray(frame), attrib={NAME: name, FRAMES: len(frames)})
+            facts = {NAME: name, FRAMES: len(frames)}
+            value = array.wrap(np.ascontiguousarray(frame), attrib=facts, timestamp=time.time())
             value.uniqueId = 1000 + index
             pv.post(value)
         time.sleep(1)

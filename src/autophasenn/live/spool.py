@@ -34,6 +34,7 @@ OPEN = ".scan.json"
 class _Scan:
     """A scan that is received."""
 
+    name: str
     folder: Path
     first: int
     expected: int | None
@@ -43,7 +44,7 @@ class _Scan:
 
     def save(self) -> None:
         """For whoever goes on with it after a kill."""
-        facts = {"first": self.first, "expected": self.expected, "series": self.series}
+        facts = {"name": self.name, "first": self.first, "expected": self.expected, "series": self.series}
         with write_atomically(self.folder / OPEN) as temporary:
             temporary.write_text(json.dumps(facts), encoding="utf-8")
 
@@ -67,11 +68,14 @@ class Spool:
         self._unkept: list[_Scan] = []
         for packed in folder.glob("*.npz"):  # a kill came between its last byte and the removal of its frames
             shutil.rmtree(packed.with_suffix(""), ignore_errors=True)
-        for marker in sorted(folder.glob(f"*/{OPEN}")):
+        for marker in sorted(folder.glob(f"*/{OPEN}"), key=lambda path: path.stat().st_mtime):
             facts = json.loads(marker.read_text(encoding="utf-8"))
-            numbers = [frame_number(path) or 0 for path in marker.parent.glob("*.tif")]
-            last = facts["first"] + max(numbers, default=0)
-            self._scans[marker.parent.name] = _Scan(marker.parent, **facts, last=last, changed=time.monotonic())
+            numbers = [frame_number(path) or 0 for path in marker.parent.glob("[!.]*.tif")]
+            last = facts["first"] + max(numbers, default=-1)
+            scan = _Scan(folder=marker.parent, **facts, last=last, changed=time.monotonic())
+            if scan.name in self._scans:  # it had ended, and could not be packed
+                self._unkept.append(self._scans[scan.name])
+            self._scans[scan.name] = scan
 
     @property
     def receiving(self) -> list[str]:
@@ -111,7 +115,7 @@ class Spool:
                 count += 1
                 folder = self.folder / f"{key}-{count}"
             folder.mkdir(parents=True)
-            self._scans[key] = scan = _Scan(folder, first, expected, series, first - 1, time.monotonic())
+            self._scans[key] = scan = _Scan(key, folder, first, expected, series, first - 1, time.monotonic())
             scan.save()
             logger.info("%s: begins%s", folder.name, "" if expected is None else f", {expected} frames are expected")
 

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 NAME, FRAMES = "ScanName", "ScanFrames"
 """Attributes of an NTNDArray."""
+UNNAMED = 0
+"""Series of the scans of a channel that does not name them."""
 QUEUE = 200
 """Frames that wait while one is written; a detector that sends more is slowed down (ZMQ) or loses some (PVAccess)."""
 TICK = 0.2
@@ -79,15 +81,15 @@ class PvaFrames:
 
     def __init__(self, channel: str, spool: Spool) -> None:
         self.channel, self.spool = channel, spool
-        self._unnamed: str | None = None
-        self._is_first = True
+        self._unnamed = spool.named_series().get(UNNAMED)
+        self._connecting_since: float | None = time.time()
         self._complaint = ""
 
     def take(self, update: Any) -> None:
         """A frame, or an exception that says what became of the connection."""
         try:
             if isinstance(update, Exception):
-                self._is_first = True
+                self._connecting_since = time.time()
                 logger.warning("PVAccess channel %s: %s", self.channel, type(update).__name__)
             else:
                 self._keep(update)
@@ -102,22 +104,24 @@ class PvaFrames:
 
     def _keep(self, update: Any) -> None:
         image = _image_of(update)
-        # The channel sends its last value to whoever connects: of a scan that may have ended long ago.
-        is_old, self._is_first = self._is_first and not self.spool.receiving, False
+        since, self._connecting_since = self._connecting_since, None
         if isinstance(image, str):
             self._complain(image)
             return
-        if is_old:
+        # The channel sends its last value to whoever connects: of a scan that may have ended long ago.
+        if since is not None and not self.spool.receiving and update.timeStamp.secondsPastEpoch < int(since):
             return
         attributes = {each.name: each.value for each in update.attribute}
         number, expected = int(update.uniqueId), int(attributes.get(FRAMES) or 0) or None
-        name = str(attributes.get(NAME) or "") or self._name_of_unnamed(number)
-        self.spool.begin(name, number, expected)
+        given = str(attributes.get(NAME) or "")
+        name = given or self._name_of_unnamed(number)
+        self.spool.begin(name, number, expected, None if given else UNNAMED)
         self.spool.frame(name, number, image)
 
     def _name_of_unnamed(self, number: int) -> str:
         last = None if self._unnamed is None else self.spool.last(self._unnamed)
-        if self._unnamed is None or last is None or number <= last:
+        # Whoever connects anew gets the last frame again.
+        if self._unnamed is None or last is None or number < last:
             if self._unnamed is not None:
                 self.spool.end(self._unnamed)
             self._unnamed = f"{self.channel}_{time.strftime('%Y%m%d-%H%M%S')}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
@@ -35,6 +35,9 @@ ATTEMPTS = 3
 PREVIEW_SECONDS = 0.2
 """For which new frames are read between two looks."""
 UNFINISHED: tuple[State, ...] = ("arriving", "waiting", "running", "imaged")
+GONE = "Its files are not there now; it waits for them."
+LATER = 60.0
+"""Seconds after which a scan is tried once more that failed for what may pass: a full disk, a mount that is gone."""
 
 
 def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any]:
@@ -82,10 +85,13 @@ def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any
 class _Watcher:
     def __init__(self, options: Watch, ledger: Ledger) -> None:
         self._options, self._ledger = options, ledger
-        self.put_back(at_start=True)
-        self._arrivals = Arrivals(ledger, options.places(), int(options.largest * 2**30))
+        self._resume()
+        self._arrivals = Arrivals(ledger, options.places(), int(options.largest * 2**30), options.retry)
         self._sums: dict[str, FrameSum] = {}
-        self._complaint = ""
+        self._done: list[tuple[Task, Outcome]] = []
+        self._later: dict[str, float] = {}
+        self._complaints: dict[str, str] = {}
+        self._is_new = True
         limits = options.limits()
         self._imager = Worker("network", options.settings, limits)
         self._refiner = Worker("refinement", options.settings, limits, niceness=5)
@@ -98,33 +104,35 @@ class _Watcher:
             next_look = 0.0
             while not stop.is_asked:
                 if time.monotonic() >= next_look or notices.take():
-                    self._look(is_first=next_look == 0.0)
-                    next_look = time.monotonic() + self._pause()
-                for worker in self.workers:
-                    self._take(worker)
-                self._hand_out()
+                    self._endure(self._look)
+                    self._is_new, next_look = False, time.monotonic() + self._pause()
+                self._work()
                 for companion in companions:
                     companion.look_after()
-                if self._options.once and not self._ledger.count(UNFINISHED):
+                if self._options.once and self._is_done():
                     return
                 pipes = [worker.connection for worker in self.workers]
                 connection.wait(
                     [*pipes, *notices.pipes, stop.pipe], max(0.0, min(self._options.poll, next_look - time.monotonic()))
                 )
 
-    def put_back(self, at_start: bool = False) -> None:
-        """What was at work waits again; one at work in too many watchers that were killed is given up."""
-        for scan in self._ledger.scans():
-            if scan.state == "running" or (scan.state == "failed" and at_start and self._options.retry):
-                self._ledger.change(scan.key, state="waiting", reason=None)
-            if not scan.attempts or scan.state not in UNFINISHED:
-                continue
-            if not at_start:
-                self._ledger.change(scan.key, attempts=0)
-            elif scan.attempts >= ATTEMPTS:
+    def _resume(self) -> None:
+        """Go on where a former watcher was; what was at work in too many that were killed is given up."""
+        self._change(["running"], state="waiting")
+        self._change(UNFINISHED, counted_from=time.time())  # nothing is late because nobody watched
+        for scan in self._ledger.queue(UNFINISHED):
+            if scan.attempts >= ATTEMPTS:
                 self._fail(
                     scan, f"The watcher was killed {ATTEMPTS} times while it worked on it, and takes it for the reason."
                 )
+
+    def put_back(self) -> None:
+        """What is at work waits for the next watcher; it is not the reason why this one ends."""
+        self._change(["running"], state="waiting")
+        self._change(UNFINISHED, attempts=0)
+
+    def _change(self, states: Sequence[State], **values: Any) -> None:
+        self._ledger.change(*(scan.key for scan in self._ledger.queue(states)), **values)
 
     def numbers(self) -> dict[str, int]:
         """Scans by what became of them."""
@@ -136,20 +144,35 @@ class _Watcher:
             return 60 * self._options.poll
         return self._options.poll
 
-    def _look(self, is_first: bool) -> None:
-        """See what is new. A network mount may be gone for a while; that is told once."""
+    def _endure(self, step: Callable[[], None]) -> None:
+        """Do a step; what hinders it (a mount is gone, a disk is full) is told once, and the next turn tries anew."""
+        try:
+            step()
+        except Exception as error:
+            is_fault = not isinstance(error, AutoPhaseNNError | OSError)
+            if self._options.once or (self._is_new and not is_fault):
+                raise
+            if str(error) != self._complaints.get(step.__name__):
+                logger.warning("%s", error, exc_info=is_fault)
+            self._complaints[step.__name__] = str(error)
+        else:
+            self._complaints.pop(step.__name__, None)
+
+    def _work(self) -> None:
+        """Take what is done, and hand out what is to be done."""
+        for worker in self.workers:
+            task, outcome = worker.task, worker.answer()
+            if task is not None and outcome is not None:
+                self._done.append((task, outcome))
+        self._endure(self._enter)
+        self._endure(self._hand_out)
+
+    def _look(self) -> None:
+        """See what is new."""
         try:
             self._arrivals.look()
+        finally:  # one folder may be missing, and the others not
             self._preview()
-        except Exception as error:  # whatever lies in the folder, the scans that are known go on
-            is_fault = not isinstance(error, AutoPhaseNNError | OSError)
-            if self._options.once or (is_first and not is_fault):
-                raise
-            if str(error) != self._complaint:
-                logger.warning("%s", error, exc_info=is_fault)
-            self._complaint = str(error)
-        else:
-            self._complaint = ""
 
     def _preview(self) -> None:
         """The sum of the frames so far, for scans that still arrive."""
@@ -163,41 +186,61 @@ class _Watcher:
             picture = self._new_picture(key)
             if total.update(PREVIEW_SECONDS / len(growing)) and total.draw(picture):
                 self._ledger.change(key, thumbnail=self._relative(picture))
-                self._remove_picture(scan)
+                _remove_others(picture)
 
     def _hand_out(self) -> None:
         """First images before refinements, the newest scan first."""
-        if self._imager.is_free and (scan := self._ledger.newest(["waiting"])) is not None:
-            self._ledger.change(scan.key, state="running")
-            self._give(self._imager, scan, "network")
-        if self._refiner.is_free and (scan := self._ledger.newest(["imaged"])) is not None:
-            self._give(self._refiner, scan, "refined")
+        if self._imager.is_free and (scan := self._next("waiting")) is not None:
+            self._give(self._imager, scan, "network", "running")
+        if self._refiner.is_free and (scan := self._next("imaged")) is not None:
+            self._give(self._refiner, scan, "refined", "imaged")
 
-    def _give(self, worker: Worker, scan: ScanRecord, method: str) -> None:
-        self._ledger.change(scan.key, attempts=scan.attempts + 1)
+    def _next(self, state: State) -> ScanRecord | None:
+        """The newest scan in a state that can be worked on now; those whose files are out of sight say so."""
+        queue, present = self._ledger.queue([state]), self._arrivals.present
+        self._ledger.change(*(s.key for s in queue if s.key not in present and s.reason != GONE), reason=GONE)
+        self._ledger.change(*(s.key for s in queue if s.key in present and s.reason == GONE), reason=None)
+        return next(filter(self._is_ready, queue), None)
+
+    def _is_ready(self, scan: ScanRecord) -> bool:
+        """Are its files there, and has it not just failed for what may pass?"""
+        return scan.key in self._arrivals.present and self._later.get(scan.key, 0.0) <= time.monotonic()
+
+    def _is_done(self) -> bool:
+        """Is nothing left to do of what is there?"""
+        is_idle = not self._done and all(worker.task is None for worker in self.workers)
+        return is_idle and not any(map(self._is_ready, self._ledger.queue(UNFINISHED)))
+
+    def _give(self, worker: Worker, scan: ScanRecord, method: str, state: State) -> None:
+        self._ledger.change(scan.key, state=state, reason=None, attempts=scan.attempts + 1)
         is_folder = Path(scan.source).is_dir()
         output, picture = self._options.results / scan.key / method, self._new_picture(scan.key)
         worker.give(Task(scan.key, scan.fingerprint, method, scan.source, is_folder, output, picture))
 
-    def _take(self, worker: Worker) -> None:
-        task = worker.task
-        outcome = worker.answer()
-        if outcome is None or task is None:
-            return
+    def _enter(self) -> None:
+        """Write down what was done; that stays in memory until the ledger has it."""
+        while self._done:
+            self._enter_one(*self._done[0])
+            del self._done[0]
+
+    def _enter_one(self, task: Task, outcome: Outcome) -> None:
         scan = self._ledger.scan(task.key)
         if scan is None or scan.fingerprint != task.fingerprint or scan.state == "arriving":
             logger.info("%s: changed while it was reconstructed", Path(task.source).name)
             return
         if outcome.trace is not None:
             logger.error("%s: %s", scan.name, outcome.trace)
-        if outcome.reason is not None:
-            self._fail(scan, outcome.reason if task.method == "network" else f"Not refined: {outcome.reason}")
-            return
-        self._enter(scan, task, outcome)
-
-    def _enter(self, scan: ScanRecord, task: Task, outcome: Outcome) -> None:
-        seconds = max(0.0, time.time() - scan.counted_from)
         is_first = task.method == "network"
+        if outcome.reason is not None:
+            reason = " ".join((outcome.reason if is_first else f"Not refined: {outcome.reason}").split())
+            if (outcome.may_pass or not Path(task.source).exists()) and not self._options.once:
+                self._ledger.change(scan.key, state="waiting" if is_first else "imaged", reason=reason, attempts=0)
+                self._later[scan.key] = time.monotonic() + LATER
+                logger.warning("%s: waits. %s", scan.name, reason)
+            else:
+                self._fail(scan, reason)
+            return
+        seconds = max(0.0, time.time() - scan.counted_from)
         done = replace(
             scan,
             state="imaged" if is_first else "refined",
@@ -214,24 +257,26 @@ class _Watcher:
             seconds_to_refined=scan.seconds_to_refined if is_first else seconds,
         )
         self._ledger.put(done)
-        self._remove_picture(scan)
+        _remove_others(task.picture)
         logger.info("%s: %s %.1f s after its last frame, chi2 %.3g", scan.name, done.state, seconds, outcome.chi2)
 
     def _fail(self, scan: ScanRecord, reason: str) -> None:
-        self._ledger.change(scan.key, state="failed", reason=" ".join(reason.split()), attempts=0)
+        self._ledger.change(scan.key, state="failed", reason=reason, attempts=0)
         logger.warning("%s: failed. %s", scan.name, reason)
 
     def _new_picture(self, key: str) -> Path:
         """Never a name that was there before: browsers keep pictures by their names."""
         return self._options.results / key / f"thumbnail-{time.time_ns() // 1_000_000}.png"
 
-    def _remove_picture(self, scan: ScanRecord) -> None:
-        """What the table showed before."""
-        if scan.thumbnail is not None:
-            (self._options.results / scan.thumbnail).unlink(missing_ok=True)
-
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._options.results).as_posix()
+
+
+def _remove_others(picture: Path) -> None:
+    """Those that the table showed before, or never did since their watcher was killed."""
+    for other in picture.parent.glob("thumbnail-*.png"):
+        if other != picture:
+            other.unlink(missing_ok=True)
 
 
 def _claim(ledger: Ledger, folder: Path | None) -> None:

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from autophasenn.errors import AutoPhaseNNError
+from autophasenn.errors import AutoPhaseNNError, OutputError
 from autophasenn.files.writing import TEMPORARY
 
 logger = logging.getLogger(__name__)
@@ -66,12 +66,15 @@ class Outcome:
         Why there is no image; None: there is one.
     trace : str, optional
         Of a fault of the program.
+    may_pass : bool
+        Whether the reason lies not with the scan: the disk of the results is full.
     frames : int
     chi2, chi2_free, strain_std, confidence : float, optional
     """
 
     reason: str | None = None
     trace: str | None = None
+    may_pass: bool = False
     frames: int = 0
     chi2: float | None = None
     chi2_free: float | None = None
@@ -190,7 +193,7 @@ class _Worker:
         try:
             return self._reconstruct(task)
         except AutoPhaseNNError as error:
-            return Outcome(str(error))
+            return Outcome(str(error), may_pass=isinstance(error, OutputError))
         except Exception as error:  # one bad scan must not stop the rest
             from autophasenn.devices import is_shortage
 
