@@ -103,7 +103,7 @@ def test_nothing_is_fitted_to_what_is_not_used() -> None:
     other = most_likely(torch.where(used, counts, torch.nan), used, start, quick, partially_coherent=True)
     assert torch.equal(first.object, other.object)
     assert torch.equal(first.errors, other.errors)
-    assert not bool(first.object[~start.support].any())
+    assert not bool(first.object[~first.support].any())
 
 
 def test_every_evaluation_is_told() -> None:

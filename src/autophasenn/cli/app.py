@@ -28,6 +28,8 @@ def main() -> None:
     """
     # Warnings reach the user through the report; without a handler Python would print them among the progress bars.
     logging.getLogger("autophasenn").addHandler(logging.NullHandler())
+    # The threads of NumPy and SciPy would only get in the way of torch's.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ |= waiting_threads(_load_average(), os.cpu_count() or 1)
     try:
         status = app(prog_name="autophasenn", standalone_mode=False)

@@ -14,15 +14,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor
 
 from autophasenn.errors import PlanError
 from autophasenn.phasing.engine import OnIteration, Retrieval
+from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import back_propagate_corner, diffract_corner, to_centre, to_corner
 from autophasenn.physics.metrics import best_scale
@@ -45,6 +49,9 @@ class Likelihood:
     of : "root" or "poisson"
         Least squares of the root of the counts, or the law of counting itself. The second finds the same object from
         many photons, but chi2 judges it by the first.
+    support : ShrinkWrap
+        Which voxels the object is confined to: its threshold, and its last Gaussian. Wider ones fill with weak voxels,
+        which count as outside of the crystal when the image is judged.
     first_sigma : float
         Standard deviation of the kernel in voxels of the network's box, to begin with.
     history : int
@@ -58,8 +65,9 @@ class Likelihood:
         If a number is outside its range.
     """
 
-    evaluations: int = 30
+    evaluations: int = 50
     of: Literal["root", "poisson"] = "root"
+    support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.15, sigma_last=0.5))
     first_sigma: float = 0.3
     history: int = 10
     kernel_width: int = 31
@@ -92,7 +100,7 @@ def most_likely(
     used : bool tensor (1, n0, n1, n2)
         True = measured, and not held out.
     run : Retrieval
-        One object, and the support that it stays in. Its kernel is forgotten.
+        One object. Its support and its kernel are forgotten.
     how : Likelihood
     partially_coherent : bool
         Whether the beam is found too.
@@ -106,33 +114,32 @@ def most_likely(
     Retrieval
         ``errors`` (1, evaluations): modulus error of every object that was tried. The last need not be the least.
     """
-    problem = _Problem(to_corner(counts[0]), to_corner(used[0]), to_corner(run.support[0]), how, steps)
-    values = problem.values_of(to_corner(run.object[0])).requires_grad_()
-    beam = torch.zeros(4, device=values.device, requires_grad=partially_coherent)
-    search = torch.optim.LBFGS(
-        [values, beam] if partially_coherent else [values],
-        max_iter=how.evaluations,
-        max_eval=how.evaluations,
-        history_size=how.history,
-        tolerance_grad=0,
-        tolerance_change=0,
-        line_search_fn="strong_wolfe",
-    )
+    support = how.support.update(run.object, 0, 1)
+    problem = _Problem(to_corner(counts[0]), to_corner(used[0]), to_corner(support[0]), how, steps)
+    first = problem.values_of(to_corner(run.object[0]))
+    voxels = first.numel()
     errors: list[Tensor] = []
 
-    @torch.no_grad()
-    def evaluate() -> Tensor:
-        value, error, values.grad, beam.grad = problem(values.detach(), beam.detach() if partially_coherent else None)
+    def split(x: NDArray[np.float64]) -> tuple[Tensor, Tensor | None]:
+        found = torch.from_numpy(x.astype(np.float32)).to(first.device)
+        return found[:voxels].reshape(first.shape), found[voxels:] if partially_coherent else None
+
+    def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, error, *slopes = problem(*split(x))
         if len(errors) < how.evaluations:  # the last search along a line may look a little further
             errors.append(error)
             if on_iteration is not None:
                 on_iteration(len(errors), how.evaluations)
-        return value
+        return value, torch.cat([slope.flatten() for slope in slopes if slope is not None]).cpu().double().numpy()
 
-    search.step(evaluate)
-    kernel = problem.kernel(beam)[None] if partially_coherent else None
-    rho = to_centre(problem.object_of(values.detach()))[None]
-    return replace(run, object=rho, errors=torch.stack(errors)[None].to(rho.real), kernel=kernel)
+    limits = {"maxfun": how.evaluations, "maxiter": how.evaluations, "maxcor": how.history, "ftol": 0, "gtol": 0}
+    beginning = first.flatten().cpu().double().numpy()
+    if partially_coherent:
+        beginning = np.concatenate([beginning, np.zeros(4)])
+    values, beam = split(minimize(evaluate, beginning, jac=True, method="L-BFGS-B", options=limits).x)
+    kernel = None if beam is None else problem.kernel(beam)[None]
+    rho = to_centre(problem.object_of(values))[None]
+    return Retrieval(rho, support, torch.stack(errors)[None].to(first), kernel)
 
 
 class _Problem:
@@ -167,7 +174,7 @@ class _Problem:
         rho[self.place] = torch.view_as_complex(values)
         return rho.reshape(self.shape)
 
-    def __call__(self, values: Tensor, beam: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    def __call__(self, values: Tensor, beam: Tensor | None) -> tuple[float, Tensor, Tensor, Tensor | None]:
         """The value to be made small, the chi2 that goes with it, and the slopes in both; no beam is a coherent one."""
         psi = diffract_corner(self.object_of(values))
         intensity = intensity_of(psi)
@@ -191,7 +198,7 @@ class _Problem:
             slope = torch.fft.irfftn(transformed * gamma, s=self.shape)
             slope_in_beam = slopes_of((spectrum * transformed.conj()).real)
         gradient = back_propagate_corner(psi.mul_(slope)).flatten()[self.place]
-        return value.float(), misfit / self.total, 2 * torch.view_as_real(gradient), slope_in_beam
+        return float(value), misfit / self.total, 2 * torch.view_as_real(gradient), slope_in_beam
 
     def degree(self, beam: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Degree of coherence in the order of ``rfftn``, and what makes slopes in the beam's parameters of those in it.
@@ -219,6 +226,6 @@ class _Problem:
     def kernel(self, beam: Tensor) -> Tensor:
         """The transform of gamma, centred, its middle."""
         width = self.how.kernel_width
-        full = to_centre(torch.fft.irfftn(self.degree(beam.detach())[0], s=self.shape))
+        full = to_centre(torch.fft.irfftn(self.degree(beam)[0], s=self.shape))
         middle = crop_or_pad(full, [min(width, n - 1 + n % 2) for n in self.shape]).clamp_min(0)
         return middle / middle.sum()

@@ -63,9 +63,9 @@ class Further:
         If nothing would be done, or the kernel does not fit.
     """
 
-    rounds: int = 3
+    rounds: int = 2
     search: Schedule = field(default_factory=_search)
-    polish_rounds: int = 2
+    polish_rounds: int = 1
     polish: int = 10
     polish_support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.1, sigma_last=0.7))
     kernel_updates: int = 20
@@ -184,7 +184,7 @@ def improve(
     run = run if partially_coherent else replace(run, kernel=None)
     for number in range(further.rounds + further.polish_rounds):
         if partially_coherent:
-            run = replace(run, kernel=_kernel(grid, run, further, steps))
+            run = replace(run, kernel=coherence_kernel(grid, run, further, steps))
         if number == further.rounds:
             run = replace(run, support=further.polish_support.update(run.object, 0, 1))
         schedule = further.search if number < further.rounds else error_reduction(further.polish)
@@ -193,8 +193,8 @@ def improve(
     return replace(run, errors=torch.cat(errors, 1))
 
 
-def _kernel(grid: Grid, run: Retrieval, further: Further, steps: Sequence[float]) -> Tensor:
-    """The coherence kernel, estimated anew from the middle of the pattern."""
+def coherence_kernel(grid: Grid, run: Retrieval, further: Further, steps: Sequence[float] = (1.0, 1.0, 1.0)) -> Tensor:
+    """The coherence kernel, estimated anew from the middle of the pattern; see `improve`."""
     shape = [
         min(size, 2 * round(further.kernel_middle * step / 2))
         for size, step in zip(grid.pattern.shape, steps, strict=True)

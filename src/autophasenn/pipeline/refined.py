@@ -314,11 +314,10 @@ def sharpened(
 ) -> Retrieval:
     """The most likely object near one, and with it the beam's coherence where a kernel is known."""
     assert options.likelihood is not None
-    support = options.further.polish_support.update(run.object, 0, 1)
     return most_likely(
         grid.pattern.counts[None],
         grid.used,
-        replace(run, support=support),
+        run,
         options.likelihood,
         partially_coherent=run.kernel is not None,
         steps=steps,
