@@ -51,7 +51,7 @@ def test_a_scan_is_seen_from_its_first_frame_to_its_image_and_a_bad_one_with_its
             for index, frame in enumerate(frames[:20]):
                 tifffile.imwrite(scan.frame(index), frame)
             row = opened.locator("tr", has_text=scan.name)
-            row.get_by_text("frames arrive").wait_for()
+            row.get_by_text("arriving", exact=True).wait_for()
             row.locator("img").wait_for()  # the sum of the frames so far
             shoot(opened, tmp_path, "live_arriving")
             for index, frame in enumerate(frames[20:], start=20):

@@ -28,6 +28,7 @@ from autophasenn.live.streams import receive_zmq
 from autophasenn.live.watcher import GONE, _Watcher
 from autophasenn.live.work import Outcome, Settings, Task
 from autophasenn.physics.geometry import RockingGeometry
+from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.volumes import Scan
 from live_watching import PATIENCE, QUICK, Watching, counts, watching
 from mortal import Nursery
@@ -215,6 +216,17 @@ def test_no_result_holds_the_token_of_the_page(settings: Settings, task: Task, m
     files = [path for path in task.output.rglob("*") if path.is_file()]
     assert [path.name for path in files if b"autophasenn watch data --once" in path.read_bytes()]
     assert not [path.name for path in files if b"SECRET" in path.read_bytes()]
+
+
+def test_a_scan_that_is_too_coarse_is_phased_where_that_is_asked_for(settings: Settings, task: Task) -> None:
+    np.save(task.source, np.load(EXAMPLE)["counts"][::2, ::2, ::2])
+    for force in (False, True):
+        worker = Worker("network", replace(settings, force=force), ROOMY)
+        try:
+            reason = outcome_of(worker, task).reason
+        finally:
+            worker.end()
+        assert (reason is None) == force, reason
 
 
 def test_a_companion_that_cannot_begin_ends_the_watcher_and_one_that_had_begun_begins_again(

@@ -234,7 +234,11 @@ def test_the_table_of_scans_opens_results_tells_reasons_and_keeps_up(
 ) -> None:
     with viewer(watched, "--token", "a-long-enough-token") as served, page(chromium, served) as shown:
         shown.get_by_text("4 scans in watched").wait_for()
+        shown.get_by_text("1 arriving, 2 imaged, 1 failed", exact=True).wait_for()
         assert "token" not in shown.url, "the token does not stay in the address"
+        damaged = shown.locator("[data-scan='damaged']")
+        assert damaged.locator(".apn-number").all_inner_texts() == ["64", "–", "–", "–", "–", "1.5", "–"]
+        assert time.strftime("%Y-%m-%d ") in damaged.inner_text()
         row = shown.locator("[data-scan='failed']")
         assert "Frame 17 is truncated; copy it again." in row.inner_text()
         thumbnail = shown.locator("[data-scan='good'] img")

@@ -36,6 +36,9 @@ def watch(
     dataset: Annotated[str | None, typer.Option(help="Name of the counts in HDF5 files, /entry/data/data.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Parameters that differ from the default.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights of the network; else those of the package.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Phase patterns of oversampling below 2 all the same.")
+    ] = False,
     figures: Annotated[bool, typer.Option("--figures", help="Draw the figures of `reconstruct` too.")] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page.")] = True,
     host: Annotated[
@@ -85,6 +88,7 @@ def watch(
         weights=weights,
         threads=threads or max(1, (os.cpu_count() or 1) // 2),
         figures=figures,
+        force=force,
     )
     options = Watch(
         folder=folder,

@@ -99,6 +99,8 @@ class Settings:
         CPU threads.
     figures : bool
         Whether refined results get the figures of ``autophasenn reconstruct``.
+    force : bool
+        Whether patterns of oversampling below 2 are phased all the same.
     seed : int
     """
 
@@ -113,6 +115,7 @@ class Settings:
     weights: Path | None = None
     threads: int = 1
     figures: bool = False
+    force: bool = False
     seed: int = 0
 
 
@@ -173,8 +176,8 @@ class _Worker:
         self._plan = Plan() if settings.plan is None else load_plan(settings.plan)
         # How far an image can be believed takes several more; the first one shall come at once.
         self._quick_plan = replace(self._plan, confidence=Variants(variants=0))
-        request = Request(None, Path(), device=settings.device, weights=settings.weights, seed=settings.seed)
-        self._request = replace(request, overwrite=True, figures=False)
+        same = {name: getattr(settings, name) for name in ("device", "weights", "force", "seed")}
+        request = self._request = Request(None, Path(), overwrite=True, figures=False, **same)
         self._predictor = load_predictor(request)
 
     def warm_up(self) -> None:

@@ -69,6 +69,7 @@ class Viewer:
                 "has_scans": scans is not None,
                 "scans_folder": "" if scans is None else scans.name,
                 "scans": [],
+                "scans_summary": "",
                 "scans_error": "",
                 "picked": [],
                 "follows": False,
@@ -432,7 +433,9 @@ class Viewer:
                 changed = await asyncio.to_thread(self._scans.look)
                 if changed is not None or self.state.scans_error:
                     with self.state:
-                        self.state.update({"scans": self._scans.rows, "scans_error": ""})
+                        self.state.update(
+                            {"scans": self._scans.rows, "scans_summary": self._scans.summary, "scans_error": ""}
+                        )
                 newest = self._scans.newest() if self.state.follows else None
                 wanted = [] if newest is None else [newest]
                 if wanted and self._shown != wanted and (self._tried != wanted or changed is not None):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,15 +12,15 @@ from urllib.parse import quote
 from autophasenn.errors import InputError
 from autophasenn.live.ledger import Ledger, ScanRecord
 
-STATES = {
-    "arriving": ("frames arrive", "info"),
-    "waiting": ("waits", "secondary"),
-    "running": ("is phased", "info"),
-    "imaged": ("first image", "primary"),
-    "refined": ("refined", "success"),
-    "failed": ("failed", "error"),
+COLOURS: dict[str, str] = {
+    "arriving": "info",
+    "waiting": "secondary",
+    "running": "info",
+    "imaged": "primary",
+    "refined": "success",
+    "failed": "error",
 }
-"""In words, and the colour of the label."""
+"""Of the label of each state."""
 UNKNOWN = "–"
 
 
@@ -33,6 +36,7 @@ class Scans:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self.rows: list[dict[str, Any]] = []
+        self.summary = ""
         self._ledger: Ledger | None = None
         self._version: int | None = None
         self._records: dict[str, ScanRecord] = {}
@@ -53,6 +57,7 @@ class Scans:
         before, records = self._records, self._ledger.scans()
         self._records, self._version = {record.key: record for record in records}, version
         self.rows = [row_of(record) for record in records]
+        self.summary = summary_of(records)
         return {r.key for r in records if r.key in before and _image(r) != _image(before[r.key])}
 
     def newest(self) -> str | None:
@@ -101,16 +106,22 @@ def _image(record: ScanRecord) -> tuple[object, ...]:
     return record.result, record.state, record.chi2
 
 
+def summary_of(records: Sequence[ScanRecord]) -> str:
+    """How many scans are in each state."""
+    numbers = Counter(record.state for record in records)
+    return ", ".join(f"{numbers[state]} {state}" for state in COLOURS if state in numbers)
+
+
 def row_of(record: ScanRecord) -> dict[str, Any]:
     """A scan as the table shows it."""
-    word, colour = STATES.get(record.state, (record.state, "secondary"))
     return {
         "key": record.key,
         "name": record.name,
-        "state": word,
-        "colour": colour,
+        "state": record.state,
+        "colour": COLOURS[record.state],
         "reason": record.reason or "",
-        "frames": record.frames,
+        "arrived": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.arrived)) if record.arrived else "",
+        "frames": record.frames or UNKNOWN,
         "chi2": _number(record.chi2),
         "chi2_free": _number(record.chi2_free),
         "confidence": UNKNOWN if record.confidence is None else f"{100 * record.confidence:.0f} %",
@@ -123,7 +134,7 @@ def row_of(record: ScanRecord) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.2g}"
+    return UNKNOWN if value is None else f"{value:#.2g}".rstrip(".")
 
 
 def _seconds(value: float | None) -> str:

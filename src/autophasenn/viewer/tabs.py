@@ -133,6 +133,7 @@ def scans(viewer: Viewer) -> None:
         html.Div("They appear here by themselves as their frames arrive.")
     with html.Div(v_if=("scans.length",), classes="d-flex align-center ga-4 px-4 py-2"):
         html.Div("{{ scans.length }} scans in {{ scans_folder }}", classes="text-h6")
+        html.Div("{{ scans_summary }}", **STATUS)
         v.VSpacer()
         v.VSwitch(
             v_model=("follows",), label="open each new image by itself", density="compact", hide_details=True,
@@ -144,8 +145,9 @@ def scans(viewer: Viewer) -> None:
         )  # fmt: skip
     with html.Table(v_if=("scans.length",), classes="apn-scans"):
         with html.Thead(), html.Tr():
-            for title in ("", "", "Scan", "State", "Frames"):
+            for title in ("", "", "Scan", "State"):
                 html.Th(title)
+            html.Th("Frames", classes="apn-number")
             for title in ("χ²", "χ² held out", "Confidence", "Strain, std (10⁻⁴)", "To image (s)", "To refined (s)"):
                 html.Th(title, classes="apn-number")
         with (
@@ -169,11 +171,11 @@ def scans(viewer: Viewer) -> None:
                     click=(viewer.open_scans, "[[s.key]]"),
                 )  # fmt: skip
                 html.Span("{{ s.name }}", v_if=("!s.has_image",), classes="px-1")
+                html.Div("{{ s.arrived }}", classes="px-1 text-caption")
             with html.Td():
                 v.VChip("{{ s.state }}", size="small", color=("s.colour",), label=True)
                 html.Div("{{ s.reason }}", v_if=("s.reason",), classes="text-body-2", style="max-width: 30rem;")
-            html.Td("{{ s.frames }}")
-            for field in ("chi2", "chi2_free", "confidence", "strain", "seconds", "seconds_refined"):
+            for field in ("frames", "chi2", "chi2_free", "confidence", "strain", "seconds", "seconds_refined"):
                 html.Td(f"{{{{ s.{field} }}}}", classes="apn-number")
 
 
