@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from autophasenn.errors import InputError
-from autophasenn.live.ledger import Ledger, ScanRecord
+from autophasenn.live.ledger import Ledger, ScanRecord, State
 
-COLOURS: dict[str, str] = {
+COLOURS: dict[State, str] = {
     "arriving": "info",
     "waiting": "secondary",
     "running": "info",
