@@ -1,5 +1,6 @@
 """Fine-tuning with gaps of the detector: they are unmeasured, never zeros."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from autophasenn.crystals.experiment import BEAMLINE
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.network import weights
 from autophasenn.phasing.ensemble import hold_out
-from autophasenn.pipeline.adapted import Adapted, _seen, adapt, held_out_misfit
+from autophasenn.pipeline.adapted import Adaptation, Adapted, _seen, adapt
+from autophasenn.pipeline.beam_loss import BeamObjective, held_out_misfit
 from autophasenn.pipeline.finetune import Finetuning, _patterns_of, finetune, requests
 from autophasenn.pipeline.further import Grid
 from autophasenn.pipeline.plan import Plan
+from autophasenn.pipeline.progress import Silent
 from autophasenn.pipeline.reconstruct import Request, reconstruct
 from autophasenn.pipeline.refine import Refinement
 from autophasenn.pipeline.refined import Refined
@@ -45,10 +48,13 @@ def holding(box: Grid, counts: float) -> Grid:
     return Grid(replace(box.pattern, counts=torch.where(box.pattern.mask, box.pattern.counts, counts)), box.free)
 
 
-def test_masked_voxels_change_neither_loss_nor_gradient(box: Grid) -> None:
+@pytest.mark.parametrize("objective_of", [Objective, BeamObjective])
+def test_masked_voxels_change_neither_loss_nor_gradient(
+    box: Grid, objective_of: type[Objective] | type[BeamObjective]
+) -> None:
     """Nor do they where the gaps of another place on the detector were drawn; measured voxels do."""
     learner = network()
-    objective = Objective(learner, Loss())
+    objective = objective_of(learner, Loss())
 
     def loss_and_gradient(counts: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
         losses = objective(counts[None], mask[None], [torch.Generator().manual_seed(0)])
@@ -70,7 +76,7 @@ def test_what_masked_voxels_hold_is_not_learned(box: Grid) -> None:
     begun = network()
 
     def learned(given: Grid) -> Adapted:
-        return adapt(begun, [given], replace(STEEP, steps=3, trials=3, gapped=1.0), seed=1)
+        return adapt(begun, [given], replace(STEEP, gapped=1.0), seed=1)
 
     one, other = learned(holding(box, 0.0)), learned(holding(box, 1e4))
     assert (one.before, one.after, one.best_step) == (other.before, other.after, other.best_step)
@@ -95,15 +101,32 @@ def test_gaps_take_voxels_away_and_change_no_other(box: Grid) -> None:
     assert 4 < sum(drawn) < 20
 
 
+class EndAfter(Silent):
+    """Ctrl-C after so many steps, so that the same is learned however busy the machine is."""
+
+    def __init__(self, steps: int) -> None:
+        self.left, self.learns = steps, False
+
+    def stage(self, name: str) -> None:
+        self.learns = name == "Learn"
+
+    def advance(self, done: int, total: int) -> None:
+        self.left -= self.learns
+        if self.learns and self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
 def test_a_dataset_with_gaps_is_learned_from_and_the_card_tells_what_the_weights_do(tmp_path: Path) -> None:
     data, start, output = (tmp_path / name for name in ("gaps.h5", "start.safetensors", "tuned.safetensors"))
     write_dataset(data, 2, Simulation(Polyhedra(), GAPPED, 5))
     weights.save(network(), {"seed": 0}, start)
-    finetune(Finetuning(requests([str(data)]), output, start, minutes=0.06, options=replace(STEEP, judges=2)))
+    job = Finetuning(requests([str(data)]), output, start, minutes=60.0, options=replace(STEEP, judges=2))
+    with pytest.raises(KeyboardInterrupt, match="best weights"):
+        finetune(job, EndAfter(STEEP.steps))
     tuned, card = weights.load(output)
     boxes = _patterns_of(requests([str(data)])[0], 0)
     assert all(0 < float((~each.pattern.mask).float().mean()) < 0.3 for each in boxes)
-    assert card["best_step"] > 0
+    assert card["best_step"] == STEEP.steps + 1  # the one under way is finished
     assert card["chi2_free_after"] < 0.99 * card["chi2_free_before"]
     assert held_out_misfit(tuned, boxes, 1, 0) == pytest.approx(card["chi2_free_after"], rel=1e-4)
     assert held_out_misfit(weights.load(start)[0], boxes, 1, 0) == pytest.approx(card["chi2_free_before"], rel=1e-4)
@@ -117,20 +140,20 @@ def test_reconstruct_by_an_adapted_network_explains_held_out_voxels_better_than_
     weights.save(network(), {"seed": 0}, start)
     np.savez(pattern, data=box.pattern.counts.numpy().astype(np.int32), mask=box.pattern.mask.numpy())
 
-    def report(method: str, learning_rate: float) -> dict:  # type: ignore[type-arg]
-        plan = Plan(adapted=replace(STEEP, learning_rate=learning_rate), refined=SHORT)
+    def report(method: str, options: Adaptation) -> dict:  # type: ignore[type-arg]
+        plan = Plan(adapted=options, refined=SHORT)
         plan = replace(plan, confidence=replace(plan.confidence, variants=0))
         asked = Request(str(pattern), tmp_path / method, method=method, weights=start, figures=False, overwrite=True)
         return reconstruct(asked, plan)
 
-    plain, learned = report("refined", 1.0), report("adapted", STEEP.learning_rate)
+    plain, learned = report("refined", STEEP), report("adapted", STEEP)
     assert "adapted" not in plain["path"]
     told = learned["path"]["adapted"]
     assert 0 < told["best_step"] <= told["steps"] == STEEP.steps
     assert told["chi2_free_after"] < 0.99 * told["chi2_free_before"]
     assert learned["path"]["predictions"]["chi2"][0] < 0.99 * plain["path"]["predictions"]["chi2"][0]
     assert learned["chi2_free"] <= min(learned["starts"]["chi2_free"])
-    spoiled = report("adapted", 10.0)
+    spoiled = report("adapted", replace(QUICK, steps=1, learning_rate=10.0, average=0.0))
     assert spoiled["path"]["adapted"]["best_step"] == 0
     assert spoiled["path"]["predictions"] == plain["path"]["predictions"]
     assert spoiled["chi2_free"] == plain["chi2_free"]

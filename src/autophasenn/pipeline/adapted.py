@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,16 +24,15 @@ from autophasenn.crystals.experiment import BEAMLINE
 from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.errors import PlanError
 from autophasenn.network.architectures import Network
-from autophasenn.network.estimates import PATTERN
-from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.predict import Predictor
 from autophasenn.phasing.engine import OnIteration
-from autophasenn.physics import metrics
+from autophasenn.pipeline.beam_loss import BeamObjective, held_out_misfit
 from autophasenn.pipeline.further import Grid
 from autophasenn.pipeline.refined import Prediction, Refined, ask
 from autophasenn.training.average import Average
 from autophasenn.training.objective import Objective
 from autophasenn.training.plan import Loss
-from autophasenn.volumes import Pattern, crop_or_pad
+from autophasenn.volumes import Pattern
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,9 @@ class Adaptation:
         Starts of the network for each pattern of a trial.
     judges : int
         Patterns of a trial at most.
+    partial_coherence : bool
+        Whether the coherence of the beam is estimated, for the loss and for the misfit of held-out voxels. false: the beam
+        is taken as fully coherent.
     gapped : float
         Probability that a pattern loses the voxels that would lie on gaps and bad pixels elsewhere on a detector: those of
         the training patterns "beamline". They are unmeasured, not zero.
@@ -80,13 +83,14 @@ class Adaptation:
 
     steps: int = 40
     batch: int = 2
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-3
     warmup: int = 5
     average: float = 0.9
     clip: float = 1.0
     trials: int = 5
     draws: int = 3
     judges: int = 8
+    partial_coherence: bool = True
     gapped: float = 0.5
     thinned: tuple[float, float] = (0.5, 1.0)
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(turned=0.0))
@@ -170,12 +174,13 @@ def adapt(
     options = options or Adaptation()
     done = share_done or (lambda step: step / options.steps)
     boxes = [_on_cpu(box) for box in boxes]
+    misfit_of = partial(held_out_misfit, draws=options.draws, seed=seed, partial_coherence=options.partial_coherence)
     learner = deepcopy(network).cpu().train().requires_grad_(True)
     average = Average(learner, options.average)
-    objective = Objective(learner, Loss())
+    objective = (BeamObjective if options.partial_coherence else Objective)(learner, Loss())
     optimiser = torch.optim.AdamW(learner.parameters(), options.learning_rate, (0.9, 0.98), weight_decay=1e-4)
     judges = boxes[: options.judges]
-    best = before = held_out_misfit(network, judges, options.draws, seed)
+    best = before = misfit_of(network, judges)
     kept, best_step, step, asked, share = network, 0, 0, 0, 0.0
     while share < 1:
         for group in optimiser.param_groups:
@@ -197,24 +202,10 @@ def adapt(
             on_iteration(min(1000, int(1000 * share)), 1000)
         if share * options.trials >= asked + 1:
             asked = int(share * options.trials)
-            misfit = held_out_misfit(average.network, judges, options.draws, seed)
+            misfit = misfit_of(average.network, judges)
             if misfit < (best if best_step else GAIN * before):
                 kept, best, best_step = deepcopy(average.network), misfit, step
     return Adapted(kept.eval(), before, best, step, best_step)
-
-
-def held_out_misfit(network: Network, boxes: Sequence[Grid], draws: int, seed: int) -> float:
-    """chi2_free of a network's predictions: the geometric mean over patterns and starts."""
-    predictor = Predictor(network, Inference("float32", starts=1))
-    logarithms: list[Tensor] = []
-    for draw in range(draws):
-        for box in boxes:
-            rho = crop_or_pad(predictor.predict(box.pattern.counts[None], box.used, seed + draw), PATTERN)
-            counts, mask = box.pattern.counts[None], box.pattern.mask[None]
-            free = box.free[None]
-            error = metrics.chi2_free(rho, counts, mask, free) if bool((counts[free] > 0).any()) else None
-            logarithms.append(metrics.chi2(rho, counts, box.used).log() if error is None else error.log())
-    return float(torch.cat(logarithms).mean().exp())
 
 
 def adapted(

@@ -32,7 +32,7 @@ from autophasenn.volumes import Pattern, crop_or_pad
 
 MOST_PATTERNS = 256
 """Of a dataset: they stay in memory, and minutes do not see more."""
-MANY = Adaptation(learning_rate=1e-4, average=0.98, trials=8)
+MANY = Adaptation(trials=8)
 """How the network learns on from a user's scans."""
 
 

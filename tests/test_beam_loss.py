@@ -1,0 +1,61 @@
+"""The loss on measured patterns, seen through the beam: a blur is no fault of the crystal."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from autophasenn.network.estimates import Stage
+from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel, intensity_of
+from autophasenn.pipeline.beam_loss import losses_through_beam
+from autophasenn.training.objective import stage_losses
+from autophasenn.training.plan import Loss
+from crystals import polyhedron, smooth_phase
+
+COHERENT = ForwardModel()
+BLURRED = ForwardModel(kernel=gaussian_kernel((11, 11, 11), (0.9, 0.6, 0.6)))
+LOSSES = (losses_through_beam, stage_losses)
+
+
+@pytest.fixture(scope="module")
+def crystal() -> Tensor:
+    """(1, 32, 32, 32)"""
+    rng = np.random.default_rng(2)
+    shape, oversampling = (32, 32, 32), (1.5, 1.5, 1.5)
+    rho = polyhedron(shape, oversampling, rng) * np.exp(1j * smooth_phase(shape, oversampling, rng))
+    return torch.from_numpy(rho).to(torch.complex64)[None]
+
+
+def measured(crystal: Tensor, beam: ForwardModel) -> tuple[Tensor, Tensor]:
+    """Counts with a gap, and their mask."""
+    intensity = beam.blur(intensity_of(Stage(crystal).waves))
+    counts = torch.poisson(1e8 * intensity / intensity.sum(), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(1, 64, 64, 64, dtype=torch.bool)
+    mask[..., 40:44] = False
+    return torch.where(mask, counts, 0), mask
+
+
+def test_through_its_beam_the_true_crystal_explains_a_blurred_pattern(crystal: Tensor) -> None:
+    counts, mask = measured(crystal, BLURRED)
+    through, coherent = (float(of([Stage(crystal)], counts, mask, Loss())) for of in LOSSES)
+    assert through < 0.25 * coherent
+
+
+def test_through_a_coherent_beam_the_loss_is_that_of_training(crystal: Tensor) -> None:
+    counts, mask = measured(crystal, COHERENT)
+    through, coherent = (float(of([Stage(crystal)], counts, mask, Loss())) for of in LOSSES)
+    assert through == pytest.approx(coherent, rel=0.01)
+
+
+def test_the_gradient_through_the_beam_leads_to_the_true_crystal(crystal: Tensor) -> None:
+    """From a crystal that is too bright on one side; each estimate counts, all behind the beam of the last."""
+    counts, mask = measured(crystal, BLURRED)
+    bright = crystal * torch.linspace(0.8, 1.2, 32)
+    wrong = bright.clone().requires_grad_()
+    losses = losses_through_beam([Stage(wrong), Stage(crystal)], counts, mask, Loss())
+    assert losses.shape == (1, 2)
+    assert bool(losses[0, 0] > losses[0, 1])
+    (gradient,) = torch.autograd.grad(losses[0, 0], wrong)
+    assert bool(torch.isfinite(torch.view_as_real(gradient)).all())
+    away = torch.view_as_real(bright - crystal)
+    assert float((torch.view_as_real(gradient) * away).sum()) > 0
