@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import shutil
 import socket
@@ -11,6 +12,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,25 @@ def test_the_result_that_was_asked_for_last_is_shown_whichever_is_read_first(
 
     monkeypatch.setattr(app, "read_image", read)
     assert asyncio.run(both()) == ["network"]
+
+
+def test_what_was_opened_is_given_back_once_others_were(example_results: Path) -> None:
+    deleted = threading.Event()
+
+    async def several() -> None:
+        page = Viewer(None, [], Limits())
+        await page.open([example_results / "refined"])
+        scene, window = weakref.ref(page.scene), page.scene.window
+        await page.open([example_results / "network"])
+        window.AddObserver("DeleteEvent", lambda *_: deleted.set())
+        del window
+        await page.open([example_results / "network"])
+        await page.close()
+        gc.collect()
+        assert scene() is None
+
+    asyncio.run(several())
+    assert deleted.is_set()
 
 
 def test_what_nobody_foresaw_is_said_on_the_page_and_the_table_goes_on(

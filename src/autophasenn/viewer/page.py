@@ -32,6 +32,7 @@ class Page:
         self._builds = 0
         self._remote: Any = None
         self._local: Any = None
+        self._windows: list[Any] = []
         viewer.server.state.trame__title = "AutoPhaseNN viewer"
         for module in (common, vtk):  # their files are served only if they are known before the server starts
             viewer.server.enable_module(module)
@@ -42,6 +43,7 @@ class Page:
         for view in filter(None, (self._local, self._remote)):
             view.release_resources()
         self._remote = self._local = None
+        self._forget_windows()
         self._builds += 1
         with VAppLayout(self.viewer.server, theme=("theme",)) as layout:
             client.Style(files("autophasenn.viewer").joinpath("page.css").read_text(encoding="utf-8"))
@@ -51,6 +53,14 @@ class Page:
                 self._facts()
             self._main()
         layout.flush_content()
+
+    def _forget_windows(self) -> None:
+        """Have trame give back what it holds for ever else; the last window, which browsers may still ask for, stays."""
+        for window in self._windows[:-1]:
+            vtk.get_helper(self.viewer.server)._vtk_core.GetObjectIdMap().FreeObject(window)
+        self._windows = self._windows[-1:]
+        if self.viewer.scene is not None:
+            self._windows.append(self.viewer.scene.window)
 
     def push(self, camera: bool = False) -> None:
         """Send what is drawn to the browsers."""

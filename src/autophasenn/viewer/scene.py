@@ -94,6 +94,7 @@ class Scene:
         self.camera.parallel_projection = True
         self._narrowness = self._how_narrow()
         window: Any = self.plotter.render_window
+        self.window = window
         window.AddObserver("WindowResizeEvent", lambda *_: self._fit_width())
         self.look("corner")
 
@@ -213,7 +214,8 @@ class Scene:
         return np.asarray(self.plotter.screenshot(return_img=True))[..., :3]
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Give the memory back; Python does not see that the window holds what observes it."""
+        self.window.RemoveAllObservers()
         self.plotter.close()
 
     def _how_narrow(self) -> float:
