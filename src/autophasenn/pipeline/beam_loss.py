@@ -26,6 +26,8 @@ from autophasenn.training.objective import LOSSES, Objective
 from autophasenn.training.plan import Loss
 from autophasenn.volumes import Pattern, crop_or_pad
 
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the blur that are tried: the estimate begins with one, and few steps do not take it back where there is none."""
 DARK = 1e-8
 """Share of the highest intensity added everywhere: the root of 0 has no gradient, and rounding leaves less than this."""
 
@@ -59,12 +61,18 @@ def losses_through_beam(
 def beam_of(
     counts: Float[Tensor, "64 64 64"], measured: Bool[Tensor, "64 64 64"], rho: Complex[Tensor, "n n n"]
 ) -> ForwardModel:
-    """The beam through which an object explains a pattern: coherent where an estimated kernel does no better."""
+    """The beam through which an object explains a pattern best: an estimated kernel, less blurred where that fits better."""
     grid = Grid(Pattern(counts, measured), torch.zeros_like(measured))
     found = grid.found(crop_or_pad(rho, PATTERN))
-    beam = ForwardModel(kernel=coherence_kernel(grid, found, Further()))
-    misfit = metrics.chi2(found.object, counts[None], measured[None], beam)
-    return beam if float(misfit) < float(found.errors) else ForwardModel()
+    kernel = coherence_kernel(grid, found, Further())
+    coherent = ForwardModel()(metrics.thresholded(found.object))
+    shares = torch.tensor(SHARES, device=counts.device)[:, None, None, None]
+    seen = torch.lerp(coherent, ForwardModel(kernel=kernel).blur(coherent), shares)
+    misfit = metrics.chi2_of_intensity(seen, counts.expand_as(seen), measured.expand_as(seen))
+    share = SHARES[int(misfit.argmin())]
+    sharp = torch.zeros_like(kernel)
+    sharp[..., kernel.shape[-3] // 2, kernel.shape[-2] // 2, kernel.shape[-1] // 2] = 1
+    return ForwardModel(kernel=torch.lerp(sharp, kernel, share)) if share else ForwardModel()
 
 
 def held_out_misfit(
