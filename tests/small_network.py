@@ -12,7 +12,7 @@ from autophasenn.pipeline.adapted import Adaptation
 
 QUICK = Adaptation(steps=3, batch=1, warmup=0, trials=1, draws=1, judges=1)
 """Hardly any learning."""
-STEEP = Adaptation(steps=6, batch=1, learning_rate=1e-2, warmup=0, average=0.0, trials=6, draws=1, judges=1)
+STEEP = Adaptation(steps=6, batch=1, learning_rate=1e-2, warmup=0, average=0.0, trials=2, draws=1, judges=1)
 """`network` gains 5 % or more, as far as it was tried."""
 NARROW = -0.3
 """Bias of the gate: it lets too little of the crystal through, which is soon mended."""
