@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from autophasenn.live.benchmark import BROKEN, burst
+from autophasenn.live.benchmark import BROKEN, HAS_PAGE, burst
 from live_watching import QUICK
 
 
@@ -14,3 +14,5 @@ def test_a_burst_leaves_no_scan_behind(tmp_path: Path) -> None:
     assert found["lost"] == found["without_reason"] == []
     assert found["seconds_to_all_images"] <= found["seconds_to_all_refined"]
     assert 1e8 < found["peak_bytes_of_one_process"] < found["peak_bytes"] < 8e9
+    assert (found["bytes_of_page"] is None) == (not HAS_PAGE)
+    assert (found["bytes_of_page"] or 0) < 1e9

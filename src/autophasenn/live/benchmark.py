@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,12 @@ from autophasenn.training.hardware import processor
 SIZES = (24, 32, 40, 48)
 """Edges of the patterns of a burst; from 24 voxels on the network takes them."""
 BROKEN = ("empty.npy", "cut.npz", "noise.npy", "flat.npy", "words.npz")
+HAS_PAGE = find_spec("trame") is not None
 GOALS = {"seconds_to_image": 5.0, "seconds_to_refined": 60.0}
 
 
 class Watched:
-    """A watcher at work, and the most memory that it and all its processes ever held.
+    """A watcher at work, and the most memory that it and all its processes held, looked at every second.
 
     Parameters
     ----------
@@ -48,8 +50,9 @@ class Watched:
     def __init__(self, root: Path, options: Sequence[str]) -> None:
         self.data, self.results = root / "data", root / "results"
         self.data.mkdir()
-        self.peak, self.peak_of_one = 0, 0
-        words = ["watch", str(self.data), "-o", str(self.results), "--no-page", *options]
+        self.peak, self.peak_of_one, self._weighed = 0, 0, 0.0
+        page = ("--port", "0") if HAS_PAGE else ("--no-page",)
+        words = ["watch", str(self.data), "-o", str(self.results), *page, *options]
         with (root / "log").open("wb") as log:
             program = "from autophasenn.cli import main; main()"
             self.process = subprocess.Popen([sys.executable, "-c", program, *words], stdout=log, stderr=log)
@@ -72,23 +75,40 @@ class Watched:
         while not is_reached():
             if self.process.poll() is not None or time.monotonic() > until:
                 raise InputError(f"The watcher did not get there; it said:\n{self.log.read_text()}")
-            self._weigh()
+            if time.monotonic() > self._weighed + 1:  # it takes the system a while to tell
+                self._weigh()
             time.sleep(0.05)
         return time.time()
 
     def is_ready(self) -> bool:
-        """Are both of its workers waiting for scans?"""
-        return (self.results / FILE).is_file() and self.log.read_text().count(" ready after ") == 2
+        """Are both of its workers waiting for scans, and the page for browsers?"""
+        log = self.log.read_text()
+        is_page_ready = " ready at " in log or not HAS_PAGE
+        return (self.results / FILE).is_file() and log.count(" ready after ") == 2 and is_page_ready
+
+    def memory_of_page(self) -> int | None:
+        """Bytes of the process that serves the page; None where what it needs is not installed."""
+        for process in self._processes():
+            if any(socket.status == psutil.CONN_LISTEN for socket in process.net_connections("inet")):
+                return _size(process)
+        return None
+
+    def _processes(self) -> list[psutil.Process]:
+        watcher = psutil.Process(self.process.pid)
+        return [watcher, *watcher.children(recursive=True)]
 
     def _weigh(self) -> None:
-        sizes = []
-        for process in (psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)):
-            try:
-                # Pages that processes share are counted once, where the system tells.
-                sizes.append(getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss)
-            except psutil.Error:
-                continue
+        sizes = list(map(_size, self._processes()))
         self.peak, self.peak_of_one = max(self.peak, sum(sizes)), max(self.peak_of_one, *sizes)
+        self._weighed = time.monotonic()
+
+
+def _size(process: psutil.Process) -> int:
+    """Bytes; those that processes share are counted once, where the system tells."""
+    try:
+        return int(getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss)
+    except psutil.Error:
+        return 0  # it has just ended
 
 
 @contextmanager
@@ -154,6 +174,7 @@ def burst(number: int, *options: str) -> dict[str, Any]:
             "seconds_to_all_refined": done - began,
             "peak_bytes": watch.peak,
             "peak_bytes_of_one_process": watch.peak_of_one,
+            "bytes_of_page": watch.memory_of_page(),
         }
 
 
