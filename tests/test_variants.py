@@ -17,8 +17,9 @@ from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import gaussian_kernel
 from autophasenn.pipeline.confidence_cases import CASES, Sample
 from autophasenn.pipeline.further import Grid
+from autophasenn.pipeline.inversion import inversion
 from autophasenn.pipeline.refined import Refined
-from autophasenn.pipeline.variants import MOST_PHASE_SPREAD, Invert, Spread, Variants, inversion, spread
+from autophasenn.pipeline.variants import MOST_PHASE_SPREAD, Invert, Spread, Variants, spread
 from autophasenn.volumes import Pattern, crop_or_pad
 
 OPTIONS = Refined()

@@ -35,8 +35,9 @@ from autophasenn.physics import metrics
 from autophasenn.pipeline.confidence import GOOD, Calibration, Evidence, confidence_of
 from autophasenn.pipeline.confidence_cases import CASES, ORDINARY, Sample
 from autophasenn.pipeline.further import Grid
+from autophasenn.pipeline.inversion import from_random_start, inversion
 from autophasenn.pipeline.refined import Refined
-from autophasenn.pipeline.variants import Variants, inversion, spread
+from autophasenn.pipeline.variants import Variants, spread
 from autophasenn.report.confidence import EDGES, reliability
 from autophasenn.volumes import Pattern, crop_or_pad
 
@@ -103,7 +104,8 @@ def row_of(place: tuple[str, int, int], sample: Sample, predictor: Predictor, ca
         others = inversion(
             predictor, options, seed=index, is_refined=is_refined, partially_coherent=first.kernel is not None
         )
-        found = spread(first, inside, others, campaign.variants)
+        again = from_random_start(inside, options, seed=index, partially_coherent=True) if is_refined else None
+        found = spread(first, inside, others, campaign.variants, retrieve_again=again)
         judged = confidence_of(found, inside, calibration=UNDECIDED)
         objects = (found.image.object[0], first.object[0], found.mean)
         correlation, of_first, of_mean = (metrics.correlation(sample.truth, metrics.thresholded(x)) for x in objects)

@@ -29,8 +29,8 @@ MOST_SLENDER = 25.0
 MOST_MISSING = 0.15
 """Share of the central speckle that may be unmeasured before a word is said."""
 
-CPU_BYTES_PER_VOXEL = 110
-"""Peak of the whole job for one voxel of the pattern (measured on scan 54), one start at a time."""
+CPU_BYTES_PER_VOXEL, CPU_BYTES = 330, 2**30
+"""Peak of the whole job for one voxel of the pattern, and for none (measured on patterns of 4 to 23 million voxels)."""
 
 
 def check_fit_to_phase(prepared: Preprocessed, force: bool) -> None:
@@ -99,7 +99,7 @@ def check_middle(prepared: Preprocessed) -> None:
 
 def memory_gib(voxels: int) -> float:
     """What phasing a pattern of so many voxels takes, GiB."""
-    return max(1.0, voxels * CPU_BYTES_PER_VOXEL / 2**30)
+    return (CPU_BYTES + voxels * CPU_BYTES_PER_VOXEL) / 2**30
 
 
 def _check_sampling(prepared: Preprocessed) -> None:
@@ -124,7 +124,7 @@ def _check_measured(prepared: Preprocessed) -> None:
 
 
 def _check_memory(voxels: int) -> None:
-    needed, free = voxels * CPU_BYTES_PER_VOXEL / 2**30, psutil.virtual_memory().available / 2**30
+    needed, free = memory_gib(voxels), psutil.virtual_memory().available / 2**30
     if needed > free:
         raise InputError(
             f"Phasing {voxels:.3g} voxels takes about {needed:.1f} GiB of memory, and {free:.1f} GiB are free; give "

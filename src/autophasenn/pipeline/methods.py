@@ -17,6 +17,7 @@ from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import reconstruct_ensemble
 from autophasenn.pipeline.adapted import adapted
 from autophasenn.pipeline.confidence import Confidence, confidence_of, shipped
+from autophasenn.pipeline.inversion import from_random_start, inversion
 from autophasenn.pipeline.network_box import LEAST_VOXELS, NetworkBox
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.preprocess import Preprocessed
@@ -24,7 +25,7 @@ from autophasenn.pipeline.progress import Progress
 from autophasenn.pipeline.refined import Prediction, predict, predicted, refined
 from autophasenn.pipeline.result import Stopwatch
 from autophasenn.pipeline.unfamiliar import Familiar, other_pieces, separate_lobe
-from autophasenn.pipeline.variants import Spread, inversion, spread
+from autophasenn.pipeline.variants import Spread, spread
 from autophasenn.volumes import Pattern, Reconstruction
 
 logger = logging.getLogger(__name__)
@@ -154,7 +155,17 @@ class _Judge:
                 is_refined=job.method != "network",
                 partially_coherent=first.kernel is not None,
             )
-            self.spread = spread(first, self.prediction.inside, invert, options, job.progress.advance)
+            again = None
+            if job.method != "network":
+                again = from_random_start(
+                    self.prediction.inside,
+                    job.plan.refined,
+                    seed=job.seed,
+                    partially_coherent=self.prediction.partially_coherent(job.plan.refined),
+                )
+            self.spread = spread(
+                first, self.prediction.inside, invert, options, job.progress.advance, retrieve_again=again
+            )
         if not self.prediction.box.is_whole_pattern:
             job.progress.stage("Full resolution")
         return self.spread.image

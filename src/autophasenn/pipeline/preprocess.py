@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,14 +15,19 @@ from jaxtyping import Bool, Float
 from autophasenn.errors import PlanError
 from autophasenn.pipeline.aliens import Aliens, Cluster, find_aliens
 from autophasenn.pipeline.cautions import alien_warnings, check_peak_place, crop_warnings, sampling_warnings
-from autophasenn.pipeline.centring import AxisWindow, choose_window, find_peak
+from autophasenn.pipeline.centring import AxisWindow, choose_window, find_peak, friendly_size
 from autophasenn.pipeline.corrections import correct
+from autophasenn.pipeline.extent import reach_of_light
 from autophasenn.pipeline.sampling import choose_binning, estimate_oversampling
 from autophasenn.volumes import Pattern, Scan, bin_sum, window_around
 
 logger = logging.getLogger(__name__)
 
 Windows = tuple[AxisWindow, AxisWindow, AxisWindow]
+Wanted = tuple[int | None, int | None, int | None]
+"""Blocks asked for along each axis; None: as many as there are."""
+LEAST_WINDOW = 64
+"""Rows and columns that are left of a scan: the network's box."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +60,18 @@ class Preprocessing:
         Largest share of all photons that an alien may hold; more may be a lobe of the strained crystal and is left alone,
         with a warning.
     shape : tuple of 3 ints, optional
-        Shape of the pattern after binning. None: as much as was measured, FFT-friendly.
+        Shape of the pattern after binning. None: as much as was measured (but see `most_voxels`), FFT-friendly.
     binning : tuple of 3 ints, optional
-        Voxels summed along (frame, row, column). None: frames as the oversampling allows, the detector's axes not at all.
+        Voxels summed along (frame, row, column). None: frames as the oversampling allows, the detector's axes not at all
+        (but see `most_voxels`).
     keep_oversampling : float
-        Oversampling that automatic binning leaves on the rocking axis.
+        Oversampling that automatic binning leaves on an axis.
     smallest_axis : int
-        Voxels that automatic binning leaves on the rocking axis.
+        Voxels that automatic binning leaves on an axis.
+    most_voxels : int
+        A scan of more than twice as many voxels, or one that would be padded to have its peak in the middle, is cut to the
+        rows and columns about the peak that hold its light; of a pattern that still has more voxels, the detector's pixels
+        are binned, too, as the oversampling allows.
 
     Raises
     ------
@@ -81,12 +93,13 @@ class Preprocessing:
     binning: tuple[int, int, int] | None = None
     keep_oversampling: float = 3.0
     smallest_axis: int = 32
+    most_voxels: int = 8_000_000
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if isinstance(value, float) and not np.isfinite(value):
                 raise PlanError(f"{name} is {value}; give a number.")
-        for name in ("hot_contrast", "alien_contrast", "alien_asymmetry", "smallest_axis"):
+        for name in ("hot_contrast", "alien_contrast", "alien_asymmetry", "smallest_axis", "most_voxels"):
             if not getattr(self, name) > 1:
                 raise PlanError(f"{name} is {getattr(self, name)}; it must be greater than 1.")
         for name in (
@@ -181,7 +194,12 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     peak = find_peak(counts, mask)
     warnings += check_peak_place(peak, counts.shape)
 
-    fine = _windows(counts.shape, peak, (1, 1, 1), None)
+    fine = whole = _windows(counts.shape, peak, (1, 1, 1), (None, None, None))
+    is_large = math.prod(w.size for w in whole) > 2 * options.most_voxels
+    is_padded = any(w.size > n for w, n in zip(whole[1:], counts.shape[1:], strict=True))
+    if (is_large or is_padded) and options.shape is None:
+        reach = reach_of_light(counts, mask, peak, background)
+        fine = _windows(counts.shape, peak, (1, 1, 1), _limits(whole, reach))
     fine_counts, fine_mask = _cut(counts, fine), _cut(mask, fine)
     oversampling = estimate_oversampling(fine_counts, fine_mask)
     alien = np.zeros(counts.shape, bool)
@@ -202,14 +220,17 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         clusters = [_to_raw(cluster, fine) for cluster in found.clusters]
         lobes = [_to_raw(cluster, fine) for cluster in found.lobes]
 
-    binning = options.binning or (
-        choose_binning(oversampling[0], fine[0].size, options.keep_oversampling, options.smallest_axis), 1, 1
-    )  # fmt: skip
-    windows, binned, measured = _bin_about_peak(counts, mask & ~alien, peak, binning, options.shape)
+    sizes = [w.size for w in fine]
+    binning = options.binning or _automatic_binning(oversampling, sizes, options)
+    wanted = options.shape or tuple(
+        None if w.size == limit else friendly_size(limit // b)
+        for w, limit, b in zip(whole, sizes, binning, strict=True)
+    )
+    windows, binned, measured = _bin_about_peak(counts, mask & ~alien, peak, binning, (wanted[0], wanted[1], wanted[2]))
     sampled = tuple(o / b for o, b in zip(oversampling, binning, strict=True))
     aliens = _on_pattern(alien, clusters, lobes, windows)
     if options.shape is None:
-        warnings += crop_warnings(windows, counts.shape)
+        warnings += crop_warnings(_windows(counts.shape, peak, binning, (None, None, None)), counts.shape)
     warnings += sampling_warnings(sampled, binning)
     warnings += alien_warnings(clusters, lobes)
     facts: dict[str, float | int] = {
@@ -249,12 +270,29 @@ def uniform_background(
     return float(np.quantile(total[valid] / measured[valid], 0.2))
 
 
-def _windows(
-    shape: tuple[int, ...], peak: tuple[int, ...], binning: tuple[int, int, int], wanted: tuple[int, int, int] | None
-) -> Windows:
-    sizes: tuple[int | None, ...] = wanted or (None, None, None)
-    first, second, third = (choose_window(n, p, b, w) for n, p, b, w in zip(shape, peak, binning, sizes, strict=True))
+def _windows(shape: tuple[int, ...], peak: tuple[int, ...], binning: tuple[int, int, int], wanted: Wanted) -> Windows:
+    first, second, third = (choose_window(n, p, b, w) for n, p, b, w in zip(shape, peak, binning, wanted, strict=True))
     return first, second, third
+
+
+def _limits(whole: Windows, reach: tuple[int, int]) -> Wanted:
+    """Sizes of a window that holds the light, no larger than the whole; all frames."""
+    rows, columns = (
+        None if 2 * far >= w.size else max(LEAST_WINDOW, friendly_size(2 * far))
+        for w, far in zip(whole[1:], reach, strict=True)
+    )
+    return None, rows, columns
+
+
+def _automatic_binning(
+    oversampling: tuple[float, float, float], sizes: Sequence[int], options: Preprocessing
+) -> tuple[int, int, int]:
+    """Frames as the oversampling allows, and pixels where the pattern would be too large else."""
+    frames, rows, columns = (
+        choose_binning(o, size, options.keep_oversampling, options.smallest_axis)
+        for o, size in zip(oversampling, sizes, strict=True)
+    )
+    return (frames, rows, columns) if math.prod(sizes) // frames > options.most_voxels else (frames, 1, 1)
 
 
 def _cut(volume: np.ndarray, windows: Windows) -> np.ndarray:
@@ -275,7 +313,7 @@ def _bin_about_peak(
     mask: np.ndarray,
     peak: tuple[int, int, int],
     binning: tuple[int, int, int],
-    shape: tuple[int, int, int] | None,
+    shape: Wanted,
 ) -> tuple[Windows, torch.Tensor, torch.Tensor]:
     """Cut and bin so that the brightest binned voxel of the peak lies at ``n // 2``: (windows, counts, mask).
 

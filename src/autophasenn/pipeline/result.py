@@ -226,7 +226,7 @@ def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
         prtf(frequency, value, metrics.resolution(frequency, value), folder / "prtf.png", in_voxels=unknown)
     if found.phase_spread is not None and found.amplitude_spread is not None:
         spreads = found.amplitude_spread.numpy(), found.phase_spread.numpy()
-        title = "Confidence {number:.2f} (0 to 1), from {variants} orientations".format(**report["confidence"])
+        title = "Confidence {number:.2f} (0 to 1), from {variants} images".format(**report["confidence"])
         spread_map(found.object.numpy(), *spreads, found.support.numpy(), folder / "confidence.png", title=title)
     found_aliens = finding.prepared.aliens
     if found_aliens.clusters:

@@ -2,13 +2,15 @@
 
 A variant is the pattern turned by one of the 48 symmetries of the cube, which are exact on the voxels. The crystal turns
 with it, but neither the network nor its start does, so that every variant finds the crystal on a way of its own. The
-symmetry is undone, the objects are ranked by how well they fit, and brought onto the best.
+symmetry is undone, the objects are ranked by how well they fit, and brought onto the best. Where they disagree, or the
+best explains its pattern poorly, retrieval from random starts joins them: the network has not seen such a crystal.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,14 +21,14 @@ from torch import Tensor
 from autophasenn.crystals.symmetry import ELEMENTS, inverse, symmetry
 from autophasenn.errors import PlanError
 from autophasenn.network.estimates import OBJECT
-from autophasenn.network.predict import Predictor
 from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.ensemble import singular_modes
 from autophasenn.physics import metrics
 from autophasenn.physics.ambiguity import align
 from autophasenn.pipeline.further import Grid
-from autophasenn.pipeline.refined import Refined, ask, better, in_box
 from autophasenn.volumes import SPATIAL, Pattern, crop_or_pad
+
+logger = logging.getLogger(__name__)
 
 STEP = 29
 """From one element to the next, with no factor in common with 48: few variants already mix orders and flips of the axes."""
@@ -34,7 +36,6 @@ MOST_PHASE_SPREAD = math.pi / math.sqrt(3)
 """Standard deviation of a phase of which nothing is known, rad."""
 TAIL = 1e-3
 """Share of the squared amplitude beyond each end of what is put in the middle of the box."""
-
 Invert = Callable[[Grid], Retrieval]
 """The network's box -> the object found in it."""
 
@@ -49,6 +50,11 @@ class Variants:
         Times that the pattern is inverted, 2 to 48. 0: once, which is quicker, and the confidence is not known.
     agreement : float
         Variants whose correlation with the best one is at least this are alike; the others found something else.
+    random_starts : int
+        Retrievals from random starts that join the variants where fewer than half of those agree with the best, or the best
+        is poor; 0: none.
+    poor : float
+        chi2 above which it is poor, unless counting noise explains it.
     average : bool
         Whether the image is the mean of the variants that are alike; else it is the one that fits the held-out voxels best.
 
@@ -60,6 +66,8 @@ class Variants:
 
     variants: int = 4
     agreement: float = 0.9
+    random_starts: int = 3
+    poor: float = 0.007
     average: bool = False
 
     def __post_init__(self) -> None:
@@ -70,6 +78,11 @@ class Variants:
             )
         if not 0 <= self.agreement <= 1:
             raise PlanError(f"confidence.agreement is {self.agreement:g}; it is a correlation, 0 to 1.")
+        if self.random_starts < 0 or not self.poor > 0:
+            raise PlanError(
+                f"confidence.random_starts is {self.random_starts} and poor {self.poor:g}; give 0 starts or more, and "
+                "a chi2 above 0."
+            )
         if self.average and not self.variants:
             raise PlanError("confidence.average needs variants; give confidence.variants 2 or more.")
 
@@ -89,7 +102,7 @@ class Spread:
         Brought onto the first, whose largest amplitude is 1; 0 where an amplitude is below 10 % of its largest, but for
         what a shift by parts of a voxel leaves there.
     elements : tuple of int
-        Symmetry under which each was found.
+        Symmetry under which each was found; 0 for random starts, too.
     chi2 : float tensor (variants,)
         What ranks them, rising: on held-out voxels, or on all where none were held out.
     correlations : float tensor (variants,)
@@ -167,7 +180,13 @@ class Spread:
 
 
 def spread(
-    first: Retrieval, inside: Grid, invert: Invert, variants: Variants, told: OnIteration | None = None
+    first: Retrieval,
+    inside: Grid,
+    invert: Invert,
+    variants: Variants,
+    told: OnIteration | None = None,
+    *,
+    retrieve_again: Callable[[int], Retrieval] | None = None,
 ) -> Spread:
     """Invert a pattern in other orientations.
 
@@ -178,16 +197,35 @@ def spread(
     inside : Grid
         The network's box. Its held-out voxels turn with it, and rank the variants.
     invert : callable
-        How the others are found: :func:`inversion`.
+        How the others are found: :func:`pipeline.inversion.inversion`.
     variants : Variants
     told : callable, optional
-        Told the variants that are found, and how many there will be.
+        Told how many are found, and how many there will be.
+    retrieve_again : callable, optional
+        Makes the random start of a number: :func:`pipeline.inversion.from_random_start`. None: there are none.
     """
-    runs = [first]
-    for element in variants.elements[1:]:
+    told = told or (lambda *_: None)
+    elements, runs = list(variants.elements), [first]
+    for element in elements[1:]:
         runs.append(_undone(invert(_turned(inside, element)), element))
-        if told is not None:
-            told(len(runs), variants.variants)
+        told(len(runs), len(elements))
+    found = _ranked(runs, elements, inside, variants)
+    doubtful = float(found.agreeing.float().mean()) < 0.5 or inside.is_poor(found.image, variants.poor)
+    if retrieve_again is None or not variants.random_starts or not doubtful:
+        return found
+    logger.warning(
+        "The network's images of this pattern disagree, or explain it poorly: %d retrievals from random starts join them, "
+        "and the image is the one of all that fits best.",
+        variants.random_starts,
+    )
+    for start in range(variants.random_starts):
+        runs.append(retrieve_again(start))
+        elements.append(0)
+        told(len(runs), variants.variants + variants.random_starts)
+    return _ranked(runs, elements, inside, variants)
+
+
+def _ranked(runs: Sequence[Retrieval], elements: Sequence[int], inside: Grid, variants: Variants) -> Spread:
     scores = torch.tensor([score if math.isfinite(score := inside.score(run)) else math.inf for run in runs])
     ranks = scores.argsort(stable=True).tolist()
     objects = [metrics.thresholded(runs[index].object[0]) for index in ranks]
@@ -199,36 +237,7 @@ def spread(
     image = runs[ranks[0]]
     if variants.average and int(agreeing.sum()) > 1:
         image = replace(inside.found(aligned[agreeing].mean(0)), kernel=image.kernel)
-    return Spread(
-        aligned, tuple(variants.elements[index] for index in ranks), scores[ranks], correlations, agreeing, image
-    )
-
-
-def inversion(
-    predictor: Predictor, options: Refined, *, seed: int, is_refined: bool, partially_coherent: bool
-) -> Invert:
-    """How a pattern is inverted in the network's box.
-
-    Parameters
-    ----------
-    predictor : Predictor
-    options : Refined
-    seed : int
-        Of the starts, the same for all variants.
-    is_refined : bool
-        Whether the prediction is refined, as `pipeline.refined` does it.
-    partially_coherent : bool
-        Whether a coherence kernel is tried: where the orientation that was measured has none, no other needs one.
-    """
-
-    def invert(grid: Grid) -> Retrieval:
-        best = ask(grid, predictor, options, seed=seed)[0][0]
-        if is_refined:
-            for _, run in in_box(grid, best, options, partially_coherent=partially_coherent):
-                best = better(grid, best, run)
-        return best
-
-    return invert
+    return Spread(aligned, tuple(elements[index] for index in ranks), scores[ranks], correlations, agreeing, image)
 
 
 def _turned(grid: Grid, element: int) -> Grid:
