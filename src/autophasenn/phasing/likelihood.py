@@ -50,8 +50,8 @@ class Likelihood:
         Least squares of the root of the counts, or the law of counting itself. The second finds the same object from
         many photons, but chi2 judges it by the first.
     support : ShrinkWrap
-        Which voxels the object is confined to: its threshold, and its last Gaussian. Wider ones fill with weak voxels,
-        which count as outside of the crystal when the image is judged.
+        Which voxels the object is confined to: its threshold, and its last Gaussian. A narrower one has a lower chi2, as
+        weak voxels count as outside of the crystal when the image is judged, but cuts its surface (docs/reconstruct.md).
     first_sigma : float
         Standard deviation of the kernel in voxels of the network's box, to begin with.
     history : int
@@ -67,7 +67,7 @@ class Likelihood:
 
     evaluations: int = 50
     of: Literal["root", "poisson"] = "root"
-    support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.15, sigma_last=0.5))
+    support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.1, sigma_last=0.7))
     first_sigma: float = 0.3
     history: int = 10
     kernel_width: int = 31
