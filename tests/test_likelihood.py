@@ -8,6 +8,7 @@ import torch
 from autophasenn.errors import PlanError
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.likelihood import Likelihood, _Problem, most_likely
+from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel, intensity_of
 from autophasenn.physics.fourier import diffract
@@ -72,13 +73,14 @@ def test_the_gradient_is_that_of_the_value(of: str) -> None:
 def test_object_and_beam_are_found_together() -> None:
     kernel = gaussian_kernel((11, 11, 11), SIGMA)
     counts, start = measured(kernel)
-    found = most_likely(counts, counts >= 0, start, Likelihood(evaluations=50), partially_coherent=True)
+    how = Likelihood(support=ShrinkWrap(threshold=0.3, sigma_last=0.5))
+    found = most_likely(counts, counts >= 0, start, how, partially_coherent=True)
     assert found.kernel is not None
     assert found.kernel.min() >= 0
     assert found.kernel.sum() == pytest.approx(1, abs=1e-4)
     assert widths(found.kernel[0, 10:21, 10:21, 10:21]) == pytest.approx(widths(kernel), rel=0.1)
     assert metrics.correlation(crystal()[0], found.object[0]) > 0.99
-    coherent = most_likely(counts, counts >= 0, start, Likelihood(evaluations=50), partially_coherent=False)
+    coherent = most_likely(counts, counts >= 0, start, how, partially_coherent=False)
     assert coherent.kernel is None
     assert found.errors[0, -1] < 0.5 * coherent.errors[0, -1]
 

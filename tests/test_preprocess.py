@@ -160,6 +160,40 @@ def test_padding_is_bounded_and_what_is_cropped_instead_is_said():
     assert not any("cropped on the side" in sentence for sentence in asked.warnings)
 
 
+def test_a_mask_the_wrong_way_round_is_named():
+    frames = scan().frames
+    gap = np.zeros(SHAPE, bool)
+    gap[:, 10:13] = True
+    frames[gap] = 0
+    with pytest.raises(InputError, match=r"True \(1\) means measured"):
+        preprocess(Scan(frames, mask=gap), QUICK)
+
+
+def test_large_frames_are_cut_to_the_light_about_the_peak_and_no_farther():
+    raw = scan(photons=1e6)
+    frames = np.pad(raw.frames, ((0, 0), (60, 60), (80, 80)))
+    whole, cut = (preprocess(Scan(frames), replace(QUICK, most_voxels=n)) for n in (8_000_000, 100_000))
+    assert whole.pattern.shape[1:] > cut.pattern.shape[1:]
+    assert cut.pattern.shape[1] < 100
+    assert cut.pattern.shape[2] < 100
+    assert cut.peak == whole.peak
+    assert cut.facts["photons"] > 0.999 * raw.frames.sum()
+    assert cut.oversampling == pytest.approx(whole.oversampling, rel=0.1)
+
+
+def test_no_frame_is_padded_where_there_is_no_light():
+    frames = np.pad(scan(photons=1e6).frames, ((0, 0), (0, 0), (0, 60)))
+    result = preprocess(Scan(frames), QUICK)
+    assert result.pattern.shape[2] <= 90
+    assert result.facts["photons"] > 0.99 * frames.sum()
+
+
+def test_pixels_of_a_pattern_that_is_still_too_large_are_binned_as_their_oversampling_allows():
+    result = preprocess(scan(oversampling=(3.5, 7.0, 3.5)), replace(QUICK, most_voxels=50_000))
+    assert result.binning == (1, 2, 1)
+    assert result.oversampling[1] >= 3
+
+
 @pytest.mark.parametrize(
     ("frames", "words"),
     [

@@ -17,7 +17,7 @@ from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import gaussian_kernel
 from autophasenn.pipeline.confidence_cases import CASES, Sample
 from autophasenn.pipeline.further import Grid
-from autophasenn.pipeline.inversion import inversion
+from autophasenn.pipeline.inversion import from_random_start, inversion
 from autophasenn.pipeline.refined import Refined
 from autophasenn.pipeline.variants import MOST_PHASE_SPREAD, Invert, Spread, Variants, spread
 from autophasenn.volumes import Pattern, crop_or_pad
@@ -171,3 +171,32 @@ def test_pairs_of_orthogonal_objects_do_not_correlate() -> None:
 def test_impossible_variants_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(PlanError, match="confidence"):
         Variants(**options)
+
+
+def test_random_starts_join_where_the_variants_disagree_and_nowhere_else(
+    inside: Grid, sample: Sample, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three unlike objects are no image; the crystal that a random start finds is. Where all are alike, none is made."""
+    options = replace(OPTIONS, first=replace(OPTIONS.first, longer_search=None), likelihood=None)
+    again = from_random_start(inside, options, seed=0, partially_coherent=False)
+    truth = crop_or_pad(sample.truth, (64, 64, 64))
+
+    def noise(seed: int) -> Retrieval:
+        g = torch.Generator().manual_seed(seed)
+        return inside.found(truth.abs() * torch.polar(torch.ones(64, 64, 64), 6 * torch.rand(64, 64, 64, generator=g)))
+
+    seeds = iter(range(1, 3))
+    found = spread(noise(0), inside, lambda _: noise(next(seeds)), Variants(3, random_starts=1), retrieve_again=again)
+    assert len(found.objects) == 4
+    assert "1 retrieval" in caplog.text
+    assert metrics.correlation(sample.truth, found.best) > 0.95
+    caplog.clear()
+    alike = spread(found.image, inside, plain_of(found.image), Variants(2, poor=1.0), retrieve_again=again)
+    assert len(alike.objects) == 2
+    assert not caplog.text
+
+
+def plain_of(run: Retrieval) -> Invert:
+    """The same object in the orientation of the second variant."""
+    element = Variants(2).elements[1]
+    return lambda _: Retrieval(symmetry(run.object, element), symmetry(run.support, element), run.errors, run.kernel)

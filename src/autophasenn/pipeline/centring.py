@@ -65,7 +65,12 @@ def find_peak(
     """
     measured = np.where(mask, counts, 0)
     if not measured.any():
-        raise InputError("The pattern is empty: no measured voxel has a count, so there is no Bragg peak to phase.")
+        hint = ""
+        if mask.mean() < 0.5:
+            hint = f" The mask leaves {mask.mean():.1%} of the voxels: in a mask True (1) means measured."
+        raise InputError(
+            f"The pattern is empty: no measured voxel has a count, so there is no Bragg peak to phase.{hint}"
+        )
     box = [2 * (n // 64) + 1 if n >= 64 else 3 for n in counts.shape]
     volume = int(np.prod(box))
     smooth = ndimage.uniform_filter(measured, box, mode="constant") * volume

@@ -214,9 +214,9 @@ def spread(
     if retrieve_again is None or not variants.random_starts or not doubtful:
         return found
     logger.warning(
-        "The network's images of this pattern disagree, or explain it poorly: %d retrievals from random starts join them, "
-        "and the image is the one of all that fits best.",
-        variants.random_starts,
+        "The network's images of this pattern disagree, or explain it poorly, so %s from random starts joined them; the "
+        "image is the one of all that fits best.",
+        f"{variants.random_starts} retrieval{'s' if variants.random_starts > 1 else ''}",
     )
     for start in range(variants.random_starts):
         runs.append(retrieve_again(start))
