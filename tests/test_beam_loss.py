@@ -7,10 +7,13 @@ from torch import Tensor
 
 from autophasenn.network.estimates import Stage
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel, intensity_of
-from autophasenn.pipeline.beam_loss import losses_through_beam
+from autophasenn.pipeline.beam_loss import held_out_misfit, losses_through_beam
+from autophasenn.pipeline.further import Grid
 from autophasenn.training.objective import stage_losses
 from autophasenn.training.plan import Loss
-from crystals import polyhedron, smooth_phase
+from autophasenn.volumes import Pattern
+from crystals import expected_counts, polyhedron, smooth_phase
+from small_network import network
 
 COHERENT = ForwardModel()
 BLURRED = ForwardModel(kernel=gaussian_kernel((11, 11, 11), (0.9, 0.6, 0.6)))
@@ -59,3 +62,22 @@ def test_the_gradient_through_the_beam_leads_to_the_true_crystal(crystal: Tensor
     assert bool(torch.isfinite(torch.view_as_real(gradient)).all())
     away = torch.view_as_real(bright - crystal)
     assert float((torch.view_as_real(gradient) * away).sum()) > 0
+
+
+def test_the_loss_of_a_pattern_does_not_depend_on_its_neighbours_in_the_batch(crystal: Tensor) -> None:
+    """Nor on how bright those are: here a thousand times."""
+    counts, mask = measured(crystal, BLURRED)
+    neighbour = 1e3 * crystal.roll(2, -1)
+    both = [Stage(torch.cat([crystal, neighbour]))]
+    together = losses_through_beam(both, torch.cat([counts, counts]), torch.cat([mask, mask]), Loss())
+    alone = [losses_through_beam([Stage(each)], counts, mask, Loss()) for each in (crystal, neighbour)]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-5, atol=0)
+
+
+def test_where_nothing_is_held_out_the_misfit_too_is_seen_through_the_beam() -> None:
+    rng = np.random.default_rng(3)
+    intensity = torch.from_numpy(expected_counts(polyhedron((64, 64, 64), (3, 3, 3), rng), 1e7)).float()
+    counts = torch.poisson(BLURRED.blur(intensity), generator=torch.Generator().manual_seed(0))
+    box = Grid(Pattern(counts, counts >= 0), torch.zeros(counts.shape, dtype=torch.bool))
+    through, coherent = (held_out_misfit(network(), [box], 1, 0, partial_coherence=which) for which in (True, False))
+    assert through < 0.95 * coherent

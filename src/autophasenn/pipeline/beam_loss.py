@@ -24,7 +24,7 @@ from autophasenn.pipeline.further import Further, Grid, coherence_kernel
 from autophasenn.training.examples import Counts, Masks
 from autophasenn.training.objective import LOSSES, Objective
 from autophasenn.training.plan import Loss
-from autophasenn.volumes import Pattern, crop_or_pad
+from autophasenn.volumes import SPATIAL, Pattern, crop_or_pad
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the blur that are tried: the estimate begins with one, and few steps do not take it back where there is none."""
@@ -52,7 +52,7 @@ def losses_through_beam(
     for stage in history:
         coherent = intensity_of(stage.waves)
         blurred = torch.cat([beam.blur(each[None]) for beam, each in zip(beams, coherent, strict=True)])
-        seen = (blurred + DARK * blurred.detach().amax()).sqrt()
+        seen = (blurred + DARK * blurred.detach().amax(SPATIAL, keepdim=True)).sqrt()
         losses.append(LOSSES[loss.of](seen.to(torch.complex64), modulus, measured))
     return torch.stack(losses, 1)
 
@@ -78,7 +78,7 @@ def beam_of(
 def held_out_misfit(
     network: Network, boxes: Sequence[Grid], draws: int, seed: int, *, partial_coherence: bool = True
 ) -> float:
-    """chi2_free of a network's predictions: the geometric mean over patterns and starts.
+    """chi2_free of a network's predictions (chi2 where no photon was held out): geometric mean over patterns and starts.
 
     Parameters
     ----------
@@ -99,6 +99,6 @@ def held_out_misfit(
             counts, mask = box.pattern.counts[None], box.pattern.mask[None]
             error = metrics.chi2_free(rho, counts, mask, box.free[None], beam)
             if not math.isfinite(float(error)):
-                error = metrics.chi2(rho, counts, box.used)
+                error = metrics.chi2(rho, counts, box.used, beam)
             logarithms.append(error.log())
     return float(torch.cat(logarithms).mean().exp())
