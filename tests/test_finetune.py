@@ -15,7 +15,7 @@ from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
 from autophasenn.network import weights
 from autophasenn.phasing.ensemble import hold_out
-from autophasenn.pipeline.adapted import Adaptation, _seen, adapt
+from autophasenn.pipeline.adapted import Adaptation, _seen, _spread_evenly, adapt
 from autophasenn.pipeline.finetune import Finetuning, finetune, requests
 from autophasenn.pipeline.further import Grid
 from autophasenn.pipeline.progress import Silent
@@ -72,6 +72,18 @@ def test_the_network_never_sees_held_out_voxels(box: Grid) -> None:
         assert torch.equal(seen.mask, same.mask)
         assert 0.45 < float(seen.counts.sum() / box.pattern.counts[box.used[0]].sum()) <= 1
         assert torch.equal(seen.counts, seen.counts.round())
+
+
+@pytest.mark.parametrize(("number", "most"), [(1, 8), (8, 8), (9, 8), (256, 8)])
+def test_the_patterns_that_judge_are_spread_evenly_over_all(box: Grid, number: int, most: int) -> None:
+    """Not the first few: patterns of several scans come one scan after the other."""
+    boxes = [replace(box) for _ in range(number)]
+    places = [boxes.index(each) for each in _spread_evenly(boxes, most)]
+    steps = [after - before for before, after in zip(places, [*places[1:], number], strict=True)]
+    assert places[0] == 0
+    assert len(places) == min(number, most)
+    assert min(steps) >= 1
+    assert max(steps) - min(steps) <= 1
 
 
 def test_the_command_writes_weights_with_their_card(dataset: Path, start: Path, tmp_path: Path) -> None:

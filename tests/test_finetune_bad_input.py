@@ -33,6 +33,12 @@ def dataset_of(folder: Path, shape: tuple[int, ...]) -> str:
     return str(folder / "scans.h5")
 
 
+def truncated_dataset(folder: Path) -> str:
+    path = Path(dataset(folder))
+    path.write_bytes(path.read_bytes()[: 2 * path.stat().st_size // 3])
+    return str(path)
+
+
 def pattern(folder: Path, shape: tuple[int, int, int]) -> str:
     rng = np.random.default_rng(0)
     np.save(folder / "p.npy", rng.poisson(expected_counts(polyhedron(shape, (3, 3, 3), rng), 1e5)).astype(np.int32))
@@ -59,6 +65,7 @@ INPUTS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "no such file": (lambda folder: [str(folder / "absent.h5")], "There is no scan, pattern or dataset"),
     "a folder without a beamline": (lambda folder: [str(folder)], "say whose scan it is"),
     "no patterns": (lambda folder: [dataset_of(folder, (0, 64, 64, 64))], "holds no sample"),
+    "a truncated dataset": (lambda folder: [truncated_dataset(folder)], "truncated"),
     "patterns of another size": (lambda folder: [dataset_of(folder, (2, 32, 32, 32))], "(2, 32, 32, 32)"),
     "a pattern too small": (lambda folder: [pattern(folder, (32, 16, 32))], "16 voxels along axis 1"),
     "a mask over a whole pattern of many": (

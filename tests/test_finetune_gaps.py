@@ -1,6 +1,7 @@
 """Fine-tuning with gaps of the detector: they are unmeasured, never zeros."""
 
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from autophasenn.crystals.experiment import BEAMLINE
 from autophasenn.crystals.polyhedra import Polyhedra
+from autophasenn.errors import PlanError
 from autophasenn.network import weights
 from autophasenn.phasing.ensemble import hold_out
 from autophasenn.pipeline.adapted import Adaptation, Adapted, _seen, adapt
@@ -18,7 +20,7 @@ from autophasenn.pipeline.finetune import Finetuning, _patterns_of, finetune, re
 from autophasenn.pipeline.further import Grid
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.progress import Silent
-from autophasenn.pipeline.reconstruct import Request, reconstruct
+from autophasenn.pipeline.reconstruct import Request, describe, reconstruct
 from autophasenn.pipeline.refine import Refinement
 from autophasenn.pipeline.refined import Refined
 from autophasenn.pipeline.simulate import Simulation, write_dataset
@@ -158,3 +160,13 @@ def test_reconstruct_by_an_adapted_network_explains_held_out_voxels_better_than_
     assert spoiled["path"]["predictions"] == plain["path"]["predictions"]
     assert spoiled["chi2_free"] == plain["chi2_free"]
     assert any("no better" in sentence for sentence in spoiled["warnings"])
+
+
+@pytest.mark.parametrize("act", [reconstruct, describe])
+def test_without_held_out_voxels_nothing_can_judge_an_adapted_network(
+    act: Callable[[Request, Plan], object], tmp_path: Path
+) -> None:
+    """Which is said before the input is looked for."""
+    with pytest.raises(PlanError, match=r"refined\.free_fraction is 0"):
+        act(Request("absent.npy", tmp_path / "out", method="adapted"), Plan(refined=Refined(free_fraction=0.0)))
+    assert not (tmp_path / "out").exists()

@@ -63,7 +63,7 @@ class Adaptation:
     draws : int
         Starts of the network for each pattern of a trial.
     judges : int
-        Patterns of a trial at most.
+        Patterns of a trial at most, spread evenly over all.
     partial_coherence : bool
         Whether the coherence of the beam is estimated, for the loss and for the misfit of held-out voxels. false: the beam
         is taken as fully coherent.
@@ -179,7 +179,7 @@ def adapt(
     average = Average(learner, options.average)
     objective = (BeamObjective if options.partial_coherence else Objective)(learner, Loss())
     optimiser = torch.optim.AdamW(learner.parameters(), options.learning_rate, (0.9, 0.98), weight_decay=1e-4)
-    judges = boxes[: options.judges]
+    judges = _spread_evenly(boxes, options.judges)
     best = before = misfit_of(network, judges)
     kept, best_step, step, asked, share = network, 0, 0, 0, 0.0
     while share < 1:
@@ -232,6 +232,11 @@ def adapted(
     tuned = Predictor(found.network, predictor.inference, predictor.device)
     candidates, correlations = ask(prediction.inside, tuned, asked, seed=seed)
     return tuned, replace(prediction, candidates=candidates, correlations=correlations), found
+
+
+def _spread_evenly(boxes: Sequence[Grid], most: int) -> list[Grid]:
+    number = min(most, len(boxes))
+    return [boxes[place * len(boxes) // number] for place in range(number)]
 
 
 def _on_cpu(box: Grid) -> Grid:

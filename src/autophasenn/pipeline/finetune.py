@@ -179,8 +179,11 @@ def _measured(number: int, counts: Tensor, mask: Tensor) -> Pattern:
 def _is_dataset(path: Path) -> bool:
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
-    with h5py.File(path, "r") as file:
-        return "format" in file.attrs or "patterns" in file
+    try:
+        with h5py.File(path, "r") as file:
+            return "format" in file.attrs or "patterns" in file
+    except OSError as error:
+        raise InputError(f"It is truncated or damaged ({error}); copy it again from where it was made.") from error
 
 
 def _card(job: Finetuning, found: Adapted, boxes: Sequence[Grid], seconds: float) -> dict[str, Any]:

@@ -137,6 +137,7 @@ def reconstruct(
         If the result cannot be written, or `output` holds something and `overwrite` is False.
     """
     plan, progress = plan or Plan(), progress or Silent()
+    _check_judged(request, plan)
     device = _device(request)
     check_folder(request.output, request.overwrite)
     with staged_folder(request.output, request.overwrite) as folder:
@@ -174,6 +175,7 @@ def describe(request: Request, plan: Plan | None = None) -> dict[str, Any]:
         As :func:`reconstruct` does.
     """
     plan = plan or Plan()
+    _check_judged(request, plan)
     device = _device(request)
     check_folder(request.output, request.overwrite)
     read = prepare(request, plan)
@@ -281,6 +283,14 @@ def load_predictor(request: Request) -> Predictor:
         If the weights are not those of a network, or the device is not there.
     """
     return Predictor.from_file(request.weights, Inference("float32", starts=1), _device(request))
+
+
+def _check_judged(request: Request, plan: Plan) -> None:
+    if request.method == "adapted" and plan.refined.free_fraction == 0:
+        raise PlanError(
+            "refined.free_fraction is 0, and --method adapted keeps only what explains held-out voxels better; give a "
+            "free_fraction above 0, for instance 0.02, or --method refined."
+        )
 
 
 def _device(request: Request) -> torch.device:
