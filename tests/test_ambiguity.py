@@ -58,3 +58,12 @@ def test_unrelated_objects_do_not_correlate() -> None:
     generator = torch.Generator().manual_seed(1)
     first, second = (torch.randn(24, 20, 22, dtype=torch.complex64, generator=generator) for _ in range(2))
     assert align(first, second).correlation < 0.1
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0])
+def test_nothing_correlates_with_what_is_no_object(value: float) -> None:
+    """One voxel that is not finite spoils all; nor is there an object where all is 0."""
+    rho = blob()
+    spoiled = rho * 0
+    spoiled[3, 4, 5] = value
+    assert align(rho, spoiled).correlation == align(spoiled, rho).correlation == 0

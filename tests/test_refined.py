@@ -1,6 +1,7 @@
 """From a pattern of any sampling to the crystal, by the network and its refinement."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from autophasenn.pipeline.further import Further, Grid, improve
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.reconstruct import Request, describe, reconstruct
 from autophasenn.pipeline.refine import PAPER
-from autophasenn.pipeline.refined import Refined, predict, predicted, refined
+from autophasenn.pipeline.refined import Refined, better, predict, predicted, refined
 from autophasenn.volumes import Pattern
 from crystals import expected_counts, polyhedron, smooth_phase
 
@@ -138,6 +139,27 @@ def test_a_poor_prediction_is_made_again_and_the_best_comes_first(predictor: Pre
     assert errors == sorted(errors)
     assert prediction.correlations[0] == pytest.approx(1, abs=1e-3)
     assert len(predict(pattern, OVERSAMPLING, predictor, replace(strict, poor=1.0), seed=0).candidates) == 1
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_object_that_is_not_finite_is_poor_and_any_other_is_better(value: float) -> None:
+    rho = crystal((64, 64, 64), OVERSAMPLING)
+    pattern = pattern_of(rho)
+    for fraction in (0.02, 0.0):
+        grid = Grid(pattern, hold_out(pattern.mask, fraction, 0))
+        good, spoiled = grid.found(rho), grid.found(torch.where(rho.abs() == rho.abs().max(), value, rho))
+        assert grid.is_poor(spoiled, 1.0)
+        assert not grid.is_poor(good, 1.0)
+        assert grid.score(spoiled) == math.inf
+        assert better(grid, spoiled, good) is better(grid, good, spoiled) is good
+
+
+@pytest.mark.parametrize(
+    "change", [{"kernel_width": 10}, {"kernel_width": 1}, {"kernel_updates": 0}, {"kernel_middle": 20}]
+)
+def test_a_coherence_kernel_out_of_range_is_refused_before_anything_is_computed(change: dict[str, int]) -> None:
+    with pytest.raises(PlanError, match=rf"refined\.further\..*{next(iter(change))}"):
+        Further(**change)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Alignment:
     phase : float
         Global phase that was removed, rad.
     correlation : float
-        ``|<rho_1, rho_2>| / (|rho_1| |rho_2|)``, 0 to 1.
+        ``|<rho_1, rho_2>| / (|rho_1| |rho_2|)``, 0 to 1; 0 where an object is 0 or not finite.
     """
 
     aligned: Tensor
@@ -73,7 +73,9 @@ def align(reference: ObjectVolume, moving: ObjectVolume, *, twins: bool = True) 
     phase = -math.atan2(overlap.imag, overlap.real)
     aligned = torch.fft.ifftn(wave * _ramp(wave, shift) * complex(math.cos(phase), -math.sin(phase)))
     d0, d1, d2 = (float(s) for s in shift)
-    return Alignment(fourier.to_centre(aligned), (d0, d1, d2), twinned, phase, min(1.0, value / norm) if norm else 0.0)
+    correlation = value / norm if norm else 0.0
+    correlation = min(1.0, correlation) if math.isfinite(correlation) else 0.0
+    return Alignment(fourier.to_centre(aligned), (d0, d1, d2), twinned, phase, correlation)
 
 
 def translate(rho: ObjectVolume, shift: tuple[float, float, float]) -> ObjectVolume:

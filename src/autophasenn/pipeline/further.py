@@ -6,6 +6,7 @@ nearly all photons, suffices for that, so that many steps of the estimate cost l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -78,6 +79,11 @@ class Further:
                 f"refined.further has {self.rounds} rounds of search and {self.polish_rounds} of {self.polish} iterations "
                 "of polish; give at least one round, of at least one iteration."
             )
+        if self.kernel_width % 2 == 0 or self.kernel_width < 3 or self.kernel_updates < 1:
+            raise PlanError(
+                f"refined.further.kernel_width is {self.kernel_width} and kernel_updates {self.kernel_updates}; give an odd "
+                "width of 3 voxels or more, and one update or more."
+            )
         if self.kernel_middle < 2 * self.kernel_width:
             raise PlanError(
                 f"refined.further.kernel_middle is {self.kernel_middle}; a kernel of {self.kernel_width} voxels is "
@@ -115,15 +121,18 @@ class Grid:
         return (self.pattern.mask & ~self.free)[None]
 
     def score(self, run: Retrieval) -> float:
-        """chi2_free, or chi2 where no photon was held out."""
-        return score(self.pattern, self.free, run)
+        """chi2_free, or chi2 where no photon was held out; infinite where the object is not finite."""
+        value = score(self.pattern, self.free, run)
+        return value if math.isfinite(value) else math.inf
 
     def is_poor(self, run: Retrieval, poor: float) -> bool:
-        """Is chi2 above both `poor` and what counting noise gives?"""
+        """Is chi2 above both `poor` and what counting noise gives, or no number?"""
         counts = self.pattern.counts[None]
         intensity = ForwardModel(kernel=run.kernel)(metrics.thresholded(run.object))
         scale = metrics.best_scale(intensity, counts, self.used)
         chi2 = float(metrics.chi2_of_intensity(intensity, counts, self.used, scale=scale))
+        if not math.isfinite(chi2):
+            return True
         if chi2 <= poor:
             return False
         scaled = intensity * scale.square()[:, None, None, None]
