@@ -41,3 +41,10 @@ def test_light_opposite_a_gap_counts() -> None:
     assert reach_of_light(counts, mask, PEAK, 0.0)[0] == pytest.approx(
         reach_of_light(counts, everywhere(), PEAK, 0.0)[0], rel=0.1
     )
+
+
+def test_an_uneven_background_is_no_light() -> None:
+    slope = 0.05 * np.linspace(0.75, 1.25, SHAPE[2])
+    counts = photons((8.0, 8.0)) + np.random.default_rng(3).poisson(np.broadcast_to(slope, SHAPE))
+    even = reach_of_light(photons((8.0, 8.0), 0.05), everywhere(), PEAK, 0.05)
+    np.testing.assert_allclose(reach_of_light(counts, everywhere(), PEAK, 0.04), even, rtol=0.2)

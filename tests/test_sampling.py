@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from autophasenn.pipeline.sampling import choose_binning, estimate_oversampling, fill_unmeasured
+from autophasenn.pipeline.unfamiliar import Familiar, separate_lobe
 from crystals import expected_counts, polyhedron, smooth_phase
 
 SHAPE = (64, 60, 54)
@@ -53,6 +54,21 @@ def test_a_detector_gap_hardly_changes_the_oversampling(gap):
     measured[gap] = False
     counts[gap] = 12345
     np.testing.assert_allclose(estimate_oversampling(counts, measured), whole, rtol=0.12)
+
+
+@pytest.mark.parametrize("rows", [slice(31, 34), slice(30, 35), slice(29, 36), slice(33, 36)])
+def test_a_gap_over_the_peak_is_no_sign_of_coarse_sampling_nor_of_two_particles(rows):
+    """The peak that is left lies beside the gap, and comes to the middle."""
+    rng = np.random.default_rng(7)
+    counts = rng.poisson(expected_counts(polyhedron((64, 64, 64), (3.3, 3.4, 3.2), rng), 1e8)).astype(np.float32)
+    measured = np.ones(counts.shape, bool)
+    whole = estimate_oversampling(counts, measured)
+    measured[:, rows] = False
+    peak = np.unravel_index(int(np.where(measured, counts, 0).argmax()), counts.shape)
+    shift = [n // 2 - int(p) for n, p in zip(counts.shape, peak, strict=True)]
+    counts, measured = (np.roll(volume, shift, (0, 1, 2)) for volume in (counts, measured))
+    np.testing.assert_array_less(0.65 * np.array(whole), estimate_oversampling(counts, measured))
+    assert separate_lobe(counts, measured) < Familiar().highest_lobe
 
 
 def test_a_crystal_longer_than_half_the_field_of_view_reads_below_2():

@@ -191,12 +191,17 @@ def test_random_starts_join_where_the_variants_disagree_and_nowhere_else(
     assert "1 retrieval" in caplog.text
     assert metrics.correlation(sample.truth, found.best) > 0.95
     caplog.clear()
-    alike = spread(found.image, inside, plain_of(found.image), Variants(2, poor=1.0), retrieve_again=again)
-    assert len(alike.objects) == 2
+    alike = spread(found.image, inside, plain_of(found.image), Variants(3, poor=1.0), retrieve_again=again)
+    assert len(alike.objects) == 3
     assert not caplog.text
 
 
 def plain_of(run: Retrieval) -> Invert:
-    """The same object in the orientation of the second variant."""
-    element = Variants(2).elements[1]
-    return lambda _: Retrieval(symmetry(run.object, element), symmetry(run.support, element), run.errors, run.kernel)
+    """The same object in the orientation of every variant."""
+    elements = iter(Variants(3).elements[1:])
+
+    def invert(_: Grid) -> Retrieval:
+        element = next(elements)
+        return Retrieval(symmetry(run.object, element), symmetry(run.support, element), run.errors, run.kernel)
+
+    return invert

@@ -35,13 +35,13 @@ def check_peak_place(peak: tuple[int, int, int], shape: tuple[int, ...]) -> list
     return warnings
 
 
-def crop_warnings(windows: Sequence[AxisWindow], shape: tuple[int, ...]) -> list[str]:
-    """Sentences on axes of a scan of `shape` that lose more than a centred peak would cost them."""
+def crop_warnings(windows: Sequence[AxisWindow], shape: tuple[int, ...], is_cut: Sequence[bool]) -> list[str]:
+    """Sentences on axes of a scan of `shape` that lose more than a centred peak would cost them, and were not cut."""
     return [
         f"{lost} of {size} {name}s ({lost / size:.0%}) are cropped on the side far from the Bragg peak, to have it in the "
         "middle; centre the peak on the detector and in the scan to keep them."
-        for name, window, size in zip(AXES, windows, shape, strict=True)
-        if (lost := window.cropped(size)) > MOST_CROPPED * size
+        for name, window, size, cut in zip(AXES, windows, shape, is_cut, strict=True)
+        if not cut and (lost := window.cropped(size)) > MOST_CROPPED * size
     ]
 
 

@@ -67,7 +67,10 @@ def find_peak(
     if not measured.any():
         hint = ""
         if mask.mean() < 0.5:
-            hint = f" The mask leaves {mask.mean():.1%} of the voxels: in a mask True (1) means measured."
+            hint = (
+                f" The mask and the fields leave {mask.mean():.1%} of the voxels: in a mask True (1) means measured, and "
+                "pixels above preprocess.dark_threshold in the dark field are masked."
+            )
         raise InputError(
             f"The pattern is empty: no measured voxel has a count, so there is no Bragg peak to phase.{hint}"
         )

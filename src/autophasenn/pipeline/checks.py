@@ -84,11 +84,7 @@ def check_geometry(prepared: Preprocessed) -> None:
 
 def check_middle(prepared: Preprocessed) -> None:
     """Warn of a gap over the Bragg peak, where most of the photons would be."""
-    speckle = tuple(
-        slice(n // 2 - round(o / 2), n // 2 + round(o / 2) + 1)
-        for n, o in zip(prepared.pattern.shape, prepared.oversampling, strict=True)
-    )
-    missing = 1 - float(prepared.pattern.mask[speckle].float().mean())
+    missing = _missing_middle(prepared)
     if missing > MOST_MISSING:
         logger.warning(
             "%.0f %% of the Bragg peak's central speckle were not measured (a gap, or a mask): size and amplitude of the "
@@ -102,9 +98,18 @@ def memory_gib(voxels: int) -> float:
     return (CPU_BYTES + voxels * CPU_BYTES_PER_VOXEL) / 2**30
 
 
+def _missing_middle(prepared: Preprocessed) -> float:
+    """Share of the central speckle that is unmeasured."""
+    speckle = tuple(
+        slice(n // 2 - round(o / 2), n // 2 + round(o / 2) + 1)
+        for n, o in zip(prepared.pattern.shape, prepared.oversampling, strict=True)
+    )
+    return 1 - float(prepared.pattern.mask[speckle].float().mean())
+
+
 def _check_sampling(prepared: Preprocessed) -> None:
     least = min(prepared.oversampling)
-    if least < LEAST_OVERSAMPLING:
+    if least < LEAST_OVERSAMPLING and _missing_middle(prepared) <= MOST_MISSING:  # else the estimate is unsure
         axis = prepared.oversampling.index(least)
         remedy = "bin it less" if prepared.binning[axis] > 1 else "measure with finer steps or a longer distance"
         raise InputError(

@@ -56,7 +56,7 @@ def from_random_start(
 
     def retrieve_again(start: int) -> Retrieval:
         counts = inside.pattern.counts[None]
-        run = retrieve(counts, inside.used, Schedule(), seeds=[seed * SEEDS_APART + start])
+        run = retrieve(counts, inside.used, Schedule(), seeds=[(seed * SEEDS_APART + start) % 2**63])
         best = inside.found(run.object[0], options.first.support_threshold)
         return _best_in_box(inside, best, options, partially_coherent)
 

@@ -14,7 +14,12 @@ from jaxtyping import Bool, Float
 
 from autophasenn.errors import PlanError
 from autophasenn.pipeline.aliens import Aliens, Cluster, find_aliens
-from autophasenn.pipeline.cautions import alien_warnings, check_peak_place, crop_warnings, sampling_warnings
+from autophasenn.pipeline.cautions import (
+    alien_warnings,
+    check_peak_place,
+    crop_warnings,
+    sampling_warnings,
+)
 from autophasenn.pipeline.centring import AxisWindow, choose_window, find_peak, friendly_size
 from autophasenn.pipeline.corrections import correct
 from autophasenn.pipeline.extent import reach_of_light
@@ -148,6 +153,7 @@ class Preprocessed:
     warnings : tuple of sentences
     facts : dict
         Numbers for the report: ``photons``, ``masked_fraction``, ``background_per_voxel`` (counts per raw voxel),
+        ``cut_fraction`` (of the scan, as it holds no light),
         ``gap_pixels``, ``dead_pixels``, ``hot_pixels``, ``hot_voxels``, ``aliens``, ``alien_photons``.
     """
 
@@ -188,18 +194,18 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         hot_contrast=options.hot_contrast,
     )
     counts, mask, warnings = corrected.counts, corrected.mask, list(corrected.warnings)
-    background = uniform_background(counts, mask)
-    if options.count_threshold > 0:
-        counts[counts < options.count_threshold] = 0
     peak = find_peak(counts, mask)
     warnings += check_peak_place(peak, counts.shape)
+    background = uniform_background(counts, mask)
 
     fine = whole = _windows(counts.shape, peak, (1, 1, 1), (None, None, None))
     is_large = math.prod(w.size for w in whole) > 2 * options.most_voxels
     is_padded = any(w.size > n for w, n in zip(whole[1:], counts.shape[1:], strict=True))
     if (is_large or is_padded) and options.shape is None:
-        reach = reach_of_light(counts, mask, peak, background)
-        fine = _windows(counts.shape, peak, (1, 1, 1), _limits(whole, reach))
+        reach = reach_of_light(counts, mask, peak, background, options.alien_share)
+        fine = _windows(counts.shape, peak, (1, 1, 1), _limits(whole, reach, options.binning or (1, 1, 1)))
+    if options.count_threshold > 0:
+        counts[counts < options.count_threshold] = 0
     fine_counts, fine_mask = _cut(counts, fine), _cut(mask, fine)
     oversampling = estimate_oversampling(fine_counts, fine_mask)
     alien = np.zeros(counts.shape, bool)
@@ -230,13 +236,16 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     sampled = tuple(o / b for o, b in zip(oversampling, binning, strict=True))
     aliens = _on_pattern(alien, clusters, lobes, windows)
     if options.shape is None:
-        warnings += crop_warnings(_windows(counts.shape, peak, binning, (None, None, None)), counts.shape)
+        warnings += crop_warnings(
+            windows, counts.shape, is_cut=[w.size != limit for w, limit in zip(whole, sizes, strict=True)]
+        )
     warnings += sampling_warnings(sampled, binning)
     warnings += alien_warnings(clusters, lobes)
     facts: dict[str, float | int] = {
         "photons": float(binned[measured].sum(dtype=torch.float64)),
         "masked_fraction": 1 - float(measured.double().mean()),
         "background_per_voxel": background,
+        "cut_fraction": 1 - math.prod(sizes) / math.prod(w.size for w in whole),
         **corrected.facts,
         "aliens": len(aliens.clusters),
         "alien_photons": sum(c.counts for c in aliens.clusters),
@@ -275,11 +284,11 @@ def _windows(shape: tuple[int, ...], peak: tuple[int, ...], binning: tuple[int, 
     return first, second, third
 
 
-def _limits(whole: Windows, reach: tuple[int, int]) -> Wanted:
-    """Sizes of a window that holds the light, no larger than the whole; all frames."""
+def _limits(whole: Windows, reach: tuple[int, int], binning: tuple[int, int, int]) -> Wanted:
+    """Sizes of a window that holds the light, and the network's box, no larger than the whole; all frames."""
     rows, columns = (
-        None if 2 * far >= w.size else max(LEAST_WINDOW, friendly_size(2 * far))
-        for w, far in zip(whole[1:], reach, strict=True)
+        None if (size := max(LEAST_WINDOW * b, friendly_size(2 * far))) >= w.size else size
+        for w, far, b in zip(whole[1:], reach, binning[1:], strict=True)
     )
     return None, rows, columns
 

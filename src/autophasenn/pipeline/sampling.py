@@ -21,6 +21,8 @@ TAPER = 1.6
 a sharp tip, 1.6 on average over faceted crystals."""
 NOISE = 5.0
 """Standard deviations of counting noise that a level must be above."""
+NEAR_PEAK = 6
+"""Voxels from the peak, along each axis, within which gaps are filled from their rims."""
 
 
 def estimate_oversampling(
@@ -67,9 +69,16 @@ def estimate_oversampling(
 def fill_unmeasured(
     counts: Float[np.ndarray, "n0 n1 n2"], mask: Bool[np.ndarray, "n0 n1 n2"]
 ) -> Float[np.ndarray, "n0 n1 n2"]:
-    """A guess for unmeasured voxels: mean of near neighbours, else symmetric counterpart, else mean of far neighbours."""
+    """A guess for unmeasured voxels: mean of near neighbours, else symmetric counterpart, else mean of far neighbours.
+
+    Near the peak even a gap of several pixels is filled from its rims inwards: a counterpart that is a voxel or two off, as
+    the peak itself may lie in the gap, would leave a notch there.
+    """
     filled, known = np.where(mask, counts, 0).astype(np.float32), mask.copy()
     _fill_from_neighbours(filled, known, 3)
+    middle = tuple(slice(max(0, n // 2 - NEAR_PEAK), n // 2 + NEAR_PEAK + 1) for n in counts.shape)
+    for _ in range(NEAR_PEAK):
+        _fill_from_neighbours(filled[middle], known[middle], 3)
     mirrored, mirrored_known = (twin(torch.from_numpy(x)).numpy() for x in (filled, known))
     take = ~known & mirrored_known
     filled[take] = mirrored[take]

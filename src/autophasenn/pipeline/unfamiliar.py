@@ -28,6 +28,8 @@ RISE = 1.5
 """How far a lobe rises above the level that separates it."""
 INSIDE = 0.2
 """Share of the largest amplitude from which a voxel belongs to a piece of the image."""
+NEAR, MOST_MISSING = 4, 0.15
+"""Voxels about the Bragg peak, along each axis, and the share of them that may be unmeasured for particles to be counted."""
 ALIEN_SHARE, ALIEN_ASYMMETRY = 1e-3, 5.0
 """Of all photons, and over its symmetric counterpart: from which light is worth a warning. Preprocessing masks more, as
 a mask costs little."""
@@ -180,7 +182,13 @@ def _search(counts: np.ndarray, mask: np.ndarray, oversampling: tuple[float, flo
 
 
 def separate_lobe(counts: np.ndarray, mask: np.ndarray) -> float:
-    """The highest lobe beside the middle of the autocorrelation, of those that no bridge above a level joins to it."""
+    """The highest lobe beside the middle of the autocorrelation, of those that no bridge above a level joins to it.
+
+    0 where a gap lies over the Bragg peak: the guess that fills it can look like a second particle.
+    """
+    peak = tuple(slice(n // 2 - NEAR, n // 2 + NEAR + 1) for n in mask.shape)
+    if 1 - mask[peak].mean() > MOST_MISSING:
+        return 0.0
     transform = torch.fft.fftn(torch.from_numpy(fill_unmeasured(counts, mask))).abs()
     patterson = to_centre(transform / transform.max()).numpy()
     middle = tuple(n // 2 for n in patterson.shape)

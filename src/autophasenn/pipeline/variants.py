@@ -51,8 +51,8 @@ class Variants:
     agreement : float
         Variants whose correlation with the best one is at least this are alike; the others found something else.
     random_starts : int
-        Retrievals from random starts that join the variants where fewer than half of those agree with the best, or the best
-        is poor; 0: none.
+        Retrievals from random starts that join the variants where fewer than half of the others agree with the best, or the
+        best is poor; 0: none.
     poor : float
         chi2 above which it is poor, unless counting noise explains it.
     average : bool
@@ -210,7 +210,7 @@ def spread(
         runs.append(_undone(invert(_turned(inside, element)), element))
         told(len(runs), len(elements))
     found = _ranked(runs, elements, inside, variants)
-    doubtful = float(found.agreeing.float().mean()) < 0.5 or inside.is_poor(found.image, variants.poor)
+    doubtful = float(found.agreeing[1:].float().mean()) < 0.5 or inside.is_poor(found.image, variants.poor)
     if retrieve_again is None or not variants.random_starts or not doubtful:
         return found
     logger.warning(
