@@ -69,6 +69,11 @@ def test_version_is_printed(run: Callable[..., int], capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == f"autophasenn {autophasenn.__version__}\n"
 
 
+def unobtainable() -> tuple[float, ...]:
+    """As of a container that hides the system."""
+    raise OSError("Load averages are unobtainable")
+
+
 @pytest.mark.parametrize(
     ("load_average", "told"), [(0.2, "GOMP_SPINCOUNT"), (1.9, "OMP_WAIT_POLICY"), (None, "OMP_WAIT_POLICY")]
 )
@@ -78,6 +83,33 @@ def test_waiting_threads_spin_on_an_idle_machine_only(
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)
     assert list(waiting_threads(load_average, cores=2)) == [told]
+
+
+@pytest.mark.parametrize(
+    ("command", "load_average", "told"),
+    [
+        ("plan", lambda: (0.0, 0.0, 0.0), "GOMP_SPINCOUNT"),
+        ("watch", lambda: (0.0, 0.0, 0.0), "OMP_WAIT_POLICY"),
+        ("plan", unobtainable, "OMP_WAIT_POLICY"),
+        ("plan", None, "OMP_WAIT_POLICY"),
+    ],
+    ids=["an idle machine", "all day", "a load not told", "a system without load"],
+)
+def test_a_command_that_stays_or_knows_no_load_lets_its_threads_sleep(
+    command: str,
+    load_average: Callable[[], tuple[float, ...]] | None,
+    told: str,
+    run: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+    monkeypatch.setattr(os, "environ", {key: value for key, value in os.environ.items() if key not in names})
+    if load_average is None:
+        monkeypatch.delattr(os, "getloadavg", raising=False)
+    else:
+        monkeypatch.setattr(os, "getloadavg", load_average, raising=False)
+    run(command, "--help")
+    assert names & os.environ.keys() == {told}
 
 
 def test_what_the_user_says_of_waiting_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:

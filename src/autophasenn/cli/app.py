@@ -19,6 +19,8 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 IDLE, SPINS = 0.3, "10000"
 """A machine is idle below this load average by core; its threads then turn so many times before they sleep."""
+ALL_DAY = "watch"
+"""The command whose processes stay: how busy the machine is when it begins says nothing of later."""
 
 
 def main() -> None:
@@ -30,7 +32,8 @@ def main() -> None:
     logging.getLogger("autophasenn").addHandler(logging.NullHandler())
     # The threads of NumPy and SciPy would only get in the way of torch's.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ |= waiting_threads(_load_average(), os.cpu_count() or 1)
+    load_average = None if sys.argv[1:2] == [ALL_DAY] else _load_average()
+    os.environ |= waiting_threads(load_average, os.cpu_count() or 1)
     try:
         status = app(prog_name="autophasenn", standalone_mode=False)
     except typer.TyperException as error:
@@ -58,7 +61,10 @@ def waiting_threads(load_average: float | None, cores: int) -> dict[str, str]:
 
 def _load_average() -> float | None:
     """Of the last minute; None where the system does not say."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
 
 
 def _version(asked: bool) -> bool:

@@ -61,7 +61,7 @@ def reconstruct(
         bool, typer.Option("--force", help="Phase a pattern of oversampling below 2 all the same.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same result, bit for bit.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,

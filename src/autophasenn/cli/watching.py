@@ -56,7 +56,7 @@ def watch(
     ] = False,
     once: Annotated[bool, typer.Option("--once", help="Leave when everything that is there is done.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try the scans that failed once more.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="CPU threads of each of the two working processes; else half of the cores."),
