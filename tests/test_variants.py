@@ -166,7 +166,15 @@ def test_pairs_of_orthogonal_objects_do_not_correlate() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"variants": 1}, {"variants": 49}, {"agreement": 1.5}, {"variants": 0, "average": True}]
+    "options",
+    [
+        {"variants": 1},
+        {"variants": 49},
+        {"agreement": 1.5},
+        {"random_starts": -1},
+        {"poor": 0.0},
+        {"variants": 0, "average": True},
+    ],
 )
 def test_impossible_variants_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(PlanError, match="confidence"):
