@@ -72,6 +72,12 @@ def test_a_crystal_at_the_networks_sampling_is_found(predictor: Predictor) -> No
     assert found.free_error < before.free_error
 
 
+@pytest.mark.parametrize("seed", [50_000, 20261123, 2**40])
+def test_any_seed_will_do(predictor: Predictor, seed: int) -> None:
+    counts = pattern_of(crystal((64, 64, 64), OVERSAMPLING))
+    assert math.isfinite(predict(counts, OVERSAMPLING, predictor, Refined(starts=1), seed=seed).candidates[0].errors)
+
+
 def test_a_crystal_at_another_sampling_is_found_at_its_full_resolution(predictor: Predictor) -> None:
     shape, oversampling = (48, 96, 80), (2.6, 4.4, 3.6)
     rho = crystal(shape, oversampling)

@@ -19,7 +19,7 @@ from autophasenn.pipeline.confidence_cases import CASES, Sample
 from autophasenn.pipeline.further import Grid
 from autophasenn.pipeline.inversion import from_random_start, inversion
 from autophasenn.pipeline.refined import Refined
-from autophasenn.pipeline.variants import MOST_PHASE_SPREAD, Invert, Spread, Variants, spread
+from autophasenn.pipeline.variants import MOST_PHASE_SPREAD, RANDOM, Invert, Spread, Variants, spread
 from autophasenn.volumes import Pattern, crop_or_pad
 
 OPTIONS = Refined()
@@ -197,6 +197,7 @@ def test_random_starts_join_where_the_variants_disagree_and_nowhere_else(
     found = spread(noise(0), inside, lambda _: noise(next(seeds)), Variants(3, random_starts=1), retrieve_again=again)
     assert len(found.objects) == 4
     assert "1 retrieval" in caplog.text
+    assert found.elements[0] == RANDOM
     assert metrics.correlation(sample.truth, found.best) > 0.95
     caplog.clear()
     alike = spread(found.image, inside, plain_of(found.image), Variants(3, poor=1.0), retrieve_again=again)

@@ -25,7 +25,7 @@ from autophasenn.pipeline.progress import Progress
 from autophasenn.pipeline.refined import Prediction, predict, predicted, refined
 from autophasenn.pipeline.result import Stopwatch
 from autophasenn.pipeline.unfamiliar import Familiar, other_pieces, separate_lobe
-from autophasenn.pipeline.variants import Spread, spread
+from autophasenn.pipeline.variants import RANDOM, Spread, spread
 from autophasenn.volumes import Pattern, Reconstruction
 
 logger = logging.getLogger(__name__)
@@ -109,6 +109,7 @@ class Job:
             path["adapted"] = learned.facts()
         if judge.spread is None:
             return Found(self._warned(found), path)
+        path["image_from"] = "random start" if judge.spread.elements[0] == RANDOM else "network"
         kind = "network" if self.method == "network" else "refined"
         with self.watch.measure("confidence"):
             confidence = confidence_of(
@@ -200,11 +201,17 @@ def _described(pattern: Pattern, oversampling: tuple[float, float, float], plan:
         }
     box = NetworkBox.of(pattern.shape, oversampling)
     steps = ", ".join(f"{step:.2f}" for step in box.steps)
-    at_full = "" if box.is_whole_pattern else f", then {plan.refined.further.iterations} at full resolution"
-    iterations = f"{plan.refined.first.iterations} iterations in the box, {plan.refined.further.iterations} more with "
-    number = plan.confidence.variants
+    further, likelihood = plan.refined.further.iterations, plan.refined.likelihood
+    likely = f", {likelihood.evaluations} evaluations of the likelihood" if likelihood else ""
+    at_full = "" if box.is_whole_pattern else f", then {further}{likely} at full resolution"
+    iterations = (
+        f"{plan.refined.first.iterations} iterations in the box, {further} with a coherence kernel{likely}{at_full}"
+    )
+    number, starts = plan.confidence.variants, plan.confidence.random_starts
     return {
         "network box": f"64 x 64 x 64, a voxel every {steps} voxels of the pattern",
-        "schedule": "none" if method == "network" else f"{iterations}a coherence kernel{at_full}",
-        "confidence": f"from {number} orientations of the pattern" if number else "unknown: no variants are asked for",
+        "schedule": "none" if method == "network" else iterations,
+        "confidence": f"from {number} orientations of the pattern, and {starts} random starts if they disagree"
+        if number
+        else "unknown: no variants are asked for",
     }

@@ -190,7 +190,7 @@ def ask(
     """Predictions in the network's box, again as long as they are poor: the best first, and their correlation with it."""
     candidates: list[Retrieval] = []
     for start in range(options.starts):
-        rho = predictor.predict(inside.pattern.counts[None], inside.used, seed * 100_003 + start)[0]
+        rho = predictor.predict(inside.pattern.counts[None], inside.used, (seed * 100_003 + start) % 2**32)[0]
         candidates.append(inside.found(crop_or_pad(rho, PATTERN), options.first.support_threshold))
         if not inside.is_poor(candidates[-1], options.poor):
             break
@@ -243,13 +243,13 @@ def refined(
         history.append(run.errors)
         steps.append(f"{name}: {run.errors.shape[1]}")
         best = better(prediction.inside, best, run)
+    if choose is not None:
+        best = choose(best)
     if best is prediction.candidates[0]:
         logger.warning(
             "No step of the refinement in the network's box explains the pattern better than the prediction, which goes on "
             "as it is; take the plan's defaults, another --seed, or --method iterative."
         )
-    if choose is not None:
-        best = choose(best)
     states.append(prediction.on_grid(best))
     if not prediction.box.is_whole_pattern:
         run = improve(

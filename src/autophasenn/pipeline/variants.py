@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 STEP = 29
 """From one element to the next, with no factor in common with 48: few variants already mix orders and flips of the axes."""
+RANDOM = -1
+"""In the place of a symmetry: found from a random start."""
 MOST_PHASE_SPREAD = math.pi / math.sqrt(3)
 """Standard deviation of a phase of which nothing is known, rad."""
 TAIL = 1e-3
@@ -102,7 +104,7 @@ class Spread:
         Brought onto the first, whose largest amplitude is 1; 0 where an amplitude is below 10 % of its largest, but for
         what a shift by parts of a voxel leaves there.
     elements : tuple of int
-        Symmetry under which each was found; 0 for random starts, too.
+        Symmetry under which each was found; `RANDOM` for random starts.
     chi2 : float tensor (variants,)
         What ranks them, rising: on held-out voxels, or on all where none were held out.
     correlations : float tensor (variants,)
@@ -220,7 +222,7 @@ def spread(
     )
     for start in range(variants.random_starts):
         runs.append(retrieve_again(start))
-        elements.append(0)
+        elements.append(RANDOM)
         told(len(runs), variants.variants + variants.random_starts)
     return _ranked(runs, elements, inside, variants)
 
