@@ -19,7 +19,7 @@ from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.physics.metrics import chi2
-from autophasenn.pipeline.checks import check_geometry, check_middle
+from autophasenn.pipeline.checks import check_fit_to_phase, check_geometry, check_middle
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.preprocess import preprocess
 from autophasenn.pipeline.reconstruct import Prepared, Request, prepare, reconstruct
@@ -149,3 +149,12 @@ def test_frames_that_the_memory_cannot_hold_are_refused_after_the_first(
 
 def test_the_bundled_example_gives_none_of_these_warnings() -> None:
     assert example().warnings == ()
+
+
+def test_a_mask_the_wrong_way_round_is_refused_unless_forced() -> None:
+    bad = np.random.default_rng(3).random(SHAPE) < 0.05
+    prepared = preprocess(Scan(counted(crystal()), mask=bad))
+    with pytest.raises(InputError, match=r"True \(1\) means measured"):
+        check_fit_to_phase(prepared, force=False)
+    check_fit_to_phase(prepared, force=True)
+    check_fit_to_phase(preprocess(Scan(counted(crystal()), mask=~bad)), force=False)

@@ -19,6 +19,9 @@ LEAST_OVERSAMPLING = 2.0
 LEAST_MEASURED = 0.25
 """Share of the planes across an axis that must hold a measured voxel."""
 
+LEAST_SHARE = 0.5
+"""Share of all voxels that must be measured: fewer are rather a mask the wrong way round."""
+
 SPACINGS_NM = (0.03, 3.0)
 """Of the lattice planes of crystals, from hard metals at high order to large unit cells."""
 EXTENTS_NM = (5.0, 20_000.0)
@@ -49,6 +52,7 @@ def check_fit_to_phase(prepared: Preprocessed, force: bool) -> None:
     """
     _check_measured(prepared)
     if not force:
+        _check_share(prepared)
         _check_sampling(prepared)
     _check_memory(prepared.pattern.counts.numel())
 
@@ -126,6 +130,15 @@ def _check_measured(prepared: Preprocessed) -> None:
                 f"Of the {size} planes of the pattern along axis {axis} only {planes} have a measured voxel, too few to "
                 "phase; check the mask (True = measured)."
             )
+
+
+def _check_share(prepared: Preprocessed) -> None:
+    measured = float(prepared.pattern.mask.double().mean())
+    if measured < LEAST_SHARE:
+        raise InputError(
+            f"Only {measured:.0%} of the pattern's voxels are measured. In a mask True (1) means measured: give the inverse "
+            "if yours says it the other way round, or phase it all the same with --force."
+        )
 
 
 def _check_memory(voxels: int) -> None:

@@ -216,9 +216,10 @@ def _meaning(judged: Confidence | None, method: str) -> str:
         return "Unknown: no variants were asked for (confidence.variants is 0)."
     word = next(word for least, word in WORDS if judged.number >= least)
     unusual = ", and this pattern is unlike them (see the warnings)" if judged.warnings else ""
+    spread = judged.features["phase_spread"]
     return (
         f"{word}: of simulated crystals with this evidence {_percent(judged.number)} were found with a correlation of "
-        f"{GOOD:g} or more{unusual}."
+        f"{GOOD:g} or more{unusual}. The phase varies by {spread:.2f} rad (median) from image to image."
     )
 
 
