@@ -120,6 +120,27 @@ def test_the_browser_draws_what_the_server_draws(opened: Any, tmp_path: Path) ->
     assert np.abs(local[middle] - remote[middle]).mean() < 4
 
 
+def test_the_colours_follow_while_the_browser_draws_and_after_it(chromium: Any, one: Served) -> None:
+    received: list[float] = []
+    with page(chromium, one) as shown:
+        shown.on("websocket", lambda socket: socket.on("framereceived", lambda _: received.append(time.monotonic())))
+        shown.reload()
+        view_of(shown)
+        switch, title = shown.get_by_label("draw in the browser"), shown.locator(".apn-title:visible")
+        for is_on in (True, False):
+            switch.set_checked(is_on)
+            shown.wait_for_timeout(2000)
+            for name in ("Strain along Q (10⁻⁴)", "Phase (rad)"):
+                before = shown.locator(".apn-view").screenshot()
+                shown.get_by_role("radio", name=name, exact=True).click()
+                title.get_by_text(name, exact=True).wait_for(timeout=10_000)
+                shown.wait_for_timeout(1000)
+                assert shown.locator(".apn-view").screenshot() != before
+            counted = len(received)
+            shown.wait_for_timeout(1000)
+            assert len(received) - counted < 5, "nothing is sent while nothing changes"
+
+
 def test_a_slice_says_the_value_under_the_pointer_with_its_unit(opened: Any, tmp_path: Path) -> None:
     opened.get_by_role("tab", name="Slices").click()
     square = opened.locator("[data-plane='0-1']")

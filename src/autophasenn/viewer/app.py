@@ -384,7 +384,7 @@ class Viewer:
 
     def browser_ready(self) -> None:
         """The browser drew the crystals for the first time, from where it thought best: it shall look from here."""
-        self.page.push(camera=True)
+        self.page.push_camera()
 
     async def open_scans(self, keys: Sequence[str], *, anew: bool = False) -> None:
         """Open the newest image of one scan of the table, or compare those of two."""

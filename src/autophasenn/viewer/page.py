@@ -69,7 +69,12 @@ class Page:
         if self._local is not None and self.viewer.state.in_browser:
             self._local.update()
             if camera:
-                self._local.push_camera()
+                self.push_camera()
+
+    def push_camera(self) -> None:
+        """Have the browsers that draw look from where the server does; what they draw, they have already."""
+        if self._local is not None:
+            self._local.push_camera()
 
     def _bar(self) -> None:
         with v.VAppBar(density="compact", elevation=1):
