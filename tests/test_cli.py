@@ -34,6 +34,7 @@ REPORT: dict[str, Any] = {
     "volume_nm3": 4.5e6,
     "strain": {"mean": 0.0, "std": 1.2e-4, "p1": -3e-4, "p99": 3e-4},
     "resolution_nm": 12.3,
+    "resolution_is_bound": False,
     "warnings": ["2 starts of 5 found something else."],
 }
 
@@ -271,6 +272,18 @@ def test_the_table_says_every_number_with_its_unit_and_where_the_pictures_are(
         assert words in captured.out
     assert re.search(r"held-out voxels\W+unknown", captured.out)
     assert captured.err == "", "progress is for terminals only"
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [("refined", "needs several starts (--method iterative)"), ("iterative", "needs several starts")],
+)
+def test_the_table_says_what_a_resolution_would_need(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, method: str, words: str
+) -> None:
+    unmeasured = {"method": method, "resolution_nm": None, "resolution_is_bound": None}
+    show_report(REPORT | unmeasured, tmp_path)
+    assert re.search(rf"resolution\W+{re.escape(words)} +\W\n", capsys.readouterr().out)
 
 
 def test_the_table_of_a_result_without_geometry_says_unknown(

@@ -440,10 +440,30 @@ def test_a_pattern_much_shorter_along_one_axis_is_stretched_and_says_so(tmp_path
 
 
 def test_starts_are_listed_by_rank_and_the_best_is_bold(drawn: Callable[[str], Drawn]) -> None:
-    (legend,) = drawn("convergence").figure.legends
+    legend, _ = drawn("convergence").figure.legends
     assert [text.get_text().split(":")[0] for text in legend.get_texts()] == [f"start {i}" for i in (1, 3, 0, 2, 4)]
     widths = [line.get_linewidth() for line in legend.get_lines()]
     assert widths[0] > 2 * max(widths[1:])
+
+
+def test_a_refinement_on_two_grids_is_drawn_stage_by_stage_with_the_noise_of_the_full_grid_only_there(
+    tmp_path: Path,
+) -> None:
+    stages = [("prediction", 1), ("coherent beam", 9), ("full resolution", 5), ("most likely", 5)]
+    found = dataclasses.replace(
+        RECONSTRUCTION, errors=torch.full((1, 20), 0.1), free_errors=torch.tensor([0.104]), free_error=0.0054, best=0
+    )
+    result = draw(lambda path: convergence(found, path, chi2_noise=0.003, stages=stages), tmp_path / "convergence.png")
+    score, noise = result.figure.legends
+    assert [text.get_text() for text in score.get_texts()] == ["result: 0.0054"]
+    assert "full grid" in noise.get_texts()[0].get_text()
+    (axes,) = result.figure.axes
+    curve, level, *marks = axes.get_lines()
+    assert np.isnan(np.asarray(curve.get_ydata())).nonzero()[0].tolist() == [10]
+    np.testing.assert_array_equal(level.get_xdata(), (10, 21))
+    assert [np.asarray(line.get_xdata())[0] for line in marks] == [1.5, 10.5, 15.5]
+    names = [text.get_text().replace("\n", " ") for text in axes.texts]
+    assert names == ["coherent beam", "full resolution", "most likely"]
 
 
 def test_starts_that_stopped_early_are_ranked_by_their_last_error(tmp_path: Path) -> None:

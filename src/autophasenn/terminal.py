@@ -247,7 +247,7 @@ def _rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("chi2", _number(report["chi2"])),
         ("chi2 of counting noise alone", _number(report["chi2_noise"])),
         ("chi2 of held-out voxels", _number(report["chi2_free"])),
-        ("resolution", _number(report["resolution_nm"], unit="nm")),
+        ("resolution", _resolution(report)),
         ("voxel size", _numbers(report["voxel_size_nm"], "nm")),
         ("d spacing", _number(report["d_spacing_nm"], 6, "nm")),
         ("strain, mean +- std", spread if strain.get("mean") is not None else _UNKNOWN),
@@ -259,6 +259,14 @@ def _rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 _UNKNOWN = "unknown"
+
+
+def _resolution(report: Mapping[str, Any]) -> str:
+    """In nm, or why there is none: without a PRTF it is not even known whether it would be a bound."""
+    has_prtf = report["resolution_is_bound"] is not None
+    if has_prtf or report["voxel_size_nm"] is None:
+        return _number(report["resolution_nm"], unit="nm")
+    return "needs several starts" + ("" if report["method"] == "iterative" else " (--method iterative)")
 
 
 def _gibibytes(size: int | None) -> float | None:

@@ -214,7 +214,7 @@ def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
     left_out: list[str] = []
     slices(image, folder / "slices.png")
     pattern_comparison(pattern, found, folder / "pattern.png")
-    convergence(found, folder / "convergence.png", chi2_noise=report["chi2_noise"])
+    convergence(found, folder / "convergence.png", chi2_noise=report["chi2_noise"], stages=_stages(finding.path))
     overview(image, pattern, found, report, folder / "overview.png", title=Path(finding.scan.source["path"]).name)
     try:
         isosurface(image, folder / "isosurface.png")
@@ -233,6 +233,14 @@ def _draw(folder: Path, finding: Finding, report: dict[str, Any]) -> list[str]:
         centres = [cluster.centre for cluster in found_aliens.clusters]
         aliens(pattern.counts.numpy(), found_aliens.mask, centres, folder / "aliens.png")
     return left_out
+
+
+def _stages(path: dict[str, Any] | None) -> list[tuple[str, int]]:
+    """Name and iterations of each part of a refinement, the prediction first; none of retrieval from random starts."""
+    if path is None:
+        return []
+    named = [line.rsplit(": ", 1) for line in path["iterations"]]
+    return [("prediction", 1), *((name, int(iterations)) for name, iterations in named)]
 
 
 def _resolution(finding: Finding) -> dict[str, Any]:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogFormatterSciNotation
 
 from autophasenn.report.style import ACCENT, figure_to
 from autophasenn.volumes import Reconstruction
 
+FULL = "full resolution"
+"""The stage that is the first on the full grid of the pattern."""
 _LISTED = 6
+_ROOM = 0.06
+"""Share of the axis that a stage needs for its name."""
 
 
-def convergence(reconstruction: Reconstruction, path: Path | str, *, chi2_noise: float | None = None) -> None:
+def convergence(
+    reconstruction: Reconstruction,
+    path: Path | str,
+    *,
+    chi2_noise: float | None = None,
+    stages: Sequence[tuple[str, int]] = (),
+) -> None:
     """Draw chi2 against the iteration: the chosen start in bold, the others thin, listed by rank.
 
     Parameters
@@ -23,7 +36,10 @@ def convergence(reconstruction: Reconstruction, path: Path | str, *, chi2_noise:
     path : path
         PNG file to write.
     chi2_noise : float, optional
-        What counting noise alone gives a perfect object; drawn as a level.
+        What counting noise alone gives a perfect object on the full grid; drawn as a level over the iterations there.
+    stages : sequence of (str, int), optional
+        Name and iterations of each part of a refinement, which are told apart; `FULL` begins those on the full grid. The
+        legend then has the value of the result, as one prediction was refined and the others were not.
     """
     errors = reconstruction.errors.cpu().double().numpy()
     errors = np.where(errors > 0, errors, np.nan)
@@ -32,6 +48,14 @@ def convergence(reconstruction: Reconstruction, path: Path | str, *, chi2_noise:
     score = free if is_free else np.array([_last(row) for row in errors])
     ranked = [int(start) for start in np.argsort(score)]
     name = "χ² free" if is_free else "last χ²"
+    title = f"ranked by {name}" + (f"\n(first {_LISTED} of {len(ranked)})" if len(ranked) > _LISTED else "")
+    labels = {start: f"start {start}: {score[start]:.3g}" for start in ranked}
+    if stages:
+        ranked, title = [reconstruction.best], name
+        result = reconstruction.free_error if is_free else score[reconstruction.best]
+        labels = {reconstruction.best: f"result: {result:.3g}"}
+    begins = np.cumsum([0, *(length for _, length in stages)])
+    full = next((int(begin) for begin, (stage, _) in zip(begins, stages, strict=False) if stage == FULL), 0)
     iterations = np.arange(1, errors.shape[1] + 1)
 
     with figure_to(path, (11.0, 5.4)) as figure:
@@ -40,28 +64,43 @@ def convergence(reconstruction: Reconstruction, path: Path | str, *, chi2_noise:
             is_best = start == reconstruction.best
             shade = 0.25 + 0.5 * rank / max(1, len(ranked) - 1)
             axes.plot(
-                iterations,
-                errors[start],
+                np.insert(iterations.astype(float), full, np.nan),  # errors on two grids are no one line
+                np.insert(errors[start], full, np.nan),
                 color=ACCENT if is_best else str(shade),
                 linewidth=2.6 if is_best else 1.0,
+                marker="o" if len(iterations) == 1 else None,
                 zorder=3 if is_best else 2,
-                label=f"start {start}: {score[start]:.3g}" if rank < _LISTED or is_best else None,
+                label=labels[start] if rank < _LISTED or is_best else None,
             )
-        if chi2_noise:
-            axes.axhline(chi2_noise, color="#2166ac", linestyle="--", linewidth=1.6, zorder=1)
-            axes.annotate(
-                f"counting noise alone: {chi2_noise:.3g}", (0.01, chi2_noise), xycoords=("axes fraction", "data"),
-                xytext=(0, -5), textcoords="offset points", color="#2166ac", va="top", fontsize=11,
-            )  # fmt: skip
+        figure.legend(title=title, loc="outside right upper", alignment="left")
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(1.5, 0.6)))
         axes.set_xlabel("iteration")
         axes.set_ylabel("χ²")
         axes.set_xlim(0, errors.shape[1] + 1)
         axes.grid(True, which="major", color="#e2e2e8", linewidth=0.8)
-        hidden = max(0, len(ranked) - _LISTED)
-        title = f"ranked by {name}" + (f"\n(first {_LISTED} of {len(ranked)})" if hidden else "")
-        figure.legend(title=title, loc="outside right upper", alignment="left")
+        if chi2_noise:
+            (level,) = axes.plot(
+                (full, errors.shape[1] + 1), (chi2_noise, chi2_noise),
+                color="#2166ac", linestyle="--", linewidth=1.6, zorder=1,
+                label=f"counting noise\nalone: {chi2_noise:.3g}" + ("\n(full grid)" if full else ""),
+            )  # fmt: skip
+            figure.legend(handles=[level], loc="outside right lower")
+        _tell_apart(axes, stages, begins, full)
+
+
+def _tell_apart(axes: Axes, stages: Sequence[tuple[str, int]], begins: np.ndarray, full: int) -> None:
+    """A line where each stage begins, the heaviest at the change of grid, and above it the name, where there is room."""
+    for (name, length), begin in zip(stages, begins, strict=False):
+        if begin:
+            is_other_grid = begin == full
+            axes.axvline(begin + 0.5, color="0.2" if is_other_grid else "0.7", linewidth=1.6 if is_other_grid else 0.8)
+        if length > _ROOM * begins[-1]:
+            axes.annotate(
+                textwrap.fill(name, 11, break_long_words=False), (begin + length / 2, 1.0),
+                xycoords=("data", "axes fraction"), xytext=(0, 4), textcoords="offset points",
+                ha="center", va="bottom", fontsize=10,
+            )  # fmt: skip
 
 
 def _last(row: np.ndarray) -> float:
