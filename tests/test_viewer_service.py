@@ -254,7 +254,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     hide = "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n, *a: None if n == 'trame' else f(n, *a)"
     done = command(str(tmp_path), before=hide)
     assert done.returncode == 2
-    assert "pip install 'autophasenn[viewer]'" in done.stderr
+    assert "pip install -c constraints.txt -e '.[viewer]'" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -29,6 +29,13 @@ class OutputError(AutoPhaseNNError):
     """A result that cannot be written: it exists already, or the folder is not writable, or the disk is full."""
 
 
+def install(extra: str) -> str:
+    """The command that installs an extra of the package, which comes as source, for an error message."""
+    return (
+        f"pip install -c constraints.txt -e '.[{extra}]' (in the folder of the source, with the pip of its .venv/bin)"
+    )
+
+
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
     """Explain what the operating system says against reading `path`, or a file in it, as an :class:`InputError`."""

@@ -115,6 +115,8 @@ def read_spec_scan(path: Path, number: int) -> SpecScan:
         raise InputError(
             f"{path} is no SPEC file: it has no #S line that opens a scan. Give the beamline's SPEC file."
         ) from error
+    if not file.list():
+        raise InputError(f"{path} is no SPEC file of a scan: it has none. Give the beamline's SPEC file.")
     keys = [key for key, scan_number in zip(file.keys(), file.list(), strict=True) if scan_number == number]
     if not keys:
         raise InputError(
@@ -146,6 +148,4 @@ def _ranges(numbers: list[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    if not runs:
-        return "no scans"
     return "scans " + ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -37,7 +37,9 @@ def main() -> None:
     try:
         status = app(prog_name="autophasenn", standalone_mode=False)
     except typer.TyperException as error:
-        complain(f"{error.format_message().rstrip('.')}. Try `autophasenn --help`.")
+        context = getattr(error, "ctx", None)
+        command = "autophasenn" if context is None else context.command_path
+        complain(f"{error.format_message().rstrip('.')}. Try `{command} --help`.")
         status = 2
     except AutoPhaseNNError as error:
         complain(str(error))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli.app import app
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, install
 
 
 @app.command()
@@ -35,7 +35,7 @@ def view(
 ) -> None:
     """Show a result in the web browser: the crystal in 3-D, slices, pattern, numbers."""
     if find_spec("trame") is None or find_spec("trame_vtk") is None or find_spec("trame_vuetify") is None:
-        raise InputError("The viewer is not installed; install it with `pip install 'autophasenn[viewer]'`.")
+        raise InputError(f"The viewer is not installed: {install('viewer')}.")
 
     from autophasenn.live.crew import log_to_stderr
     from autophasenn.viewer.server import ServerOptions, serve

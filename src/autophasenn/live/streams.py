@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from autophasenn.errors import AutoPhaseNNError, PlanError
+from autophasenn.errors import AutoPhaseNNError, PlanError, install
 from autophasenn.live.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def receive_pva(channel: str, folder: Path, pack: bool, abandon: float) -> None:
     try:
         from p4p.client.thread import Context
     except ModuleNotFoundError as error:
-        raise PlanError("--pva needs p4p: pip install 'autophasenn[live]'.") from error
+        raise PlanError(f"--pva needs p4p: {install('live')}.") from error
     frames = PvaFrames(channel, Spool(folder, pack, abandon))
     with Context("pva", nt=False) as context:
         logger.info("PVAccess channel %s", channel)
@@ -90,11 +90,19 @@ class PvaFrames:
         try:
             if isinstance(update, Exception):
                 self._connecting_since = time.time()
-                logger.warning("PVAccess channel %s: %s", self.channel, type(update).__name__)
+                self._tell_of(update)
             else:
                 self._keep(update)
         except Exception as error:  # one bad frame must not end the stream
             self._complain(f"a frame could not be kept ({type(error).__name__}: {error})")
+
+    def _tell_of(self, trouble: Exception) -> None:
+        from p4p.client.raw import Disconnected
+
+        if isinstance(trouble, Disconnected):  # a detector that has ended its scan, or has not begun
+            logger.info("PVAccess channel %s is not served; its frames are taken once it is", self.channel)
+        else:
+            logger.warning("PVAccess channel %s: %s", self.channel, type(trouble).__name__)
 
     def _complain(self, sentence: str) -> None:
         """Once, and not for every frame."""
@@ -156,7 +164,7 @@ def receive_zmq(address: str, folder: Path, pack: bool, abandon: float) -> None:
     try:
         import zmq
     except ModuleNotFoundError as error:
-        raise PlanError("--zmq needs pyzmq: pip install 'autophasenn[live]'.") from error
+        raise PlanError(f"--zmq needs pyzmq: {install('live')}.") from error
     frames = ZmqFrames(Spool(folder, pack, abandon))
     with zmq.Context() as context, context.socket(zmq.PULL) as socket:
         socket.set_hwm(QUEUE)

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from autophasenn.errors import InputError, PlanError
+from autophasenn.errors import InputError, PlanError, install
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -105,9 +105,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         import dask
         from distributed import Client, LocalCluster
     except ModuleNotFoundError as error:
-        raise PlanError(
-            "Many processes need Dask: pip install 'autophasenn[cluster]', or leave the option out."
-        ) from error
+        raise PlanError(f"Many processes need Dask: {install('cluster')}, or leave the option out.") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what concerns the user is raised
     if scheduler is not None:
         try:
