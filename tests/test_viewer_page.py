@@ -205,8 +205,14 @@ def test_both_themes_on_both_screens(chromium: Any, one: Served, tmp_path: Path,
 
 
 def test_two_results_turn_together(chromium: Any, example_results: Path, tmp_path: Path) -> None:
-    with viewer(example_results / "network", example_results / "refined") as served, page(chromium, served) as shown:
+    two = [example_results / name for name in ("network", "refined")]
+    with viewer(*two) as served, page(chromium, served, theme="dark") as shown:
+        shown.get_by_role("button", name="Light page").wait_for()
         before = view_of(shown)
+        assert np.median(before[:8, :8]) < 40, "the page is as dark as the browser would have it"
+        with shown.expect_download() as download:
+            shown.get_by_role("link", name="view (PNG)").click()
+        assert download.value.suggested_filename == "network_and_refined.png"
         shoot(shown, tmp_path, "compared")
         assert [shown.locator(".apn-name").nth(i).inner_text() for i in range(2)] == ["network", "refined"]
         values = shown.locator(".apn-facts tr", has_text="Method").first.locator("td").all_inner_texts()

@@ -82,9 +82,11 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def page(chromium: Any, served: Served, size: tuple[int, int] = (1366, 768)) -> Iterator[Any]:
-    """A page of the viewer; fails if it asks any other host for anything, or if a script of it fails."""
-    context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+def page(chromium: Any, served: Served, size: tuple[int, int] = (1366, 768), theme: str | None = None) -> Iterator[Any]:
+    """A page of the viewer; fails if it asks any other host for anything, or if a script or a request of it fails."""
+    context = chromium.new_context(
+        viewport={"width": size[0], "height": size[1]}, accept_downloads=True, color_scheme=theme
+    )
     context.set_default_timeout(PATIENCE * 1000)
     opened = context.new_page()
     elsewhere: list[str] = []
@@ -97,6 +99,7 @@ def page(chromium: Any, served: Served, size: tuple[int, int] = (1366, 768)) -> 
     context.route(lambda url: not url.startswith((served.root, "data:", "blob:")), guard)
     opened.on("websocket", lambda socket: None if socket.url.startswith(served.root.replace("http", "ws", 1)) else
               elsewhere.append(socket.url))  # fmt: skip
+    opened.on("response", lambda r: failures.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     opened.on("pageerror", lambda error: failures.append(str(error)))
     opened.goto(served.address)
     try:

@@ -76,6 +76,7 @@ class Viewer:
                 "error": "",
                 "tab": "crystal",
                 "theme": "light",
+                "is_theme_open": True,
                 "has_facts": True,
                 "quantity": "phase",
                 "threshold": 0.3,
@@ -381,6 +382,11 @@ class Viewer:
             self.scene.place_camera(
                 camera["position"], camera["focalPoint"], camera["viewUp"], float(camera["parallelScale"])
             )
+
+    def prefer(self, theme: str) -> None:
+        """Be light or dark as the first browser that comes would have it."""
+        if self.state.is_theme_open:
+            self.state.update({"theme": theme, "is_theme_open": False})
 
     def browser_ready(self) -> None:
         """The browser drew the crystals for the first time, from where it thought best: it shall look from here."""

@@ -48,7 +48,7 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
                 text="There is no picture to download: this machine cannot draw in three dimensions."
             )
         body = await viewer.view_as_png()
-        return web.Response(body=body, headers=_named(f"{viewer.images[0].name}.png", "image/png"))
+        return web.Response(body=body, headers=_named(f"{'_and_'.join(viewer.state.names)}.png", "image/png"))
 
     async def thumbnail(request: web.Request) -> web.StreamResponse:
         try:
@@ -63,8 +63,12 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
     async def loading(_: web.Request) -> web.StreamResponse:
         return web.Response(text=LOADING, content_type="text/html")
 
+    async def session(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="")
+
     return [
         web.get("/loading.tpl", loading),
+        web.post("/paraview/", session),  # trame asks which server to talk to, and takes this one if it is told nothing
         web.get("/download/{number:[0-9]}/result.cxi", cxi),
         web.get("/download/{number:[0-9]}/crystal.vti", vtk),
         web.get("/download/view.png", view),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autophasenn.viewer.app import Viewer
 
 THEME_BUTTON = "theme === 'dark' ? 'Light page' : 'Dark page'"
+PREFERRED = "[utils.get('window.matchMedia')('(prefers-color-scheme: dark)').matches ? 'dark' : 'light']"
 COMPACT: dict[str, Any] = {"density": "compact", "hide_details": True, "color": "primary"}
 
 
@@ -47,6 +48,7 @@ class Page:
         self._builds += 1
         with VAppLayout(self.viewer.server, theme=("theme",)) as layout:
             client.Style(files("autophasenn.viewer").joinpath("page.css").read_text(encoding="utf-8"))
+            client.ClientTriggers(mounted=(self.viewer.prefer, PREFERRED))
             self._bar()
             if self.viewer.scene is not None:
                 self._controls()
