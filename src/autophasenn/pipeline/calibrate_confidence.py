@@ -11,6 +11,7 @@ The truth is used to calibrate and to test, and never reaches the network.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from autophasenn.network.predict import SHIPPED, Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.ensemble import hold_out
 from autophasenn.physics import metrics
-from autophasenn.pipeline.confidence import GOOD, Calibration, Evidence, confidence_of
+from autophasenn.pipeline.confidence import GOOD, LEAST_DISCORD, Calibration, Evidence, confidence_of
 from autophasenn.pipeline.confidence_cases import CASES, ORDINARY, Sample
 from autophasenn.pipeline.further import Grid
 from autophasenn.pipeline.inversion import from_random_start, inversion
@@ -49,6 +50,12 @@ WEAKENING = 1e-3
 """Of the squared slopes in what is minimised: keeps them finite where the cases can be told apart without error."""
 INFERENCE = Inference("float32", starts=1)
 """As `pipeline.reconstruct` runs the network."""
+ANCHORS = tuple(
+    Evidence(LEAST_DISCORD, unexplained, misfit)
+    for unexplained, misfit in itertools.product((0.1, 0.2, 0.4), (3.0, 10.0, 30.0))
+)
+"""What no sample shows, counted as wrong: all variants alike, and a tenth or more of the pattern unexplained beyond noise.
+Without them the fit takes agreement for more than it is, out there (no good sample leaves more than 0.06 unexplained)."""
 UNDECIDED = Calibration(0.0, (0.0, 0.0, 0.0), {})
 
 Row = dict[str, Any]
@@ -120,7 +127,8 @@ def row_of(place: tuple[str, int, int], sample: Sample, predictor: Predictor, ca
 
 def fit(rows: Sequence[Row], provenance: dict[str, Any]) -> Calibration:
     """The logistic function that makes what was found most likely, none of its slopes below 0."""
-    x, good = _evidence(rows), _is_good(rows)
+    x = np.concatenate([_evidence(rows), [anchor.logarithms for anchor in ANCHORS]])
+    good = np.concatenate([_is_good(rows), np.zeros(len(ANCHORS), bool)])
 
     def cost(parameters: Floats) -> float:
         logit = parameters[0] - x @ parameters[1:]
