@@ -1,5 +1,6 @@
 """The watcher with its real processes: every scan ends reconstructed or listed, whoever is killed."""
 
+import json
 import os
 import resource
 import signal
@@ -29,6 +30,7 @@ from autophasenn.live.watcher import GONE, _Watcher
 from autophasenn.live.work import Outcome, Settings, Task
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.pipeline.reconstruct import FIRST_IMAGE
 from autophasenn.volumes import Scan
 from live_watching import PATIENCE, QUICK, Watching, counts, watching
 from mortal import Nursery
@@ -86,6 +88,8 @@ def test_every_scan_ends_reconstructed_or_listed_and_a_stopped_watcher_goes_on(
         assert 0 < first.seconds_to_image < first.seconds_to_refined
         assert 0 < first.chi2 < 0.05
         assert first.result == "scans/first.npy/refined"
+        at_once = json.loads((watch.results / "scans/first.npy/network/report.json").read_text())
+        assert at_once["confidence"]["meaning"] == FIRST_IMAGE
         for line in watch.log.splitlines():
             assert line[:4].isdigit() or line.split(":")[0] in ("refined", "failed", "unfinished", "results")
 

@@ -224,7 +224,7 @@ class _Worker:
             remove(left)
         quick = task.method == "network"
         prepared = _prepare_quickly(request, self._plan) if quick else None
-        request = replace(request, figures=settings.figures and not quick)
+        request = replace(request, figures=settings.figures and not quick, refined_follows=quick)
         plan = self._quick_plan if quick else self._plan
         report = reconstruct(request, plan, prepared=prepared, predictor=self._predictor)
         draw_crystal(task.output / "result.cxi", task.picture)

@@ -61,6 +61,8 @@ class Request:
         Whether a pattern whose phases are not determined (oversampling below 2) is phased all the same.
     figures : bool
         Whether figures are drawn, which takes some seconds.
+    refined_follows : bool
+        Whether this is a first image without variants, and its refinement is under way: then that one has a confidence.
     """
 
     input: str | None
@@ -78,6 +80,10 @@ class Request:
     weights: Path | None = None
     force: bool = False
     figures: bool = True
+    refined_follows: bool = False
+
+
+FIRST_IMAGE = "The network's first image; the refined one will have a confidence."
 
 
 @dataclass(frozen=True)
@@ -163,6 +169,8 @@ def reconstruct(
                 found.confidence,
             )
             report = summarise(finding, [*prepared.warnings, *logged])
+            if request.refined_follows:
+                report["confidence"]["meaning"] = FIRST_IMAGE
             return write_files(folder, finding, report, watch, request.figures)
 
 
