@@ -1,5 +1,6 @@
 """What the viewer draws: values, colours and places are those of the result."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from autophasenn.report.opengl import NoOpenGLError, off_screen
 from autophasenn.viewer.figure import view_figure
 from autophasenn.viewer.numbers import UNKNOWN, rows_of, warnings_of
+from autophasenn.viewer.overlay import overlay
 from autophasenn.viewer.pattern import SECTIONS, PatternView
-from autophasenn.viewer.quantities import Quantity, quantities_of
+from autophasenn.viewer.quantities import Quantity, lacking_of, quantities_of
 from autophasenn.viewer.results import StoredImage, read_image, read_pattern
 from autophasenn.viewer.scene import NEUTRAL, TURN, Appearance, Scene
 from autophasenn.viewer.slices import Slices, slices_of
@@ -89,6 +91,15 @@ def test_both_crystals_are_seen_through_one_camera() -> None:
     assert scene.plotter.renderers[0].camera is scene.plotter.renderers[1].camera
     assert not np.allclose(scene.orientation(), before)
     assert np.allclose(scene.orientation() @ scene.orientation().T, np.eye(3))
+    scene.close()
+
+
+def test_what_only_one_of_two_has_is_named_and_each_has_its_own_unit() -> None:
+    known, unknown = ball(), replace(ball(voxel_size=None), name="other", strain=None)
+    assert lacking_of([known]) == {}
+    assert lacking_of([known, unknown]) == {"strain": "Strain along Q is not shown, as other has none."}
+    scene = Scene([known, unknown], quantities_of([known, unknown]))
+    assert [overlay(scene, image)["bar_text"].split()[1] for image in (known, unknown)] == ["nm", "voxels"]
     scene.close()
 
 

@@ -16,7 +16,7 @@ from autophasenn.viewer.numbers import headline, rows_of, warnings_of
 from autophasenn.viewer.overlay import overlay
 from autophasenn.viewer.page import Page
 from autophasenn.viewer.pattern import PatternView
-from autophasenn.viewer.quantities import NAMES, Quantity, quantities_of
+from autophasenn.viewer.quantities import NAMES, Quantity, lacking_of, quantities_of
 from autophasenn.viewer.results import Limits, StoredImage, read_image, read_pattern
 from autophasenn.viewer.scans import Scans
 from autophasenn.viewer.scene import TURN, Appearance, Scene
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SMALL_MESH = 8 * 2**20
 """Bytes of surface that a browser takes in a moment; more is drawn on the server."""
+NO_BAR: dict[str, Any] = {"title": "", "ramp": "", "ticks": []}
 POLL = 1.0
 """Seconds between two looks at the table of scans."""
 WENT_WRONG = "Something went wrong in the viewer; what it was stands in its log."
@@ -89,6 +90,8 @@ class Viewer:
                 "section": 0,
                 "plane": 0,
                 "said": "",
+                "bar": NO_BAR,
+                "is_drawing": False,
                 "note": [],
                 "slices": [],
                 "patterns": [],
@@ -96,6 +99,7 @@ class Viewer:
                 "pattern_error": "",
             }
         )
+        self.state.trame__client_only = [*self.state.trame__client_only, "is_drawing"]
         self.page = Page(self)
         changes = {
             "surface": ("threshold", "quantity", "cut", "place", "is_flipped", "doubt", "largest_spread", "theme"),
@@ -196,6 +200,7 @@ class Viewer:
         spread = self.quantities.get("phase_spread")
         key = self.state.quantity if self.state.quantity in self.quantities else "phase"
         rows = [rows_of(image) for image in self.images]
+        lacking = lacking_of(self.images)
         return {
             "names": _distinct(self.images),
             "paths": [str(image.path) for image in self.images],
@@ -203,8 +208,19 @@ class Viewer:
             "warnings": [warnings_of(image) for image in self.images],
             "rows": [{**facts[0], "values": [fact["value"] for fact in facts]} for facts in zip(*rows, strict=True)],
             "axes": list(first.axes),
-            "unit": first.unit,
-            "choices": [{"key": k, "title": NAMES[k], "unit": q.unit} for k, q in self.quantities.items()],
+            "unit": _units(self.images),
+            "no_geometry": _no_geometry(self.images),
+            "choices": [
+                {
+                    "key": k,
+                    "title": NAMES[k],
+                    "unit": self.quantities[k].unit if k in self.quantities else "not in both",
+                }
+                | {"lacking": k in lacking}
+                for k in NAMES
+                if k in self.quantities or k in lacking
+            ],
+            "lacking": " ".join(lacking.values()),
             "quantity": key,
             "has_spread": spread is not None,
             "most_spread": 1.0 if spread is None else spread.high,
@@ -255,8 +271,18 @@ class Viewer:
 
     async def _update(self, due: set[str]) -> None:
         if "surface" in due:
+            quantity = self.quantities[self.state.quantity]
+            bar = {"title": quantity.title, "ramp": quantity.ramp(), "ticks": quantity.ticks()}
+            if (
+                bar != self.state.bar
+            ):  # no bar rather than a wrong one, until the browser has the picture that it belongs to
+                self.state.bar = NO_BAR
+                self.state.flush()
             self._update_surface()
             self.page.push()
+            if bar != self.state.bar:
+                await self.page.delivered()
+                self.state.bar = bar
         if due & {"surface", "overlay"}:
             self._update_overlay()
         if "slices" in due and self.state.tab == "slices":
@@ -269,7 +295,6 @@ class Viewer:
         appearance = self.appearance()
         self.scene.background(self.state.theme)
         found = self.scene.show(appearance)
-        quantity = self.quantities[appearance.quantity]
         size = self.scene.size_in_bytes()
         self.state.update(
             {
@@ -280,7 +305,6 @@ class Viewer:
                     "lower the threshold, or move the cut."
                     for name, is_there in zip(self.state.names, found, strict=True)
                 ],
-                "bar": {"title": quantity.title, "ramp": quantity.ramp(), "ticks": quantity.ticks()},
                 "is_small": size <= SMALL_MESH,
                 "mesh_mb": f"{size / 2**20:.1f}",
             }
@@ -290,7 +314,8 @@ class Viewer:
 
     def _update_overlay(self) -> None:
         assert self.scene is not None
-        self.state.overlay = overlay(self.scene, self.images[0])
+        own = self.images if self.state.no_geometry else self.images[:1]
+        self.state.overlays = [overlay(self.scene, image) for image in own]
 
     def _update_slices(self) -> None:
         quantity = self.quantities[self.state.quantity]
@@ -340,6 +365,8 @@ class Viewer:
     def _cross(self, number: int, crosshair: Crosshair) -> None:
         place = self._slices[number].position(crosshair)
         for other, image in enumerate(self.images):
+            if image.unit != self.images[number].unit:  # a voxel is no nanometre
+                continue
             voxel = Crosshair((0, 0, 0))
             for axis in range(3):
                 index = round(place[axis] / image.spacing[axis]) + image.amplitude.shape[axis] // 2
@@ -428,7 +455,7 @@ class Viewer:
         nm = 2 * self.scene.camera.parallel_scale / picture.shape[0]
         names = list(self.state.names)
         return await asyncio.to_thread(
-            view_figure, picture, quantity, names, appearance.threshold, nm, self.images[0].unit, self.state.theme
+            view_figure, picture, quantity, names, appearance.threshold, nm, _units(self.images), self.state.theme
         )
 
     async def _follow(self) -> None:
@@ -464,6 +491,19 @@ class Viewer:
                 task.cancel()
         if self._scans is not None:
             self._scans.close()
+
+
+def _units(images: Sequence[StoredImage]) -> str:
+    """Of lengths in these results, from left to right."""
+    return " | ".join(dict.fromkeys(image.unit for image in images))
+
+
+def _no_geometry(images: Sequence[StoredImage]) -> str:
+    """A sentence about a result in voxels beside one in nm."""
+    names = [image.name for image in images if image.voxel_size is None]
+    if not 0 < len(names) < len(images):
+        return ""
+    return f"{names[0]} has no geometry: its size is in voxels, along its grid. Each side has its own scale."
 
 
 def _distinct(images: Sequence[StoredImage]) -> list[str]:

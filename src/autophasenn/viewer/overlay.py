@@ -16,7 +16,7 @@ COLOURS = ("#d1495b", "#2a9d5c", "#3a7bd5", "#e08e0b")
 
 
 def overlay(scene: Scene, image: StoredImage) -> dict[str, Any]:
-    """Scale bar and axes for the camera as it stands.
+    """Scale bar and axes of one result for the camera as it stands.
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 THEME_BUTTON = "theme === 'dark' ? 'Light page' : 'Dark page'"
 PREFERRED = "[utils.get('window.matchMedia')('(prefers-color-scheme: dark)').matches ? 'dark' : 'light']"
+WAIT, MOST_WAITS = 0.02, 50
+"""Seconds between two looks whether a picture was sent, and how many."""
 COMPACT: dict[str, Any] = {"density": "compact", "hide_details": True, "color": "primary"}
 
 
@@ -73,6 +76,14 @@ class Page:
             if camera:
                 self.push_camera()
 
+    async def delivered(self) -> None:
+        """Wait until the last picture of the server is encoded and sent; messages arrive in the order they are sent."""
+        core, scene = vtk.get_helper(self.viewer.server)._vtk_core, self.viewer.scene
+        for _ in range(MOST_WAITS):
+            if scene is None or self.viewer.state.in_browser or not core.GetHasImagesBeingProcessed(scene.window):
+                return
+            await asyncio.sleep(WAIT)
+
     def push_camera(self) -> None:
         """Have the browsers that draw look from where the server does; what they draw, they have already."""
         if self._local is not None:
@@ -115,7 +126,10 @@ class Page:
                 v_model=("quantity",), density="compact", hide_details=True, aria_label="Colour", __properties=tabs.ARIA
             ):
                 label = "c.title + ' (' + c.unit + ')'"
-                v.VRadio(v_for="c in choices", key=("c.key",), value=("c.key",), label=(label,))
+                v.VRadio(
+                    v_for="c in choices", key=("c.key",), value=("c.key",), label=(label,), disabled=("!!c.lacking",),
+                )  # fmt: skip
+            html.Div("{{ lacking }}", v_if=("lacking",), classes="text-body-2")
             html.Div("SURFACE AT AMPLITUDE {{ Number(threshold).toFixed(2) }}", classes="apn-heading")
             tabs.slider("threshold", 0.1, 0.98, 0.01, "Amplitude of the surface")
             self._cut()
@@ -190,6 +204,7 @@ class Page:
                 v.VChip("{{ h.word }}", size="small", color=("h.colour",), label=True, variant="flat")
                 html.Div("{{ h.sentence }}", classes="text-body-2 mt-1")
                 html.Div("{{ h.belief }}", v_if=("h.belief",), classes="text-body-2 mt-1")
+            html.Div("{{ no_geometry }}", v_if=("no_geometry",), classes="text-body-2 mb-2")
             with html.Template(v_for="found, i in warnings", key=("i",)):
                 v.VAlert(
                     "{{ names.length > 1 ? names[i] + ': ' : '' }}{{ sentence }}", v_for="sentence in found",

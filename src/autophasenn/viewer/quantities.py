@@ -118,6 +118,16 @@ def quantities_of(images: Sequence[StoredImage]) -> dict[str, Quantity]:
     return {quantity.key: quantity for quantity in found}
 
 
+def lacking_of(images: Sequence[StoredImage]) -> dict[str, str]:
+    """What some of the images have and others do not, which nothing can be compared by: a sentence a key."""
+    sentences = {}
+    for key, name in NAMES.items():
+        without = [image.name for image in images if getattr(image, key) is None]
+        if 0 < len(without) < len(images):
+            sentences[key] = f"{name} is not shown, as {without[0]} has none."
+    return sentences
+
+
 def _from_scale(key: str, unit: str, si: list[Floats], scale: Scale) -> Quantity:
     volumes = [values if scale.is_cyclic else scale.values(values) for values in si]
     return Quantity(

@@ -40,7 +40,8 @@ def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
         with html.Div(classes="apn-3d", v_if=("in_browser",)):
             local = vtk.VtkLocalView(
                 window, ref=f"local{build}", interactor_events=("['Animation', 'EndAnimation']",),
-                on_ready=viewer.browser_ready, EndAnimation=(viewer.place_camera, CAMERA),
+                on_ready=viewer.browser_ready, before_scene_loaded="is_drawing = true",
+                after_scene_loaded="is_drawing = false", EndAnimation=(viewer.place_camera, CAMERA),
                 Animation=(viewer.place_camera, CAMERA),
             )  # fmt: skip
         html.Div(
@@ -52,9 +53,17 @@ def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
             classes="apn-over apn-note",
         )  # fmt: skip
         html.Div(v_show=("names.length > 1",), classes="apn-over apn-divider")
-        html.Div("{{ overlay.bar_text }}", classes="apn-over apn-bar", style=("{width: overlay.bar + 'cqh'}",))
-        html.Div(v_html=("overlay.svg",), classes="apn-over apn-triad")
-    _colour_bar()
+        side = "calc(' + 100 * {0} / overlays.length + '% + {1}px)'"
+        with html.Template(v_for="o, i in overlays", key=("i",)):
+            html.Div(
+                "{{ o.bar_text }}", classes="apn-over apn-bar",
+                style=(f"{{width: o.bar + 'cqh', left: '{side.format('i', 22)}}}",),
+            )  # fmt: skip
+            html.Div(
+                v_html=("o.svg",), classes="apn-over apn-triad",
+                style=(f"{{right: '{side.format('(overlays.length - 1 - i)', 12)}}}",),
+            )  # fmt: skip
+    _colour_bar("bar.title && !(in_browser && is_drawing)")
     return remote, local
 
 
@@ -191,8 +200,8 @@ def _said(invitation: str) -> None:
     html.Div(f"{{{{ said || '{invitation}' }}}}", classes="apn-said", **STATUS)
 
 
-def _colour_bar() -> None:
-    with html.Div(classes="apn-scale"):
+def _colour_bar(is_shown: str = "bar.title") -> None:
+    with html.Div(classes="apn-scale", style=(f"{{visibility: {is_shown} ? 'visible' : 'hidden'}}",)):
         _scale("bar")
 
 
