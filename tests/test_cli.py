@@ -14,10 +14,10 @@ import yaml
 
 import autophasenn
 from autophasenn import cli
-from autophasenn.cli.app import waiting_threads
 from autophasenn.errors import InputError, OutputError
 from autophasenn.pipeline.plan import Plan
 from autophasenn.terminal import TerminalProgress, show_report
+from autophasenn.waiting import waiting_threads
 
 REPORT: dict[str, Any] = {
     "status": "done",

@@ -1,6 +1,5 @@
 """What `autophasenn finetune` cannot learn from, or not write: one sentence, status 2, nothing changed."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from autophasenn import cli
 from autophasenn.crystals.dataset import Description, encoded
 from autophasenn.crystals.experiment import Samples
 from crystals import expected_counts, polyhedron
+from refusing import refusal
 
 
 def dataset(folder: Path, *, measured: bool = True) -> str:
@@ -84,17 +83,10 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Run `autophasenn finetune`, which must refuse and change nothing; gives the sentence."""
 
     def run(words: list[str], output: Path) -> str:
-        before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
-        monkeypatch.setattr(sys, "argv", ["autophasenn", "finetune", *words, "-o", str(output), "--threads", "1"])
-        with pytest.raises(SystemExit) as leaving:
-            cli.main()
-        told = capsys.readouterr()
-        assert leaving.value.code == 2
-        assert told.out == ""
-        assert told.err.startswith("Error: ")
-        assert told.err.count("\n") == 1
-        assert before == {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
-        return told.err
+        def everything() -> object:
+            return {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+
+        return refusal(["finetune", *words, "-o", str(output), "--threads", "1"], everything, monkeypatch, capsys)
 
     return run
 

@@ -28,6 +28,7 @@ from autophasenn.live.ledger import FILE, Ledger, ScanRecord
 from autophasenn.live.simulated import frames_of, replay_files
 from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.training.hardware import processor
+from autophasenn.waiting import load_average
 
 SIZES = (24, 32, 40, 48)
 """Edges of the patterns of a burst; from 24 voxels on the network takes them."""
@@ -207,7 +208,7 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     parser.add_argument("-o", "--output", type=Path)
     asked = parser.parse_args()
-    load = os.getloadavg()[0]
+    load = load_average()
     found: dict[str, Any] = {"processor": processor(), "cores": os.cpu_count(), "load_average": load, "goals": GOALS}
     if asked.scan is not None:
         found["latency"] = latency(asked.scan, asked.spec, asked.dark, asked.white)

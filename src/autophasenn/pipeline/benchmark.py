@@ -22,8 +22,9 @@ from autophasenn.physics.fourier import diffract, to_corner
 from autophasenn.pipeline.benchmark_cohere import alternation, compare_with_cohere
 from autophasenn.pipeline.progress import Progress, Silent
 from autophasenn.pipeline.result import peak_memory
-from autophasenn.pipeline.timing import Case, alternate, jitter_of, load_average, machine
+from autophasenn.pipeline.timing import Case, alternate, jitter_of, machine
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
+from autophasenn.waiting import load_average
 
 ITERATION_GOAL = 2.5
 """One iteration of ER or HIO over the bare pair of transforms."""

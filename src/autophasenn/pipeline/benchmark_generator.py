@@ -22,7 +22,8 @@ from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.crystals.recipes import RECIPES, recipe
 from autophasenn.errors import AutoPhaseNNError, PlanError
 from autophasenn.pipeline.benchmark import transform_pair, write
-from autophasenn.pipeline.timing import Case, alternate, jitter_of, load_average, machine
+from autophasenn.pipeline.timing import Case, alternate, jitter_of, machine
+from autophasenn.waiting import load_average
 
 BATCH = 16
 GPU_BATCH = 128

@@ -32,7 +32,8 @@ from autophasenn.pipeline.benchmark_cohere import compare_with_cohere
 from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.progress import Progress, Silent
 from autophasenn.pipeline.refine import PAPER, Refinement, refine
-from autophasenn.pipeline.timing import Case, alternate, jitter_of, load_average, machine
+from autophasenn.pipeline.timing import Case, alternate, jitter_of, machine
+from autophasenn.waiting import load_average
 
 REFERENCE = "the paper's network, float32"
 NETWORK, READY, REFINED = "network", "the paper's network, made ready", "network + refinement"

@@ -8,7 +8,6 @@ held-out voxels better says whether the beam was coherent. Of everything found t
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -268,7 +267,7 @@ def refined(
             steps.append(f"most likely: {sharp.errors.shape[1]}")
             run = better(prediction.grid, run, sharp)
         states.append(run)
-    scores = [score if math.isfinite(score := prediction.grid.score(run)) else math.inf for run in states]
+    scores = [prediction.grid.score(run) for run in states]
     last, least = scores[-1], min(scores)
     if least < last:
         logger.warning(

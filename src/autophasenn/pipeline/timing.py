@@ -133,11 +133,6 @@ def machine(load_average: float | None, jitter: float) -> dict[str, Any]:
     }
 
 
-def load_average() -> float | None:
-    """Of the last minute; None where the system does not say."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-
-
 def jitter_of(run: Callable[[], object], repeats: int = 100) -> float:
     """90th over 10th percentile of the times of `run`."""
     case = Case(run, 1)

@@ -228,7 +228,7 @@ def spread(
 
 
 def _ranked(runs: Sequence[Retrieval], elements: Sequence[int], inside: Grid, variants: Variants) -> Spread:
-    scores = torch.tensor([score if math.isfinite(score := inside.score(run)) else math.inf for run in runs])
+    scores = torch.tensor([inside.score(run) for run in runs])
     ranks = scores.argsort(stable=True).tolist()
     objects = [metrics.thresholded(runs[index].object[0]) for index in ranks]
     best = objects[0] / objects[0].abs().max()
