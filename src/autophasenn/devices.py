@@ -1,7 +1,11 @@
-"""Where tensors live and are computed: asked for by name, and out of memory."""
+"""Where tensors live and are computed: asked for by name, in words, and out of memory."""
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
+
+import psutil
 import torch
 
 from autophasenn.errors import PlanError
@@ -30,3 +34,27 @@ def is_shortage(error: BaseException) -> bool:
     """Does an error say that memory ran out? That of a CPU is a RuntimeError like others."""
     said = str(error)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in said for words in SHORTAGES)
+
+
+def use_threads(number: int | None) -> None:
+    """Let torch compute with `number` CPU threads, at least 1; None leaves its own choice, all cores."""
+    if number is not None:
+        torch.set_num_threads(number)
+
+
+def hardware(device: torch.device) -> str:
+    """Name of a GPU; or name, cores and threads in use of the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cores = psutil.cpu_count(logical=False) or psutil.cpu_count()
+    return f"{processor()}, {cores} cores, {torch.get_num_threads()} threads"
+
+
+def processor() -> str:
+    """Name of the processor, as far as the system tells."""
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

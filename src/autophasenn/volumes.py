@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import psutil
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
@@ -31,8 +30,16 @@ WaveVolume = Complex[Tensor, "*#batch n0 n1 n2"]
 Vectors = Float[Tensor, "3 3"]
 """Row i is the vector from one voxel to the next along axis i."""
 
-BYTES_PER_VOXEL = 12
-"""Of counts while they are read and corrected."""
+PATTERN_VOXELS = 64
+"""Voxels of the network's pattern along each axis."""
+OBJECT_VOXELS = 32
+"""Voxels of the network's object along each axis: the middle half of the pattern's field of view."""
+PATTERN = (PATTERN_VOXELS,) * 3
+OBJECT = (OBJECT_VOXELS,) * 3
+Objects = Complex[Tensor, "batch 32 32 32"]
+"""Objects in the network's box."""
+Waves = Complex[Tensor, "batch 64 64 64"]
+"""What they diffract."""
 
 SPATIAL = (-3, -2, -1)
 """The three axes of a volume, whatever batch axes come before them."""
@@ -178,7 +185,7 @@ class Reconstruction:
         Share of each singular mode of all aligned starts, those that disagree too.
     phase_spread, amplitude_spread : float32 tensor (n0, n1, n2), optional
         How much phase (rad) and amplitude (in units of the largest) differ between variants of the object found on ways of
-        their own (`pipeline.variants`); NaN outside of the support. None: there were none.
+        their own (`inversion.orientations`); NaN outside of the support. None: there were none.
     """
 
     object: Tensor
@@ -195,61 +202,6 @@ class Reconstruction:
     modes: Tensor | None = None
     phase_spread: Tensor | None = None
     amplitude_spread: Tensor | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class CrystalImage:
-    """The crystal on an orthogonal grid ``[x, y, z]`` of the laboratory frame (z along the beam, y up, x outboard).
-
-    Without geometry the grid is the detector's own, in voxel units: `voxel_size`, `displacement`, `strain` and
-    `scattering_vector` are None.
-
-    Parameters
-    ----------
-    amplitude : float32 array (nx, ny, nz)
-        Largest value 1.
-    phase : float32 array (nx, ny, nz)
-        Bragg phase in rad, unwrapped, ramp and offset removed; NaN outside the support.
-    support : bool array (nx, ny, nz)
-    displacement : float32 array (nx, ny, nz), optional
-        u_G = -phi / |Q| in metres; NaN outside the support.
-    strain : float32 array (nx, ny, nz), optional
-        du_G / dr_G, dimensionless; NaN outside the support.
-    voxel_size : tuple of 3 floats, optional
-        Metres.
-    scattering_vector : float64 array (3,), optional
-        1/m, laboratory frame.
-    """
-
-    amplitude: np.ndarray
-    phase: np.ndarray
-    support: np.ndarray
-    displacement: np.ndarray | None = None
-    strain: np.ndarray | None = None
-    voxel_size: tuple[float, float, float] | None = None
-    scattering_vector: np.ndarray | None = None
-
-
-def check_room(voxels: int, name: str) -> None:
-    """Refuse counts that this machine's memory cannot hold, before they are read.
-
-    Parameters
-    ----------
-    voxels : int
-    name : str
-        Of the file or folder.
-
-    Raises
-    ------
-    InputError
-        With what it takes and what is free.
-    """
-    needed, free = voxels * BYTES_PER_VOXEL, psutil.virtual_memory().available
-    if needed > free:
-        raise InputError(
-            f"{name} holds {voxels:.3g} voxels, which take {needed / 2**30:.0f} GiB of memory, and {free / 2**30:.1f} GiB "
-            "are free; cut the scan around its peak, or take a larger machine."
-        )
 
 
 def crop_or_pad(volume: Tensor, shape: Sequence[int], fill: float | complex = 0) -> Tensor:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autophasenn.beamlines.frames import find_frames, frame_number, read_frames, read_image
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
 from autophasenn.errors import GeometryError, InputError
+from autophasenn.files.frames import find_frames, frame_number, read_frames, read_image
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.volumes import Scan
 

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 import autophasenn
+from autophasenn.cli.terminal import complain
 from autophasenn.errors import AutoPhaseNNError
-from autophasenn.terminal import complain
-from autophasenn.waiting import load_average, waiting_threads
+from autophasenn.machine import load_average, waiting_threads
 
 app = typer.Typer(help=autophasenn.__doc__, add_completion=False, pretty_exceptions_enable=False)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli.app import INTERRUPTED, app
-from autophasenn.terminal import TerminalProgress, complain, show_evaluation, show_facts
+from autophasenn.cli.terminal import TerminalProgress, complain, show_evaluation, show_facts
 
 
 @app.command()
@@ -45,8 +45,8 @@ def simulate(
     if scheduler is not None and workers > 1:
         raise typer.BadParameter("give one, --workers or --scheduler.", param_hint="--scheduler")
 
-    from autophasenn.crystals import recipes
-    from autophasenn.pipeline.parts import Parts, folder_of
+    from autophasenn.experiment import recipes
+    from autophasenn.files.blocks import Parts, folder_of
     from autophasenn.pipeline.simulate import Simulation, write_dataset
 
     crystals, experiment = recipes.recipe(source, recipe, metal, _miller_indices(reflection))
@@ -95,9 +95,9 @@ def train(
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long, to be resumed.")] = None,
 ) -> None:
     """Train a network on diffraction patterns alone; under torchrun on many processors."""
-    from autophasenn.pipeline.threads import use_threads
-    from autophasenn.pipeline.train import train as run
+    from autophasenn.devices import use_threads
     from autophasenn.training.machine import Machine
+    from autophasenn.training.train import train as run
 
     use_threads(threads)
     try:
@@ -133,10 +133,10 @@ def evaluate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
 ) -> None:
     """Compare network, refinement and iterative retrieval on the patterns of a dataset (docs/evaluation.md)."""
+    from autophasenn.devices import use_threads
+    from autophasenn.evaluation.evaluate import Evaluation
+    from autophasenn.evaluation.evaluate import evaluate as run
     from autophasenn.network.predict import Inference
-    from autophasenn.pipeline.evaluate import Evaluation
-    from autophasenn.pipeline.evaluate import evaluate as run
-    from autophasenn.pipeline.threads import use_threads
 
     use_threads(threads)
     named = tuple(method.strip() for method in methods.split(",") if method.strip())

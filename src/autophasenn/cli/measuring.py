@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli.app import app
-from autophasenn.terminal import TerminalProgress, show_benchmark, show_network_benchmark
+from autophasenn.cli.terminal import TerminalProgress, show_benchmark, show_network_benchmark
 
 
 class Opponent(StrEnum):
@@ -37,12 +37,12 @@ def benchmark(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed; medians count.")] = 9,
 ) -> None:
     """Measure speed and memory of phase retrieval, as ratios to the bare Fourier transforms (docs/performance.md)."""
-    from autophasenn.pipeline.benchmark import benchmark as run
-    from autophasenn.pipeline.benchmark import write
+    from autophasenn.benchmark.iterations import benchmark as run
+    from autophasenn.benchmark.iterations import write
 
     environment = cohere_env if against is Opponent.cohere else None
     if network:
-        from autophasenn.pipeline.benchmark_network import benchmark_network
+        from autophasenn.benchmark.network import benchmark_network
 
         with TerminalProgress() as progress:
             result = benchmark_network(

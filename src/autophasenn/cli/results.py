@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli.app import app
-from autophasenn.terminal import TerminalProgress, show_facts, show_report, show_table
+from autophasenn.cli.terminal import TerminalProgress, show_facts, show_report, show_table
 
 
 class Method(StrEnum):
@@ -70,10 +70,10 @@ def reconstruct(
     if example == (source is not None):
         raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
 
+    from autophasenn.devices import use_threads
     from autophasenn.pipeline.plan import Plan, load_plan
     from autophasenn.pipeline.reconstruct import Request, describe
     from autophasenn.pipeline.reconstruct import reconstruct as run
-    from autophasenn.pipeline.threads import use_threads
 
     use_threads(threads)
     parameters = Plan() if plan is None else load_plan(plan)
@@ -152,8 +152,8 @@ def plan(
 ) -> None:
     """Print the default plan, every parameter explained: a file to change and to give to --plan."""
     if training:
-        from autophasenn.pipeline.train import dump_training_plan
         from autophasenn.training.plan import TrainingPlan
+        from autophasenn.training.train import dump_training_plan
 
         typer.echo(dump_training_plan(TrainingPlan()), nl=False)
         return

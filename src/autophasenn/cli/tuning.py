@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli.app import INTERRUPTED, app
-from autophasenn.terminal import TerminalProgress, complain, show_facts
+from autophasenn.cli.terminal import TerminalProgress, complain, show_facts
 
 
 @app.command()
@@ -32,9 +32,9 @@ def finetune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """Let the network learn on from your own patterns, without labels; better weights, or those of the beginning."""
+    from autophasenn.devices import use_threads
     from autophasenn.pipeline.finetune import Finetuning, requests
     from autophasenn.pipeline.finetune import finetune as run
-    from autophasenn.pipeline.threads import use_threads
 
     use_threads(threads)
     found = requests(inputs, beamline=beamline, spec=spec, dark=dark, white=white, mask=mask)

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli.app import app
+from autophasenn.cli.terminal import show_facts
 from autophasenn.errors import InputError, install
-from autophasenn.terminal import show_facts
 
 
 @app.command()

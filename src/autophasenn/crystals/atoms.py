@@ -17,11 +17,11 @@ from autophasenn.crystals.initial_strain import draw_strain
 from autophasenn.crystals.lammps_relaxation import measured_lattice_constant, relax
 from autophasenn.crystals.lattice import fcc_sites, metal, scattering_vector
 from autophasenn.crystals.sampling import Sampling, View
-from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.crystals.shapes import clipped_block
 from autophasenn.crystals.source import Objects
 from autophasenn.crystals.voxels import on_voxels
 from autophasenn.errors import InputError
+from autophasenn.randomness import Stream, generator_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,10 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from autophasenn.crystals.dislocations import drawn_dislocation
-from autophasenn.crystals.draws import choice, happens, uniform
 from autophasenn.crystals.fields import Along, squared_distance
 from autophasenn.crystals.shapes import facet_normals, point_inside
 from autophasenn.errors import InputError
+from autophasenn.randomness import choice, happens, uniform
 
 
 @runtime_checkable

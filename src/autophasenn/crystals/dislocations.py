@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from autophasenn.crystals.draws import choice
 from autophasenn.crystals.fields import Along, squared_distance
 from autophasenn.crystals.shapes import facet_normals, point_inside
+from autophasenn.randomness import choice
 
 POISSON_RATIO = 0.42
 """Of gold, isotropic; other fcc metals lie between 0.3 and 0.4, which changes the fields by a few per cent."""

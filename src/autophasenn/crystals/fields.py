@@ -20,7 +20,7 @@ from jaxtyping import Complex, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autophasenn.crystals.sampling import OBJECT_VOXELS
+from autophasenn.volumes import OBJECT_VOXELS
 
 Along = Callable[[Float[Tensor, " 3"]], Tensor]
 """Takes a vector in the crystal's cubic axes to ``vector . r`` of every voxel r (metres), (n, n, n)."""

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autophasenn.crystals.draws import check_positive
 from autophasenn.crystals.shapes import Facets
 from autophasenn.errors import InputError
 from autophasenn.physics.geometry import wavelength
+from autophasenn.randomness import check_positive
 
 HIGHEST_ENERGY = 30e3
 """Photon energy, eV, above which hardly any Bragg coherent diffraction is measured."""

@@ -21,11 +21,12 @@ from autophasenn.crystals.defects import Defect, Defects
 from autophasenn.crystals.displacement import Displacement, Field
 from autophasenn.crystals.fields import Grid
 from autophasenn.crystals.lattice import metal, scattering_vector
-from autophasenn.crystals.sampling import OBJECT_VOXELS, Sampling, View
-from autophasenn.crystals.seeding import Stream, generator_of
+from autophasenn.crystals.sampling import Sampling, View
 from autophasenn.crystals.shapes import Facets, clipped_block, vertices
 from autophasenn.crystals.source import Objects
 from autophasenn.errors import InputError
+from autophasenn.randomness import Stream, generator_of
+from autophasenn.volumes import OBJECT_VOXELS
 
 CHUNK = 16
 """Crystals that a CPU fills together: few enough that their voxels stay in its caches."""

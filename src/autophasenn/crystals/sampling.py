@@ -14,11 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autophasenn.errors import InputError
-
-PATTERN_VOXELS = 64
-"""Voxels of a pattern along each axis."""
-OBJECT_VOXELS = 32
-"""Voxels of an object along each axis: the middle half of the pattern's field of view."""
+from autophasenn.volumes import PATTERN_VOXELS
 
 
 @dataclass(frozen=True, eq=False)

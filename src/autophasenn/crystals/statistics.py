@@ -16,9 +16,9 @@ from scipy import ndimage
 from skimage.restoration import unwrap_phase
 from torch import Tensor
 
-from autophasenn.crystals.sampling import PATTERN_VOXELS
 from autophasenn.crystals.source import Objects
 from autophasenn.physics.strain import phase_ramp, remove_ramp
+from autophasenn.volumes import PATTERN_VOXELS
 
 FILLED = 0.5
 """Share of the largest amplitude from which a voxel counts as crystal."""

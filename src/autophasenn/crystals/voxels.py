@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autophasenn.crystals.sampling import OBJECT_VOXELS, View
+from autophasenn.crystals.sampling import View
 from autophasenn.errors import InputError
+from autophasenn.volumes import OBJECT_VOXELS
 
 
 def deposit(

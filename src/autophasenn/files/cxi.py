@@ -31,9 +31,10 @@ from autophasenn import __version__
 from autophasenn.errors import InputError
 from autophasenn.files.convention import DETECTOR, IMAGE, LAB_IMAGE, NANOMETRE, PROCESS, SIGN_CONVENTION
 from autophasenn.files.writing import write_atomically
+from autophasenn.image import CrystalImage
 from autophasenn.physics.fourier import diffract
 from autophasenn.physics.geometry import direct_voxel_vectors
-from autophasenn.volumes import CrystalImage, Pattern, Reconstruction
+from autophasenn.volumes import Pattern, Reconstruction
 
 # Level 1 halves the time on sparse counts (scan 54) and costs 1 % of the size of a result, which is mostly floats.
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}

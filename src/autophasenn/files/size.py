@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from autophasenn import volumes
+from autophasenn import machine
 
 
 def check_room(file: Path, dataset: str | None = None) -> None:
@@ -20,7 +20,7 @@ def check_room(file: Path, dataset: str | None = None) -> None:
     InputError
         With what it takes and what is free.
     """
-    volumes.check_room(stored_voxels(file, dataset), str(file))
+    machine.check_room(stored_voxels(file, dataset), str(file))
 
 
 def stored_voxels(file: Path, dataset: str | None = None) -> int:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from autophasenn.files.convention import NANOMETRE, SIGN_CONVENTION
 from autophasenn.files.writing import write_atomically
-from autophasenn.volumes import CrystalImage, ObjectVolume, Vectors
+from autophasenn.image import CrystalImage
+from autophasenn.volumes import ObjectVolume, Vectors
 
 if TYPE_CHECKING:
     import pyvista

@@ -12,7 +12,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from autophasenn.live.stop import Stop
+from autophasenn.machine import Stop
 
 CHANNEL, ADDRESS = "SIM:image", "tcp://127.0.0.1:9999"
 
@@ -34,13 +34,13 @@ def main() -> None:
     address = f"http://127.0.0.1:{asked.port}"
     print("The watcher loads the network and opens its page; then the detectors begin.", flush=True)
     with Stop() as stop:
-        while not stop.is_asked and watcher.poll() is None and not _answers(address):
+        while not stop.is_asked() and watcher.poll() is None and not _answers(address):
             stop.pipe.poll(0.3)
-        detectors = [] if stop.is_asked or watcher.poll() is not None else _detectors(asked)
+        detectors = [] if stop.is_asked() or watcher.poll() is not None else _detectors(asked)
         if detectors:
             number = "One detector sends" if len(detectors) == 1 else f"{len(detectors)} detectors send"
             print(f"{number} a scan; watch it arrive at {address} (Ctrl-C ends all).", flush=True)
-        while not stop.is_asked and watcher.poll() is None:
+        while not stop.is_asked() and watcher.poll() is None:
             stop.pipe.poll(0.5)
     for process in (watcher, *detectors):
         if process.poll() is None:

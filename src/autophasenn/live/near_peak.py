@@ -14,8 +14,8 @@ from jaxtyping import Float, Shaped
 from scipy import ndimage
 from torch import Tensor
 
-from autophasenn.pipeline.network_box import NetworkBox
-from autophasenn.pipeline.preprocess import Preprocessed
+from autophasenn.inversion.box import NetworkBox
+from autophasenn.preprocessing.preprocess import Preprocessed
 from autophasenn.volumes import Geometry, Scan, Vectors
 
 EDGE = 128

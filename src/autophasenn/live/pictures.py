@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autophasenn.beamlines.frames import find_frames, read_image
 from autophasenn.errors import InputError
+from autophasenn.files.frames import find_frames, read_image
 from autophasenn.files.writing import write_atomically
 
 PIXELS = 240

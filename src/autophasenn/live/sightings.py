@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from autophasenn.beamlines.frames import TIFF_SUFFIXES
 from autophasenn.errors import InputError, reading
+from autophasenn.files.frames import TIFF_SUFFIXES
 from autophasenn.files.readers import HDF5_SUFFIXES, READERS
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from autophasenn.beamlines.frames import find_frames, read_image
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.files.frames import find_frames, read_image
 from autophasenn.files.readers import read_pattern_file
 from autophasenn.live.streams import FRAMES, NAME
 from autophasenn.pipeline.example import EXAMPLE

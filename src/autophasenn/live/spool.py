@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from autophasenn.beamlines.frames import find_frames, frame_number, read_image
 from autophasenn.errors import AutoPhaseNNError, InputError
+from autophasenn.files.frames import find_frames, frame_number, read_image
 from autophasenn.files.writing import write_atomically
 
 logger = logging.getLogger(__name__)

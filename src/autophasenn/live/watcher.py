@@ -25,8 +25,8 @@ from autophasenn.live.lock import only_one
 from autophasenn.live.notices import Notices
 from autophasenn.live.options import Watch
 from autophasenn.live.pictures import FrameSum
-from autophasenn.live.stop import Stop
 from autophasenn.live.work import Outcome, Task, remove
+from autophasenn.machine import Stop
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class _Watcher:
         logger.info("watching %s; results in %s", self._options.folder or "detector streams", self._options.results)
         with Notices(self._options.folder if self._options.notify else None) as notices:
             next_look = 0.0
-            while not stop.is_asked:
+            while not stop.is_asked():
                 if time.monotonic() >= next_look or notices.take():
                     self._endure(self._look)
                     self._is_new, next_look = False, time.monotonic() + self._pause()

@@ -166,10 +166,10 @@ class _Worker:
     """The network, loaded, and how it is used."""
 
     def __init__(self, settings: Settings) -> None:
+        from autophasenn.devices import use_threads
+        from autophasenn.inversion.orientations import Variants
         from autophasenn.pipeline.plan import Plan, load_plan
         from autophasenn.pipeline.reconstruct import Request, load_predictor
-        from autophasenn.pipeline.threads import use_threads
-        from autophasenn.pipeline.variants import Variants
 
         use_threads(settings.threads)
         self._settings = settings

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from autophasenn.errors import InputError
-from autophasenn.network.estimates import Generators, Objects, Stage
+from autophasenn.network.estimates import Generators, Stage
 from autophasenn.network.loss import unit_modulus
 from autophasenn.physics.metrics import thresholded
-from autophasenn.volumes import SPATIAL, Mask, Volume
+from autophasenn.volumes import SPATIAL, Mask, Objects, Volume
 
 SLOPE = 0.01
 """Of the leaky rectifiers, below zero."""

@@ -7,19 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Complex
-from torch import Tensor
 
-from autophasenn.crystals.sampling import OBJECT_VOXELS, PATTERN_VOXELS
 from autophasenn.physics.fourier import diffract_padded
+from autophasenn.volumes import PATTERN, Objects, Waves
 
-Objects = Complex[Tensor, "batch 32 32 32"]
-Waves = Complex[Tensor, "batch 64 64 64"]
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """One for a batch, or one a pattern: then a start does not depend on the batch that it is in."""
-
-OBJECT = (OBJECT_VOXELS,) * 3
-PATTERN = (PATTERN_VOXELS,) * 3
 
 
 @dataclass(frozen=True, eq=False)

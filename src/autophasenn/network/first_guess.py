@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autophasenn.errors import InputError
-from autophasenn.network.estimates import OBJECT, PATTERN, Generators
+from autophasenn.network.estimates import Generators
 from autophasenn.phasing.algorithms import HIO
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule
@@ -25,7 +25,7 @@ from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import back_propagate_cropped, diffract
 from autophasenn.physics.metrics import chi2_of_intensity
-from autophasenn.volumes import SPATIAL, Mask, Volume, crop_or_pad
+from autophasenn.volumes import OBJECT, PATTERN, SPATIAL, Mask, Volume, crop_or_pad
 
 COARSE_OBJECT = tuple(n // 2 for n in OBJECT)
 COARSE_PATTERN = tuple(n // 2 for n in PATTERN)

@@ -22,17 +22,17 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 import autophasenn
-from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.devices import device_of, is_shortage
 from autophasenn.errors import InputError, PlanError
 from autophasenn.network import weights
 from autophasenn.network.architectures import Network
 from autophasenn.network.autophasenn import AutoPhaseNN
-from autophasenn.network.estimates import PATTERN, Objects, Stage
+from autophasenn.network.estimates import Stage
 from autophasenn.network.folding import folded
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.metrics import chi2_of_intensity
-from autophasenn.volumes import SPATIAL, Mask, Pattern, Volume
+from autophasenn.randomness import Stream, generator_of
+from autophasenn.volumes import PATTERN, SPATIAL, Mask, Objects, Pattern, Volume
 
 SHIPPED = Path(autophasenn.__file__).parent / "weights" / "unrolled.safetensors"
 """The weights of the package."""

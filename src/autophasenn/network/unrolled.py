@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autophasenn.errors import InputError
-from autophasenn.network.estimates import OBJECT, PATTERN, Generators, Objects, Stage, Waves
+from autophasenn.network.estimates import Generators, Stage
 from autophasenn.network.first_guess import COARSE_PATTERN, FirstGuess, first_guess
 from autophasenn.network.loss import TINY, unit_modulus
 from autophasenn.phasing.support import blur
 from autophasenn.physics.fourier import back_propagate_cropped, diffract_padded
 from autophasenn.physics.metrics import thresholded
-from autophasenn.volumes import SPATIAL, Mask, Volume, crop_or_pad, twin
+from autophasenn.volumes import OBJECT, PATTERN, SPATIAL, Mask, Objects, Volume, Waves, crop_or_pad, twin
 
 Gate = Float[Tensor, "batch 32 32 32"]
 Features = Float[Tensor, "batch channels 32 32 32"]

@@ -74,7 +74,7 @@ def gaussian_kernel(shape: Sequence[int], sigma: Sequence[float]) -> Tensor:
     The degree of coherence that goes with it is a Gaussian too, of the standard deviation ``xi = n / (2 pi sigma)`` object
     voxels on an axis of n, but folded with the period n: the law is sampled on whole voxels of the pattern. Over the field
     of view the fold is below 1 % for sigma >= 1 and grows fast below (9 % at its edge for 0.7). A long coherence
-    length is to be applied to the autocorrelation instead, as `crystals.coherence.Coherence.blur` does.
+    length is to be applied to the autocorrelation instead, as `experiment.beam.Coherence.blur` does.
     """
     profiles = []
     for size, width in zip(shape, sigma, strict=True):

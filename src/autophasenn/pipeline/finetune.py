@@ -15,19 +15,19 @@ import torch
 from torch import Tensor
 
 import autophasenn
-from autophasenn.crystals.dataset import DatasetFile
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
+from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import check_folder
+from autophasenn.inversion.adaptation import Adaptation, Adapted, adapt
+from autophasenn.inversion.prediction import Refined, boxed
+from autophasenn.machine import Stop
 from autophasenn.network import weights
 from autophasenn.network.first_guess import COARSE_PATTERN
 from autophasenn.network.predict import SHIPPED
-from autophasenn.pipeline.adapted import Adaptation, Adapted, adapt
-from autophasenn.pipeline.further import Grid
-from autophasenn.pipeline.progress import Progress, Silent
+from autophasenn.phasing.further import Grid
 from autophasenn.pipeline.reconstruct import Request, prepare
-from autophasenn.pipeline.refined import Refined, boxed
-from autophasenn.training.stop import Stop
+from autophasenn.progress import Progress, Silent
 from autophasenn.volumes import Pattern, crop_or_pad
 
 MOST_PATTERNS = 256

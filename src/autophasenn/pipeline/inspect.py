@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autophasenn.crystals.dataset import DatasetFile
 from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
+from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.files.convention import PROCESS
 from autophasenn.files.cxi import read_result
 from autophasenn.files.writing import write_atomically
-from autophasenn.pipeline.preprocess import preprocess
 from autophasenn.pipeline.reconstruct import Request, read_input
-from autophasenn.pipeline.sampling import estimate_oversampling
 from autophasenn.pipeline.wording import told, words
+from autophasenn.preprocessing.oversampling import estimate_oversampling
+from autophasenn.preprocessing.preprocess import preprocess
 from autophasenn.report.contact_sheet import Row, contact_sheet
 from autophasenn.volumes import Scan, crop_or_pad
 

@@ -8,20 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autophasenn.phasing.ensemble import Ensemble
-from autophasenn.pipeline import typed_yaml
-from autophasenn.pipeline.adapted import Adaptation
+from autophasenn import options as typed_yaml
+from autophasenn.inversion.methods import Inversion
 from autophasenn.pipeline.postprocess import Postprocessing
-from autophasenn.pipeline.preprocess import Preprocessing
-from autophasenn.pipeline.refined import Refined
-from autophasenn.pipeline.variants import Variants
+from autophasenn.preprocessing.preprocess import Preprocessing
 
 VERSION = 1
 """Raised when a parameter changes its name or meaning."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Inversion):
     """What is done to a scan, from raw counts to strain.
 
     Parameters
@@ -42,10 +39,6 @@ class Plan:
     """
 
     preprocess: Preprocessing = field(default_factory=Preprocessing)
-    retrieval: Ensemble = field(default_factory=Ensemble)
-    refined: Refined = field(default_factory=Refined)
-    confidence: Variants = field(default_factory=Variants)
-    adapted: Adaptation = field(default_factory=Adaptation)
     postprocess: Postprocessing = field(default_factory=Postprocessing)
 
 

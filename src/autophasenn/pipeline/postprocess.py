@@ -20,11 +20,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from autophasenn.errors import InputError, PlanError
+from autophasenn.image import CrystalImage
 from autophasenn.physics.asymmetry import asymmetry
 from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.physics.lab_frame import MARGIN, detector_to_lab
 from autophasenn.physics.strain import displacement, phase_ramp, remove_ramp, strain
-from autophasenn.volumes import SPATIAL, CrystalImage, Pattern, Reconstruction, crop_or_pad, twin
+from autophasenn.volumes import SPATIAL, Pattern, Reconstruction, crop_or_pad, twin
 
 logger = logging.getLogger(__name__)
 

@@ -17,15 +17,15 @@ from autophasenn.devices import device_of
 from autophasenn.errors import InputError, PlanError
 from autophasenn.files.readers import read_pattern_file
 from autophasenn.files.writing import check_folder, staged_folder
+from autophasenn.inversion.methods import METHODS, Job
 from autophasenn.network.predict import Inference, Predictor
-from autophasenn.pipeline.checks import check_fit_to_phase, check_geometry, check_middle, memory_gib
 from autophasenn.pipeline.example import EXAMPLE
-from autophasenn.pipeline.methods import METHODS, Job
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
-from autophasenn.pipeline.preprocess import Preprocessed, preprocess
-from autophasenn.pipeline.progress import Progress, Silent
-from autophasenn.pipeline.result import FILES, Finding, Stopwatch, summarise, write_files
+from autophasenn.pipeline.result import FILES, Finding, summarise, write_files
+from autophasenn.preprocessing.checks import check_fit_to_phase, check_geometry, check_middle, memory_gib
+from autophasenn.preprocessing.preprocess import Preprocessed, preprocess
+from autophasenn.progress import Progress, Silent, Stopwatch
 from autophasenn.volumes import Scan
 
 
@@ -283,7 +283,7 @@ def load_predictor(request: Request) -> Predictor:
     """The network of a request.
 
     Measuring which precision is quicker takes longer than the one prediction that is asked for. Whether another is needed is
-    judged by `pipeline.refined.predict`: partial coherence alone makes a right prediction fit worse than noise allows.
+    judged by `inversion.prediction.predict`: partial coherence alone makes a right prediction fit worse than noise allows.
 
     Raises
     ------

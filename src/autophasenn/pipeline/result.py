@@ -5,12 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-import resource
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -20,21 +15,23 @@ import numpy as np
 
 from autophasenn.errors import InputError
 from autophasenn.files import cxi, vtk
+from autophasenn.image import CrystalImage
+from autophasenn.inversion.confidence import Confidence, described
+from autophasenn.machine import peak_memory
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.physics.geometry import direct_voxel_vectors
-from autophasenn.pipeline.confidence import Confidence, described
 from autophasenn.pipeline.plan import Plan, dump_plan
 from autophasenn.pipeline.postprocess import statistics
-from autophasenn.pipeline.preprocess import Preprocessed
-from autophasenn.volumes import CrystalImage, Reconstruction, Scan
+from autophasenn.preprocessing.preprocess import Preprocessed
+from autophasenn.progress import Stopwatch
+from autophasenn.volumes import Reconstruction, Scan
 
 POOR_CHI2 = 0.1
 """chi2 above which an object does not explain its pattern, however weak that is."""
 POOR_RATIO = 100.0
 """chi2 over its noise floor above which the same holds for a strong pattern."""
 
-STAGES = ("read", "preprocess", "network", "refine", "confidence", "postprocess", "write", "total")
 FILES = (
     *("report.json", "result.cxi", "crystal.vti", "object_detector_frame.vts", "plan.yaml", "SHA256SUMS"),
     *("overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png"),
@@ -43,32 +40,6 @@ FILES = (
 )
 """What a result consists of."""
 LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py")
-
-
-@dataclass
-class Stopwatch:
-    """Seconds by stage."""
-
-    seconds: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(STAGES))
-    began: float = field(default_factory=time.perf_counter)
-    within: list[float] = field(default_factory=list)
-
-    @classmethod
-    def going_on(cls, seconds: dict[str, float | None]) -> Stopwatch:
-        """One that has measured some stages already."""
-        return cls(dict(seconds), time.perf_counter() - (seconds["total"] or 0.0))
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Time the block; a stage within another is not counted twice, and one in two parts is their sum."""
-        start = time.perf_counter()
-        self.within.append(0.0)
-        yield
-        taken = time.perf_counter() - start
-        self.seconds[stage] = round((self.seconds[stage] or 0.0) + taken - self.within.pop(), 3)
-        if self.within:
-            self.within[-1] += taken
-        self.seconds["total"] = round(time.perf_counter() - self.began, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,9 +255,3 @@ def _verdict(found: Reconstruction, chi2: float, noise: float) -> tuple[str, str
             "iterations, or look for aliens and masked regions."
         )
     return "reconstructed", f"{agreement.capitalize()}; {fit}."
-
-
-def peak_memory() -> int:
-    """Largest resident memory of this process so far, bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)

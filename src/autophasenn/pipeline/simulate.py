@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
-from autophasenn.crystals.dataset import DatasetFile, Description, encoded, join
-from autophasenn.crystals.experiment import Experiment, simulate
 from autophasenn.crystals.source import Source
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
+from autophasenn.experiment.dataset import DatasetFile, Description, encoded, join
+from autophasenn.experiment.experiment import Experiment, simulate
+from autophasenn.files.blocks import Parts, folder_of, held
 from autophasenn.files.writing import write_atomically
-from autophasenn.pipeline.parts import Parts, folder_of, held
-from autophasenn.pipeline.progress import Progress, Silent
-from autophasenn.pipeline.workers import computed
+from autophasenn.progress import Progress, Silent
+from autophasenn.workers import computed
 
 BLOCK = 8
 """Samples that are computed and kept together: what a sudden end can cost, a minute of LAMMPS."""
@@ -43,7 +43,7 @@ class Simulation:
     experiment : Experiment
     seed : int
     recipe : str, optional
-        Name of source and experiment together (`crystals.recipes`), where they have one.
+        Name of source and experiment together (`experiment.recipes`), where they have one.
     """
 
     source: Source

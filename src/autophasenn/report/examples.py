@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autophasenn.image import CrystalImage
 from autophasenn.physics.metrics import support_of
 from autophasenn.report.detector import SECTIONS, counts_scale, loggable
 from autophasenn.report.evaluation import NAMES
@@ -19,7 +20,6 @@ from autophasenn.report.isosurface import FRONT
 from autophasenn.report.opengl import NoOpenGLError
 from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, figure_to, frame
 from autophasenn.report.surface import ISOVALUE, render, surface_of
-from autophasenn.volumes import CrystalImage
 
 TRUTH = "truth"
 _SIDE = 2.3

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from autophasenn.image import CrystalImage
 from autophasenn.report.annotations import direction, scale_bar, seen_from
 from autophasenn.report.scales import Scale, phase_scale, strain_scale
 from autophasenn.report.style import ACCENT, SLIDE, blank, figure_to
 from autophasenn.report.surface import ISOVALUE, Surface, View, render, surface_of
-from autophasenn.volumes import CrystalImage
 
 FRONT = View("front", (0.7, 0.55, 1.0))
 BACK = View("back", (-0.7, -0.55, -1.0))

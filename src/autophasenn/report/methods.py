@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from autophasenn.image import CrystalImage
 from autophasenn.report.isosurface import FRONT, draw_view, surface_colours
 from autophasenn.report.style import figure_to
 from autophasenn.report.surface import ISOVALUE, View, render, surface_of
-from autophasenn.volumes import CrystalImage
 
 CUT = (0.0, 0.0, 1.0)
 """Normal of the plane through the middle of the crystal; what lies downstream of it (on axis 2) is taken away."""

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from autophasenn.errors import InputError
+from autophasenn.image import CrystalImage
 from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
 from autophasenn.report.isosurface import BACK, FRONT, draw_view, surface_colours
 from autophasenn.report.opengl import NoOpenGLError
@@ -18,7 +19,7 @@ from autophasenn.report.scales import Scale, phase_scale, strain_scale
 from autophasenn.report.slices import draw_slice, planes_of
 from autophasenn.report.style import SLIDE, blank, colour_bar, figure_to
 from autophasenn.report.surface import render, surface_of
-from autophasenn.volumes import CrystalImage, Pattern, Reconstruction
+from autophasenn.volumes import Pattern, Reconstruction
 
 
 def overview(

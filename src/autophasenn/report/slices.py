@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
+from autophasenn.image import CrystalImage
 from autophasenn.report.annotations import direction, scale_bar
 from autophasenn.report.scales import Scale, displacement_scale, phase_scale, strain_scale
 from autophasenn.report.style import INK, OUTSIDE, colour_bar, figure_to, frame, named_map
-from autophasenn.volumes import CrystalImage
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autophasenn.errors import InputError
+from autophasenn.image import CrystalImage
 from autophasenn.report.contour import Body
 from autophasenn.report.opengl import off_screen
-from autophasenn.volumes import CrystalImage
 
 ISOVALUE = 0.3
 """Amplitude of the surface, as a fraction of the largest."""

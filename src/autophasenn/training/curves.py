@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autophasenn.network.estimates import PATTERN
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import diffract_padded
 from autophasenn.training.examples import Trial
 from autophasenn.training.validation import Scores
+from autophasenn.volumes import PATTERN
 
 EXAMPLES = 6
 DECADES = 5

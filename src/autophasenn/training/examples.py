@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
-from autophasenn.crystals.augmentation import Augmentation, augment
-from autophasenn.crystals.dataset import DatasetFile
-from autophasenn.crystals.experiment import simulate
-from autophasenn.crystals.recipes import recipe
 from autophasenn.errors import PlanError
+from autophasenn.experiment.augmentation import Augmentation, augment
+from autophasenn.experiment.dataset import DatasetFile
+from autophasenn.experiment.experiment import simulate
+from autophasenn.experiment.recipes import recipe
 from autophasenn.volumes import Pattern
 
 Counts = Float[Tensor, "batch 64 64 64"]
@@ -66,7 +66,7 @@ class Simulated:
     source : str
         Of the crystals: "polyhedra" or "lammps".
     recipe : str
-        How they are seen: "paper" or "beamline" (`crystals.recipes`).
+        How they are seen: "paper" or "beamline" (`experiment.recipes`).
     metal : str, optional
         Chemical symbol; null: gold.
     share : float

@@ -10,10 +10,10 @@ import psutil
 import torch
 from torch import Tensor
 
-from autophasenn.crystals.sampling import PATTERN_VOXELS
 from autophasenn.devices import is_shortage
 from autophasenn.errors import InputError
 from autophasenn.training.objective import Objective
+from autophasenn.volumes import PATTERN_VOXELS
 
 MARGIN = 1.3
 """Memory of a step over that of what it keeps for its gradients; the rest passes."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.randomness import Stream, generator_of
 from autophasenn.training.examples import Patterns, Recorded, Simulated
 
 AHEAD = 2

@@ -15,15 +15,16 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
-from autophasenn.crystals.seeding import Stream, generator_of
+from autophasenn.devices import hardware
 from autophasenn.errors import PlanError
+from autophasenn.machine import Stop
 from autophasenn.network import weights
 from autophasenn.network.architectures import Network, build
+from autophasenn.randomness import Stream, generator_of
 from autophasenn.training import checkpoint
 from autophasenn.training.average import Average
 from autophasenn.training.checkpoint import Course
 from autophasenn.training.examples import Patterns
-from autophasenn.training.hardware import hardware
 from autophasenn.training.machine import Machine, fabric_of
 from autophasenn.training.memory import check_memory, shortage_explained
 from autophasenn.training.muon import Muon
@@ -31,7 +32,6 @@ from autophasenn.training.objective import Objective
 from autophasenn.training.plan import TrainingPlan
 from autophasenn.training.record import Record, score
 from autophasenn.training.run_folder import RunFolder
-from autophasenn.training.stop import Stop
 from autophasenn.training.stream import Mixture, Share, batches
 
 PATIENCE = 10

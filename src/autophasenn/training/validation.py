@@ -9,15 +9,14 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from autophasenn.crystals.seeding import Stream, generator_of
 from autophasenn.network.architectures import Network
-from autophasenn.network.estimates import PATTERN
 from autophasenn.physics.fourier import diffract_corner
 from autophasenn.physics.metrics import chi2, thresholded
+from autophasenn.randomness import Stream, generator_of
 from autophasenn.training.examples import Trial
 from autophasenn.training.objective import stage_losses
 from autophasenn.training.plan import Loss
-from autophasenn.volumes import SPATIAL, crop_or_pad
+from autophasenn.volumes import PATTERN, SPATIAL, crop_or_pad
 
 GOOD = 0.95
 """Correlation above which an image is counted as right."""

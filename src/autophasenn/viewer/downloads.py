@@ -94,7 +94,7 @@ def _written(image: StoredImage) -> bytes:
 
     from autophasenn.files.convention import NANOMETRE
     from autophasenn.files.vtk import write_image
-    from autophasenn.volumes import CrystalImage
+    from autophasenn.image import CrystalImage
 
     size: Any = None if image.voxel_size is None else tuple(edge * NANOMETRE for edge in image.voxel_size)
     displacement = None if image.displacement is None else image.displacement * np.float32(NANOMETRE)

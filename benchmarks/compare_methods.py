@@ -1,0 +1,125 @@
+"""The experimental figures: one measured pattern by retrieval from random starts, by the network, and refined.
+
+python benchmarks/compare_methods.py INPUT -o FOLDER [the options of `autophasenn reconstruct`]
+
+The folder gets methods.png (surfaces, whole and cut open), chi2.png (chi2 against the iteration, random starts dashed,
+from the prediction solid) and methods.json (the numbers).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autophasenn.errors import AutoPhaseNNError, InputError
+from autophasenn.files.writing import make_folder, write_atomically
+from autophasenn.image import CrystalImage
+from autophasenn.inversion.methods import Job
+from autophasenn.physics import metrics
+from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.pipeline.plan import Plan, load_plan
+from autophasenn.pipeline.postprocess import postprocess
+from autophasenn.pipeline.reconstruct import Request, load_predictor, prepare
+from autophasenn.progress import Silent, Stopwatch
+from autophasenn.report.evaluation import fall_of_chi2
+from autophasenn.report.methods import methods
+from autophasenn.report.opengl import NoOpenGLError
+from autophasenn.volumes import Reconstruction
+
+ORDER = ("iterative", "network", "refined")
+"""From left to right."""
+
+
+def compare(request: Request, plan: Plan, title: str = "") -> dict[str, Any]:
+    """Invert a pattern by every method, and draw what they found.
+
+    Parameters
+    ----------
+    request : Request
+        Its `output` is the folder of the figures; its `method` is not looked at.
+    plan : Plan
+    title : str
+        Above the figure.
+
+    Returns
+    -------
+    dict
+        Method -> ``chi2``, ``chi2_noise``, ``chi2_free``, ``confidence``, ``seconds`` (of network and refinement, without
+        the confidence), and ``correlation`` with the first method's object.
+
+    Raises
+    ------
+    InputError, GeometryError, PlanError
+        As `pipeline.reconstruct.reconstruct` does.
+    OutputError
+        If the folder cannot be written to.
+    """
+    prepared = prepare(request, plan).preprocessed
+    predictor = load_predictor(request)
+    make_folder(request.output)
+    found: dict[str, Reconstruction] = {}
+    images: dict[str, CrystalImage] = {}
+    numbers: dict[str, Any] = {}
+    for method in ORDER:
+        watch = Stopwatch()
+        job = Job(prepared, plan, method, request.seed, torch.device(request.device), Silent(), watch)
+        answer = job.run(lambda: predictor)
+        found[method], images[method] = postprocess(answer.reconstruction, prepared.pattern, plan.postprocess)
+        pattern, rho = prepared.pattern, found[method].object
+        model = ForwardModel(kernel=found[method].kernel)
+        numbers[method] = {
+            "chi2": float(metrics.chi2(rho, pattern.counts, pattern.mask, model)),
+            "chi2_noise": float(metrics.chi2_noise(found[method].intensity, pattern.counts, pattern.mask)),
+            "chi2_free": found[method].free_error,
+            "confidence": None if answer.confidence is None else answer.confidence.number,
+            "seconds": (watch.seconds["network"] or 0.0) + (watch.seconds["refine"] or 0.0),
+            "correlation": metrics.correlation(found[ORDER[0]].object, rho),
+        }
+    with write_atomically(request.output / "methods.json") as temporary:
+        temporary.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    errors = {method: found[method].errors.double().numpy() for method in ("iterative", "refined")}
+    noise = numbers["refined"]["chi2_noise"]
+    predicted = numbers["network"]["chi2"]
+    fall_of_chi2(errors, request.output / "chi2.png", noise=noise, predicted=predicted)
+    captions = {method: _caption(each["chi2"], each["seconds"]) for method, each in numbers.items()}
+    try:
+        methods(images, captions, request.output / "methods.png", title=title)
+    except (NoOpenGLError, InputError) as error:
+        print(error, file=sys.stderr)
+    return numbers
+
+
+def _caption(chi2: float, seconds: float) -> str:
+    return f"χ² {chi2:.2g}, {seconds:.0f} s" if seconds > 10 else f"χ² {chi2:.2g}, {seconds:.1f} s"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare and print the numbers; exit status 2 and one sentence for bad input."""
+    parser = argparse.ArgumentParser(prog="compare_methods", description=__doc__)
+    parser.add_argument("input", help="a scan's folder, or a file of counts")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the figures")
+    parser.add_argument("--beamline", help="whose scan folder it is")
+    for name in ("spec", "dark", "white", "mask", "plan", "weights"):
+        parser.add_argument(f"--{name}", type=Path, help="as `autophasenn reconstruct` has it")
+    parser.add_argument("--scan", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--title", default="")
+    options = vars(parser.parse_args(arguments))
+    plan, title = options.pop("plan"), options.pop("title")
+    try:
+        numbers = compare(Request(**options), Plan() if plan is None else load_plan(plan), title)
+    except AutoPhaseNNError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(numbers, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,285 @@
+"""What a person at a terminal sees: progress with a time estimate, tables of results, one-sentence errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+_STAGE_WIDTH = 36
+
+
+def complain(sentence: str) -> None:
+    """One line on standard error."""
+    print(f"Error: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+class TerminalProgress:
+    """Stages of long work as bars with a time estimate on standard error; silent where that is no terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> TerminalProgress:
+        """Show the bars until the `with` block ends."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the bars as they stand."""
+        if kind is None:
+            self._finish()
+        self._bars.stop()
+
+    def stage(self, name: str) -> None:
+        """Begin a stage; the one before is done."""
+        self._finish()
+        self._task = self._bars.add_task(f"{escape(name):{_STAGE_WIDTH}}", total=None)
+
+    def advance(self, done: int, total: int) -> None:
+        """Say how far the stage is."""
+        if self._task is not None:
+            self._bars.update(self._task, completed=done, total=total)
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            total = self._bars.tasks[-1].total or 1
+            self._bars.update(self._task, completed=total, total=total)
+
+
+def show_report(report: Mapping[str, Any], folder: Path) -> None:
+    """The table of a reconstruction, its warnings, and where its pictures lie.
+
+    Parameters
+    ----------
+    report : mapping
+        What `report.json` holds (docs/conventions.md); None stands for unknown.
+    folder : Path
+        Where the result was written.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    table = Table(
+        "quantity", "value", show_header=False, title=f"{report['method']} reconstruction: {report['status']}"
+    )
+    confidence = report.get("confidence") or {}
+    for name, value in _rows(report):
+        table.add_row(name, value)
+    console.print(table)
+    console.print(escape(report["message"]))
+    if confidence:
+        number = "" if confidence["number"] is None else f" {confidence['number']:.2f}"
+        console.print(f"Confidence{number}: {escape(confidence['meaning'])}")
+    for sentence in report["warnings"]:
+        console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+    pictures = sorted(folder.glob("*.png"))
+    console.print(f"{len(pictures)} pictures" + (":" if pictures else ""))
+    for picture in pictures:
+        console.print(f"  {escape(str(picture))}")
+
+
+def show_facts(facts: Mapping[str, Any], indent: str = "") -> None:
+    """What a dry run found, one line a fact."""
+    console = Console(soft_wrap=True, highlight=False)
+    for name, value in facts.items():
+        title = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            console.print(f"{indent}{escape(title)}:")
+            show_facts(value, indent + "  ")
+        else:
+            items = [str(v) for v in value] if isinstance(value, list | tuple) else [_word(value)]
+            console.print(f"{indent}{escape(title)}: {escape(', '.join(items))}")
+
+
+def show_table(title: str, facts: Mapping[str, Any]) -> None:
+    """Facts as a table, one row each; None stands for unknown."""
+    table = Table("what", "value", show_header=False, title=escape(title), title_justify="left")
+    for name, value in facts.items():
+        table.add_row(escape(name), escape(_word(value)))
+    Console(highlight=False).print(table)
+
+
+def show_benchmark(result: Mapping[str, Any]) -> None:
+    """The table of `autophasenn benchmark`: one row a case, with its ratio and goal.
+
+    Parameters
+    ----------
+    result : mapping
+        As `benchmark.iterations.benchmark` returns it.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    machine, memory, cohere = result["machine"], result["memory"], result["cohere"]
+    size = " x ".join(str(n) for n in result["shape"])
+    table = Table(title=f"One iteration of one start, {size} complex64, {machine['threads']} threads")
+    table.add_column("")
+    for name in ("ms", "ratio to the pair", "goal"):
+        table.add_column(name, justify="right")
+    table.add_row("transform pair, forward and inverse", f"{result['pair']['milliseconds']:.2f}", "1", "")
+    for name, case in result["cases"].items():
+        table.add_row(name, *_timing(case, "at most"))
+    if cohere is not None:
+        table.add_section()
+        ours = f"{cohere['ours']['milliseconds']:.2f}"
+        table.add_row("ours, for the comparison", ours, "ratio to ours: 1", "")
+        for name in ("torch", "numpy"):
+            table.add_row(f"cohere_core {cohere['version']}, {name}", *_timing(cohere[name], "at least"))
+    console.print(table)
+    console.print(
+        f"{escape(machine['processor'])}, {machine['cores']} cores, torch {machine['torch']}; the transform's slow tenth "
+        f"takes {machine['jitter']:.2f} times its fast tenth."
+    )
+    console.print(
+        f"Peak memory {memory['peak_bytes'] / 2**20:.0f} MiB, of which the retrieval "
+        f"{memory['retrieval_bytes'] / 2**20:.0f} MiB."
+    )
+    for sentence in result["warnings"]:
+        console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+
+
+def show_network_benchmark(result: Mapping[str, Any]) -> None:
+    """The table of `autophasenn benchmark --network`: one row a way to an image, then how they compare.
+
+    Parameters
+    ----------
+    result : mapping
+        As `benchmark.network.benchmark_network` returns it.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    machine, cohere = result["machine"], result["cohere"]
+    table = Table(title=f"One pattern of 64 x 64 x 64, {machine['threads']} threads, {machine['device']}")
+    table.add_column("")
+    for name in ("ms", "ratio", "goal"):
+        table.add_column(name, justify="right")
+    table.add_row("the paper's network, float32", f"{result['reference']['milliseconds']:.1f}", "1", "")
+    for name, case in result["cases"].items():
+        table.add_row(name, *_timing(case, "at most"))
+    if cohere is not None:
+        table.add_section()
+        table.add_row("network, for the comparison", f"{cohere['ours']['milliseconds']:.1f}", "ratio to it: 1", "")
+        for name in ("torch", "numpy"):
+            table.add_row(
+                f"cohere_core {cohere['version']}, {name}, {cohere['iterations']} iterations",
+                *_timing(cohere[name], "at least"),
+            )
+    console.print(table)
+    for name, compared in result["times_as_long"].items():
+        goal = "" if compared["goal"] is None else f" (at least {compared['goal']:g})"
+        console.print(f"{name}: {compared['ratio']:.1f}{goal}")
+    rates = ", ".join(f"{rate:.1f} at {batch}" for batch, rate in result["patterns_per_second"].items())
+    console.print(
+        f"Patterns a second by batch: {rates}; {100 * result['share_of_matrix_product']:.0f} % of the operations that a "
+        "large product of bfloat16 matrices does in that time."
+    )
+    for sentence in result["warnings"]:
+        console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+
+
+def show_evaluation(result: Mapping[str, Any], folder: Path) -> None:
+    """The table of `autophasenn evaluate`: mean and median of every metric by method.
+
+    Parameters
+    ----------
+    result : mapping
+        As `evaluation.evaluate.evaluate` returns it.
+    folder : Path
+        Where the result was written.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    methods = result["methods"]
+    table = Table(title=f"{result['n']} patterns: mean (median)")
+    table.add_column("")
+    for method in methods:
+        table.add_column(method, justify="right")
+    for name in next(iter(methods.values())):
+        spreads = [metrics[name] for metrics in methods.values()]
+        if any(spread is not None for spread in spreads):
+            table.add_row(name.replace("_", " "), *map(_spread, spreads))
+    console.print(table)
+    for method, share in result["chi2_not_above_iterative"].items():
+        console.print(f"{method}: chi2 not above that of iterative on {share:.0%} of the patterns.")
+    for sentence in result["warnings"]:
+        console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+    console.print(f"written: {escape(str(folder))}")
+
+
+def _spread(numbers: Mapping[str, float] | None) -> str:
+    if numbers is None:
+        return _UNKNOWN
+    return f"{numbers['mean']:.3g} ({numbers['median']:.3g})"
+
+
+def _timing(case: Mapping[str, Any], bound: str) -> list[str]:
+    goal = "" if case["goal"] is None else f"{bound} {case['goal']:g}: {'met' if case['met'] else 'missed'}"
+    return [f"{case['milliseconds']:.2f}", f"{case['ratio']:.2f}", goal]
+
+
+def _rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    strain, seconds = report["strain"] or {}, report["seconds"]
+    spread = f"{_number(strain.get('mean'))} +- {_number(strain.get('std'))}"
+    stages = ", ".join(f"{name} {_number(value, 3)}" for name, value in seconds.items() if value and name != "total")
+    return [
+        ("chi2", _number(report["chi2"])),
+        ("chi2 of counting noise alone", _number(report["chi2_noise"])),
+        ("chi2 of held-out voxels", _number(report["chi2_free"])),
+        ("resolution", _resolution(report)),
+        ("voxel size", _numbers(report["voxel_size_nm"], "nm")),
+        ("d spacing", _number(report["d_spacing_nm"], 6, "nm")),
+        ("strain, mean +- std", spread if strain.get("mean") is not None else _UNKNOWN),
+        ("volume", _number(report["volume_nm3"], unit="nm^3")),
+        ("support", _number(report["support_voxels"], 12, "voxels")),
+        ("time", f"{_number(seconds['total'], 3)} s ({stages})"),
+        ("peak memory", _number(_gibibytes(report["peak_memory_bytes"]), 3, "GiB")),
+    ]
+
+
+_UNKNOWN = "unknown"
+
+
+def _resolution(report: Mapping[str, Any]) -> str:
+    """In nm, or why there is none: without a PRTF it is not even known whether it would be a bound."""
+    has_prtf = report["resolution_is_bound"] is not None
+    if has_prtf or report["voxel_size_nm"] is None:
+        return _number(report["resolution_nm"], unit="nm")
+    return "needs several starts" + ("" if report["method"] == "iterative" else " (--method iterative)")
+
+
+def _gibibytes(size: int | None) -> float | None:
+    return None if size is None else size / 2**30
+
+
+def _number(value: float | int | None, digits: int = 4, unit: str = "") -> str:
+    return _UNKNOWN if value is None else f"{value:.{digits}g} {unit}".rstrip()
+
+
+def _numbers(values: Sequence[float | int] | None, unit: str) -> str:
+    return _UNKNOWN if values is None else f"{' x '.join(f'{value:.4g}' for value in values)} {unit}"
+
+
+def _word(value: object) -> str:
+    return _UNKNOWN if value is None else str(value)

@@ -1,0 +1,229 @@
+"""How far an image can be believed: one number that holds on simulated crystals, and warnings in plain sentences.
+
+The number is the probability that the correlation of the image with the truth is at least 0.95. It is a logistic function of
+three numbers that need no truth, and falls with each of them; its coefficients were fitted to simulated crystals of all
+kinds (docs/confidence.md has how, and how well it holds on others).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import torch
+
+from autophasenn.errors import InputError
+from autophasenn.inversion.novelty import Familiar, signs_of
+from autophasenn.inversion.orientations import Spread
+from autophasenn.phasing.engine import Retrieval
+from autophasenn.phasing.further import Grid
+from autophasenn.physics import metrics
+from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.preprocessing.aliens import Aliens
+
+GOOD = 0.95
+"""Correlation with the truth that an image is hoped to have."""
+WORDS = ((0.8, "Believable"), (0.2, "Doubtful"), (0.0, "Not believable"))
+"""From which number on an image is called what."""
+LEAST_DISCORD, LEAST_UNEXPLAINED = 5e-3, 1e-4
+"""Below these nothing more is learned: variants that agree ten times better than asked of the truth may be wrong alike."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the number is made of; each makes it smaller.
+
+    Parameters
+    ----------
+    discord : float
+        1 less the mean correlation of the best variant with the others of the better half: do those agree that fit best?
+    unexplained : float
+        chi2 less that of counting noise: the part of the pattern that neither the image nor the noise explains.
+    misfit : float
+        chi2 over that of counting noise.
+    """
+
+    discord: float
+    unexplained: float
+    misfit: float
+
+    @property
+    def logarithms(self) -> tuple[float, float, float]:
+        """Decadic, of discord, unexplained and misfit."""
+        return (
+            math.log10(max(self.discord, LEAST_DISCORD)),
+            math.log10(max(self.unexplained, LEAST_UNEXPLAINED)),
+            math.log10(max(self.misfit, 1.0)),
+        )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``p = 1 / (1 + exp(-(intercept - slopes . x)))`` with x the decadic logarithms of the evidence.
+
+    Parameters
+    ----------
+    intercept : float
+    slopes : tuple of 3 floats
+        None below 0.
+    provenance : dict
+        What it was fitted to.
+    """
+
+    intercept: float
+    slopes: tuple[float, float, float]
+    provenance: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if len(self.slopes) != 3 or not all(slope >= 0 for slope in self.slopes):
+            raise InputError(
+                f"The slopes are {self.slopes}; give three numbers, none below 0: doubt never adds confidence."
+            )
+
+    def __call__(self, evidence: Evidence) -> float:
+        """Probability that the image is good, 0 to 1; 0 where the evidence is no number."""
+        logit = self.intercept - sum(s * x for s, x in zip(self.slopes, evidence.logarithms, strict=True))
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit)))) if math.isfinite(logit) else 0.0
+
+
+@lru_cache(2)
+def shipped(kind: str = "refined") -> Calibration:
+    """The calibration of the package, of refined images or of the network's predictions as they are ("network")."""
+    stored = json.loads(files("autophasenn").joinpath("weights", "confidence.json").read_text())[kind]
+    return Calibration(stored["intercept"], tuple(stored["slopes"]), stored["provenance"])
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How far the image of a `Spread` can be believed.
+
+    Parameters
+    ----------
+    number : float
+        Probability, 0 to 1, that its correlation with the truth is at least 0.95.
+    warnings : tuple of str
+        Sentences, one for each way in which the pattern is unlike those that the network was trained on.
+    features : dict
+        The evidence, the signs, and for information: ``chi2``, ``chi2_noise``, ``chi2_free``, ``chi2_noise_free`` (null
+        where nothing was held out), ``variants``, ``pairwise_correlation`` of all of them, ``largest_mode``, ``agreeing``
+        (share of the variants), ``phase_spread`` (rad) and ``amplitude_spread``, medians inside the support.
+    """
+
+    number: float
+    warnings: tuple[str, ...]
+    features: dict[str, Any]
+
+
+def confidence_of(
+    spread: Spread,
+    inside: Grid,
+    *,
+    aliens: Aliens | None = None,
+    calibration: Calibration | None = None,
+    familiar: Familiar | None = None,
+) -> Confidence:
+    """Judge the variants of a pattern.
+
+    Parameters
+    ----------
+    spread : Spread
+        Of at least two variants.
+    inside : Grid
+        The network's box, in which they were found.
+    aliens : Aliens, optional
+        Those that preprocessing found. None: they are searched for.
+    calibration : Calibration, optional
+        None: that of the package, for refined images.
+    familiar : Familiar, optional
+        Beyond which there are warnings.
+
+    Raises
+    ------
+    InputError
+        If there is a single variant.
+    """
+    fit = _fit(spread.image, inside)
+    evidence = Evidence(
+        discord_of(spread), fit["chi2"] - fit["chi2_noise"], fit["chi2"] / max(fit["chi2_noise"], 1e-12)
+    )
+    signs = signs_of(inside.pattern.counts, inside.pattern.mask, spread.crystal, aliens)
+    support = spread.support
+    features = {
+        **asdict(evidence),
+        **asdict(signs),
+        **{name: value if math.isfinite(value) else None for name, value in fit.items()},
+        "pairwise_correlation": spread.pairwise,
+        "largest_mode": spread.largest_mode,
+        "variants": len(spread.objects),
+        "agreeing": float(spread.agreeing.float().mean()),
+        "phase_spread": float(spread.phase_spread[support].median()),
+        "amplitude_spread": float(spread.amplitude_spread[support].median()),
+    }
+    number = (calibration or shipped())(evidence)
+    return Confidence(number, tuple((familiar or Familiar()).sentences(signs)), features)
+
+
+def discord_of(spread: Spread) -> float:
+    """1 less the mean correlation of the best variant with the others of the better half, the second best at least.
+
+    Raises
+    ------
+    InputError
+        If there is a single variant.
+    """
+    number = len(spread.objects)
+    if number < 2:
+        raise InputError(
+            "The confidence of 1 variant is unknown, as nothing can disagree with it; give 2 variants or more."
+        )
+    return 1 - float(spread.correlations[1 : max(2, number // 2)].mean())
+
+
+def _fit(image: Retrieval, inside: Grid) -> dict[str, float]:
+    """chi2 and its noise floor for an object, on the voxels that were used and on those held out."""
+    counts, used = inside.pattern.counts[None], inside.used
+    intensity = ForwardModel(kernel=image.kernel)(metrics.thresholded(image.object))
+    scale = metrics.best_scale(intensity, torch.where(used, counts, 0), used)
+    expected = intensity * scale.square()[:, None, None, None]
+    result = {}
+    for suffix, voxels in (("", used), ("_free", inside.free[None])):
+        result[f"chi2{suffix}"] = float(metrics.chi2_of_intensity(intensity, counts, voxels, scale=scale))
+        result[f"chi2_noise{suffix}"] = float(metrics.chi2_noise(expected, counts, voxels))
+    return result
+
+
+def described(judged: Confidence | None, method: str) -> dict[str, Any]:
+    """For the report: the number, what it means, and what it was made of; None = unknown."""
+    known: dict[str, Any] = {} if judged is None else judged.features
+    return {
+        "number": None if judged is None else judged.number,
+        "meaning": _meaning(judged, method),
+        "warnings": [] if judged is None else list(judged.warnings),
+        **{name: known.get(name) for name in ("discord", "unexplained", "misfit", "variants", "agreeing")},
+        "phase_spread_rad": known.get("phase_spread"),
+        "amplitude_spread": known.get("amplitude_spread"),
+    }
+
+
+def _meaning(judged: Confidence | None, method: str) -> str:
+    if judged is None and method == "iterative":
+        return "Unknown: it is calibrated for images that began from the network's prediction."
+    if judged is None:
+        return "Unknown: no variants were asked for (confidence.variants is 0)."
+    word = next(word for least, word in WORDS if judged.number >= least)
+    unusual = ", and this pattern is unlike them (see the warnings)" if judged.warnings else ""
+    spread = judged.features["phase_spread"]
+    return (
+        f"{word}: of simulated crystals with this evidence {_percent(judged.number)} were found with a correlation of "
+        f"{GOOD:g} or more{unusual}. The phase varies by {spread:.2f} rad (median) from image to image."
+    )
+
+
+def _percent(share: float) -> str:
+    if share > 0.99:
+        return "more than 99 %"
+    return "less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")

@@ -1,0 +1,118 @@
+"""What this machine is, and what a process does on it: cores, memory, and when to stop. Asked before torch is imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing import Pipe
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from autophasenn.errors import InputError
+
+BYTES_PER_VOXEL = 12
+"""Of counts while they are read and corrected."""
+IDLE, SPINS = 0.3, "10000"
+"""A machine is idle below this load average by core; its threads then turn so many times before they sleep."""
+
+
+def load_average() -> float | None:
+    """Of the last minute; None where the system does not say."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
+
+
+def waiting_threads(load_average: float | None, cores: int) -> dict[str, str]:
+    """What to tell OpenMP, before torch is imported: spin for a while on an idle machine, sleep on a busy one.
+
+    Spinning threads are the quicker ones (a half) where they are alone, and several times slower where they take the cores
+    from others (docs/performance.md). What the user has set stays.
+    """
+    if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        return {}
+    idle = load_average is not None and load_average < IDLE * cores
+    return {"GOMP_SPINCOUNT": SPINS} if idle else {"OMP_WAIT_POLICY": "passive"}
+
+
+def check_room(voxels: int, name: str) -> None:
+    """Refuse counts that this machine's memory cannot hold, before they are read.
+
+    Parameters
+    ----------
+    voxels : int
+    name : str
+        Of the file or folder.
+
+    Raises
+    ------
+    InputError
+        With what it takes and what is free.
+    """
+    needed, free = voxels * BYTES_PER_VOXEL, psutil.virtual_memory().available
+    if needed > free:
+        raise InputError(
+            f"{name} holds {voxels:.3g} voxels, which take {needed / 2**30:.0f} GiB of memory, and {free / 2**30:.1f} GiB "
+            "are free; cut the scan around its peak, or take a larger machine."
+        )
+
+
+def peak_memory() -> int | None:
+    """Largest resident memory of this process so far, bytes; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return getattr(psutil.Process().memory_info(), "peak_wset", None)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+class Stop:
+    """Asks for a stop once its time is over, or Ctrl-C or SIGTERM came in its `with` block; a second Ctrl-C interrupts.
+
+    Parameters
+    ----------
+    minutes : float, optional
+        None: only signals ask.
+
+    Attributes
+    ----------
+    signal : int or None
+        The signal that asked.
+    pipe : Connection
+        Readable from the first signal on, so that a loop that waits for something else wakes.
+    """
+
+    def __init__(self, minutes: float | None = None) -> None:
+        self._deadline = None if minutes is None else time.monotonic() + 60 * minutes
+        self._former: dict[int, Any] = {}
+        self.signal: int | None = None
+        self.pipe, self._waker = Pipe(duplex=False)
+
+    def is_asked(self) -> bool:
+        """Is it time to stop?"""
+        return self.signal is not None or (self._deadline is not None and time.monotonic() > self._deadline)
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            self._former = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self.pipe.close()
+        self._waker.close()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.signal is None:
+            self._waker.send(None)
+        self.signal = number

@@ -1,0 +1,1 @@
+"""From raw frames to a pattern that can be phased."""

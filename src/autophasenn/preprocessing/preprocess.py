@@ -1,0 +1,399 @@
+"""Scan -> Pattern: corrected, centred, its gaps, hot pixels and aliens masked, its sampling known and not wasted."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from autophasenn.errors import PlanError
+from autophasenn.preprocessing.aliens import Aliens, Cluster, alien_warnings, find_aliens
+from autophasenn.preprocessing.corrections import correct
+from autophasenn.preprocessing.oversampling import choose_binning, estimate_oversampling, sampling_warnings
+from autophasenn.preprocessing.window import (
+    AxisWindow,
+    check_peak_place,
+    choose_window,
+    crop_warnings,
+    find_peak,
+    friendly_size,
+    reach_of_light,
+)
+from autophasenn.volumes import Pattern, Scan, bin_sum, window_around
+
+logger = logging.getLogger(__name__)
+
+Windows = tuple[AxisWindow, AxisWindow, AxisWindow]
+Wanted = tuple[int | None, int | None, int | None]
+"""Blocks asked for along each axis; None: as many as there are."""
+LEAST_WINDOW = 64
+"""Rows and columns that are left of a scan: the network's box."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What preprocessing may be told; the only place of these defaults.
+
+    Parameters
+    ----------
+    dark_threshold : float
+        Pixels with more dark counts than this are masked.
+    dead_response : float
+        Pixels whose white field is below this share of its median are masked.
+    hot_contrast : float
+        A lone pixel or voxel this many times above its neighbours is hot (and masked), if counting noise cannot explain it.
+        The peak of a crystal sampled twice as finely as needed is 2.5 times above its neighbours.
+    count_threshold : float
+        Counts below it become 0. The default 0 keeps all: of the single photons of a real scan (34-ID-C, 201 frames)
+        more than half lay on rods and speckles above a background of 0.02 a voxel.
+    find_aliens : bool
+        Mask clusters that belong to other crystals.
+    alien_contrast : float
+        How many times an alien rises above the highest pass between it and the Bragg peak.
+    alien_significance : float
+        The same in standard deviations of the counting noise.
+    alien_asymmetry : float
+        How many times more photons an alien has than its symmetric counterpart.
+    alien_margin : float
+        How far around an alien voxels are masked, in speckles.
+    alien_share : float
+        Largest share of all photons that an alien may hold; more may be a lobe of the strained crystal and is left alone,
+        with a warning.
+    shape : tuple of 3 ints, optional
+        Shape of the pattern after binning. None: as much as was measured (but see `most_voxels`), FFT-friendly.
+    binning : tuple of 3 ints, optional
+        Voxels summed along (frame, row, column). None: frames as the oversampling allows, the detector's axes not at all
+        (but see `most_voxels`).
+    keep_oversampling : float
+        Oversampling that automatic binning leaves on an axis.
+    smallest_axis : int
+        Voxels that automatic binning leaves on an axis.
+    most_voxels : int
+        A scan of more than twice as many voxels, or one that would be padded to have its peak in the middle, is cut to the
+        rows and columns about the peak that hold its light; of a pattern that still has more voxels, the detector's pixels
+        are binned, too, as the oversampling allows.
+
+    Raises
+    ------
+    PlanError
+        If a value is outside its legal range.
+    """
+
+    dark_threshold: float = 1.0
+    dead_response: float = 0.2
+    hot_contrast: float = 6.0
+    count_threshold: float = 0.0
+    find_aliens: bool = True
+    alien_contrast: float = 2.0
+    alien_significance: float = 8.0
+    alien_asymmetry: float = 2.0
+    alien_margin: float = 1.0
+    alien_share: float = 0.02
+    shape: tuple[int, int, int] | None = None
+    binning: tuple[int, int, int] | None = None
+    keep_oversampling: float = 3.0
+    smallest_axis: int = 32
+    most_voxels: int = 8_000_000
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not np.isfinite(value):
+                raise PlanError(f"{name} is {value}; give a number.")
+        for name in ("hot_contrast", "alien_contrast", "alien_asymmetry", "smallest_axis", "most_voxels"):
+            if not getattr(self, name) > 1:
+                raise PlanError(f"{name} is {getattr(self, name)}; it must be greater than 1.")
+        for name in (
+            "dark_threshold",
+            "dead_response",
+            "count_threshold",
+            "alien_significance",
+            "alien_margin",
+            "alien_share",
+        ):
+            if not getattr(self, name) >= 0:
+                raise PlanError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
+        if not self.dead_response < 1:
+            raise PlanError(
+                f"dead_response is {self.dead_response}; it is a share of the median response and must be less than 1."
+            )
+        if not self.alien_share <= 1:
+            raise PlanError(f"alien_share is {self.alien_share}; it is a share of the photons and must be at most 1.")
+        if not self.keep_oversampling >= 2:
+            raise PlanError(
+                f"keep_oversampling is {self.keep_oversampling}; below 2 the phases cannot be found. Give 2 or more."
+            )
+        if self.shape is not None and (len(self.shape) != 3 or any(n < 4 or n % 2 for n in self.shape)):
+            raise PlanError(f"shape is {self.shape}; give three even numbers of at least 4 voxels.")
+        if self.binning is not None and (len(self.binning) != 3 or any(b < 1 for b in self.binning)):
+            raise PlanError(f"binning is {self.binning}; give three whole numbers >= 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessed:
+    """A pattern and what was found on the way to it.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Counts stay in its masked voxels, to be drawn.
+    oversampling : tuple of 3 floats
+        After binning.
+    binning : tuple of 3 ints
+    peak : tuple of 3 ints
+        (frame, row, column) of the Bragg peak's brightest voxel in the raw scan.
+    window : tuple of 3 AxisWindow
+        Which raw voxels the pattern's came from.
+    aliens : Aliens
+        On the grid of the pattern.
+    warnings : tuple of sentences
+    are_aliens_known : bool
+        Whether aliens were searched for.
+    facts : dict
+        Numbers for the report: ``photons``, ``masked_fraction``, ``background_per_voxel`` (counts per raw voxel),
+        ``cut_fraction`` (of the scan, as it holds no light),
+        ``gap_pixels``, ``dead_pixels``, ``hot_pixels``, ``hot_voxels``, ``aliens``, ``alien_photons``.
+    """
+
+    pattern: Pattern
+    oversampling: tuple[float, float, float]
+    binning: tuple[int, int, int]
+    peak: tuple[int, int, int]
+    window: Windows
+    aliens: Aliens
+    warnings: tuple[str, ...] = ()
+    are_aliens_known: bool = True
+    facts: dict[str, int | float] = field(default_factory=dict)
+
+
+def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed:
+    """Make a scan ready for phase retrieval.
+
+    Detector corrections, Bragg peak to ``n // 2``, aliens masked, rocking axis binned as its oversampling allows.
+
+    Parameters
+    ----------
+    scan : Scan
+    options : Preprocessing, optional
+        None: the defaults.
+
+    Raises
+    ------
+    InputError
+        If the scan is no 3-D volume of counts, is empty, has no peak, or its peak lies on the edge.
+    PlanError
+        If the binning or the shape asked for do not suit the scan's size.
+    """
+    options = options or Preprocessing()
+    _check_sizes(options, np.shape(scan.frames))
+    corrected = correct(
+        scan,
+        dark_threshold=options.dark_threshold,
+        dead_response=options.dead_response,
+        hot_contrast=options.hot_contrast,
+    )
+    counts, mask, warnings = corrected.counts, corrected.mask, list(corrected.warnings)
+    peak = find_peak(counts, mask)
+    warnings += check_peak_place(peak, counts.shape)
+    background = uniform_background(counts, mask)
+
+    fine = whole = _windows(counts.shape, peak, (1, 1, 1), (None, None, None))
+    is_large = math.prod(w.size for w in whole) > 2 * options.most_voxels
+    is_padded = any(w.size > n for w, n in zip(whole[1:], counts.shape[1:], strict=True))
+    if (is_large or is_padded) and options.shape is None:
+        reach = reach_of_light(counts, mask, peak, background, options.alien_share)
+        fine = _windows(counts.shape, peak, (1, 1, 1), _limits(whole, reach, options.binning or (1, 1, 1)))
+    if options.count_threshold > 0:
+        counts[counts < options.count_threshold] = 0
+    fine_counts, fine_mask = _cut(counts, fine), _cut(mask, fine)
+    oversampling = estimate_oversampling(fine_counts, fine_mask)
+    alien = np.zeros(counts.shape, bool)
+    clusters: list[Cluster] = []
+    lobes: list[Cluster] = []
+    if options.find_aliens:
+        found = find_aliens(
+            fine_counts,
+            fine_mask,
+            oversampling,
+            contrast=options.alien_contrast,
+            significance=options.alien_significance,
+            asymmetry=options.alien_asymmetry,
+            margin=options.alien_margin,
+            largest_share=options.alien_share,
+        )
+        _paste(alien, found.mask, fine)
+        clusters = [_to_raw(cluster, fine) for cluster in found.clusters]
+        lobes = [_to_raw(cluster, fine) for cluster in found.lobes]
+
+    sizes = [w.size for w in fine]
+    binning = options.binning or _automatic_binning(oversampling, sizes, options)
+    wanted = options.shape or tuple(
+        None if w.size == limit else friendly_size(limit // b)
+        for w, limit, b in zip(whole, sizes, binning, strict=True)
+    )
+    windows, binned, measured = _bin_about_peak(counts, mask & ~alien, peak, binning, (wanted[0], wanted[1], wanted[2]))
+    sampled = tuple(o / b for o, b in zip(oversampling, binning, strict=True))
+    aliens = _on_pattern(alien, clusters, lobes, windows)
+    if options.shape is None:
+        warnings += crop_warnings(
+            windows, counts.shape, is_cut=[w.size != limit for w, limit in zip(whole, sizes, strict=True)]
+        )
+    warnings += sampling_warnings(sampled, binning)
+    warnings += alien_warnings(clusters, lobes)
+    facts: dict[str, float | int] = {
+        "photons": float(binned[measured].sum(dtype=torch.float64)),
+        "masked_fraction": 1 - float(measured.double().mean()),
+        "background_per_voxel": background,
+        "cut_fraction": 1 - math.prod(sizes) / math.prod(w.size for w in whole),
+        **corrected.facts,
+        "aliens": len(aliens.clusters),
+        "alien_photons": sum(c.counts for c in aliens.clusters),
+    }
+    for sentence in warnings:
+        logger.warning(sentence)
+    return Preprocessed(
+        pattern=_with_geometry(binned, measured, scan, windows, binning),
+        oversampling=(sampled[0], sampled[1], sampled[2]),
+        binning=binning,
+        peak=peak,
+        window=windows,
+        aliens=aliens,
+        warnings=tuple(warnings),
+        are_aliens_known=options.find_aliens,
+        facts=facts,
+    )
+
+
+def uniform_background(
+    counts: Float[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"]
+) -> float:
+    """Counts per voxel where the pattern is weakest: the lower quintile of the means over blocks of 1/12 of each axis."""
+    edges = [np.linspace(0, n, min(12, n) + 1).astype(int) for n in counts.shape]
+    # Slab by slab along the first axis: reduceat would copy the whole volume to sum it in double precision.
+    slabs = [slice(start, stop) for start, stop in itertools.pairwise(edges[0])]
+    total = np.stack([np.where(mask[s], counts[s], 0).sum(0, dtype=np.float64) for s in slabs])
+    measured = np.stack([mask[s].sum(0, dtype=np.float64) for s in slabs])
+    for axis in (1, 2):
+        total, measured = (np.add.reduceat(volume, edges[axis][:-1], axis) for volume in (total, measured))
+    valid = measured > 0
+    return float(np.quantile(total[valid] / measured[valid], 0.2))
+
+
+def _windows(shape: tuple[int, ...], peak: tuple[int, ...], binning: tuple[int, int, int], wanted: Wanted) -> Windows:
+    first, second, third = (choose_window(n, p, b, w) for n, p, b, w in zip(shape, peak, binning, wanted, strict=True))
+    return first, second, third
+
+
+def _limits(whole: Windows, reach: tuple[int, int], binning: tuple[int, int, int]) -> Wanted:
+    """Sizes of a window that holds the light, and the network's box, no larger than the whole; all frames."""
+    rows, columns = (
+        None if (size := max(LEAST_WINDOW * b, friendly_size(2 * far))) >= w.size else size
+        for w, far, b in zip(whole[1:], reach, binning[1:], strict=True)
+    )
+    return None, rows, columns
+
+
+def _automatic_binning(
+    oversampling: tuple[float, float, float], sizes: Sequence[int], options: Preprocessing
+) -> tuple[int, int, int]:
+    """Frames as the oversampling allows, and pixels where the pattern would be too large else."""
+    frames, rows, columns = (
+        choose_binning(o, size, options.keep_oversampling, options.smallest_axis)
+        for o, size in zip(oversampling, sizes, strict=True)
+    )
+    return (frames, rows, columns) if math.prod(sizes) // frames > options.most_voxels else (frames, 1, 1)
+
+
+def _cut(volume: np.ndarray, windows: Windows) -> np.ndarray:
+    """The unbinned window of a raw volume, zero (False) beyond its edges."""
+    size = [w.stop - w.start for w in windows]
+    return window_around(torch.from_numpy(volume), [w.centre for w in windows], size).numpy()
+
+
+def _paste(volume: np.ndarray, part: np.ndarray, windows: Windows) -> None:
+    """Write an unbinned window back into its raw volume, in place."""
+    inside = [(max(0, w.start), min(n, w.stop)) for w, n in zip(windows, volume.shape, strict=True)]
+    source = tuple(slice(a - w.start, b - w.start) for (a, b), w in zip(inside, windows, strict=True))
+    volume[tuple(slice(a, b) for a, b in inside)] = part[source]
+
+
+def _bin_about_peak(
+    counts: np.ndarray,
+    mask: np.ndarray,
+    peak: tuple[int, int, int],
+    binning: tuple[int, int, int],
+    shape: Wanted,
+) -> tuple[Windows, torch.Tensor, torch.Tensor]:
+    """Cut and bin so that the brightest binned voxel of the peak lies at ``n // 2``: (windows, counts, mask).
+
+    A binned voxel is measured if all of its voxels are: what is missing of it cannot be guessed on a steep peak.
+    """
+    whole = int(np.prod(binning))
+    for _ in range(3):
+        windows = _windows(counts.shape, peak, binning, shape)
+        binned = bin_sum(torch.from_numpy(_cut(np.where(mask, counts, 0), windows)), binning)
+        measured = bin_sum(torch.from_numpy(_cut(mask, windows).astype(np.float32)), binning) == whole
+        middle = [n // 2 for n in binned.shape]
+        near = tuple(slice(max(0, m - 1), m + 2) for m in middle)
+        block = torch.where(measured[near], binned[near], -1)
+        brightest = np.unravel_index(int(block.argmax()), block.shape)
+        shift = [s.start + int(i) - m for s, i, m in zip(near, brightest, middle, strict=True)]
+        if block.max() <= binned[tuple(middle)] or not any(shift):
+            break
+        # The blocks about the brightest raw voxel need not hold the brightest block: step to the one that does.
+        peak = tuple(p + s * b for p, s, b in zip(peak, shift, binning, strict=True))  # type: ignore[assignment]
+    full = bin_sum(torch.from_numpy(_cut(counts, windows)), binning)
+    return windows, full, measured
+
+
+def _on_pattern(alien: np.ndarray, clusters: list[Cluster], lobes: list[Cluster], windows: Windows) -> Aliens:
+    """Aliens from the raw grid onto that of the pattern; those outside of it are dropped."""
+    mask = bin_sum(torch.from_numpy(_cut(alien, windows).astype(np.float32)), [w.binning for w in windows]) > 0
+
+    def inside(found: list[Cluster]) -> tuple[Cluster, ...]:
+        moved = [replace(c, centre=_index(c.centre, windows)) for c in found]
+        return tuple(c for c in moved if all(0 <= i < w.size for i, w in zip(c.centre, windows, strict=True)))
+
+    return Aliens(mask.numpy(), inside(clusters), inside(lobes))
+
+
+def _index(raw: tuple[int, int, int], windows: Windows) -> tuple[int, int, int]:
+    """Index in the pattern of the voxel that raw voxel `raw` went to; outside of its shape where it did not enter."""
+    i, j, k = ((c - w.start) // w.binning for c, w in zip(raw, windows, strict=True))
+    return i, j, k
+
+
+def _to_raw(cluster: Cluster, windows: Windows) -> Cluster:
+    frame, row, column = (c + w.start for c, w in zip(cluster.centre, windows, strict=True))
+    return replace(cluster, centre=(frame, row, column))
+
+
+def _with_geometry(
+    counts: torch.Tensor, mask: torch.Tensor, scan: Scan, windows: Windows, binning: tuple[int, int, int]
+) -> Pattern:
+    if scan.geometry is None:
+        return Pattern(counts, mask)
+    pixel = (windows[1].middle_of(windows[1].size // 2), windows[2].middle_of(windows[2].size // 2))
+    steps = scan.geometry.reciprocal_steps(pixel) * torch.tensor(binning, dtype=torch.float64)[:, None]
+    return Pattern(counts, mask, steps, scan.geometry.scattering_vector(pixel))
+
+
+def _check_sizes(options: Preprocessing, scanned: tuple[int, ...]) -> None:
+    """Refuse what no scan of this size can be binned or padded to."""
+    for axis, size in enumerate(scanned[:3]):
+        binning = 1 if options.binning is None else options.binning[axis]
+        if binning > max(1, size // 4):
+            raise PlanError(
+                f"binning is {options.binning} and the scan has {size} voxels along axis {axis}; at least 4 must be left, "
+                f"so give at most {max(1, size // 4)} there."
+            )
+        if options.shape is not None and options.shape[axis] > 2 * max(4, size // binning):
+            raise PlanError(
+                f"shape is {options.shape} and the scan has {size // binning} voxels along axis {axis}, binned by "
+                f"{binning}; padding to more than twice as many makes no sense."
+            )

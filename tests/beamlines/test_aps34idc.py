@@ -1,0 +1,361 @@
+"""Scans of APS 34-ID-C: what is read from a folder of frames and a SPEC file, and what is refused."""
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from real_scan import scan_54
+
+from autophasenn.beamlines import expected_frames, read_scan
+from autophasenn.errors import AutoPhaseNNError, GeometryError, InputError
+from autophasenn.physics.geometry import RockingGeometry, direct_voxel_vectors
+from autophasenn.volumes import Scan
+
+SHAPE = (8, 16, 12)
+HEADER = """#F made.spec
+#E 1580609738
+#D Sat Feb 01 20:15:38 2020
+
+#O0 Delta  Theta  Gamma
+#O1 camdist  Energy
+
+"""
+
+
+@dataclass
+class Beamtime:
+    """What a beamline leaves on disk for one small scan; each test spoils one thing."""
+
+    root: Path
+    frames: np.ndarray
+    name: str = "Made20-1a_S0054"
+    command: str = "ascan  th -0.02 0.015  7 0.25"
+    positions: np.ndarray = field(default_factory=lambda: np.linspace(-0.02, 0.015, 8))
+    motors: str = "#P0 32.174 0.22 12.6346\n#P1 500 9"
+    detector: str = "34idcTIM2:"
+    region: str = "#UIMR5  32 12 64 16 1"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.name
+
+    @property
+    def spec(self) -> Path:
+        return self.root / "made.spec"
+
+    def frame(self, index: int) -> Path:
+        return self.folder / f"{self.name}_{index:05d}.tif"
+
+    def write(self) -> "Beamtime":
+        self.folder.mkdir(exist_ok=True)
+        for index, frame in enumerate(self.frames):
+            tifffile.imwrite(self.frame(index), frame)
+        lines = [f"#S 54  {self.command}", "#D Tue Feb 04 12:28:23 2020", self.motors, f"#UIMDET {self.detector}"]
+        lines += [self.region, "#N 2", "#L Theta  Detector", *(f"{theta:.7f} 3" for theta in self.positions)]
+        other = "#S 55  ascan  labx -2.4 1.6  7 0.2\n" + "\n".join(lines[1:])
+        self.spec.write_text(HEADER + "\n".join(lines) + "\n\n" + other + "\n")
+        return self
+
+    def read(self, **options: object) -> Scan:
+        return read_scan("34idc", self.folder, **{"spec": self.spec, **options})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def beamtime(tmp_path: Path) -> Beamtime:
+    generator = np.random.default_rng(5)
+    return Beamtime(tmp_path, generator.poisson(3, SHAPE).astype(np.int32)).write()
+
+
+def test_frames_are_stacked_as_they_are_stored(beamtime: Beamtime) -> None:
+    scan = beamtime.read()
+    assert scan.frames.dtype == np.int32
+    np.testing.assert_array_equal(scan.frames, beamtime.frames)
+    assert scan.mask is None
+    assert scan.dark is None
+
+
+def test_frames_are_ordered_by_number_not_by_name(beamtime: Beamtime) -> None:
+    for index in range(SHAPE[0]):
+        beamtime.frame(index).rename(beamtime.folder / f"frame_{index + 5}.tif")  # frame_10 sorts before frame_5
+    np.testing.assert_array_equal(beamtime.read().frames, beamtime.frames)
+
+
+def test_a_scan_is_expected_to_have_as_many_frames_as_were_commanded_once_all_are_recorded(beamtime: Beamtime) -> None:
+    assert expected_frames("34idc", beamtime.folder, spec=beamtime.spec) == 8
+    beamtime.positions = beamtime.positions[:5]  # the scan still runs, or was stopped
+    beamtime.write()
+    assert expected_frames("34idc", beamtime.folder, spec=beamtime.spec) is None
+    assert expected_frames("34idc", beamtime.folder, spec=beamtime.spec, scan=7) is None
+    assert expected_frames("34idc", beamtime.folder, spec=beamtime.root / "none.spec") is None
+
+
+def test_geometry_comes_from_the_motors(beamtime: Beamtime) -> None:
+    geometry = beamtime.read().geometry
+    assert isinstance(geometry, RockingGeometry)
+    assert geometry.energy_ev == pytest.approx(9000)
+    assert geometry.distance_m == pytest.approx(0.5)
+    assert geometry.pixel_size_m == (55e-6, 55e-6)
+    assert (geometry.delta_deg, geometry.gamma_deg) == (32.174, 12.6346)
+    assert geometry.theta_step_deg == pytest.approx(0.005)
+    assert geometry.centre_pixel == (8, 6)
+
+
+@pytest.mark.parametrize(
+    ("command", "positions", "step"),
+    [
+        ("lup  th -0.0175 0.0175  7 0.25", 0.22 + np.linspace(-0.0175, 0.0175, 8), 0.005),
+        ("dscan  th 0.0175 -0.0175  7 0.25", 0.22 + np.linspace(0.0175, -0.0175, 8), -0.005),
+    ],
+)
+def test_relative_scans_have_the_same_step(
+    beamtime: Beamtime, command: str, positions: np.ndarray, step: float
+) -> None:
+    beamtime.command, beamtime.positions = command, positions
+    geometry = beamtime.write().read().geometry
+    assert isinstance(geometry, RockingGeometry)
+    assert geometry.theta_step_deg == pytest.approx(step)
+
+
+def test_scan_number_may_be_given_instead_of_named(beamtime: Beamtime) -> None:
+    other = beamtime.folder.rename(beamtime.root / "aligned")
+    assert read_scan("34idc", other, spec=beamtime.spec, scan=54).source["scan"] == 54
+
+
+def test_source_says_where_the_scan_came_from(beamtime: Beamtime) -> None:
+    listing = ""
+    for index in range(SHAPE[0]):
+        path = beamtime.frame(index)
+        listing += f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+    source = beamtime.read().source
+    assert source["sha256"] == hashlib.sha256(listing.encode()).hexdigest()
+    assert source["beamline"] == "34idc"
+    assert source["command"] == "ascan th -0.02 0.015 7 0.25"
+    assert source["path"] == str(beamtime.folder)
+
+
+def test_detector_images_are_cut_to_the_region_of_the_frames(beamtime: Beamtime) -> None:
+    chip = np.arange(512 * 512, dtype=np.float32).reshape(512, 512)
+    tifffile.imwrite(beamtime.root / "white.tif", chip)
+    scan = beamtime.read(white=beamtime.root / "white.tif")
+    # UIMR5 gives X (columns) first.
+    np.testing.assert_array_equal(scan.white, chip[64:80, 32:44])
+
+
+def test_detector_images_of_the_frames_region_are_taken_whole(beamtime: Beamtime) -> None:
+    dark = np.arange(16 * 12, dtype=np.int32).reshape(16, 12)
+    tifffile.imwrite(beamtime.root / "dark.tif", dark)
+    np.testing.assert_array_equal(beamtime.read(dark=beamtime.root / "dark.tif").dark, dark)
+
+
+def test_gap_between_chips_is_opened_and_unmeasured(beamtime: Beamtime) -> None:
+    beamtime.region = "#UIMR5  252 12 246 16 1"  # columns 252-263 and rows 246-261 cross pixel 256
+    tifffile.imwrite(beamtime.root / "white.tif", np.ones((512, 512), np.float32))
+    scan = beamtime.write().read(white=beamtime.root / "white.tif")
+    assert scan.frames.shape == (8, 16 + 5, 12 + 4)
+    assert scan.mask is not None
+    assert not scan.mask[10:15].any()
+    assert not scan.mask[:, 4:8].any()
+    assert scan.mask.sum() == 16 * 12
+    np.testing.assert_array_equal(scan.frames[:, scan.mask], beamtime.frames.reshape(8, -1))
+    assert scan.white is not None
+    np.testing.assert_array_equal(scan.white, scan.mask)
+
+
+def test_last_of_several_scans_with_one_number_is_read(beamtime: Beamtime, caplog: pytest.LogCaptureFixture) -> None:
+    text = beamtime.spec.read_text()
+    repeated = text[text.index("#S 54") :].replace("#P1 500 9", "#P1 750 9")
+    beamtime.spec.write_text(text + "\n" + repeated)
+    with caplog.at_level(logging.WARNING):
+        geometry = beamtime.read().geometry
+    assert isinstance(geometry, RockingGeometry)
+    assert geometry.distance_m == pytest.approx(0.75)
+    assert "2 scans with the number 54" in caplog.text
+
+
+def refuse(beamtime: Beamtime, *words: str, error: type[AutoPhaseNNError] = InputError, **options: object) -> None:
+    with pytest.raises(error) as caught:
+        beamtime.read(**options)
+    message = str(caught.value)
+    for word in words:
+        assert word in message
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_unknown_beamline_is_refused(beamtime: Beamtime) -> None:
+    with pytest.raises(InputError, match=r"'P10' is not known; choose from 34idc\."):
+        read_scan("P10", beamtime.folder, spec=beamtime.spec)
+
+
+def test_missing_folder_is_refused(beamtime: Beamtime) -> None:
+    beamtime.name = "Made20-1a_S0099"
+    refuse(beamtime, "There is no folder", "S0099")
+
+
+def test_folder_without_frames_is_refused(beamtime: Beamtime) -> None:
+    for path in beamtime.folder.iterdir():
+        path.unlink()
+    refuse(beamtime, "holds no frame")
+
+
+def test_folder_without_a_scan_number_is_refused(beamtime: Beamtime) -> None:
+    beamtime.folder.rename(beamtime.root / "aligned")
+    beamtime.name = "aligned"
+    refuse(beamtime, "does not end in a scan number", "--scan")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 700, -1])
+def test_truncated_frame_is_refused_by_name(beamtime: Beamtime, keep: int) -> None:
+    content = beamtime.frame(3).read_bytes()
+    beamtime.frame(3).write_bytes(content[:keep])
+    refuse(beamtime, "S0054_00003.tif", "truncated")
+
+
+def test_truncated_frame_of_areadetector_is_refused_by_name(shared_data: Path, beamtime: Beamtime) -> None:
+    """EPICS writes the directory behind the image: tifffile reads the rest of such a file as no page at all."""
+    frame = shared_data / "scan54_34idc" / "Staff20-1a_S0054" / "Staff20-1a_S0054_00100.tif"
+    beamtime.frame(3).write_bytes(frame.read_bytes()[:131072])
+    refuse(beamtime, "S0054_00003.tif", "truncated")
+
+
+def test_frame_of_another_size_is_refused_by_name(beamtime: Beamtime) -> None:
+    tifffile.imwrite(beamtime.frame(5), np.ones((16, 13), np.int32))
+    refuse(beamtime, "S0054_00005.tif", "16 x 13", "16 x 12")
+
+
+def test_frame_with_several_images_is_refused(beamtime: Beamtime) -> None:
+    tifffile.imwrite(beamtime.frame(0), np.ones((2, 16, 12), np.int32))
+    refuse(beamtime, "S0054_00000.tif", "one 2-D image")
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_gap_markers_reach_the_corrections(beamtime: Beamtime, value: float) -> None:
+    beamtime.frames = beamtime.frames.astype(np.float32)
+    beamtime.frames[2, 3, 4] = value
+    np.testing.assert_array_equal(beamtime.write().read().frames, beamtime.frames)
+
+
+def test_frame_that_cannot_be_read_is_refused_by_name(beamtime: Beamtime) -> None:
+    beamtime.frame(3).unlink()
+    beamtime.frame(3).mkdir()
+    refuse(beamtime, "S0054_00003.tif", "cannot be read (Is a directory)")
+    beamtime.frame(3).rmdir()
+    beamtime.frame(3).symlink_to("none.tif")
+    refuse(beamtime, "S0054_00003.tif", "cannot be read (No such file")
+
+
+def test_frame_of_an_unknown_compression_is_refused_as_such(beamtime: Beamtime) -> None:
+    with tifffile.TiffFile(beamtime.frame(3), mode="r+b") as tiff:
+        tiff.pages.first.tags["Compression"].overwrite(tifffile.COMPRESSION.LZW)
+    refuse(beamtime, "S0054_00003.tif", "is compressed", "LZW", "imagecodecs")
+
+
+def test_fewer_frames_than_points_are_refused_naming_the_first_missing(beamtime: Beamtime) -> None:
+    beamtime.frame(4).unlink()
+    refuse(beamtime, "7 frames", "8 points", "number 4 is the first")
+
+
+def test_more_frames_than_points_are_refused(beamtime: Beamtime) -> None:
+    beamtime.positions = beamtime.positions[:6]  # an aborted scan
+    refuse(beamtime.write(), "8 frames", "6 points")
+
+
+def test_missing_spec_file_is_refused(beamtime: Beamtime) -> None:
+    refuse(beamtime, "There is no SPEC file", spec=beamtime.root / "none.spec")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\nworld\n", b"#F example.spec\n#E 1\n", bytes(range(256)) * 20])
+def test_file_that_is_not_spec_is_refused(beamtime: Beamtime, content: bytes) -> None:
+    beamtime.spec.write_bytes(content)
+    refuse(beamtime, "is no SPEC file")
+
+
+def test_scan_that_the_spec_file_lacks_is_refused_with_those_it_has(beamtime: Beamtime) -> None:
+    refuse(beamtime, "has no scan 7", "54-55", scan=7)
+
+
+def test_scan_of_another_motor_is_refused(beamtime: Beamtime) -> None:
+    refuse(beamtime, "labx", "not a rocking scan", error=GeometryError, scan=55)
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        ("timescan 1 0", "not a rocking scan"),
+        ("ascan  th 0 fast  7 0.25", "unreadable command"),
+        ("ascan  th 0.1 0.1  7 0.25", "does not move"),
+        ("ascan  th 0 0.7  7 0.25", "records steps of 0.005"),
+    ],
+)
+def test_command_that_is_no_rocking_scan_is_refused(beamtime: Beamtime, command: str, word: str) -> None:
+    beamtime.command = command
+    refuse(beamtime.write(), word, error=GeometryError)
+
+
+def test_missing_motor_is_refused(beamtime: Beamtime) -> None:
+    beamtime.spec.write_text(beamtime.spec.read_text().replace("Energy", "Mono"))
+    refuse(beamtime, "no motor 'Energy'", error=GeometryError)
+
+
+def test_missing_motor_positions_are_refused(beamtime: Beamtime) -> None:
+    beamtime.motors = "#P0 32.174 0.22 12.6346"
+    refuse(beamtime.write(), "fewer motor positions")
+
+
+def test_unknown_detector_is_refused(beamtime: Beamtime) -> None:
+    beamtime.detector = "34idcXYZ:"
+    refuse(beamtime.write(), "'34idcXYZ'", "34idcTIM2", error=GeometryError)
+
+
+def test_detector_that_is_not_recorded_is_assumed_with_a_warning(
+    beamtime: Beamtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded = beamtime.read().geometry
+    assert caplog.text == ""
+    text = beamtime.spec.read_text()
+    beamtime.spec.write_text(text.replace("#UIMDET 34idcTIM2:\n", ""))
+    with caplog.at_level(logging.WARNING):
+        assert beamtime.read().geometry == recorded
+    assert "no detector (#UIMDET); 34idcTIM2 is assumed, with pixels of 55 um" in caplog.text
+
+
+def test_detector_image_without_the_region_is_refused(beamtime: Beamtime) -> None:
+    tifffile.imwrite(beamtime.root / "dark.tif", np.zeros((70, 512), np.int32))
+    refuse(beamtime, "dark field", "70 x 512", "rows 64-79", dark=beamtime.root / "dark.tif")
+
+
+def test_detector_image_is_refused_when_the_region_is_unknown(beamtime: Beamtime) -> None:
+    beamtime.region = "#UIMR4 0 1 0 1"
+    tifffile.imwrite(beamtime.root / "dark.tif", np.zeros((512, 512), np.int32))
+    refuse(beamtime.write(), "does not say which region", dark=beamtime.root / "dark.tif")
+
+
+def test_missing_detector_image_is_refused(beamtime: Beamtime) -> None:
+    refuse(beamtime, "There is no white field", white=beamtime.root / "none.tif")
+
+
+def test_real_scan_has_the_published_geometry(shared_data: Path) -> None:
+    """Numbers on which two independent codes agree to 5e-5."""
+    scan = scan_54(shared_data)
+    assert scan.frames.shape == (201, 256, 256)
+    assert scan.frames.dtype == np.int32
+    assert np.unravel_index(scan.frames.argmax(), scan.frames.shape) == (99, 126, 127)
+    assert scan.geometry is not None
+    centre = (128.0, 128.0)
+    assert 1e-9 * float(scan.geometry.scattering_vector(centre).norm()) == pytest.approx(26.911, rel=1e-4)
+    voxels = direct_voxel_vectors(scan.geometry.reciprocal_steps(centre), scan.frames.shape).norm(dim=1)
+    torch.testing.assert_close(1e9 * voxels, torch.tensor([15.115, 5.013, 5.041]).double(), rtol=1e-4, atol=0)
+
+
+def test_dead_pixels_of_the_real_white_field_are_dead_in_the_real_frames(shared_data: Path) -> None:
+    """Pins the orientation: with rows and columns exchanged none of them would be."""
+    scan = scan_54(shared_data)
+    assert scan.white is not None
+    dead = scan.white == 0
+    assert dead.any()
+    assert not scan.frames[:, dead].any()

@@ -1,0 +1,46 @@
+"""The benchmark of prediction has all its figures; how large they are is the machine's affair and no test's."""
+
+import json
+import math
+
+import pytest
+
+from autophasenn.benchmark import network as module
+from autophasenn.cli.terminal import show_network_benchmark
+from autophasenn.errors import PlanError
+from autophasenn.network.architectures import build
+from autophasenn.network.autophasenn import AutoPhaseNNDesign
+from autophasenn.network.unrolled import UnrolledDesign
+from autophasenn.phasing.refine import Refinement
+from autophasenn.phasing.schedule import error_reduction
+
+
+def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(module.BATCHES, "cpu", (1, 2))
+    monkeypatch.setitem(module.SIDE, "cpu", 64)
+    short = Refinement(error_reduction(1), longer_search=None, polish=0)
+    monkeypatch.setattr(module, "PAPER", short)
+    tiny = build(UnrolledDesign(stages=1, width=4, memory=1))
+    paper, schedule = AutoPhaseNNDesign(width=2), error_reduction(2)
+    result = module.benchmark_network(tiny, rounds=1, paper=paper, refinement=short, schedule=schedule)
+    assert set(result["cases"]) == {module.READY, module.NETWORK, "network + 50 ER", module.REFINED, module.RETRIEVAL}
+    assert all(math.isfinite(case["ratio"]) and case["ratio"] > 0 for case in result["cases"].values())
+    assert set(result["patterns_per_second"]) == {"1", "2"}
+    assert result["operations"] > 1e6
+    assert result["share_of_matrix_product"] > 0
+    slow, quick = result["cases"][module.RETRIEVAL], result["cases"][module.REFINED]
+    compared = result["times_as_long"][f"{module.RETRIEVAL} / {module.REFINED}"]
+    assert compared["ratio"] == pytest.approx(slow["ratio"] / quick["ratio"])
+    assert compared["met"] == (compared["ratio"] >= compared["goal"] == 5)
+    json.dumps(result, allow_nan=False)
+    show_network_benchmark(result)
+    said = capsys.readouterr().out
+    assert f"{module.RETRIEVAL} / {module.REFINED}: {compared['ratio']:.1f} (at least 5)" in said
+    assert "Patterns a second by batch" in said
+
+
+def test_impossible_benchmarks_are_refused() -> None:
+    with pytest.raises(PlanError, match="0 rounds"):
+        module.benchmark_network(rounds=0)
+    with pytest.raises(PlanError, match="'warp' is not there"):
+        module.benchmark_network(device="warp")

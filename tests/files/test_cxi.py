@@ -1,0 +1,226 @@
+"""Result files: read back what was written, where CXI, PyNX and silx look for it."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from full_disk import files_limited_to
+from silx.io.nxdata import NXdata, get_default
+
+from autophasenn.errors import InputError, OutputError
+from autophasenn.files.cxi import Result, read_result, write_result
+from autophasenn.files.readers import read_pattern_file
+from autophasenn.image import CrystalImage
+from autophasenn.physics.fourier import diffract
+from autophasenn.physics.geometry import direct_voxel_vectors
+from autophasenn.volumes import Pattern, Reconstruction
+
+SHAPE = (8, 12, 10)
+LAB_SHAPE = (9, 7, 6)
+STEPS = 1e7 * torch.tensor([[1.0, 0.2, 0], [0, -3, 0.1], [2, 0, -1.5]], dtype=torch.float64)
+Q = torch.tensor([1.5e10, 0.6e10, -0.5e10], dtype=torch.float64)
+PROCESS: dict[str, Any] = {
+    "command": "autophasenn reconstruct scan -o out",
+    "seed": 7,
+    "input": {"path": "scan", "sha256": "ab" * 32},
+    "parameters": {"phasing": {"iterations": 600, "beta": 0.9, "plan": ["ER", "HIO"], "coherence": None}},
+    "versions": {"torch": "2.13.0"},
+}
+
+
+@pytest.fixture
+def result() -> Result:
+    generator = torch.Generator().manual_seed(4)
+    mask = torch.rand(SHAPE, generator=generator) > 0.1
+    counts = torch.poisson(torch.full(SHAPE, 5.0), generator=generator)
+    counts[~mask] = torch.nan
+    support = torch.zeros(SHAPE, dtype=torch.bool)
+    support[3:6, 4:9, 3:8] = True
+    rho = torch.where(support, torch.polar(torch.rand(SHAPE, generator=generator), torch.rand(SHAPE)), 0)
+    wave = 3 * diffract(rho)
+    reconstruction = Reconstruction(
+        object=rho,
+        support=support,
+        wave=wave,
+        intensity=wave.abs().square(),
+        errors=torch.rand(2, 5, generator=generator),
+        free_errors=torch.tensor([0.1, torch.nan]),
+        free_error=0.09,
+        best=1,
+        averaged=2,
+        kernel=torch.ones(3, 3, 3) / 27,
+        prtf=torch.rand(SHAPE, generator=generator),
+        modes=torch.tensor([0.9, 0.1]),
+        phase_spread=torch.where(support, torch.rand(SHAPE, generator=generator), torch.nan),
+        amplitude_spread=torch.where(support, torch.rand(SHAPE, generator=generator), torch.nan),
+    )
+    inside = np.zeros(LAB_SHAPE, bool)
+    inside[2:6, 2:5, 1:4] = True
+    lab = [np.where(inside, np.float32(size), np.float32(np.nan)) for size in (1.2, -3e-11, 2e-4)]
+    image = CrystalImage(inside.astype(np.float32), lab[0], inside, lab[1], lab[2], (4e-9, 5e-9, 6e-9), Q.numpy())
+    return Result(Pattern(counts, mask, STEPS, Q), reconstruction, image, PROCESS)
+
+
+@pytest.fixture
+def path(tmp_path: Path, result: Result) -> Path:
+    write_result(tmp_path / "result.cxi", result.pattern, result.reconstruction, result.image, result.process)
+    return tmp_path / "result.cxi"
+
+
+def assert_equal_fields(one: object, other: object) -> None:
+    for item in fields(one):  # type: ignore[arg-type]
+        expected, value = getattr(one, item.name), getattr(other, item.name)
+        if isinstance(expected, torch.Tensor | np.ndarray | float):
+            torch.testing.assert_close(torch.as_tensor(value), torch.as_tensor(expected), equal_nan=True)
+        else:
+            assert value == expected, item.name
+
+
+def test_result_is_read_back_as_it_was(path: Path, result: Result) -> None:
+    read = read_result(path)
+    measured = torch.where(result.pattern.mask, result.pattern.counts, 0)
+    assert_equal_fields(replace(result.pattern, counts=measured), read.pattern)
+    assert_equal_fields(result.reconstruction, read.reconstruction)
+    assert_equal_fields(result.image, read.image)
+    assert read.process == PROCESS
+
+
+def test_result_without_geometry_is_read_back(tmp_path: Path, result: Result) -> None:
+    pattern = replace(result.pattern, reciprocal_steps=None, scattering_vector=None)
+    image = replace(result.image, displacement=None, strain=None, voxel_size=None, scattering_vector=None)
+    absent = dict.fromkeys(("kernel", "prtf", "modes", "phase_spread", "amplitude_spread"))
+    reconstruction = replace(result.reconstruction, **absent)
+    write_result(tmp_path / "result.cxi", pattern, reconstruction, image, {})
+    read = read_result(tmp_path / "result.cxi")
+    assert read.pattern.reciprocal_steps is None
+    assert_equal_fields(reconstruction, read.reconstruction)
+    assert_equal_fields(image, read.image)
+    assert read.process == {}
+
+
+def test_what_the_object_holds_outside_its_support_is_in_no_wave(tmp_path: Path, result: Result) -> None:
+    whole = torch.where(result.reconstruction.support, result.reconstruction.object, 0.05)
+    reconstruction = replace(result.reconstruction, object=whole)
+    write_result(tmp_path / "result.cxi", result.pattern, reconstruction, result.image, {})
+    assert_equal_fields(reconstruction, read_result(tmp_path / "result.cxi").reconstruction)
+
+
+def test_pynx_finds_object_and_support(path: Path, result: Result) -> None:
+    with h5py.File(path) as file:
+        assert file["cxi_version"][()] == 150
+        np.testing.assert_array_equal(file["entry_1/image_1/data"][()], result.reconstruction.object)
+        for name in ("entry_last/image_1/mask", "entry_1/image_1/support"):
+            np.testing.assert_array_equal(file[name][()] > 0, result.reconstruction.support)
+        np.testing.assert_array_equal(file["entry_1/data_1/data"][()], result.reconstruction.object)
+
+
+def test_the_spread_of_the_variants_stands_beside_the_object(path: Path, result: Result) -> None:
+    with h5py.File(path, "r") as file:
+        spread = file["entry_1/image_1/spread"]
+        assert spread["phase"].dtype == spread["amplitude"].dtype == np.float32
+        assert spread["phase"].attrs["units"] == "rad"
+        np.testing.assert_array_equal(np.isnan(spread["phase"]), ~result.reconstruction.support.numpy())
+        np.testing.assert_array_equal(spread["amplitude"], result.reconstruction.amplitude_spread)
+
+
+def test_measurement_is_kept_as_integers_with_the_cxi_mask(path: Path, result: Result) -> None:
+    with h5py.File(path) as file:
+        detector = file["entry_1/instrument_1/detector_1"]
+        assert detector["data"].dtype == np.uint32
+        np.testing.assert_array_equal(detector["mask"][()] == 0, result.pattern.mask)
+        assert (detector["data"][()][detector["mask"][()] != 0] == 0).all()
+
+
+def test_fractional_counts_stay_fractional(tmp_path: Path, result: Result) -> None:
+    pattern = replace(result.pattern, counts=result.pattern.counts + 0.25)
+    write_result(tmp_path / "result.cxi", pattern, result.reconstruction, result.image, PROCESS)
+    kept = read_result(tmp_path / "result.cxi").pattern.counts
+    torch.testing.assert_close(kept[pattern.mask], pattern.counts[pattern.mask])
+
+
+def test_result_is_a_pattern_file_too(path: Path, result: Result) -> None:
+    scan = read_pattern_file(path)
+    assert scan.mask is not None
+    assert scan.geometry is not None
+    np.testing.assert_array_equal(scan.mask, result.pattern.mask)
+    np.testing.assert_array_equal(scan.frames[scan.mask], result.pattern.counts[result.pattern.mask])
+    torch.testing.assert_close(scan.geometry.reciprocal_steps((0.0, 0.0)), STEPS)
+    torch.testing.assert_close(scan.geometry.scattering_vector((0.0, 0.0)), Q)
+
+
+def test_lengths_say_their_unit(path: Path) -> None:
+    with h5py.File(path) as file:
+        lab = file["entry_1/image_2"]
+        assert lab["displacement"].attrs["units"] == "nm"
+        assert np.nanmin(lab["displacement"][()]) == pytest.approx(-0.03)
+        assert lab["phase"].attrs["units"] == "rad"
+        np.testing.assert_allclose(lab["voxel_size"][()], (4e-9, 5e-9, 6e-9))
+        assert lab["voxel_size"].attrs["units"] == "m"
+        np.testing.assert_allclose(lab["y"][()], 5 * (np.arange(7) - 3), atol=1e-9)
+        assert lab["y"].attrs["units"] == "nm"
+        image = file["entry_1/image_1"]
+        np.testing.assert_allclose(image["voxel_vectors"][()], direct_voxel_vectors(STEPS, SHAPE))
+        edges = np.linalg.norm(image["voxel_vectors"][()], axis=1) * SHAPE
+        np.testing.assert_allclose(image["image_size"][()], edges)
+
+
+def test_file_states_the_sign_convention(path: Path) -> None:
+    with h5py.File(path) as file:
+        assert "u_G = -phi/|G|" in file["entry_1/sign_convention"].asstr()[()]
+
+
+def test_process_tells_how_it_was_made(path: Path) -> None:
+    with h5py.File(path) as file:
+        process = file["entry_1/process_1"]
+        assert process["program"].asstr()[()] == "autophasenn"
+        assert process["seed"][()] == 7
+        assert process["input_sha256"].asstr()[()] == "ab" * 32
+        assert process["command"].asstr()[()] == PROCESS["command"]
+        phasing = process["configuration/phasing"]
+        assert phasing["iterations"][()] == 600
+        assert phasing["plan"].asstr()[()] == '["ER", "HIO"]'
+        assert phasing["coherence"].asstr()[()] == "null"
+
+
+def test_silx_plots_every_image(path: Path) -> None:
+    with h5py.File(path) as file:
+        for name in ("data_1", "data_2", "image_1", "image_2"):
+            assert NXdata(file["entry_1"][name]).is_valid
+        assert NXdata(file["entry_1/image_2"]).axes_names == ["x (nm)", "y (nm)", "z (nm)"]
+        assert get_default(file).signal.shape == SHAPE
+
+
+def test_volumes_are_compressed_with_what_every_hdf5_has(path: Path) -> None:
+    with h5py.File(path) as file:
+        for name in ("image_1/data", "image_1/support", "instrument_1/detector_1/data", "image_2/amplitude"):
+            assert file["entry_1"][name].compression == "gzip"
+
+
+@pytest.mark.parametrize("keep", [0, 100, -100])
+def test_damaged_result_is_refused(path: Path, keep: int) -> None:
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match="damaged"):
+        read_result(path)
+
+
+def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="There is no result file"):
+        read_result(tmp_path / "none.cxi")
+    with h5py.File(tmp_path / "other.cxi", "w") as file:
+        file["entry_1/image_1/data"] = np.ones(SHAPE, np.complex64)
+    with pytest.raises(InputError, match="no result file of autophasenn"):
+        read_result(tmp_path / "other.cxi")
+
+
+def test_full_disk_keeps_the_former_file(path: Path, result: Result, capfd: pytest.CaptureFixture[str]) -> None:
+    """HDF5 writing straight to a full disk loses the error, or ends the process."""
+    former = path.read_bytes()
+    with files_limited_to(10_000), pytest.raises(OutputError, match="disk is full"):
+        write_result(path, result.pattern, result.reconstruction, result.image, result.process)
+    assert path.read_bytes() == former
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,216 @@
+"""Laws of the variants: undoing a symmetry is exact, what is held out decides nothing, spreads are what they say."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from confidence_cases import CASES, Sample
+
+from autophasenn.errors import PlanError
+from autophasenn.inversion.again import from_random_start, inversion
+from autophasenn.inversion.orientations import MOST_PHASE_SPREAD, RANDOM, Invert, Spread, Variants, spread
+from autophasenn.inversion.prediction import Refined
+from autophasenn.network.architectures import build
+from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.unrolled import UnrolledDesign
+from autophasenn.phasing.engine import Retrieval
+from autophasenn.phasing.ensemble import hold_out
+from autophasenn.phasing.further import Grid
+from autophasenn.physics import metrics
+from autophasenn.physics.diffraction import gaussian_kernel
+from autophasenn.physics.symmetry import ELEMENTS, symmetry
+from autophasenn.volumes import Pattern, crop_or_pad
+
+OPTIONS = Refined()
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))), Inference("float32", starts=1))
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    return CASES["paper"](7, 1)
+
+
+@pytest.fixture(scope="module")
+def inside(sample: Sample) -> Grid:
+    return Grid(Pattern(sample.counts, sample.measured), hold_out(sample.measured, 0.02, 0))
+
+
+def plain(predictor: Predictor, seed: int = 0) -> Invert:
+    """The prediction as it is."""
+    return inversion(predictor, OPTIONS, seed=seed, is_refined=False, partially_coherent=False)
+
+
+@pytest.fixture(scope="module")
+def found(predictor: Predictor, inside: Grid) -> Spread:
+    return spread(plain(predictor)(inside), inside, plain(predictor), Variants(3))
+
+
+def of_objects(objects: torch.Tensor, agreeing: torch.Tensor | None = None) -> Spread:
+    number = len(objects)
+    everything = torch.ones(number, dtype=torch.bool) if agreeing is None else agreeing
+    image = Retrieval(objects[:1], objects[:1].abs() > 0, torch.zeros(1, 1))
+    return Spread(objects, tuple(range(number)), torch.zeros(number), torch.ones(number), everything, image)
+
+
+def phases(number: int, deviation: float) -> torch.Tensor:
+    g = torch.Generator().manual_seed(0)
+    return torch.polar(torch.ones(number, 64, 64, 64), deviation * torch.randn(number, 64, 64, 64, generator=g))
+
+
+def test_every_element_of_the_cube_is_reached_before_one_repeats() -> None:
+    assert sorted(Variants(ELEMENTS).elements) == list(range(ELEMENTS))
+    assert Variants().elements[0] == 0
+
+
+def test_every_variant_shows_the_crystal_in_the_orientation_of_the_pattern(found: Spread, sample: Sample) -> None:
+    assert set(found.elements) == set(Variants(3).elements)
+    assert all(metrics.correlation(sample.truth, rho) > 0.9 for rho in found.objects)
+
+
+def test_undoing_and_aligning_keep_the_fit(found: Spread, inside: Grid) -> None:
+    for rho, chi2 in zip(found.objects, found.chi2, strict=True):
+        assert inside.score(inside.found(rho)) == pytest.approx(float(chi2), rel=0.1)
+
+
+def test_ranks_rise_from_the_best(found: Spread) -> None:
+    assert (found.chi2.diff() >= 0).all()
+    assert found.correlations[0] == 1
+    assert found.best.abs().max() == pytest.approx(1)
+    assert metrics.correlation(found.image.object[0], found.best) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_best_goes_on_where_it_lies_or_the_mean_of_those_alike(
+    predictor: Predictor, inside: Grid, found: Spread
+) -> None:
+    mean = spread(plain(predictor)(inside), inside, plain(predictor), Variants(3, average=True))
+    assert not torch.allclose(mean.image.object[0], found.image.object[0])
+    assert metrics.correlation(mean.image.object[0], found.mean) == pytest.approx(1, abs=1e-5)
+    overlap = (mean.image.object[0].abs() * found.image.object[0].abs()).sum()
+    assert overlap > 0.9 * mean.image.object.norm() * found.image.object.norm(), "both lie in the same place"
+
+
+def test_refinement_lowers_chi2_and_finds_no_kernel_that_is_not_asked_for(
+    predictor: Predictor, inside: Grid, found: Spread
+) -> None:
+    invert = inversion(predictor, OPTIONS, seed=0, is_refined=True, partially_coherent=False)
+    assert inside.score(invert(inside)) < 0.7 * float(found.chi2[0])
+    assert invert(inside).kernel is None
+
+
+def test_a_coherence_kernel_is_turned_back_with_its_object(inside: Grid) -> None:
+    """The pattern that object and kernel give must not depend on the orientation in which they were found."""
+    truth = crop_or_pad(CASES["paper"](7, 1).truth, (64, 64, 64))
+    kernel = gaussian_kernel((11, 11, 11), (0.3, 0.6, 0.9))[None]
+    first = replace(inside.found(truth), kernel=kernel)
+
+    def invert(grid: Grid) -> Retrieval:
+        return next(
+            Retrieval(symmetry(first.object, e), symmetry(first.support, e), first.errors, symmetry(kernel, e))
+            for e in Variants(3).elements[1:]
+            if torch.equal(symmetry(inside.pattern.counts, e), grid.pattern.counts)
+        )
+
+    chi2 = spread(first, inside, invert, Variants(3)).chi2
+    assert torch.allclose(chi2, chi2[:1].expand(3), rtol=1e-4)
+
+
+def test_held_out_voxels_rank_but_do_not_enter(predictor: Predictor, inside: Grid) -> None:
+    disturbed = Grid(
+        Pattern(torch.where(inside.free, inside.pattern.counts + 1e4, inside.pattern.counts), inside.pattern.mask),
+        inside.free,
+    )
+    first, second = (spread(plain(predictor)(g), g, plain(predictor), Variants(2)) for g in (inside, disturbed))
+    by_element = [dict(zip(each.elements, each.objects, strict=True)) for each in (first, second)]
+    assert all(metrics.correlation(by_element[0][e], by_element[1][e]) > 1 - 1e-5 for e in first.elements)
+    assert second.chi2[0] > first.chi2[0]
+
+
+@pytest.mark.parametrize("number", [2, 4, 8])
+def test_phase_spread_is_the_deviation_that_was_put_in_however_many_variants(number: int) -> None:
+    spreads = of_objects(phases(number, 0.2)).phase_spread
+    assert float(spreads.square().mean().sqrt()) == pytest.approx(0.2, rel=0.03)
+
+
+def test_unrelated_phases_have_the_most_spread_and_equal_ones_none() -> None:
+    unrelated = of_objects(phases(16, 50.0)).phase_spread
+    assert float(unrelated.max()) == pytest.approx(MOST_PHASE_SPREAD, rel=1e-5)
+    assert float(unrelated.median()) > 0.7 * MOST_PHASE_SPREAD
+    alike = of_objects(torch.ones(4, 64, 64, 64) * torch.tensor(0.6 + 0.8j))
+    assert float(alike.phase_spread.max()) < 1e-3
+    assert alike.pairwise == pytest.approx(1, abs=1e-5)
+    assert alike.largest_mode == pytest.approx(1, abs=1e-5)
+
+
+def test_amplitude_spread_is_a_standard_deviation() -> None:
+    factors = torch.tensor([0.9, 1.0, 1.1])[:, None, None, None]
+    objects = torch.ones(3, 64, 64, 64, dtype=torch.complex64) * factors
+    assert float(of_objects(objects).amplitude_spread.mean()) == pytest.approx(0.1, rel=1e-4)
+
+
+def test_what_disagrees_is_not_averaged() -> None:
+    objects = torch.ones(3, 64, 64, 64, dtype=torch.complex64)
+    objects[2] *= -1
+    two = of_objects(objects, torch.tensor([True, True, False]))
+    assert torch.equal(two.mean, objects[0])
+    assert float(two.phase_spread.max()) < 1e-3
+
+
+def test_pairs_of_orthogonal_objects_do_not_correlate() -> None:
+    waves = [torch.exp(2j * math.pi * k * torch.arange(64) / 64)[:, None, None].expand(64, 64, 64) for k in (1, 2)]
+    assert of_objects(torch.stack(waves)).pairwise == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"variants": 1},
+        {"variants": 49},
+        {"agreement": 1.5},
+        {"random_starts": -1},
+        {"poor": 0.0},
+        {"variants": 0, "average": True},
+    ],
+)
+def test_impossible_variants_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(PlanError, match="confidence"):
+        Variants(**options)
+
+
+def test_random_starts_join_where_the_variants_disagree_and_nowhere_else(
+    inside: Grid, sample: Sample, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three unlike objects are no image; the crystal that a random start finds is. Where all are alike, none is made."""
+    options = replace(OPTIONS, first=replace(OPTIONS.first, longer_search=None), likelihood=None)
+    again = from_random_start(inside, options, seed=0, partially_coherent=False)
+    truth = crop_or_pad(sample.truth, (64, 64, 64))
+
+    def noise(seed: int) -> Retrieval:
+        g = torch.Generator().manual_seed(seed)
+        return inside.found(truth.abs() * torch.polar(torch.ones(64, 64, 64), 6 * torch.rand(64, 64, 64, generator=g)))
+
+    seeds = iter(range(1, 3))
+    found = spread(noise(0), inside, lambda _: noise(next(seeds)), Variants(3, random_starts=1), retrieve_again=again)
+    assert len(found.objects) == 4
+    assert "1 retrieval" in caplog.text
+    assert found.elements[0] == RANDOM
+    assert metrics.correlation(sample.truth, found.best) > 0.95
+    caplog.clear()
+    alike = spread(found.image, inside, plain_of(found.image), Variants(3, poor=1.0), retrieve_again=again)
+    assert len(alike.objects) == 3
+    assert not caplog.text
+
+
+def plain_of(run: Retrieval) -> Invert:
+    """The same object in the orientation of every variant."""
+    elements = iter(Variants(3).elements[1:])
+
+    def invert(_: Grid) -> Retrieval:
+        element = next(elements)
+        return Retrieval(symmetry(run.object, element), symmetry(run.support, element), run.errors, run.kernel)
+
+    return invert

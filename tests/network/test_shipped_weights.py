@@ -1,0 +1,86 @@
+"""The weights in the package, on relaxed crystals that no training saw."""
+
+import pytest
+import torch
+
+from autophasenn.experiment.dataset import open_dataset
+from autophasenn.network import weights
+from autophasenn.network.predict import SHIPPED, Inference, Predictor
+from autophasenn.phasing.refine import refine
+from autophasenn.physics import metrics
+from autophasenn.physics.ambiguity import align
+from autophasenn.physics.symmetry import inverse, symmetry
+from autophasenn.pipeline import example
+from autophasenn.volumes import crop_or_pad
+
+PADDED = (64, 64, 64)
+
+
+@pytest.fixture(scope="module")
+def crystals() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Patterns, masks and objects."""
+    with open_dataset(example.EXAMPLE.with_name("crystals.h5")) as dataset:
+        return dataset.patterns(range(6)), dataset.masks(range(6)), dataset.objects(range(6))
+
+
+def correlations(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    return torch.tensor([align(one, other).correlation for one, other in zip(expected, found, strict=True)])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_they_image_the_bundled_example(precision: str) -> None:
+    counts = example.counts()[None]
+    found = Predictor.from_file(inference=Inference(precision)).predict(counts, counts >= 0)
+    assert align(example.seen(), crop_or_pad(found[0], PADDED)).correlation > 0.98
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_they_invert_patterns_that_they_never_saw(
+    crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor], precision: str
+) -> None:
+    counts, measured, truth = crystals
+    found = Predictor.from_file(inference=Inference(precision)).predict(counts, measured)
+    assert metrics.chi2(crop_or_pad(found, PADDED), counts, measured).mean() < 0.0095
+    assert correlations(found, truth).mean() > 0.95
+
+
+def test_bfloat16_does_not_hurt(crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    counts, measured, _ = crystals
+    chi2 = {
+        precision: metrics.chi2(
+            crop_or_pad(Predictor.from_file(inference=Inference(precision)).predict(counts, measured), PADDED),
+            counts,
+            measured,
+        ).mean()
+        for precision in ("float32", "bfloat16")
+    }
+    assert chi2["bfloat16"] < 1.05 * chi2["float32"]
+
+
+@pytest.mark.parametrize("element", [1, 13, 22, 47])
+def test_a_flipped_or_permuted_pattern_gives_the_flipped_or_permuted_image(
+    crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor], element: int
+) -> None:
+    counts, measured, _ = (volume[:2] for volume in crystals)
+    predictor = Predictor.from_file(inference=Inference("float32"))
+    expected = predictor.predict(counts, measured)
+    found = predictor.predict(symmetry(counts, element), symmetry(measured, element))
+    assert correlations(symmetry(found, inverse(element)), expected).min() > 0.97
+
+
+def test_refined_they_reach_the_noise(crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    counts, measured, truth = crystals
+    found = Predictor.from_file(inference=Inference("float32")).predict(counts, measured)
+    refined = refine(counts, measured, found).object
+    truth = crop_or_pad(truth, PADDED)
+    assert metrics.chi2(refined, counts, measured).mean() < 1.1 * metrics.chi2(truth, counts, measured).mean()
+    aligned = [align(true, rho).aligned for true, rho in zip(truth, refined, strict=True)]
+    assert correlations(refined, truth).min() > 0.985
+    assert max(metrics.phase_mae(true, rho) for true, rho in zip(truth, aligned, strict=True)) < 0.1
+    assert sum(metrics.ssim(true, rho) for true, rho in zip(truth, aligned, strict=True)) / len(truth) > 0.96
+
+
+def test_their_card_says_where_they_come_from_and_they_are_small() -> None:
+    _, card = weights.load(SHIPPED)
+    assert SHIPPED.stat().st_size < 16e6
+    assert {"plan", "seed", "hardware", "hours", "samples", "validation", "known_limits"} <= card.keys()
