@@ -13,7 +13,7 @@ class AutoPhaseNNError(Exception):
     """Base of every error that the user can mend."""
 
 
-class InputError(AutoPhaseNNError):
+class InputError(AutoPhaseNNError, ValueError):
     """A file, folder or array that cannot be what was asked for: missing, truncated, wrong shape, NaN, no peak."""
 
 
@@ -21,7 +21,7 @@ class GeometryError(AutoPhaseNNError):
     """Motors or detector settings that describe no rocking scan of a Bragg peak."""
 
 
-class PlanError(AutoPhaseNNError):
+class PlanError(AutoPhaseNNError, ValueError):
     """A parameter outside its legal range, or a key that no parameter has."""
 
 

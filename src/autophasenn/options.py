@@ -1,72 +1,99 @@
-"""YAML text <-> frozen option dataclasses, strict in both directions, with no defaults of its own.
+"""Options: frozen dataclasses with declared limits, and the commented YAML that they are read from and written to.
 
-The dataclasses stay plain: a pydantic model that mirrors each is built from its annotations. Where an annotation is a
-union of dataclasses (the algorithms of a schedule), the YAML mapping says which one by the key `name`.
+A limit is declared once, in the annotation of its parameter, and holds wherever the option is made: in Python, where its
+class checks it, and in YAML, where pydantic does. Where a parameter may be one of several classes (the algorithms of a
+schedule), each has a `name`, by which YAML and stored parameters tell them apart.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
+import math
 import re
 import textwrap
-from collections.abc import Iterator
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
-from functools import reduce
-from operator import or_
+from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from autophasenn.errors import PlanError
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+"""A share, a correlation or a probability: 0 to 1."""
+Fraction = Annotated[float, Gt(0), Lt(1)]
+"""Between 0 and 1, and neither."""
+Count = Annotated[int, Ge(0)]
+Number = Annotated[int, Ge(1)]
+"""How many of something of which there must be one."""
+
+Range = tuple[NotNegative, NotNegative]
+"""From which something is drawn: least and most."""
+PositiveRange = tuple[Positive, Positive]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with 1e-5 a number (as YAML 1.2 has it; 1.1 reads a word) and no key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A dict; raises where a key is given twice."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key, (key_node, _) in reversed(list(zip(keys, node.value, strict=True))):
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"`{key}` is given twice", key_node.start_mark)
-        return super().construct_mapping(node, deep)
+def _once(function: F) -> F:
+    """Ask a class once. (`functools.cache` wants hashable arguments, and mypy does not know that classes are.)"""
+    return cache(function)  # type: ignore[return-value]
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class _Section(BaseModel):
-    """What every mapping of a YAML text has in common."""
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def options(kind: type[T]) -> type[T]:
+    """Make a class of options: a frozen dataclass that refuses what its annotations do not allow.
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    The annotations may hold limits of `annotated_types` (``Annotated[float, Gt(0)]``, or one of the names above), also
+    inside of tuples and optional parameters. What only several parameters together can break is checked by
+    ``__post_init__``, which runs after the limits.
 
-    @model_validator(mode="before")
-    @classmethod
-    def _no_unknown_key(cls, data: Any) -> Any:
-        for key in data if isinstance(data, dict) else ():
-            if key not in cls.model_fields:
-                near = get_close_matches(str(key), cls.model_fields, n=1)
-                hint = f"did you mean `{near[0]}`? It takes" if near else "it takes"
-                legal = ", ".join(cls.model_fields) or "none"
-                raise PydanticCustomError(
-                    "unknown_key",
-                    "has no parameter `{key}`; {hint} {legal}",
-                    {"key": str(key), "hint": hint, "legal": legal},
-                )
-        return data
+    Raises
+    ------
+    PlanError
+        When an option is made whose parameter is outside of its limits, or no finite number.
+    """
+    rest = kind.__dict__.get("__post_init__")
+
+    def check(self: Any) -> None:
+        for name, annotation in _hints(type(self)).items():
+            if not _is_within(getattr(self, name), annotation):
+                raise PlanError(_refusal(name, getattr(self, name), annotation, type(self)))
+        if rest is not None:
+            rest(self)
+
+    kind.__post_init__ = check  # type: ignore[attr-defined]
+    kind.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    return dataclass(frozen=True)(kind)
+
+
+def check_rising(**ranges: tuple[float, float]) -> None:
+    """Refuse a range whose least is above its most; each is given by the name of its parameter.
+
+    Raises
+    ------
+    PlanError
+    """
+    for name, (least, most) in ranges.items():
+        if least > most:
+            raise PlanError(f"{name} is drawn from {least:g} to {most:g}; give the least first.")
 
 
 def load(path: Path, kind: type[T], version: int, printed_by: str) -> T:
-    """The dataclass `kind` that a versioned YAML file describes; what the file leaves out keeps its default.
+    """The options that a versioned YAML file describes; what the file leaves out keeps its default.
 
     Parameters
     ----------
@@ -94,10 +121,42 @@ def load(path: Path, kind: type[T], version: int, printed_by: str) -> T:
         raise PlanError(f"{path}: the version of the plan is missing; add the line `version: {version}`.")
     if found != version or isinstance(found, bool):
         raise PlanError(
-            f"{path}: version {found!r} of the plan cannot be read by this program, which reads version {version}; "
+            f"{path}: version {_shown(found)} of the plan cannot be read by this program, which reads version {version}; "
             f"compare it with what `{printed_by}` prints."
         )
     return typed(mapping, kind, str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with 1e-5 a number (as YAML 1.2 has it; 1.1 reads a word), no key given twice, no aliases and no tags."""
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        """A node; raises where it is an alias, which could expand without end, or lies too deep."""
+        event: Any = self.peek_event()
+        mark: Any = event.start_mark
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, f"the alias *{event.anchor} is not allowed", mark)
+        self._depth = getattr(self, "_depth", 0) + 1
+        if self._depth > DEEPEST:
+            raise yaml.composer.ComposerError(None, None, "it is nested too deeply", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A dict; raises where a key is given twice."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key, (key_node, _) in reversed(list(zip(keys, node.value, strict=True))):
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"`{key}` is given twice", key_node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+DEEPEST = 50
+"""Levels of a YAML text."""
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 def read_mapping(text: str, origin: str) -> dict[Any, Any]:
@@ -118,23 +177,23 @@ def read_mapping(text: str, origin: str) -> dict[Any, Any]:
         data = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PlanError(f"{origin}{line}: this cannot be read as YAML: {error.problem}.") from error
-    except yaml.YAMLError as error:
-        raise PlanError(f"{origin}: this cannot be read as YAML: {' '.join(str(error).split())}.") from error
+        raise PlanError(f"{origin}{line}: this cannot be read as YAML: {_short(error.problem)}.") from error
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, RecursionError) as error:  # of the constructors of tags
+        raise PlanError(f"{origin}: this cannot be read as YAML: {_short(error)}.") from error
     if not isinstance(data, dict):
         raise PlanError(f"{origin}: a mapping `parameter: value` was expected, not {_shown(data)}.")
     return data
 
 
 def typed(data: dict[Any, Any], kind: type[T], origin: str) -> T:
-    """The dataclass `kind` that a mapping describes; what the mapping leaves out keeps its default.
+    """The options that a mapping describes; what the mapping leaves out keeps its default.
 
     Parameters
     ----------
     data : dict
         As :func:`read_mapping` gives it.
     kind : type
-        A frozen dataclass of numbers, words, tuples, None and further such dataclasses.
+        A class of :func:`options`, of numbers, words, tuples, None and further such classes.
     origin : str
         Where the mapping comes from; opens every message.
 
@@ -144,163 +203,205 @@ def typed(data: dict[Any, Any], kind: type[T], origin: str) -> T:
         If the mapping names a parameter that does not exist, or gives one a value that it cannot have.
     """
     try:
-        return _build(_mirror(kind).model_validate(data), kind)
+        return _adapter(kind).validate_json(json.dumps(data, default=str))  # JSON: lists are tuples, words are words
     except ValidationError as error:
-        raise PlanError(f"{origin}: {_sentence(error.errors(include_url=False), data)}") from error
-    except PlanError as error:
-        raise PlanError(f"{origin}: {error}") from error
+        raise PlanError(f"{origin}: {_sentence(error.errors(include_url=False), data, kind)}") from error
+    except (TypeError, ValueError) as error:  # keys that are no words, numbers of thousands of digits
+        raise PlanError(f"{origin}: {_short(error)}") from error
 
 
 def commented_yaml(value: Any) -> str:
-    """YAML text of a dataclass: every parameter, explained by the docstring of its class.
+    """YAML text of options: every parameter, explained by the docstring of its class, with its limits.
 
     What :func:`read_mapping` and :func:`typed` read back is equal to it.
     """
-    return "\n".join(_lines(value, type(value))) + "\n"
+    return "\n".join(_lines(value)) + "\n"
 
 
-def _mirror(kind: type, name: str | None = None) -> type[_Section]:
-    """The pydantic model with the fields of a dataclass, and with a `name` where a union needs one to choose."""
-    hints = get_type_hints(kind)
-    columns: dict[str, Any] = {} if name is None else {"name": (Literal[name], ...)}
-    for column in fields(kind):
-        needed = column.default is MISSING and column.default_factory is MISSING
-        columns[column.name] = (_mirror_annotation(hints[column.name]), ... if needed else None)
-    return create_model(kind.__name__, __base__=_Section, **columns)
+@_once
+def _adapter(kind: Any) -> Any:
+    return TypeAdapter(kind)
 
 
-def _mirror_annotation(annotation: Any) -> Any:
-    """The annotation with every dataclass replaced by its pydantic model."""
-    if is_dataclass(annotation):
-        return _mirror(annotation)  # type: ignore[arg-type]
-    arguments = get_args(annotation)
+@_once
+def _hints(kind: Any) -> dict[str, Any]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {column.name: hints[column.name] for column in fields(kind)}
+
+
+def _is_within(value: Any, annotation: Any) -> bool:
+    """Does a value keep the limits of its annotation? Of its type nothing is asked: that is mypy's, and pydantic's."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    if get_origin(annotation) is Annotated:
+        inner, *limits = get_args(annotation)
+        return _is_within(value, inner) and all(_keeps(value, limit) for limit in limits)
     if get_origin(annotation) in (Union, UnionType):
-        choices = _choices(annotation)
-        others = [_mirror_annotation(a) for a in arguments if a not in choices]
-        if choices:
-            named = reduce(or_, [_mirror(choice, choice.__name__) for choice in choices])
-            others.append(Annotated[named, Field(discriminator="name")])
-        return reduce(or_, others)
-    if get_origin(annotation) is tuple:
-        items = tuple(a if a is ... else _mirror_annotation(a) for a in arguments)
-        return Annotated[tuple[items], Strict(False)]  # type: ignore[valid-type]  # YAML has lists only
-    return annotation
+        if value is None or is_dataclass(value):
+            return True
+        return any(_is_within(value, each) for each in get_args(annotation) if each is not type(None))
+    if get_origin(annotation) is tuple and isinstance(value, tuple):
+        inner = get_args(annotation)
+        items = [inner[0]] * len(value) if inner[-1] is ... else inner
+        return len(items) == len(value) and all(map(_is_within, value, items))
+    return True
 
 
-def _choices(annotation: Any) -> list[type]:
-    """The dataclasses of a union of several; empty where there is nothing to choose."""
-    if get_origin(annotation) not in (Union, UnionType):
-        return []
-    choices = [a for a in get_args(annotation) if is_dataclass(a)]
-    return choices if len(choices) > 1 else []  # type: ignore[return-value]
+def _keeps(value: Any, limit: Any) -> bool:
+    match limit:
+        case Gt(gt=bound):
+            return bool(value > bound)
+        case Ge(ge=bound):
+            return bool(value >= bound)
+        case Lt(lt=bound):
+            return bool(value < bound)
+        case Le(le=bound):
+            return bool(value <= bound)
+    return True
 
 
-def _build(section: _Section, kind: type[T], path: str = "") -> T:
-    """The dataclass of a validated section, given only what the text gave."""
-    hints = get_type_hints(kind)
-    given = sorted(section.model_fields_set & hints.keys())
-    values = {name: _build_value(getattr(section, name), hints[name], f"{path}.{name}".lstrip(".")) for name in given}
-    try:
-        return kind(**values)
-    except PlanError as error:
-        raise PlanError(f"{path}: {error}" if path else str(error)) from error
+def _range(annotation: Any) -> str:
+    """The limits of an annotation in words: "0 to 1", "above 0", "1 or more"; empty where there are none."""
+    for part in (annotation, *get_args(annotation)):
+        bounds = [limit for limit in get_args(part)[1:] if isinstance(limit, BaseMetadata)]
+        if get_origin(part) is not Annotated or not bounds:
+            continue
+        low = next((b for b in bounds if isinstance(b, Gt | Ge)), None)
+        high = next((b for b in bounds if isinstance(b, Lt | Le)), None)
+        least = None if low is None else low.gt if isinstance(low, Gt) else low.ge
+        most = None if high is None else high.lt if isinstance(high, Lt) else high.le
+        if low is None:
+            return f"below {most}" if isinstance(high, Lt) else f"{most} or less"
+        if high is None:
+            return f"above {least}" if isinstance(low, Gt) else f"{least} or more"
+        if isinstance(low, Ge) and isinstance(high, Le):
+            return f"{least} to {most}"
+        if isinstance(low, Gt) and isinstance(high, Lt):
+            return f"between {least} and {most}"
+        return f"above {least}, up to {most}" if isinstance(low, Gt) else f"from {least}, below {most}"
+    return ""
 
 
-def _build_value(value: Any, annotation: Any, path: str) -> Any:
-    if isinstance(value, _Section):
-        kinds = {a.__name__: a for a in (annotation, *get_args(annotation)) if is_dataclass(a)}  # type: ignore[union-attr]
-        return _build(value, kinds[type(value).__name__], path)  # type: ignore[arg-type]
-    if isinstance(value, tuple):
-        items = zip(value, _item_annotations(annotation, len(value)), strict=True)
-        return tuple(_build_value(item, inner, f"{path}[{i}]") for i, (item, inner) in enumerate(items))
-    return value
+def _refusal(key: str, value: Any, annotation: Any, kind: type) -> str:
+    """A sentence on a value outside of its limits: what it is, what is right, and what the parameter means."""
+    meaning = _explanations(kind).get(key.rsplit(".", 1)[-1].partition("[")[0], "")
+    meaning = re.split(r"(?<=[a-z)0-9])[.;:] ", meaning)[0].rstrip(".")
+    legal = _range(annotation)
+    wanted = f"give {legal}" if legal[:1].isdigit() else f"give a number {legal}" if legal else "give a finite number"
+    return f"{key} is {_shown(value)}; {wanted}{f' ({meaning[:1].lower()}{meaning[1:]})' if meaning else ''}."
 
 
-def _item_annotations(annotation: Any, count: int) -> list[Any]:
-    """Annotations of the `count` items of a tuple; of an optional tuple too."""
-    for candidate in (annotation, *get_args(annotation)):
-        if get_origin(candidate) is tuple:
-            items = get_args(candidate)
-            if items[-1] is ...:
-                return [items[0]] * count
-            if len(items) == count:
-                return list(items)
-    raise TypeError(f"{annotation} is no tuple of {count} items")
-
-
-def _sentence(errors: list[ErrorDetails], data: Any) -> str:
+def _sentence(errors: list[ErrorDetails], data: Any, kind: type) -> str:
     """One sentence about the first wrong parameter."""
-    first = _path(errors[0], data)
-    alike = [error for error in errors if _path(error, data) == first]
     error = errors[0]
-    key, context = first or "the plan", error.get("ctx", {})
+    place = list(_places(error["loc"], data, kind))
+    key = place[-1][0] if place else ""
+    context = error.get("ctx", {})
     match error["type"]:
-        case "unknown_key":
-            return f"{key} {error['msg']}."
+        case "unexpected_keyword_argument":
+            unknown = str(error["loc"][-1])
+            legal = list(_hints(place[-1][1])) if place and is_dataclass(place[-1][1]) else list(_hints(kind))
+            near = get_close_matches(unknown, legal, n=1)
+            hint = f"did you mean `{near[0]}`? It takes" if near else "it takes"
+            return f"{key or 'the plan'} has no parameter `{_short(unknown, 60)}`; {hint} {', '.join(legal)}."
         case "missing":
-            return f"{key} is missing."
+            return f"{f'{key}.' if key else ''}{error['loc'][-1]} is missing."
         case "union_tag_invalid":
             near = get_close_matches(context["tag"], re.findall(r"\w+", context["expected_tags"]), n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]}?" if near else "."
-            return f"{key} has the name {context['tag']!r}, and it is one of {context['expected_tags']}{hint}"
+            return f"{key} has the name {_shown(context['tag'])}, and it is one of {context['expected_tags']}{hint}"
         case "union_tag_not_found":
             return f"{key} is {_shown(error['input'])}; it needs a key `name` that says which one."
+        case "value_error":  # of a __post_init__
+            return f"{key}: {context['error']}" if key else str(context["error"])
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            owner = next((k for _, k in reversed(place[:-1]) if is_dataclass(k)), kind)
+            return _refusal(key, error["input"], place[-1][1], owner)  # type: ignore[arg-type]
+    alike = [each for each in errors if [p[0] for p in _places(each["loc"], data, kind)] == [p[0] for p in place]]
     wanted = dict.fromkeys(re.sub(r"^(Input|Tuple) should (be|have) ", "", each["msg"]) for each in alike)
-    legal = re.sub(r"a valid (dictionary or .*|tuple)", _in_words_of_yaml, " or ".join(wanted))
-    return f"{key} is {_shown(error['input'])}; it should be {legal}."
+    legal_words = " or ".join(wanted)
+    legal_words = re.sub(
+        r"a valid (dictionary|tuple|array|object)\b|an (object|array)\b", _in_words_of_yaml, legal_words
+    )
+    legal_words = re.sub(r"a dictionary or an instance of \w+", "a mapping `parameter: value`", legal_words)
+    return f"{key or 'the plan'} is {_shown(error['input'])}; it should be {legal_words}."
 
 
 def _in_words_of_yaml(found: re.Match[str]) -> str:
-    return "a list" if found[1] == "tuple" else "a mapping `parameter: value`"
+    return "a list" if (found[1] or found[2]) in ("tuple", "array") else "a mapping `parameter: value`"
 
 
-def _path(error: ErrorDetails, data: Any) -> str:
-    """`a.b[0].c`: the keys on the way to an error, without those that pydantic adds to tell union members apart."""
-    path, node = "", data
-    for part in error["loc"]:
-        if isinstance(node, dict) and (part in node or (error["type"] == "missing" and part == error["loc"][-1])):
-            path, node = f"{path}.{part}" if path else str(part), node.get(part)
+def _places(loc: tuple[int | str, ...], data: Any, kind: Any) -> Iterator[tuple[str, Any]]:
+    """``a.b[0].c`` and annotation of each step to an error, without the words that pydantic adds to tell unions apart."""
+    path, node, annotation = "", data, kind
+    for part in loc:
+        chosen = _dataclass_of(annotation, node)
+        if isinstance(node, dict) and chosen is not None and part in node and part in _hints(chosen):
+            path, node, annotation = f"{path}.{part}" if path else str(part), node[part], _hints(chosen)[str(part)]
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
-            path, node = f"{path}[{part}]", node[part]
-    return path
+            path, node, annotation = f"{path}[{part}]", node[part], _item(annotation)
+        else:
+            continue
+        yield path, _dataclass_of(annotation, node) or annotation
+
+
+def _dataclass_of(annotation: Any, node: Any) -> Any:
+    """The class of options of an annotation; of several that whose `name` a mapping gives."""
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        return annotation
+    found = [each for each in (_dataclass_of(a, node) for a in get_args(annotation)) if each is not None]
+    if len(found) > 1 and isinstance(node, dict):
+        return next((each for each in found if each.__name__ == node.get("name")), None)
+    return found[0] if found else None
+
+
+def _item(annotation: Any) -> Any:
+    for part in (annotation, *get_args(annotation)):
+        if get_origin(part) is tuple:
+            return get_args(part)[0]
+    return None
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     return textwrap.shorten("null" if value is None else repr(value), 60, placeholder="...")
 
 
-def _lines(value: Any, annotation: Any) -> Iterator[str]:
+def _short(words: Any, most: int = 200) -> str:
+    return textwrap.shorten(" ".join(str(words).split()), most, placeholder="...")
+
+
+def _lines(value: Any) -> Iterator[str]:
     """The lines of a section, its parameters explained by comments."""
-    explained = _explanations(type(value))
-    hints = get_type_hints(type(value))
-    if _choices(annotation):
-        yield f"name: {type(value).__name__}"
-    said = ""
-    for column in fields(value):
+    explained, said = _explanations(type(value)), ""
+    columns = sorted(fields(value), key=lambda column: column.name != "name")
+    for column in columns:
+        legal = _range(_hints(type(value))[column.name])
         comment = explained.get(column.name, "")
         if comment != said:
-            yield from (f"# {line}" for line in textwrap.wrap(comment, 100))
+            yield from (f"# {line}" for line in textwrap.wrap(comment + (f" [{legal}]" if legal else ""), 100))
             said = comment
-        yield from _entry(column.name, getattr(value, column.name), hints[column.name])
+        yield from _entry(column.name, getattr(value, column.name))
 
 
-def _entry(key: str, value: Any, annotation: Any) -> Iterator[str]:
-    if is_dataclass(value) and (fields(value) or _choices(annotation)):
+def _entry(key: str, value: Any) -> Iterator[str]:
+    if is_dataclass(value):
         yield f"{key}:"
-        yield from (f"  {line}" for line in _lines(value, annotation))
+        yield from (f"  {line}" for line in _lines(value))
     elif isinstance(value, tuple) and value and all(map(is_dataclass, value)):
         yield f"{key}:"
-        for item, inner in zip(value, _item_annotations(annotation, len(value)), strict=True):
-            first, *others = _lines(item, inner)
+        for item in value:
+            first, *others = _lines(item)
             yield f"  - {first}"
             yield from (f"    {line}" for line in others)
     else:
-        plain = {} if is_dataclass(value) else list(value) if isinstance(value, tuple) else value
-        text = yaml.safe_dump(plain, default_flow_style=True, width=10_000)
+        text = yaml.safe_dump(list(value) if isinstance(value, tuple) else value, default_flow_style=True, width=10_000)
         yield f"{key}: {text.removesuffix('...' + chr(10)).strip()}"
 
 
-def _explanations(kind: type) -> dict[str, str]:
+@_once
+def _explanations(kind: Any) -> dict[str, str]:
     """What the `Parameters` section of a numpydoc docstring says of each parameter."""
     text = inspect.getdoc(kind) or ""
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", text, re.DOTALL | re.MULTILINE)

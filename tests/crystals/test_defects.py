@@ -12,7 +12,6 @@ from autophasenn.crystals.dislocations import POISSON_RATIO, Dislocation
 from autophasenn.crystals.fields import Grid
 from autophasenn.crystals.lattice import scattering_vector
 from autophasenn.crystals.shapes import facet_normals
-from autophasenn.errors import InputError
 
 A = 4.08e-10
 VOXEL = 0.8e-9
@@ -240,8 +239,8 @@ def test_real_crystals_are_perfect_as_often_as_their_probabilities_say() -> None
     [
         ({"dislocation": 1.2}, "1.2"),
         ({"hole": -0.1}, "-0.1"),
-        ({"radius": (0.5, 0.1)}, "radius is 0.5 to 0.1"),
-        ({"thickness": (0.0, math.inf)}, "thickness is 0 to inf"),
+        ({"radius": (0.5, 0.1)}, "radius is drawn from 0.5 to 0.1"),
+        ({"thickness": (0.0, math.inf)}, "thickness is .0.0, inf."),
         ({"misfit": -0.01}, "misfit is -0.01"),
         ({"misfit": math.nan}, "misfit is nan"),
         ({"variation": -0.2}, "variation is -0.2"),
@@ -249,5 +248,5 @@ def test_real_crystals_are_perfect_as_often_as_their_probabilities_say() -> None
     ],
 )
 def test_impossible_defects_are_refused(options: dict, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(ValueError, match=words):
         Defects(**options)

@@ -10,7 +10,6 @@ from scipy.spatial import ConvexHull
 from autophasenn.crystals.displacement import Displacement, Field
 from autophasenn.crystals.fields import Grid, exponentials, linear, polyhedra
 from autophasenn.crystals.shapes import clipped_block, facet_normals, vertices
-from autophasenn.errors import InputError
 
 N = 32
 G = np.array([1.0, 1.0, 1.0]) * 2 * math.pi / 4.08e-10
@@ -171,23 +170,23 @@ def test_strong_strain_spans_the_range_that_was_asked_for() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"waves": 0}, "0 waves"),
-        ({"shortest": 2e-9, "longest": 1e-9}, "wavelengths that rise"),
+        ({"waves": 0}, "waves is 0"),
+        ({"shortest": 2e-9, "longest": 1e-9}, "wavelengths is drawn"),
         ({"strong": 1.5}, "1.5"),
-        ({"bend": (-1e-4, 1e-4)}, "range bend"),
-        ({"steepness": (2.0, math.nan)}, "range steepness"),
+        ({"bend": (-1e-4, 1e-4)}, "bend is"),
+        ({"steepness": (2.0, math.nan)}, "steepness is"),
         ({"spread": -0.7}, "spread is -0.7"),
         ({"spread": math.nan}, "spread is nan"),
         ({"facet_variety": -1e-12}, "facet_variety is -1e-12"),
         ({"edge_variety": math.inf}, "edge_variety is inf"),
-        ({"mean_strain": (0.0, -1e-4)}, "deviation of the mean strain is -0.0001"),
-        ({"mean_strain": (math.nan, 0.0)}, "mean strain is nan"),
+        ({"mean_strain": (0.0, -1e-4)}, "mean_strain is"),
+        ({"mean_strain": (math.nan, 0.0)}, "mean_strain is"),
         ({"contraction": math.nan}, "contraction is nan"),
-        ({"strong_range": (1.0, math.inf)}, "range strong_range"),
-        ({"depth": (2e-9, 1e-9)}, "range depth"),
-        ({"strong_range": (0.0, 1.0)}, "range strong_range"),
+        ({"strong_range": (1.0, math.inf)}, "strong_range is"),
+        ({"depth": (2e-9, 1e-9)}, "depth is drawn"),
+        ({"strong_range": (0.0, 1.0)}, "strong_range is"),
     ],
 )
 def test_impossible_displacements_are_refused(options: dict, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(ValueError, match=words):
         Displacement(**options)

@@ -204,10 +204,10 @@ def test_an_augmented_pattern_replays() -> None:
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"turned": 2.0}, "probability"), ({"zoom": (1.2, 0.8)}, "rise"), ({"zoom": (0.1, 1.0)}, "0.25")],
+    [({"turned": 2.0}, "0 to 1"), ({"zoom": (1.2, 0.8)}, "least first"), ({"zoom": (0.1, 1.0)}, "0.25")],
 )
 def test_options_out_of_range_are_said(options: dict[str, object], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(ValueError, match=sentence):
         Augmentation(**options)
 
 

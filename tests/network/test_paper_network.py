@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autophasenn.crystals.polyhedra import Polyhedra
-from autophasenn.errors import InputError
+from autophasenn.errors import PlanError
 from autophasenn.experiment.experiment import Experiment, simulate
 from autophasenn.network.architectures import build
 from autophasenn.network.autophasenn import AutoPhaseNN, AutoPhaseNNDesign
@@ -94,5 +94,5 @@ def test_the_same_seed_builds_the_same_network_and_leaves_other_random_numbers_a
 
 
 def test_a_network_without_channels_is_refused() -> None:
-    with pytest.raises(InputError, match="give a width of 1 or more"):
+    with pytest.raises(PlanError, match="width is 0; give 1 or more"):
         AutoPhaseNNDesign(width=0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autophasenn.crystals.polyhedra import Polyhedra
-from autophasenn.errors import InputError
+from autophasenn.errors import PlanError
 from autophasenn.experiment.experiment import Experiment, simulate
 from autophasenn.network.architectures import build
 from autophasenn.network.estimates import Stage
@@ -130,6 +130,6 @@ def test_more_stages_go_on_from_where_fewer_ended(patterns: tuple[torch.Tensor, 
 
 def test_a_network_without_layers_is_refused() -> None:
     for wrong in ({"stages": 0}, {"width": 0}, {"blocks": (0, 1)}, {"memory": -1}, {"feedback": -1}):
-        with pytest.raises(InputError, match="give numbers of 1 or more"):
+        with pytest.raises(PlanError, match="or more"):
             UnrolledDesign(**wrong)  # type: ignore[arg-type]
     assert isinstance(build(TINY), Unrolled)

@@ -133,5 +133,5 @@ def test_the_solution_is_a_fixed_point(algorithm: Algorithm, support: torch.Tens
 
 @pytest.mark.parametrize("wrong", [lambda: HIO(0.0), lambda: RAAR(1.5), lambda: CHIO(alpha=0.0)])
 def test_parameters_out_of_range_are_refused(wrong: object) -> None:
-    with pytest.raises(PlanError, match="usual"):
+    with pytest.raises(PlanError, match="up to 1"):
         wrong()  # type: ignore[operator]

@@ -111,7 +111,7 @@ def test_scientific_notation_is_a_number_with_or_without_point() -> None:
         ("break_twin_at: never", ["break_twin_at is 'never'", "integer"]),
         ("1: 2", ["`1`"]),
         # what only the option itself can know keeps its own sentence
-        ("blocks: [{algorithm: {name: HIO, beta: 2}, iterations: 1}]", ["blocks[0].algorithm", "beta = 2", "<= 1"]),
+        ("blocks: [{algorithm: {name: HIO, beta: 2}, iterations: 1}]", ["blocks[0].algorithm", "beta is 2", "up to 1"]),
         ("blocks: []", ["at least one block"]),
         # what is no YAML mapping at all
         ("", ["not null"]),
@@ -141,7 +141,7 @@ def test_a_slip_is_one_sentence_that_names_it(text: str, words: list[str]) -> No
         ("version: '1'", ["version '1'"]),
         ("version: true", ["version True"]),
         ("version: 1\nretreival: {}", ["`retreival`", "did you mean `retrieval`?"]),
-        ("version: 1\nretrieval: {schedule: {repeats: 0}}", ["retrieval.schedule", "repeats >= 1"]),
+        ("version: 1\nretrieval: {schedule: {repeats: 0}}", ["retrieval.schedule", "repeats is 0; give 1 or more"]),
     ],
 )
 def test_a_plan_of_another_kind_is_refused_with_its_path(text: str, words: list[str], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from autophasenn.crystals.dislocations import drawn_dislocation
 from autophasenn.crystals.fields import Along, squared_distance
 from autophasenn.crystals.shapes import facet_normals, point_inside
-from autophasenn.errors import InputError
+from autophasenn.options import NotNegative, Range, Share, check_rising, options
 from autophasenn.randomness import choice, happens, uniform
 
 
@@ -123,7 +123,7 @@ class Unevenness:
         return sum(others, first).exp().to(torch.complex64)
 
 
-@dataclass(frozen=True)
+@options
 class Defects:
     """How often defects occur and how large they are. By default there are none.
 
@@ -151,27 +151,18 @@ class Defects:
         finite.
     """
 
-    dislocation: float = 0.0
-    inclusion: float = 0.0
-    lamella: float = 0.0
-    unevenness: float = 0.0
-    hole: float = 0.5
-    radius: tuple[float, float] = (0.15, 0.5)
-    thickness: tuple[float, float] = (0.5e-9, 4e-9)
-    misfit: float = 0.01
-    variation: float = 0.2
+    dislocation: Share = 0.0
+    inclusion: Share = 0.0
+    lamella: Share = 0.0
+    unevenness: Share = 0.0
+    hole: Share = 0.5
+    radius: Range = (0.15, 0.5)
+    thickness: Range = (0.5e-9, 4e-9)
+    misfit: NotNegative = 0.01
+    variation: NotNegative = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("dislocation", "inclusion", "lamella", "unevenness", "hole"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"The probability {name} is {getattr(self, name)}; it must lie between 0 and 1.")
-        for name in ("radius", "thickness"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high < math.inf:
-                raise InputError(f"The range {name} is {low:g} to {high:g}; it must rise from 0 or more.")
-        for name in ("misfit", "variation"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"The largest {name} is {getattr(self, name):g}; give 0 or a positive, finite number.")
+        check_rising(radius=self.radius, thickness=self.thickness)
 
     def draw(
         self,

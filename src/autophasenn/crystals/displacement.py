@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autophasenn.errors import InputError
+from autophasenn.options import NotNegative, Number, Positive, PositiveRange, Range, Share, check_rising, options
 
 POINTS = 9
 """Along each edge of a crystal's bounding box: where its displacement is looked at while it is drawn."""
@@ -50,7 +50,7 @@ class Field:
         return self.offset + r @ self.gradient + terms.real
 
 
-@dataclass(frozen=True)
+@options
 class Displacement:
     """How u_G is drawn. The defaults describe gold crystals of 20 nm that LAMMPS relaxed.
 
@@ -89,49 +89,24 @@ class Displacement:
         If a number is out of its range, or not finite.
     """
 
-    bend: tuple[float, float] = (2.3e-4, 7.2e-4)
-    spread: float = 0.7
-    waves: int = 12
-    shortest: float = 3.8e-9
-    longest: float = 490e-9
-    steepness: tuple[float, float] = (1.3, 3.5)
-    mean_strain: tuple[float, float] = (-0.95e-3, 5.2e-4)
+    bend: Range = (2.3e-4, 7.2e-4)
+    spread: NotNegative = 0.7
+    waves: Number = 12
+    shortest: Positive = 3.8e-9
+    longest: Positive = 490e-9
+    steepness: Range = (1.3, 3.5)
+    mean_strain: tuple[float, NotNegative] = (-0.95e-3, 5.2e-4)
     contraction: float = 2.7e-12
-    facet_variety: float = 10e-12
-    edge_variety: float = 21e-12
-    depth: tuple[float, float] = (0.36e-9, 1.2e-9)
-    strong: float = 0.0
-    strong_range: tuple[float, float] = (math.pi, 4 * math.pi)
+    facet_variety: NotNegative = 10e-12
+    edge_variety: NotNegative = 21e-12
+    depth: PositiveRange = (0.36e-9, 1.2e-9)
+    strong: Share = 0.0
+    strong_range: PositiveRange = (math.pi, 4 * math.pi)
 
     def __post_init__(self) -> None:
-        if self.waves < 1 or not 0 < self.shortest <= self.longest < math.inf:
-            raise InputError(
-                f"There are {self.waves} waves of {self.shortest:g} m to {self.longest:g} m; give at least one wave, and "
-                "wavelengths that rise from more than 0."
-            )
-        for name, value in (
-            ("spread", self.spread),
-            ("deviation of the mean strain", self.mean_strain[1]),
-            ("facet_variety", self.facet_variety),
-            ("edge_variety", self.edge_variety),
-        ):
-            if not 0 <= value < math.inf:
-                raise InputError(
-                    f"The {name} is {value:g}; it is a standard deviation: give 0 or a positive, finite number."
-                )
-        for name, value in (("mean strain", self.mean_strain[0]), ("contraction", self.contraction)):
-            if not math.isfinite(value):
-                raise InputError(f"The {name} is {value:g}; give a finite number.")
-        if not 0 <= self.strong <= 1:
-            raise InputError(f"The probability of strong strain is {self.strong:g}; it must lie between 0 and 1.")
-        for name in ("bend", "steepness"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high < math.inf:
-                raise InputError(f"The range {name} is {low:g} to {high:g}; it must rise from 0 or more.")
-        for name in ("depth", "strong_range"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high < math.inf:
-                raise InputError(f"The range {name} is {low:g} to {high:g}; it must rise from more than 0.")
+        waves = (self.shortest, self.longest)
+        check_rising(wavelengths=waves, bend=self.bend, steepness=self.steepness, depth=self.depth)
+        check_rising(strong_range=self.strong_range)
 
     def draw(self, generator: torch.Generator, normals: Floats, distances: Floats, corners: Floats, G: Floats) -> Field:
         """The displacement of one crystal.

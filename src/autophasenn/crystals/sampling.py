@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 from jaxtyping import Float
 from torch import Tensor
 
-from autophasenn.errors import InputError
+from autophasenn.errors import PlanError
+from autophasenn.options import check_rising, options
 from autophasenn.volumes import PATTERN_VOXELS
 
 
@@ -39,7 +42,7 @@ class View:
         return extents.double() * torch.tensor(self.oversampling, dtype=torch.float64) / PATTERN_VOXELS
 
 
-@dataclass(frozen=True)
+@options
 class Sampling:
     """What views are drawn.
 
@@ -58,18 +61,15 @@ class Sampling:
     """
 
     any_orientation: bool = False
-    least_oversampling: float | None = None
-    most_oversampling: float | None = None
+    least_oversampling: Annotated[float, Ge(2)] | None = None
+    most_oversampling: Annotated[float, Ge(2)] | None = None
 
     def __post_init__(self) -> None:
         least, most = self.least_oversampling, self.most_oversampling
         if (least is None) != (most is None):
-            raise InputError("Only one bound of the oversampling is given; give both, for instance 2 and 6.")
-        if least is not None and most is not None and not 2 <= least <= most:
-            raise InputError(
-                f"The oversampling range {least:g} to {most:g} is not usable: it must rise and start at 2 or more. "
-                "Give, for instance, 2 and 6."
-            )
+            raise PlanError("Only one bound of the oversampling is given; give both, for instance 2 and 6.")
+        if least is not None and most is not None:
+            check_rising(oversampling=(least, most))
 
     def draw(self, generator: torch.Generator) -> View:
         """A random view; the same number of random numbers is taken whatever the options are."""

@@ -8,15 +8,17 @@ view, which is seen to here. Augmentation of measured patterns: Yao et al., npj 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from jaxtyping import Float
 from torch import Tensor
 
 from autophasenn.crystals.sampling import random_rotation
-from autophasenn.errors import InputError
 from autophasenn.experiment.regridding import autocorrelation_reach, fill, regrid
+from autophasenn.options import Share, check_rising, options
 from autophasenn.physics.symmetry import ELEMENTS, matrix, symmetry
 from autophasenn.randomness import Stream, choice, generator_of, happens, log_uniform
 from autophasenn.volumes import Pattern, window_around
@@ -45,7 +47,10 @@ class Transformation:
     noise: int = 0
 
 
-@dataclass(frozen=True)
+Zoom = Annotated[float, Ge(0.25), Le(4)]
+
+
+@options
 class Augmentation:
     """What transformations are drawn.
 
@@ -65,17 +70,11 @@ class Augmentation:
     """
 
     mirrored: bool = True
-    turned: float = 0.5
-    zoom: tuple[float, float] = (0.9, 1.4)
+    turned: Share = 0.5
+    zoom: tuple[Zoom, Zoom] = (0.9, 1.4)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.turned <= 1:
-            raise InputError(f"turned is {self.turned:g}; it is a probability: give 0 to 1.")
-        if not 0.25 <= self.zoom[0] <= self.zoom[1] <= 4:
-            raise InputError(
-                f"The zoom is drawn from {self.zoom[0]:g} to {self.zoom[1]:g}; the bounds must rise, from 0.25 to 4 at "
-                "most. Give, for instance, 0.9 and 1.4."
-            )
+        check_rising(zoom=self.zoom)
 
     def draw(self, seed: int, index: int) -> Transformation:
         """The transformation of sample `index` of `seed`."""

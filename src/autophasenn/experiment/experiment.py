@@ -8,25 +8,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from autophasenn.crystals.source import Objects, Source
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, PlanError
 from autophasenn.experiment.beam import Coherence, draw_coherence
 from autophasenn.experiment.counting import poisson_counts
 from autophasenn.experiment.detectors import DETECTORS, Window, check_detectors, draw_window
 from autophasenn.experiment.placement import move, phase_ramp, roll, shift_to_middle
 from autophasenn.experiment.stray_light import Alien, Haze, draw_alien, draw_haze
+from autophasenn.options import PositiveRange, Share, check_rising, options
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import diffract_padded
 from autophasenn.randomness import (
     Stream,
     check_positive,
-    check_probability,
-    check_range,
     generator_of,
     happens,
     log_uniform,
@@ -84,7 +85,10 @@ class Conditions:
         return self.window is not None or (self.alien is not None and self.alien.masked)
 
 
-@dataclass(frozen=True)
+Probable = Annotated[float, Gt(0), Le(1)]
+
+
+@options
 class Experiment:
     """What experiments are drawn. The defaults are those of Yao et al., npj Comput. Mater. 8, 124 (2022).
 
@@ -132,36 +136,30 @@ class Experiment:
         If a range or probability is none, a voxel could get over `MOST_COUNTS`, or a detector is unknown or too small.
     """
 
-    photons: tuple[float, float] = (1e6, 1e8)
-    peak_offset: float = 0.0
-    partly_coherent: float = 0.0
-    coherence_length: tuple[float, float] = (10.0, 60.0)
-    with_background: float = 0.0
-    background: tuple[float, float] = (1e-4, 5e-2)
-    with_haze: float = 0.0
-    haze: tuple[float, float] = (1e-3, 1e-1)
-    with_alien: float = 0.0
-    alien: tuple[float, float] = (1e-3, 1e-1)
-    alien_masked: float = 0.7
-    on_detector: float = 0.0
+    photons: PositiveRange = (1e6, 1e8)
+    peak_offset: Annotated[float, Ge(0), Le(0.5)] = 0.0
+    partly_coherent: Share = 0.0
+    coherence_length: PositiveRange = (10.0, 60.0)
+    with_background: Share = 0.0
+    background: PositiveRange = (1e-4, 5e-2)
+    with_haze: Share = 0.0
+    haze: PositiveRange = (1e-3, 1e-1)
+    with_alien: Share = 0.0
+    alien: PositiveRange = (1e-3, 1e-1)
+    alien_masked: Share = 0.7
+    on_detector: Share = 0.0
     detectors: tuple[str, ...] = tuple(DETECTORS)
     binning: tuple[int, ...] = (1, 1, 2)
-    bad_pixels: tuple[float, float] = (1e-5, 1e-3)
-    bad_line: float = 0.05
+    bad_pixels: tuple[Probable, Probable] = (1e-5, 1e-3)
+    bad_line: Share = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("photons", "coherence_length", "background", "haze", "alien"):
-            check_range(name, getattr(self, name))
-        check_range("bad_pixels", self.bad_pixels, most=1.0)
-        chances = ("partly_coherent", "with_background", "with_haze", "with_alien", "alien_masked", "on_detector")
-        for name in (*chances, "bad_line"):
-            check_probability(name, getattr(self, name))
+        check_rising(photons=self.photons, coherence_length=self.coherence_length, background=self.background)
+        check_rising(haze=self.haze, alien=self.alien, bad_pixels=self.bad_pixels)
         most = self.photons[1] * (1 + self.alien[1] * (self.with_alien > 0))
         most += self.background[1] * (self.with_background > 0) + self.haze[1] * (self.with_haze > 0)
         if most > MOST_COUNTS:
-            raise InputError(f"A voxel could get {most:g} counts, and files hold {MOST_COUNTS:g}; give fewer photons.")
-        if not 0 <= self.peak_offset <= 0.5:
-            raise InputError(f"peak_offset is {self.peak_offset:g} voxels; give 0 to 0.5, which is any offset.")
+            raise PlanError(f"A voxel could get {most:g} counts, and files hold {MOST_COUNTS:g}; give fewer photons.")
         check_detectors(self.detectors, self.binning)
 
     def draw(self, seed: int, index: int) -> Conditions:

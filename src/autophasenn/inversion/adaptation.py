@@ -24,6 +24,7 @@ from autophasenn.experiment.experiment import BEAMLINE
 from autophasenn.inversion.prediction import Prediction, Refined, ask
 from autophasenn.network.architectures import Network
 from autophasenn.network.predict import Predictor
+from autophasenn.options import options
 from autophasenn.phasing.engine import OnIteration
 from autophasenn.phasing.further import Grid
 from autophasenn.randomness import Stream, generator_of, happens
@@ -39,7 +40,7 @@ GAIN = 0.99
 """Share of the first chi2_free below which other weights are better."""
 
 
-@dataclass(frozen=True)
+@options
 class Adaptation:
     """How a network learns on.
 

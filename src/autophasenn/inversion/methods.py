@@ -20,6 +20,7 @@ from autophasenn.inversion.novelty import Familiar, other_pieces, separate_lobe
 from autophasenn.inversion.orientations import RANDOM, Spread, Variants, spread
 from autophasenn.inversion.prediction import Prediction, Refined, predict, predicted, refined
 from autophasenn.network.predict import Predictor
+from autophasenn.options import options
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import Ensemble, reconstruct_ensemble
 from autophasenn.preprocessing.preprocess import Preprocessed
@@ -33,7 +34,7 @@ METHODS = ("refined", "adapted", "network", "iterative")
 pattern, the prediction as it is, or retrieval from random starts."""
 
 
-@dataclass(frozen=True)
+@options
 class Inversion:
     """How a pattern is inverted.
 

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from autophasenn.errors import PlanError
+from autophasenn.options import options
 from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.ensemble import singular_modes
 from autophasenn.phasing.further import Grid
@@ -41,7 +42,7 @@ Invert = Callable[[Grid], Retrieval]
 """The network's box -> the object found in it."""
 
 
-@dataclass(frozen=True)
+@options
 class Variants:
     """How often a pattern is inverted to see how far its image can be believed, and what is made of it.
 

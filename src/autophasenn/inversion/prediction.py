@@ -18,6 +18,7 @@ from torch import Tensor
 from autophasenn.errors import PlanError
 from autophasenn.inversion.box import NetworkBox
 from autophasenn.network.predict import Predictor
+from autophasenn.options import options
 from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.ensemble import COHERENCE_GAIN, as_reconstruction, free_error, hold_out, singular_modes
 from autophasenn.phasing.further import Further, Grid, improve
@@ -30,7 +31,7 @@ from autophasenn.volumes import PATTERN, Pattern, Reconstruction, crop_or_pad
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@options
 class Refined:
     """How a crystal is found from the network's prediction.
 

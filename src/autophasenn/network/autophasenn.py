@@ -11,15 +11,16 @@ four times over at 64^3, 32^3, 16^3 and 8^3, pooled to 4^3, and halved on the wa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import field
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from autophasenn.errors import InputError
 from autophasenn.network.estimates import Generators, Stage
 from autophasenn.network.loss import unit_modulus
+from autophasenn.options import Number, options
 from autophasenn.physics.metrics import thresholded
 from autophasenn.volumes import SPATIAL, Mask, Objects, Volume
 
@@ -29,7 +30,7 @@ POOLINGS = 4
 """From 64^3 to 4^3."""
 
 
-@dataclass(frozen=True)
+@options
 class AutoPhaseNNDesign:
     """What the paper's network is made of.
 
@@ -39,11 +40,8 @@ class AutoPhaseNNDesign:
         Channels at 64^3; twice as many after each pooling but the last.
     """
 
-    width: int = 32
-
-    def __post_init__(self) -> None:
-        if self.width < 1:
-            raise InputError(f"The network has {self.width} channels; give a width of 1 or more.")
+    name: Literal["AutoPhaseNNDesign"] = field(default="AutoPhaseNNDesign", kw_only=True, repr=False)
+    width: Number = 32
 
 
 class AutoPhaseNN(nn.Module):

@@ -9,15 +9,16 @@ trained on the misfit of its diffraction alone was seen to do (docs/training.md)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Gt, Le
 from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn import functional
 
-from autophasenn.errors import InputError
 from autophasenn.network.estimates import Generators
+from autophasenn.options import Fraction, NotNegative, Number, options
 from autophasenn.phasing.algorithms import HIO
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule
@@ -32,7 +33,7 @@ COARSE_PATTERN = tuple(n // 2 for n in PATTERN)
 CoarseObjects = Complex[Tensor, "batch 16 16 16"]
 
 
-@dataclass(frozen=True)
+@options
 class FirstGuess:
     """How the first guess is found.
 
@@ -51,19 +52,11 @@ class FirstGuess:
         the crystal's surface ring.
     """
 
-    candidates: int = 2
-    iterations: int = 40
-    beta: float = 0.9
-    support_threshold: float = 0.3
-    taper: float = 1.0
-
-    def __post_init__(self) -> None:
-        if min(self.candidates, self.iterations) < 1:
-            raise InputError(f"{self} finds nothing; give candidates and iterations of 1 or more.")
-        if not (0 < self.beta <= 1 and 0 < self.support_threshold < 1 and self.taper >= 0):
-            raise InputError(
-                f"{self} is out of range; give beta and support_threshold in 0 to 1 and a taper of 0 or more."
-            )
+    candidates: Number = 2
+    iterations: Number = 40
+    beta: Annotated[float, Gt(0), Le(1)] = 0.9
+    support_threshold: Fraction = 0.3
+    taper: NotNegative = 1.0
 
     @property
     def schedule(self) -> Schedule:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from autophasenn.network.architectures import Network
 from autophasenn.network.autophasenn import AutoPhaseNN
 from autophasenn.network.estimates import Stage
 from autophasenn.network.folding import folded
+from autophasenn.options import NotNegative, Number, options
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.metrics import chi2_of_intensity
 from autophasenn.randomness import Stream, generator_of
@@ -39,7 +40,7 @@ SHIPPED = Path(autophasenn.__file__).parent / "weights" / "unrolled.safetensors"
 PRECISIONS = ("bfloat16", "float32")
 
 
-@dataclass(frozen=True)
+@options
 class Inference:
     """How a network is run.
 
@@ -62,20 +63,14 @@ class Inference:
 
     precision: str | None = None
     compiled: bool = False
-    starts: int = 4
-    poor: float = 1.5
-    stages: int | None = None
-    batch: int = 16
+    starts: Number = 4
+    poor: NotNegative = 1.5
+    stages: Number | None = None
+    batch: Number = 16
 
     def __post_init__(self) -> None:
         if self.precision not in (None, *PRECISIONS):
             raise PlanError(f"The precision {self.precision!r} is not known; choose from {', '.join(PRECISIONS)}.")
-        for name in ("starts", "stages", "batch"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise PlanError(f"{name} is {number}; give 1 or more.")
-        if self.poor < 0:
-            raise PlanError(f"poor is {self.poor:g}; it is a squared misfit, at least 0.")
 
 
 class Predictor:

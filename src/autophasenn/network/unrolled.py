@@ -19,17 +19,17 @@ and LeCun, ICML (2010)).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autophasenn.errors import InputError
 from autophasenn.network.estimates import Generators, Stage
 from autophasenn.network.first_guess import COARSE_PATTERN, FirstGuess, first_guess
 from autophasenn.network.loss import TINY, unit_modulus
+from autophasenn.options import Count, Number, options
 from autophasenn.phasing.support import blur
 from autophasenn.physics.fourier import back_propagate_cropped, diffract_padded
 from autophasenn.physics.metrics import thresholded
@@ -51,7 +51,7 @@ SEEN, GIVEN = 9, 3
 """Channels that a stage sees, and gives, besides those that it remembers."""
 
 
-@dataclass(frozen=True)
+@options
 class UnrolledDesign:
     """What the network is made of.
 
@@ -71,16 +71,13 @@ class UnrolledDesign:
         What the first stage begins with.
     """
 
-    stages: int = 3
-    width: int = 32
-    blocks: tuple[int, int] = (1, 2)
-    memory: int = 4
-    feedback: int = 2
+    name: Literal["UnrolledDesign"] = field(default="UnrolledDesign", kw_only=True, repr=False)
+    stages: Number = 3
+    width: Number = 32
+    blocks: tuple[Number, Number] = (1, 2)
+    memory: Count = 4
+    feedback: Count = 2
     guess: FirstGuess = field(default_factory=FirstGuess)
-
-    def __post_init__(self) -> None:
-        if min(self.stages, self.width, *self.blocks) < 1 or min(self.memory, self.feedback) < 0:
-            raise InputError(f"{self} has no layers where it needs some; give numbers of 1 or more.")
 
 
 class Unrolled(nn.Module):

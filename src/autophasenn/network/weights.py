@@ -115,7 +115,9 @@ def load(path: str | Path, architecture: str | None = None) -> tuple[Network, di
 
 def _design(architecture: str, written: str) -> Design:
     design = TypeAdapter(DESIGNS[architecture]).validate_json(written)
-    if json.loads(written) != json.loads(json.dumps(asdict(design))):  # a default must not fill in what is missing
+    if {"name": design.name, **json.loads(written)} != json.loads(
+        json.dumps(asdict(design))
+    ):  # a default must not fill in what is missing
         raise ValueError(f"its design is {written}")
     return design
 

@@ -14,13 +14,15 @@ Marchesini, Rev. Sci. Instrum. 78, 011301 (2007) writes them in one notation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import field
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
+from annotated_types import Gt, Le
 from torch import Tensor
 
 from autophasenn.errors import PlanError
+from autophasenn.options import options
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.volumes import ObjectVolume, Support
 
@@ -87,58 +89,60 @@ def _check_beta(name: str, beta: float) -> None:
         raise PlanError(f"{name} was given beta = {beta:g}; the feedback lies in 0 < beta <= 1, and 0.9 is usual.")
 
 
-@dataclass(frozen=True)
+@options
 class ER(_ProbesItself):
     """Error reduction: ``P_S P_M``. Its modulus error never grows."""
+
+    name: Literal["ER"] = field(default="ER", kw_only=True, repr=False)
 
     def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
         """Keep the projection in the support."""
         return support.mix(rho, projected, inside=(0.0, 1.0), outside=(0.0, 0.0))
 
 
-@dataclass(frozen=True)
+@options
 class HIO(_ProbesItself):
     """Hybrid input-output: negative feedback outside the support leaves local minima."""
 
-    beta: float = 0.9
-
-    def __post_init__(self) -> None:
-        _check_beta("HIO", self.beta)
+    name: Literal["HIO"] = field(default="HIO", kw_only=True, repr=False)
+    beta: Annotated[float, Gt(0), Le(1)] = 0.9
 
     def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
         """``rho' in S;  rho - beta rho'``."""
         return support.mix(rho, projected, inside=(0.0, 1.0), outside=(1.0, -self.beta))
 
 
-@dataclass(frozen=True)
+@options
 class RAAR(_ProbesItself):
     """Relaxed averaged alternating reflections: ``beta/2 (R_S R_M + 1) + (1 - beta) P_M``."""
 
-    beta: float = 0.9
-
-    def __post_init__(self) -> None:
-        _check_beta("RAAR", self.beta)
+    name: Literal["RAAR"] = field(default="RAAR", kw_only=True, repr=False)
+    beta: Annotated[float, Gt(0), Le(1)] = 0.9
 
     def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
         """``rho' in S;  beta rho + (1 - 2 beta) rho'``."""
         return support.mix(rho, projected, inside=(0.0, 1.0), outside=(self.beta, 1 - 2 * self.beta))
 
 
-@dataclass(frozen=True)
+@options
 class SF(_ProbesItself):
     """Solvent flipping: ``R_S P_M``."""
+
+    name: Literal["SF"] = field(default="SF", kw_only=True, repr=False)
 
     def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
         """``rho' in S;  -rho'``."""
         return support.mix(rho, projected, inside=(0.0, 1.0), outside=(0.0, -1.0))
 
 
-@dataclass(frozen=True)
+@options
 class DM:
     """Difference map with the modulus projected last: ``1 - P_S + P_M (2 P_S - 1)``.
 
     The other order, ``1 - P_M + P_S (2 P_M - 1)``, is HIO with beta = 1.
     """
+
+    name: Literal["DM"] = field(default="DM", kw_only=True, repr=False)
 
     def probe(self, rho: ObjectVolume, support: SupportRegion) -> ObjectVolume:
         """``(2 P_S - 1) rho``."""
@@ -149,7 +153,7 @@ class DM:
         return support.mix(rho, projected, inside=(0.0, 1.0), outside=(1.0, 1.0))
 
 
-@dataclass(frozen=True)
+@options
 class CHIO(_ProbesItself):
     """Continuous hybrid input-output.
 
@@ -158,13 +162,9 @@ class CHIO(_ProbesItself):
     where ``0 <= c < alpha``, and elsewhere HIO's ``rho - beta rho'``.
     """
 
-    alpha: float = 0.4
-    beta: float = 0.9
-
-    def __post_init__(self) -> None:
-        _check_beta("CHIO", self.beta)
-        if not 0 < self.alpha <= 1:
-            raise PlanError(f"CHIO was given alpha = {self.alpha:g}; it lies in 0 < alpha <= 1, and 0.4 is usual.")
+    name: Literal["CHIO"] = field(default="CHIO", kw_only=True, repr=False)
+    alpha: Annotated[float, Gt(0), Le(1)] = 0.4
+    beta: Annotated[float, Gt(0), Le(1)] = 0.9
 
     def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
         """Three cases by the component of the projection on the running object."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from autophasenn.errors import PlanError
+from autophasenn.options import Number, options
 from autophasenn.physics import fourier
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel
 from autophasenn.volumes import SPATIAL, Volume, crop_or_pad
 
 
-@dataclass(frozen=True)
+@options
 class CoherenceEstimate:
     """Richardson-Lucy deconvolution of the measured intensity by the coherent one (Clark et al. 2012, eq. 3).
 
@@ -30,16 +32,14 @@ class CoherenceEstimate:
         Odd edge of the kernel in voxels of the pattern.
     """
 
-    first: int = 10
-    every: int = 10
-    updates: int = 20
-    width: int = 11
+    first: Number = 10
+    every: Number = 10
+    updates: Number = 20
+    width: Annotated[int, Ge(3)] = 11
 
     def __post_init__(self) -> None:
-        if self.width % 2 == 0 or self.width < 3:
-            raise PlanError(f"coherence.width is {self.width}; the kernel has an odd edge of at least 3 voxels.")
-        if min(self.first, self.every, self.updates) < 1:
-            raise PlanError("coherence.first, every and updates are numbers of iterations, at least 1.")
+        if self.width % 2 == 0:
+            raise PlanError(f"width is {self.width}; a kernel has an odd edge, of 3 voxels or more.")
 
     def is_due(self, iteration: int) -> bool:
         """Whether the kernel is estimated before this iteration (counted from 0)."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
-from autophasenn.errors import PlanError
+from autophasenn.options import Count, Fraction, Number, Share, options
 from autophasenn.phasing.coherence import CoherenceEstimate
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.schedule import Schedule, error_reduction
@@ -27,7 +29,7 @@ COHERENCE_GAIN = 0.95
 """A coherence kernel is kept where chi2_free falls below this share of what full coherence gives."""
 
 
-@dataclass(frozen=True)
+@options
 class Ensemble:
     """How many starts, and what is made of them.
 
@@ -50,25 +52,13 @@ class Ensemble:
         What every start does in which iteration.
     """
 
-    starts: int = 5
-    free_fraction: float = 0.02
-    agreement: float = 0.9
-    polish: int = 50
+    starts: Number = 5
+    free_fraction: Annotated[float, Ge(0), Le(0.3)] = 0.02
+    agreement: Share = 0.9
+    polish: Count = 50
     coherence: CoherenceEstimate | None = field(default_factory=CoherenceEstimate)
-    support_threshold: float = FIRST_SUPPORT_THRESHOLD
+    support_threshold: Fraction = FIRST_SUPPORT_THRESHOLD
     schedule: Schedule = field(default_factory=Schedule)
-
-    def __post_init__(self) -> None:
-        if self.starts < 1:
-            raise PlanError(f"ensemble.starts is {self.starts}; at least one start is needed.")
-        if not 0 <= self.free_fraction <= 0.3:
-            raise PlanError(f"ensemble.free_fraction is {self.free_fraction:g}; hold out 0 to 0.3 of the voxels.")
-        if not 0 <= self.agreement <= 1:
-            raise PlanError(f"ensemble.agreement is {self.agreement:g}; it is a correlation, 0 to 1.")
-        if self.polish < 0:
-            raise PlanError(f"ensemble.polish is {self.polish}; it is a number of iterations, at least 0.")
-        if not 0 < self.support_threshold < 1:
-            raise PlanError(f"ensemble.support_threshold is {self.support_threshold:g}; it lies between 0 and 1.")
 
 
 def hold_out(measured: Mask, fraction: float, seed: int) -> Mask:

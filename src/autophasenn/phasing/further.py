@@ -15,6 +15,7 @@ from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from autophasenn.errors import PlanError
+from autophasenn.options import options
 from autophasenn.phasing.algorithms import RAAR
 from autophasenn.phasing.coherence import CoherenceEstimate
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
@@ -35,7 +36,7 @@ def _search() -> Schedule:
     return Schedule((Block(RAAR(), 12),), 1, narrow, break_twin_at=None, average_last=0)
 
 
-@dataclass(frozen=True)
+@options
 class Further:
     """How a good object is made better.
 

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import field
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
 from autophasenn.errors import PlanError
+from autophasenn.options import Number, Positive, options
 from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics.diffraction import intensity_of
@@ -38,7 +40,7 @@ DARK = 1e-12
 """Share of the brightest voxel below which nothing is divided by."""
 
 
-@dataclass(frozen=True)
+@options
 class Likelihood:
     """How the most likely object is approached.
 
@@ -65,21 +67,16 @@ class Likelihood:
         If a number is outside its range.
     """
 
-    evaluations: int = 50
+    evaluations: Number = 50
     of: Literal["root", "poisson"] = "root"
     support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.1, sigma_last=0.7))
-    first_sigma: float = 0.3
-    history: int = 10
-    kernel_width: int = 31
+    first_sigma: Positive = 0.3
+    history: Number = 10
+    kernel_width: Annotated[int, Ge(3)] = 31
 
     def __post_init__(self) -> None:
-        if self.kernel_width % 2 == 0 or self.kernel_width < 3:
-            raise PlanError(f"likelihood.kernel_width is {self.kernel_width}; a kernel has an odd edge of 3 or more.")
-        if min(self.evaluations, self.history) < 1 or not self.first_sigma > 0:
-            raise PlanError(
-                f"likelihood.evaluations {self.evaluations} and history {self.history} must be 1 or more, first_sigma "
-                f"{self.first_sigma:g} above 0."
-            )
+        if self.kernel_width % 2 == 0:
+            raise PlanError(f"kernel_width is {self.kernel_width}; a kernel has an odd edge, of 3 voxels or more.")
 
 
 def most_likely(

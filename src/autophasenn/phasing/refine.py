@@ -10,13 +10,14 @@ docs/evaluation.md has the comparison.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from autophasenn.errors import PlanError
+from autophasenn.options import options
 from autophasenn.phasing.algorithms import HIO, RAAR
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
@@ -33,7 +34,7 @@ def _search(*blocks: Block, sigma: float, average_last: int = 0) -> Schedule:
     return Schedule(blocks, 1, shrink_wrap, break_twin_at=None, average_last=average_last)
 
 
-@dataclass(frozen=True)
+@options
 class Refinement:
     """How a prediction is refined.
 

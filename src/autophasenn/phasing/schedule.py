@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Annotated
+
+from pydantic import Discriminator
 
 from autophasenn.errors import PlanError
+from autophasenn.options import Count, Number, options
 from autophasenn.phasing.algorithms import CHIO, DM, ER, HIO, RAAR, SF
 from autophasenn.phasing.coherence import CoherenceEstimate
 from autophasenn.phasing.support import ShrinkWrap
 
-AnyAlgorithm = ER | HIO | RAAR | DM | SF | CHIO
+AnyAlgorithm = Annotated[ER | HIO | RAAR | DM | SF | CHIO, Discriminator("name")]
 
 
-@dataclass(frozen=True)
+@options
 class Block:
     """Some iterations of one algorithm."""
 
     algorithm: AnyAlgorithm
-    iterations: int
-
-    def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise PlanError(f"A block of the schedule has {self.iterations} iterations; it needs at least 1.")
+    iterations: Number
 
 
 def _paper_blocks() -> tuple[Block, ...]:
@@ -30,7 +30,7 @@ def _paper_blocks() -> tuple[Block, ...]:
     return (Block(ER(), 20), Block(HIO(), 170)) * 3 + (Block(ER(), 30),)
 
 
-@dataclass(frozen=True)
+@options
 class Schedule:
     """The iterations of one retrieval. The default is the paper's: 600 that alternate ER and HIO, with shrink-wrap.
 
@@ -52,18 +52,18 @@ class Schedule:
     """
 
     blocks: tuple[Block, ...] = field(default_factory=_paper_blocks)
-    repeats: int = 1
+    repeats: Number = 1
     shrink_wrap: ShrinkWrap | None = field(default_factory=ShrinkWrap)
-    break_twin_at: int | None = 10
+    break_twin_at: Count | None = 10
     coherence: CoherenceEstimate | None = None
-    average_last: int = 10
+    average_last: Count = 10
 
     def __post_init__(self) -> None:
-        if not self.blocks or self.repeats < 1:
-            raise PlanError("The schedule has no iteration; give it at least one block and repeats >= 1.")
-        if not 0 <= self.average_last <= self.iterations:
+        if not self.blocks:
+            raise PlanError("The schedule has no iteration; give it at least one block.")
+        if self.average_last > self.iterations:
             raise PlanError(
-                f"average_last is {self.average_last} in a schedule of {self.iterations} iterations; it lies between."
+                f"average_last is {self.average_last} in a schedule of {self.iterations} iterations; average no more."
             )
 
     @property

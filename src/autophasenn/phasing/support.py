@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from autophasenn.errors import PlanError
+from autophasenn.options import Fraction, Number, Positive, options
 from autophasenn.volumes import SPATIAL, ObjectVolume, Support, Volume
 
 FIRST_SUPPORT_THRESHOLD = 0.1
@@ -40,7 +39,7 @@ def autocorrelation_support(counts: Volume, threshold: float) -> Support:
     return autocorrelation >= threshold * autocorrelation.amax(SPATIAL, keepdim=True)
 
 
-@dataclass(frozen=True)
+@options
 class ShrinkWrap:
     """The support becomes where the blurred amplitude exceeds a fraction of its typical value (Marchesini et al. 2003).
 
@@ -58,20 +57,10 @@ class ShrinkWrap:
         Standard deviation of the Gaussian in voxels at the first and at the last update; it narrows geometrically.
     """
 
-    every: int = 10
-    threshold: float = 0.3
-    sigma_first: float = 3.0
-    sigma_last: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise PlanError(f"shrink_wrap.every is {self.every}; it is a number of iterations, at least 1.")
-        if not 0 < self.threshold < 1:
-            raise PlanError(
-                f"shrink_wrap.threshold is {self.threshold:g}; it is a fraction of the crystal's amplitude, 0 to 1."
-            )
-        if min(self.sigma_first, self.sigma_last) <= 0:
-            raise PlanError("shrink_wrap sigmas are standard deviations in voxels and must be above 0.")
+    every: Number = 10
+    threshold: Fraction = 0.3
+    sigma_first: Positive = 3.0
+    sigma_last: Positive = 1.0
 
     def is_due(self, iteration: int) -> bool:
         """Whether the support is updated before this iteration (counted from 0)."""

@@ -5,11 +5,11 @@ The defaults stand in the option dataclasses, where they are used; this module h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
-from autophasenn import options as typed_yaml
 from autophasenn.inversion.methods import Inversion
+from autophasenn.options import commented_yaml, load, options
 from autophasenn.pipeline.postprocess import Postprocessing
 from autophasenn.preprocessing.preprocess import Preprocessing
 
@@ -17,7 +17,7 @@ VERSION = 1
 """Raised when a parameter changes its name or meaning."""
 
 
-@dataclass(frozen=True)
+@options
 class Plan(Inversion):
     """What is done to a scan, from raw counts to strain.
 
@@ -56,9 +56,9 @@ def load_plan(path: Path) -> Plan:
         If the file cannot be read, has another version, names a parameter that does not exist, or gives one a value
         that it cannot have.
     """
-    return typed_yaml.load(path, Plan, VERSION, "autophasenn plan")
+    return load(path, Plan, VERSION, "autophasenn plan")
 
 
 def dump_plan(plan: Plan) -> str:
     """YAML text of a plan: every parameter, explained by a comment. :func:`load_plan` reads it back without loss."""
-    return f"version: {VERSION}\n{typed_yaml.commented_yaml(plan)}"
+    return f"version: {VERSION}\n{commented_yaml(plan)}"

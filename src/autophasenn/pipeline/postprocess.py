@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from autophasenn.errors import InputError, PlanError
+from autophasenn.errors import InputError
 from autophasenn.image import CrystalImage
+from autophasenn.options import Fraction, Positive, options
 from autophasenn.physics.asymmetry import asymmetry
 from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.physics.lab_frame import MARGIN, detector_to_lab
@@ -33,7 +34,7 @@ CLEAR_ASYMMETRY = 3.0
 """Standard deviations of the asymmetry below which the choice of the twin is a guess."""
 
 
-@dataclass(frozen=True)
+@options
 class Postprocessing:
     """How an image is made from a reconstruction.
 
@@ -54,18 +55,9 @@ class Postprocessing:
         If the threshold is not between 0 and 1, or the voxel size not positive.
     """
 
-    support_threshold: float = 0.3
-    voxel_size_nm: float | None = None
+    support_threshold: Fraction = 0.3
+    voxel_size_nm: Positive | None = None
     ramp_removal: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.support_threshold < 1:
-            raise PlanError(
-                f"support_threshold is {self.support_threshold:g}; it is a fraction of the largest amplitude, "
-                "between 0 and 1, such as 0.3."
-            )
-        if self.voxel_size_nm is not None and not (self.voxel_size_nm > 0 and math.isfinite(self.voxel_size_nm)):
-            raise PlanError(f"voxel_size_nm is {self.voxel_size_nm:g}; give a positive length in nm, or leave it out.")
 
 
 def postprocess(

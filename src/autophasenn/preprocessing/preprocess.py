@@ -7,12 +7,15 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Lt
 from jaxtyping import Bool, Float
 
 from autophasenn.errors import PlanError
+from autophasenn.options import NotNegative, Number, Share, options
 from autophasenn.preprocessing.aliens import Aliens, Cluster, alien_warnings, find_aliens
 from autophasenn.preprocessing.corrections import correct
 from autophasenn.preprocessing.oversampling import choose_binning, estimate_oversampling, sampling_warnings
@@ -36,7 +39,11 @@ LEAST_WINDOW = 64
 """Rows and columns that are left of a scan: the network's box."""
 
 
-@dataclass(frozen=True)
+Axis = Annotated[int, Ge(4)]
+"""Voxels along an axis."""
+
+
+@options
 class Preprocessing:
     """What preprocessing may be told; the only place of these defaults.
 
@@ -85,53 +92,25 @@ class Preprocessing:
         If a value is outside its legal range.
     """
 
-    dark_threshold: float = 1.0
-    dead_response: float = 0.2
-    hot_contrast: float = 6.0
-    count_threshold: float = 0.0
+    dark_threshold: NotNegative = 1.0
+    dead_response: Annotated[float, Ge(0), Lt(1)] = 0.2
+    hot_contrast: Annotated[float, Gt(1)] = 6.0
+    count_threshold: NotNegative = 0.0
     find_aliens: bool = True
-    alien_contrast: float = 2.0
-    alien_significance: float = 8.0
-    alien_asymmetry: float = 2.0
-    alien_margin: float = 1.0
-    alien_share: float = 0.02
-    shape: tuple[int, int, int] | None = None
-    binning: tuple[int, int, int] | None = None
-    keep_oversampling: float = 3.0
-    smallest_axis: int = 32
-    most_voxels: int = 8_000_000
+    alien_contrast: Annotated[float, Gt(1)] = 2.0
+    alien_significance: NotNegative = 8.0
+    alien_asymmetry: Annotated[float, Gt(1)] = 2.0
+    alien_margin: NotNegative = 1.0
+    alien_share: Share = 0.02
+    shape: tuple[Axis, Axis, Axis] | None = None
+    binning: tuple[Number, Number, Number] | None = None
+    keep_oversampling: Annotated[float, Ge(2)] = 3.0
+    smallest_axis: Annotated[int, Gt(1)] = 32
+    most_voxels: Annotated[int, Gt(1)] = 8_000_000
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if isinstance(value, float) and not np.isfinite(value):
-                raise PlanError(f"{name} is {value}; give a number.")
-        for name in ("hot_contrast", "alien_contrast", "alien_asymmetry", "smallest_axis", "most_voxels"):
-            if not getattr(self, name) > 1:
-                raise PlanError(f"{name} is {getattr(self, name)}; it must be greater than 1.")
-        for name in (
-            "dark_threshold",
-            "dead_response",
-            "count_threshold",
-            "alien_significance",
-            "alien_margin",
-            "alien_share",
-        ):
-            if not getattr(self, name) >= 0:
-                raise PlanError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
-        if not self.dead_response < 1:
-            raise PlanError(
-                f"dead_response is {self.dead_response}; it is a share of the median response and must be less than 1."
-            )
-        if not self.alien_share <= 1:
-            raise PlanError(f"alien_share is {self.alien_share}; it is a share of the photons and must be at most 1.")
-        if not self.keep_oversampling >= 2:
-            raise PlanError(
-                f"keep_oversampling is {self.keep_oversampling}; below 2 the phases cannot be found. Give 2 or more."
-            )
-        if self.shape is not None and (len(self.shape) != 3 or any(n < 4 or n % 2 for n in self.shape)):
+        if self.shape is not None and any(n % 2 for n in self.shape):
             raise PlanError(f"shape is {self.shape}; give three even numbers of at least 4 voxels.")
-        if self.binning is not None and (len(self.binning) != 3 or any(b < 1 for b in self.binning)):
-            raise PlanError(f"binning is {self.binning}; give three whole numbers >= 1.")
 
 
 @dataclass(frozen=True, eq=False)

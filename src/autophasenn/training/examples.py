@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from autophasenn.experiment.augmentation import Augmentation, augment
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.experiment.experiment import simulate
 from autophasenn.experiment.recipes import recipe
+from autophasenn.options import Positive, Share, options
 from autophasenn.volumes import Pattern
 
 Counts = Float[Tensor, "batch 64 64 64"]
@@ -57,7 +59,7 @@ class Trial:
     objects: Complex[Tensor, "batch 32 32 32"] | None
 
 
-@dataclass(frozen=True)
+@options
 class Simulated:
     """Patterns made while the network learns; none is seen twice.
 
@@ -73,13 +75,13 @@ class Simulated:
         Of all patterns, in proportion to the other shares.
     """
 
+    name: Literal["Simulated"] = field(default="Simulated", kw_only=True, repr=False)
     source: str = "polyhedra"
     recipe: str = "paper"
     metal: str | None = None
-    share: float = 1.0
+    share: Positive = 1.0
 
     def __post_init__(self) -> None:
-        _check_share(self.share)
         recipe(self.source, self.recipe, self.metal)
 
     def patterns(self, seed: int, indices: Sequence[int], device: torch.device | str = "cpu") -> Patterns:
@@ -93,7 +95,7 @@ class Simulated:
         return Trial(made.counts, made.masks, made.objects)
 
 
-@dataclass(frozen=True)
+@options
 class Recorded:
     """Patterns of a dataset file, in a new order each time through, mirrored or turned.
 
@@ -109,14 +111,14 @@ class Recorded:
         Of all patterns, in proportion to the other shares.
     """
 
+    name: Literal["Recorded"] = field(default="Recorded", kw_only=True, repr=False)
     file: str
-    part: tuple[float, float] = (0.0, 1.0)
+    part: tuple[Share, Share] = (0.0, 1.0)
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(turned=0.0))
-    share: float = 1.0
+    share: Positive = 1.0
 
     def __post_init__(self) -> None:
-        _check_share(self.share)
-        if not 0 <= self.part[0] < self.part[1] <= 1:
+        if not self.part[0] < self.part[1]:
             raise PlanError(f"part is {self.part}; give two rising shares of the file, such as [0, 0.8].")
 
     @property
@@ -155,11 +157,6 @@ class Recorded:
     def _place(self, seed: int, index: int) -> int:
         time_through, number = divmod(index, len(self.places))
         return self.places[_order(seed, time_through, len(self.places))[number]]
-
-
-def _check_share(share: float) -> None:
-    if not share > 0:
-        raise PlanError(f"share is {share:g}; give a number above 0, or leave this source out.")
 
 
 @lru_cache(8)

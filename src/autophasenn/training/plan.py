@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import Discriminator
 
 from autophasenn.errors import PlanError
 from autophasenn.network.autophasenn import AutoPhaseNNDesign
 from autophasenn.network.unrolled import UnrolledDesign
+from autophasenn.options import Count, NotNegative, Number, Positive, Share, options
 from autophasenn.training.examples import Recorded, Simulated
 
+AnyExamples = Annotated[Simulated | Recorded, Discriminator("name")]
+"""Where patterns come from."""
+Memory = Annotated[float, Ge(0), Lt(1)]
+"""Of a moving average, a step."""
 
-@dataclass(frozen=True)
+
+@options
 class Loss:
     """What is made small.
 
@@ -26,11 +35,7 @@ class Loss:
     """
 
     of: Literal["root_chi2", "mean_absolute_error"] = "root_chi2"
-    growth: float = 1.5
-
-    def __post_init__(self) -> None:
-        if not self.growth > 0:
-            raise PlanError(f"growth is {self.growth:g}; the weights of the stages must be above 0. Give 1 or more.")
+    growth: Positive = 1.5
 
     def weights(self, stages: int) -> list[float]:
         """Of the stages, first to last; their sum is 1."""
@@ -38,7 +43,7 @@ class Loss:
         return [weight / sum(raw) for weight in raw]
 
 
-@dataclass(frozen=True)
+@options
 class Optimiser:
     """How the weights move.
 
@@ -60,23 +65,14 @@ class Optimiser:
     """
 
     method: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 1e-4
-    clip: float = 1.0
-    average: float = 0.998
-
-    def __post_init__(self) -> None:
-        if not (self.learning_rate > 0 and self.weight_decay >= 0 and self.clip >= 0):
-            raise PlanError(
-                f"learning_rate {self.learning_rate:g}, weight_decay {self.weight_decay:g}, clip {self.clip:g}: the first "
-                "must be above 0, the others 0 or above."
-            )
-        if not all(0 <= memory < 1 for memory in (*self.betas, self.average)):
-            raise PlanError(f"betas {self.betas} and average {self.average:g} must be at least 0 and below 1.")
+    learning_rate: Positive = 1e-3
+    betas: tuple[Memory, Memory] = (0.9, 0.98)
+    weight_decay: NotNegative = 1e-4
+    clip: NotNegative = 1.0
+    average: Memory = 0.998
 
 
-@dataclass(frozen=True)
+@options
 class WarmupCosine:
     """The learning rate rises in proportion to the samples seen, then falls as half a cosine.
 
@@ -88,12 +84,9 @@ class WarmupCosine:
         Share of it that is left at the end.
     """
 
-    warmup: int = 1000
-    last: float = 0.02
-
-    def __post_init__(self) -> None:
-        if self.warmup < 0 or not 0 <= self.last <= 1:
-            raise PlanError(f"warmup {self.warmup} must be 0 or more, last {self.last:g} from 0 to 1.")
+    name: Literal["WarmupCosine"] = field(default="WarmupCosine", kw_only=True, repr=False)
+    warmup: Count = 1000
+    last: Share = 0.02
 
     def factor(self, seen: int, samples: int, losses: Sequence[float]) -> float:
         """Share of the learning rate after `seen` of `samples`; `losses` are those of the validations until then."""
@@ -101,7 +94,7 @@ class WarmupCosine:
         return rise * (self.last + (1 - self.last) * 0.5 * (1 + math.cos(math.pi * min(1.0, seen / samples))))
 
 
-@dataclass(frozen=True)
+@options
 class Plateau:
     """The learning rate falls whenever the validation loss has stopped falling, as in the paper.
 
@@ -115,16 +108,10 @@ class Plateau:
         A loss is a new least one if it is below the least by this share.
     """
 
-    shrink: float = 0.5
-    patience: int = 2
-    tolerance: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if not 0 < self.shrink <= 1 or self.patience < 0 or not 0 <= self.tolerance < 1:
-            raise PlanError(
-                f"shrink {self.shrink:g} must be above 0 and at most 1, patience {self.patience} 0 or more, tolerance "
-                f"{self.tolerance:g} from 0 to 1."
-            )
+    name: Literal["Plateau"] = field(default="Plateau", kw_only=True, repr=False)
+    shrink: Annotated[float, Gt(0), Le(1)] = 0.5
+    patience: Count = 2
+    tolerance: Memory = 1e-4
 
     def factor(self, seen: int, samples: int, losses: Sequence[float]) -> float:
         """Share of the learning rate after validations with these losses."""
@@ -139,7 +126,7 @@ class Plateau:
         return factor
 
 
-@dataclass(frozen=True)
+@options
 class Validation:
     """How the network is tried on patterns that it does not learn from.
 
@@ -157,18 +144,14 @@ class Validation:
         What makes a network the best one yet. Correlation takes known objects.
     """
 
-    data: Simulated | Recorded = field(default_factory=Simulated)
-    count: int = 64
+    data: AnyExamples = field(default_factory=Simulated)
+    count: Number = 64
     seed: int = 0
-    every: int = 8000
+    every: Number = 8000
     best_by: Literal["correlation", "chi2"] = "correlation"
 
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.every < 1:
-            raise PlanError(f"count {self.count} and every {self.every} of the validation must be 1 or more.")
 
-
-@dataclass(frozen=True)
+@options
 class TrainingPlan:
     """What is trained, on what, how long.
 
@@ -195,26 +178,23 @@ class TrainingPlan:
         Samples between two lines of the log, and between two checkpoints.
     """
 
-    seed: int = 1
-    samples: int = 200_000
-    batch: int = 16
+    seed: Count = 1
+    samples: Number = 200_000
+    batch: Number = 16
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
-    network: UnrolledDesign | AutoPhaseNNDesign = field(default_factory=UnrolledDesign)
+    network: Annotated[UnrolledDesign | AutoPhaseNNDesign, Discriminator("name")] = field(
+        default_factory=UnrolledDesign
+    )
     begin_with: str | None = None
-    data: tuple[Simulated | Recorded, ...] = (Simulated(),)
+    data: tuple[AnyExamples, ...] = (Simulated(),)
     loss: Loss = field(default_factory=Loss)
     optimiser: Optimiser = field(default_factory=Optimiser)
-    schedule: WarmupCosine | Plateau = field(default_factory=WarmupCosine)
+    schedule: Annotated[WarmupCosine | Plateau, Discriminator("name")] = field(default_factory=WarmupCosine)
     validation: Validation = field(default_factory=Validation)
-    log_every: int = 320
-    checkpoint_every: int = 1600
+    log_every: Number = 320
+    checkpoint_every: Number = 1600
 
     def __post_init__(self) -> None:
-        if min(self.samples, self.batch, self.log_every, self.checkpoint_every) < 1 or self.seed < 0:
-            raise PlanError(
-                f"samples {self.samples}, batch {self.batch}, log_every {self.log_every} and checkpoint_every "
-                f"{self.checkpoint_every} must be 1 or more, seed {self.seed} 0 or more."
-            )
         if not self.data:
             raise PlanError("data is empty; name at least one source of patterns.")
         if isinstance(self.validation.data, Simulated) and self.validation.seed == self.seed:

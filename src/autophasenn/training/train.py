@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autophasenn import options as typed_yaml
 from autophasenn.errors import AutoPhaseNNError, PlanError
+from autophasenn.options import commented_yaml, load
 from autophasenn.progress import Progress, Silent
 from autophasenn.training.checkpoint import Course
 from autophasenn.training.machine import Machine, is_first_process
@@ -26,12 +26,12 @@ def load_training_plan(path: Path) -> TrainingPlan:
         If the file cannot be read, has another version, names a parameter that does not exist, or gives one a value
         that it cannot have.
     """
-    return typed_yaml.load(path, TrainingPlan, VERSION, "autophasenn plan --training")
+    return load(path, TrainingPlan, VERSION, "autophasenn plan --training")
 
 
 def dump_training_plan(plan: TrainingPlan) -> str:
     """YAML text of a plan, every parameter explained. :func:`load_training_plan` reads it back without loss."""
-    return f"version: {VERSION}\n{typed_yaml.commented_yaml(plan)}"
+    return f"version: {VERSION}\n{commented_yaml(plan)}"
 
 
 def train(
