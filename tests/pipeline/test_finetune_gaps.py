@@ -18,7 +18,7 @@ from autophasenn.network import weights
 from autophasenn.phasing.ensemble import hold_out
 from autophasenn.phasing.further import Grid
 from autophasenn.phasing.refine import Refinement
-from autophasenn.pipeline.finetune import Finetuning, _patterns_of, finetune, requests
+from autophasenn.pipeline.finetune import Finetuning, _patterns_of, finetune, sources
 from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.reconstruct import describe, reconstruct_into
@@ -124,11 +124,11 @@ def test_a_dataset_with_gaps_is_learned_from_and_the_card_tells_what_the_weights
     data, start, output = (tmp_path / name for name in ("gaps.h5", "start.safetensors", "tuned.safetensors"))
     write_dataset(data, 2, Simulation(Polyhedra(), GAPPED, 5))
     weights.save(network(), {"seed": 0}, start)
-    job = Finetuning(requests([str(data)]), output, start, minutes=60.0, options=replace(STEEP, judges=2))
+    job = Finetuning(sources([str(data)]), output, start, minutes=60.0, options=replace(STEEP, judges=2))
     with pytest.raises(KeyboardInterrupt, match="best weights"):
         finetune(job, EndAfter(STEEP.steps))
     tuned, card = weights.load(output)
-    boxes = _patterns_of(requests([str(data)])[0], 0)
+    boxes = _patterns_of(sources([str(data)])[0], 0)
     assert all(0 < float((~each.pattern.mask).float().mean()) < 0.3 for each in boxes)
     assert card["best_step"] == STEEP.steps + 1  # the one under way is finished
     assert card["chi2_free_after"] < 0.99 * card["chi2_free_before"]

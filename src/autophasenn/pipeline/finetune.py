@@ -211,7 +211,7 @@ def _card(job: Finetuning, found: Adapted, boxes: Sequence[Grid], seconds: float
     }
 
 
-def sources(inputs: Sequence[str], shared: Source) -> tuple[Source, ...]:
+def sources(inputs: Sequence[str], shared: Source | None = None) -> tuple[Source, ...]:
     """One source for each input; `shared` has what belongs to all of them.
 
     Raises
@@ -222,4 +222,4 @@ def sources(inputs: Sequence[str], shared: Source) -> tuple[Source, ...]:
     for each in inputs:
         if not Path(each.split(":")[0]).exists():
             raise InputError(f"There is no scan, pattern or dataset {each}; check the path.")
-    return tuple(shared.of(each) for each in inputs)
+    return tuple((shared or Source()).of(each) for each in inputs)
