@@ -15,17 +15,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.files.writing import make_folder, write_atomically
 from autophasenn.image import CrystalImage
 from autophasenn.inversion.methods import Job
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan, load_plan
 from autophasenn.pipeline.postprocess import postprocess
-from autophasenn.pipeline.reconstruct import Request, load_predictor, prepare
+from autophasenn.pipeline.prepare import prepare
+from autophasenn.pipeline.source import Source
 from autophasenn.progress import Silent, Stopwatch
 from autophasenn.report.evaluation import fall_of_chi2
 from autophasenn.report.methods import methods
@@ -36,13 +36,16 @@ ORDER = ("iterative", "network", "refined")
 """From left to right."""
 
 
-def compare(request: Request, plan: Plan, title: str = "") -> dict[str, Any]:
+def compare(source: Source, asked: Method, output: Path, plan: Plan, title: str = "") -> dict[str, Any]:
     """Invert a pattern by every method, and draw what they found.
 
     Parameters
     ----------
-    request : Request
-        Its `output` is the folder of the figures; its `method` is not looked at.
+    source : Source
+    asked : Method
+        Seed, weights and device; each method of `ORDER` takes the place of its name.
+    output : Path
+        Folder of the figures.
     plan : Plan
     title : str
         Above the figure.
@@ -60,17 +63,18 @@ def compare(request: Request, plan: Plan, title: str = "") -> dict[str, Any]:
     OutputError
         If the folder cannot be written to.
     """
-    prepared = prepare(request, plan).preprocessed
-    predictor = load_predictor(request)
-    make_folder(request.output)
+    prepared = prepare(source, plan).preprocessed
+    predictor = asked.predictor()
+    make_folder(output)
     found: dict[str, Reconstruction] = {}
     images: dict[str, CrystalImage] = {}
     numbers: dict[str, Any] = {}
     for method in ORDER:
         watch = Stopwatch()
-        job = Job(prepared, plan, method, request.seed, torch.device(request.device), Silent(), watch)
+        job = Job(prepared, plan, method, asked.seed, asked.torch_device(), Silent(), watch)
         answer = job.run(lambda: predictor)
-        found[method], images[method] = postprocess(answer.reconstruction, prepared.pattern, plan.postprocess)
+        done = postprocess(answer.reconstruction, prepared.pattern, plan.postprocess)
+        found[method], images[method] = done.reconstruction, done.image
         pattern, rho = prepared.pattern, found[method].object
         model = ForwardModel(kernel=found[method].kernel)
         numbers[method] = {
@@ -81,15 +85,15 @@ def compare(request: Request, plan: Plan, title: str = "") -> dict[str, Any]:
             "seconds": (watch.seconds["network"] or 0.0) + (watch.seconds["refine"] or 0.0),
             "correlation": metrics.correlation(found[ORDER[0]].object, rho),
         }
-    with write_atomically(request.output / "methods.json") as temporary:
+    with write_atomically(output / "methods.json") as temporary:
         temporary.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     errors = {method: found[method].errors.double().numpy() for method in ("iterative", "refined")}
     noise = numbers["refined"]["chi2_noise"]
     predicted = numbers["network"]["chi2"]
-    fall_of_chi2(errors, request.output / "chi2.png", noise=noise, predicted=predicted)
+    fall_of_chi2(errors, output / "chi2.png", noise=noise, predicted=predicted)
     captions = {method: _caption(each["chi2"], each["seconds"]) for method, each in numbers.items()}
     try:
-        methods(images, captions, request.output / "methods.png", title=title)
+        methods(images, captions, output / "methods.png", title=title)
     except (NoOpenGLError, InputError) as error:
         print(error, file=sys.stderr)
     return numbers
@@ -113,7 +117,9 @@ def main(arguments: Sequence[str]) -> int:
     options = vars(parser.parse_args(arguments))
     plan, title = options.pop("plan"), options.pop("title")
     try:
-        numbers = compare(Request(**options), Plan() if plan is None else load_plan(plan), title)
+        asked = Method(seed=options.pop("seed"), weights=options.pop("weights"))
+        output = options.pop("output")
+        numbers = compare(Source(**options), asked, output, Plan() if plan is None else load_plan(plan), title)
     except AutoPhaseNNError as error:
         print(error, file=sys.stderr)
         return 2

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from autophasenn.pipeline.plan import Plan
-from autophasenn.pipeline.reconstruct import Request, reconstruct
+from autophasenn.pipeline.method import Method
+from autophasenn.pipeline.reconstruct import reconstruct
+from autophasenn.pipeline.source import Source
 
 torch.set_num_threads(1)
 
@@ -26,5 +27,5 @@ def example_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two results of the bundled example, `refined` and `network`; not to be written to."""
     folder = tmp_path_factory.mktemp("example")
     for method in ("refined", "network"):
-        reconstruct(Request(input=None, output=folder / method, method=method, figures=False), Plan())
+        reconstruct(Source(), Method(method)).save(folder / method, figures=False)
     return folder

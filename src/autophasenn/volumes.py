@@ -74,6 +74,8 @@ class Scan:
         None: the result has voxel units.
     source : dict
         ``path`` (str), ``sha256`` (str), and whatever else tells where it came from (JSON-serialisable).
+    warnings : tuple of str
+        Sentences about what its reader had to assume.
     """
 
     frames: np.ndarray
@@ -82,6 +84,7 @@ class Scan:
     mask: np.ndarray | None = None
     geometry: Geometry | None = None
     source: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

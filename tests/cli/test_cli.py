@@ -17,9 +17,13 @@ from autophasenn import cli
 from autophasenn.cli.terminal import TerminalProgress, show_report
 from autophasenn.errors import InputError, OutputError
 from autophasenn.machine import waiting_threads
+from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
+from autophasenn.pipeline.result import Output
+from autophasenn.pipeline.source import Source
+from autophasenn.report.numbers import Report
 
-REPORT: dict[str, Any] = {
+FACTS: dict[str, Any] = {
     "status": "done",
     "message": "All 600 iterations were done.",
     "method": "iterative",
@@ -37,6 +41,7 @@ REPORT: dict[str, Any] = {
     "resolution_is_bound": False,
     "warnings": ["2 starts of 5 found something else."],
 }
+REPORT = Report.from_json(FACTS)
 
 
 @pytest.fixture
@@ -56,11 +61,16 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Stands for `pipeline.reconstruct`: keeps what it was asked, and does what `act` says."""
 
-    def ask(request: SimpleNamespace, plan: Plan, progress: TerminalProgress | None = None) -> dict[str, Any]:
-        seen.request, seen.plan = request, plan
+    def reconstruct_into(
+        output: Output, source: Source, method: Method, plan: Plan, progress: TerminalProgress, *, command: str
+    ) -> SimpleNamespace:
+        seen.source, seen.method, seen.output, seen.plan, seen.command = source, method, output, plan, command
+        return SimpleNamespace(report=seen.act())
+
+    def describe(source: Source, method: Method, output: Output, plan: Plan) -> dict[str, Any]:
         return seen.act()
 
-    seen = SimpleNamespace(act=lambda: REPORT, reconstruct=ask, describe=ask, Request=SimpleNamespace)
+    seen = SimpleNamespace(act=lambda: REPORT, reconstruct_into=reconstruct_into, describe=describe)
     monkeypatch.setitem(sys.modules, "autophasenn.pipeline.reconstruct", seen)
     return seen
 
@@ -199,34 +209,24 @@ def test_a_failure_of_the_program_keeps_its_trace_and_leaves_with_1() -> None:
     assert done.stderr.rstrip().endswith("RuntimeError: a bug")
 
 
-def test_the_request_is_what_was_typed(run: Callable[..., int], pipeline: SimpleNamespace, tmp_path: Path) -> None:
+def test_source_method_and_output_are_what_was_typed(
+    run: Callable[..., int], pipeline: SimpleNamespace, tmp_path: Path
+) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text("version: 1\nretrieval: {schedule: {repeats: 3}}\n")
     assert (
         run(
             *("reconstruct", "S0054", "-o", "out", "--beamline", "34idc", "--spec", "a.spec", "--scan", "54"),
-            *("--dark", "dark.tif", "--white", "white.tif", "--mask", "mask.npy", "--plan", str(plan), "--starts", "2"),
+            *("--dark", "dark.tif", "--white", "white.tif", "--plan", str(plan), "--starts", "2"),
             *("--seed", "7", "--device", "cuda", "--overwrite"),
             *("--method", "network", "--weights", "mine.safetensors", "--force"),
         )
         == 0
     )
-    assert vars(pipeline.request) == {
-        "input": "S0054",
-        "beamline": "34idc",
-        "spec": Path("a.spec"),
-        "scan": 54,
-        "dark": Path("dark.tif"),
-        "white": Path("white.tif"),
-        "mask": Path("mask.npy"),
-        "output": Path("out"),
-        "method": "network",
-        "seed": 7,
-        "overwrite": True,
-        "device": "cuda",
-        "weights": Path("mine.safetensors"),
-        "force": True,
-    }
+    assert pipeline.source == Source("S0054", "34idc", Path("a.spec"), 54, Path("dark.tif"), Path("white.tif"))
+    assert pipeline.method == Method("network", 7, "cuda", Path("mine.safetensors"), force=True)
+    assert pipeline.output == Output(Path("out"), overwrite=True)
+    assert pipeline.command.startswith("autophasenn reconstruct S0054 -o out --beamline 34idc")
     assert pipeline.plan.retrieval.schedule.repeats == 3
     assert pipeline.plan.retrieval.starts == pipeline.plan.refined.starts == 2
 
@@ -235,8 +235,9 @@ def test_the_example_and_the_default_plan_are_taken_unless_told_otherwise(
     run: Callable[..., int], pipeline: SimpleNamespace
 ) -> None:
     assert run("reconstruct", "--example", "-o", "out") == 0
-    assert pipeline.request.input is None
-    assert not pipeline.request.overwrite
+    assert pipeline.source == Source()
+    assert pipeline.method == Method()
+    assert not pipeline.output.overwrite
     assert pipeline.plan == Plan()
 
 
@@ -275,8 +276,8 @@ def test_the_table_says_every_number_with_its_unit_and_where_the_pictures_are(
         "12345 voxels",
         "13 s (read 0.5, preprocess 0.25, refine 12)",
         "1.5 GiB",
-        REPORT["message"],
-        REPORT["warnings"][0],
+        FACTS["message"],
+        FACTS["warnings"][0],
         str(tmp_path / "slices.png"),
     ]:
         assert words in captured.out
@@ -292,7 +293,7 @@ def test_the_table_says_what_a_resolution_would_need(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, method: str, words: str
 ) -> None:
     unmeasured = {"method": method, "resolution_nm": None, "resolution_is_bound": None}
-    show_report(REPORT | unmeasured, tmp_path)
+    show_report(Report.from_json(FACTS | unmeasured), tmp_path)
     assert re.search(rf"resolution\W+{re.escape(words)} +\W\n", capsys.readouterr().out)
 
 
@@ -300,7 +301,7 @@ def test_the_table_of_a_result_without_geometry_says_unknown(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     unknown = dict.fromkeys(["voxel_size_nm", "d_spacing_nm", "strain", "volume_nm3", "resolution_nm"])
-    show_report(REPORT | unknown, tmp_path)
+    show_report(Report.from_json(FACTS | unknown), tmp_path)
     assert capsys.readouterr().out.count("unknown") == len(unknown) + 1
 
 

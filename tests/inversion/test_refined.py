@@ -21,8 +21,10 @@ from autophasenn.phasing.further import Further, Grid, improve
 from autophasenn.phasing.refine import PAPER
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel
-from autophasenn.pipeline.plan import Plan
-from autophasenn.pipeline.reconstruct import Request, describe, reconstruct
+from autophasenn.pipeline.method import Method
+from autophasenn.pipeline.reconstruct import describe, reconstruct, reconstruct_into
+from autophasenn.pipeline.result import Output
+from autophasenn.pipeline.source import Source
 from autophasenn.volumes import Pattern
 from crystals import expected_counts, polyhedron, smooth_phase
 
@@ -180,27 +182,27 @@ def test_options_out_of_range_are_refused(change: dict[str, float]) -> None:
 def test_the_command_takes_a_plain_pattern_to_a_whole_result(method: str, tmp_path: Path) -> None:
     pattern = pattern_of(crystal((32, 80, 48), (2.8, 4.0, 3.0)))
     np.save(tmp_path / "pattern.npy", pattern.counts.numpy().astype(np.uint32))
-    request = Request(str(tmp_path / "pattern.npy"), tmp_path / "out", method=method)
-    report = reconstruct(request)
+    source = Source(str(tmp_path / "pattern.npy"))
+    report = reconstruct_into(Output(tmp_path / "out"), source, Method(method)).report
     written = json.loads((tmp_path / "out" / "report.json").read_text())
     assert written["method"] == method
     assert written["seconds"]["network"] > 0
     assert (written["seconds"]["refine"] is None) == (method == "network")
     assert len(written["path"]["network_box"]["steps"]) == 3
     assert bool(written["path"]["iterations"]) == (method == "refined")
-    assert report["chi2"] < 0.1
+    assert report.chi2 < 0.1
     assert (tmp_path / "out" / "overview.png").exists()
-    assert "network box" in describe(replace(request, output=tmp_path / "other"))
+    assert "network box" in describe(source, Method(method), Output(tmp_path / "other"))
 
 
 def test_too_coarse_a_pattern_is_refused_with_its_number_unless_forced(tmp_path: Path) -> None:
     pattern = pattern_of(crystal((48, 48, 48), (3.0, 1.5, 3.0)))
     np.save(tmp_path / "pattern.npy", pattern.counts.numpy().astype(np.uint32))
-    request = Request(str(tmp_path / "pattern.npy"), tmp_path / "out")
+    source, output = Source(str(tmp_path / "pattern.npy")), Output(tmp_path / "out")
     with pytest.raises(InputError, match=r"oversampling of about 1\.\d+ along axis 1.*--force"):
-        reconstruct(request)
+        reconstruct_into(output, source)
     assert not (tmp_path / "out").exists()
-    assert describe(replace(request, force=True))["pattern"] == [48, 48, 48]
+    assert describe(source, Method(force=True), output)["pattern"] == [48, 48, 48]
 
 
 def test_a_pattern_beyond_the_memory_is_refused_unread(tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ def test_a_pattern_beyond_the_memory_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(file.tell() + 2 * 10**12)
     assert stored_voxels(path) == 10**12
     with pytest.raises(InputError, match=r"GiB of memory.*cut the scan"):
-        reconstruct(Request(str(path), tmp_path / "out"), Plan())
+        reconstruct(Source(str(path)))
     np.save(tmp_path / "small.npy", np.ones((4, 4, 4), np.uint16))
     check_room(tmp_path / "small.npy")
 
@@ -223,7 +225,7 @@ def test_an_axis_that_was_nowhere_measured_is_refused(tmp_path: Path) -> None:
     mask[:, 4:44] = False
     np.savez(tmp_path / "pattern.npz", counts=counts, mask=mask)
     with pytest.raises(InputError, match=r"planes of the pattern along axis 1 only \d have a measured voxel"):
-        reconstruct(Request(str(tmp_path / "pattern.npz"), tmp_path / "out"))
+        reconstruct_into(Output(tmp_path / "out"), Source(str(tmp_path / "pattern.npz")))
     assert not (tmp_path / "out").exists()
 
 

@@ -20,6 +20,7 @@ from live_watching import PATIENCE, QUICK, Watching, counts, watching
 from mortal import Nursery
 from test_aps34idc import Beamtime
 
+from autophasenn.cli.app import command_line
 from autophasenn.errors import InputError, OutputError, PlanError
 from autophasenn.live.crew import Companion, Limits, Worker
 from autophasenn.live.ledger import FILE, Ledger, ScanRecord
@@ -27,13 +28,15 @@ from autophasenn.live.lock import FILE as LOCK
 from autophasenn.live.lock import only_one
 from autophasenn.live.near_peak import EDGE, near_peak
 from autophasenn.live.options import Watch
+from autophasenn.live.settings import Settings
 from autophasenn.live.sightings import Files
 from autophasenn.live.streams import receive_zmq
 from autophasenn.live.watcher import GONE, _Watcher
-from autophasenn.live.work import Outcome, Settings, Task
+from autophasenn.live.work import FIRST_IMAGE, Outcome, Task
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.pipeline.example import EXAMPLE
-from autophasenn.pipeline.reconstruct import FIRST_IMAGE
+from autophasenn.pipeline.method import Method
+from autophasenn.pipeline.source import Source
 from autophasenn.volumes import Scan
 
 ROOMY = Limits(300.0, 2**40)
@@ -212,7 +215,7 @@ def test_a_worker_that_goes_beyond_its_limits_is_replaced_and_says_why(settings:
 
 def test_no_result_holds_the_token_of_the_page(settings: Settings, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["autophasenn", "watch", "data", "--token", "SECRET", "--token=SECRET", "--once"])
-    worker = Worker("network", settings, ROOMY)
+    worker = Worker("network", replace(settings, command=command_line()), ROOMY)
     try:
         assert outcome_of(worker, task).reason is None
     finally:
@@ -225,7 +228,7 @@ def test_no_result_holds_the_token_of_the_page(settings: Settings, task: Task, m
 def test_a_scan_that_is_too_coarse_is_phased_where_that_is_asked_for(settings: Settings, task: Task) -> None:
     np.save(task.source, np.load(EXAMPLE)["counts"][::2, ::2, ::2])
     for force in (False, True):
-        worker = Worker("network", replace(settings, force=force), ROOMY)
+        worker = Worker("network", replace(settings, method=Method(force=force)), ROOMY)
         try:
             reason = outcome_of(worker, task).reason
         finally:
@@ -372,7 +375,7 @@ def test_a_results_folder_that_cannot_be_held_is_told_in_a_sentence(tmp_path: Pa
 
 
 def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) -> None:
-    worker = Worker("network", replace(settings, weights=tmp_path / "none.safetensors"), ROOMY)
+    worker = Worker("network", replace(settings, method=Method(weights=tmp_path / "none.safetensors")), ROOMY)
     try:
         assert connection.wait([worker.connection], PATIENCE)
         with pytest.raises(InputError, match=r"none\.safetensors"):
@@ -387,20 +390,18 @@ def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) 
         ({"folder": None}, "nothing to watch"),
         ({"poll": 0.0}, "--poll is 0"),
         ({"settle": -1.0}, "--settle is -1"),
-        ({"settings": Settings(beamline="34idc")}, "--spec"),
-        ({"settings": Settings(beamline="P10")}, "not known"),
-        ({"settings": Settings(beamline="34idc", spec=Path("a.spec"), mask=Path("a.npy"))}, "--mask belongs"),
-        ({"settings": Settings(beamline="34idc", spec=Path("a.spec"), dataset="/a")}, "--dataset belongs"),
         ({"folder": None, "streams": ("zmq",), "notify": True}, "--notify is"),
-        ({"settings": Settings(spec=Path("a.spec"))}, "--spec belongs"),
-        ({"settings": Settings(dark=Path("a.tif"))}, "--dark belongs"),
-        ({"settings": Settings(white=Path("a.tif"))}, "--white belongs"),
         ({"results": Path()}, "another -o"),
     ],
 )
 def test_options_that_make_no_sense_are_told(tmp_path: Path, options: dict, sentence: str) -> None:
     with pytest.raises(PlanError, match=sentence):
         Watch(**{"folder": Path(), "results": tmp_path, "settings": Settings(), **options})
+
+
+def test_a_dataset_of_a_beamlines_folders_is_refused() -> None:
+    with pytest.raises(PlanError, match="--dataset belongs"):
+        Settings(Source(beamline="34idc", spec=Path("a.spec")), dataset="/a")
 
 
 def test_a_part_of_a_scan_has_the_geometry_of_the_whole_and_holds_the_peak() -> None:

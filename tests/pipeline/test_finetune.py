@@ -18,7 +18,7 @@ from autophasenn.inversion.adaptation import Adaptation, _seen, _spread_evenly, 
 from autophasenn.network import weights
 from autophasenn.phasing.ensemble import hold_out
 from autophasenn.phasing.further import Grid
-from autophasenn.pipeline.finetune import Finetuning, finetune, requests
+from autophasenn.pipeline.finetune import Finetuning, finetune, sources
 from autophasenn.pipeline.simulate import Simulation, write_dataset
 from autophasenn.progress import Silent
 from autophasenn.volumes import Pattern
@@ -88,7 +88,7 @@ def test_the_patterns_that_judge_are_spread_evenly_over_all(box: Grid, number: i
 
 def test_the_command_writes_weights_with_their_card(dataset: Path, start: Path, tmp_path: Path) -> None:
     output = tmp_path / "tuned.safetensors"
-    told = finetune(Finetuning(requests([str(dataset)]), output, start, minutes=0.02, options=QUICK))
+    told = finetune(Finetuning(sources([str(dataset)]), output, start, minutes=0.02, options=QUICK))
     tuned, card = weights.load(output)
     assert card["patterns"] == told["patterns"] == 2
     assert card["data"][0]["sha256"]
@@ -100,7 +100,7 @@ def test_the_command_writes_weights_with_their_card(dataset: Path, start: Path, 
         begun, _ = weights.load(start)
         assert all(torch.equal(a, b) for a, b in zip(tuned.parameters(), begun.parameters(), strict=True))
     with pytest.raises(OutputError, match="--overwrite"):
-        finetune(Finetuning(requests([str(dataset)]), output, start))
+        finetune(Finetuning(sources([str(dataset)]), output, start))
 
 
 def test_input_that_nothing_can_be_learned_from_is_refused_and_nothing_written(start: Path, tmp_path: Path) -> None:
@@ -110,11 +110,11 @@ def test_input_that_nothing_can_be_learned_from_is_refused_and_nothing_written(s
     (tmp_path / "broken.npy").write_bytes(b"no array")
     for name in ("empty.h5", "broken.npy"):
         with pytest.raises(AutoPhaseNNError, match=f"Nothing can be learned from .*{name}"):
-            finetune(Finetuning(requests([str(tmp_path / name)]), output, start))
+            finetune(Finetuning(sources([str(tmp_path / name)]), output, start))
     with pytest.raises(InputError, match="no scan, pattern or dataset"):
-        requests([str(tmp_path / "missing.h5")])
+        sources([str(tmp_path / "missing.h5")])
     with pytest.raises(InputError, match="damaged"):
-        finetune(Finetuning(requests([str(tmp_path / "empty.h5")]), output, tmp_path / "broken.npy"))
+        finetune(Finetuning(sources([str(tmp_path / "empty.h5")]), output, tmp_path / "broken.npy"))
     assert not output.exists()
 
 
@@ -122,9 +122,9 @@ def test_input_that_nothing_can_be_learned_from_is_refused_and_nothing_written(s
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(start: Path, tmp_path: Path) -> None:
     for output in (Path("/proc/tuned.safetensors"), tmp_path / "absent" / "tuned.safetensors"):
         with pytest.raises(OutputError, match="folder"):
-            finetune(Finetuning(requests([__file__]), output, start))
+            finetune(Finetuning(sources([__file__]), output, start))
     with pytest.raises(OutputError, match="cannot be written"):
-        finetune(Finetuning(requests([__file__]), tmp_path / f"{'x' * 300}.safetensors", start))
+        finetune(Finetuning(sources([__file__]), tmp_path / f"{'x' * 300}.safetensors", start))
 
 
 class Meanwhile(Silent):
@@ -141,7 +141,7 @@ class Meanwhile(Silent):
 def test_a_folder_that_vanishes_meanwhile_is_one_sentence(dataset: Path, start: Path, tmp_path: Path) -> None:
     folder = tmp_path / "there"
     folder.mkdir()
-    job = Finetuning(requests([str(dataset)]), folder / "tuned.safetensors", start, minutes=0.001, options=QUICK)
+    job = Finetuning(sources([str(dataset)]), folder / "tuned.safetensors", start, minutes=0.001, options=QUICK)
     with pytest.raises(OutputError, match="cannot be written"):
         finetune(job, Meanwhile(folder.rmdir))
 
@@ -150,7 +150,7 @@ def test_an_interruption_speaks_of_weights_only_where_it_wrote_them(dataset: Pat
     """An older file of that name, which an interruption before the learning leaves as it was, is not meant."""
     output = tmp_path / "tuned.safetensors"
     output.write_bytes(b"old")
-    job = Finetuning(requests([str(dataset)]), output, start, overwrite=True, options=QUICK)
+    job = Finetuning(sources([str(dataset)]), output, start, overwrite=True, options=QUICK)
     with pytest.raises(KeyboardInterrupt) as before:
         finetune(job, Meanwhile(lambda: signal.raise_signal(signal.SIGINT)))
     assert str(before.value) == ""
@@ -189,7 +189,7 @@ def test_patterns_on_a_gpu_are_learned_from(box: Grid) -> None:
     ],
 )
 def test_options_that_make_no_sense_are_refused(change: dict[str, object], sentence: str) -> None:
-    job = Finetuning(requests([__file__]), Path("tuned.safetensors"))
+    job = Finetuning(sources([__file__]), Path("tuned.safetensors"))
     with pytest.raises(PlanError, match=sentence):
         replace(job, **change)  # type: ignore[arg-type]
 

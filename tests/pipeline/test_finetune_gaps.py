@@ -1,7 +1,6 @@
 """Fine-tuning with gaps of the detector: they are unmeasured, never zeros."""
 
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +18,13 @@ from autophasenn.network import weights
 from autophasenn.phasing.ensemble import hold_out
 from autophasenn.phasing.further import Grid
 from autophasenn.phasing.refine import Refinement
-from autophasenn.pipeline.finetune import Finetuning, _patterns_of, finetune, requests
+from autophasenn.pipeline.finetune import Finetuning, _patterns_of, finetune, sources
+from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
-from autophasenn.pipeline.reconstruct import Request, describe, reconstruct
+from autophasenn.pipeline.reconstruct import describe, reconstruct_into
+from autophasenn.pipeline.result import Output
 from autophasenn.pipeline.simulate import Simulation, write_dataset
+from autophasenn.pipeline.source import Source
 from autophasenn.progress import Silent
 from autophasenn.training.beam_loss import BeamObjective, held_out_misfit
 from autophasenn.training.objective import Objective
@@ -122,11 +124,11 @@ def test_a_dataset_with_gaps_is_learned_from_and_the_card_tells_what_the_weights
     data, start, output = (tmp_path / name for name in ("gaps.h5", "start.safetensors", "tuned.safetensors"))
     write_dataset(data, 2, Simulation(Polyhedra(), GAPPED, 5))
     weights.save(network(), {"seed": 0}, start)
-    job = Finetuning(requests([str(data)]), output, start, minutes=60.0, options=replace(STEEP, judges=2))
+    job = Finetuning(sources([str(data)]), output, start, minutes=60.0, options=replace(STEEP, judges=2))
     with pytest.raises(KeyboardInterrupt, match="best weights"):
         finetune(job, EndAfter(STEEP.steps))
     tuned, card = weights.load(output)
-    boxes = _patterns_of(requests([str(data)])[0], 0)
+    boxes = _patterns_of(sources([str(data)])[0], 0)
     assert all(0 < float((~each.pattern.mask).float().mean()) < 0.3 for each in boxes)
     assert card["best_step"] == STEEP.steps + 1  # the one under way is finished
     assert card["chi2_free_after"] < 0.99 * card["chi2_free_before"]
@@ -145,8 +147,8 @@ def test_reconstruct_by_an_adapted_network_explains_held_out_voxels_better_than_
     def report(method: str, options: Adaptation) -> dict:  # type: ignore[type-arg]
         plan = Plan(adapted=options, refined=SHORT)
         plan = replace(plan, confidence=replace(plan.confidence, variants=0))
-        asked = Request(str(pattern), tmp_path / method, method=method, weights=start, figures=False, overwrite=True)
-        return reconstruct(asked, plan)
+        where = Output(tmp_path / method, figures=False, overwrite=True)
+        return reconstruct_into(where, Source(str(pattern)), Method(method, weights=start), plan).report.to_json()
 
     plain, learned = report("refined", STEEP), report("adapted", STEEP)
     assert "adapted" not in plain["path"]
@@ -162,11 +164,12 @@ def test_reconstruct_by_an_adapted_network_explains_held_out_voxels_better_than_
     assert any("no better" in sentence for sentence in spoiled["warnings"])
 
 
-@pytest.mark.parametrize("act", [reconstruct, describe])
-def test_without_held_out_voxels_nothing_can_judge_an_adapted_network(
-    act: Callable[[Request, Plan], object], tmp_path: Path
-) -> None:
+def test_without_held_out_voxels_nothing_can_judge_an_adapted_network(tmp_path: Path) -> None:
     """Which is said before the input is looked for."""
+    source, method, output = Source("absent.npy"), Method("adapted"), Output(tmp_path / "out")
+    plan = Plan(refined=Refined(free_fraction=0.0))
     with pytest.raises(PlanError, match=r"refined\.free_fraction is 0"):
-        act(Request("absent.npy", tmp_path / "out", method="adapted"), Plan(refined=Refined(free_fraction=0.0)))
+        reconstruct_into(output, source, method, plan)
+    with pytest.raises(PlanError, match=r"refined\.free_fraction is 0"):
+        describe(source, method, output, plan)
     assert not (tmp_path / "out").exists()

@@ -20,9 +20,9 @@ from autophasenn.experiment.recipes import recipe
 from autophasenn.files.cxi import write_result
 from autophasenn.image import CrystalImage
 from autophasenn.physics.fourier import diffract
-from autophasenn.pipeline.inspect import Finding, draw, look, picture_of, spread
-from autophasenn.pipeline.reconstruct import Request
+from autophasenn.pipeline.inspect import Inspection, draw, look, picture_of, spread
 from autophasenn.pipeline.simulate import Simulation
+from autophasenn.pipeline.source import Source
 from autophasenn.report.contact_sheet import Row, contact_sheet
 from autophasenn.report.style import UNMEASURED, cyclic_map
 from autophasenn.volumes import Pattern, Reconstruction
@@ -38,8 +38,8 @@ def coarse_pictures() -> Iterator[None]:
         yield
 
 
-def request(path: Path | str) -> Request:
-    return Request(input=str(path), output=Path())
+def source(path: Path | str) -> Source:
+    return Source(str(path))
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def dataset(tmp_path: Path, samples: Samples) -> Path:
 
 
 @pytest.fixture(scope="module")
-def inspected(tmp_path_factory: pytest.TempPathFactory, samples: Samples) -> tuple[Finding, Path]:
-    found = look(request(write_dataset(tmp_path_factory.mktemp("inspected"), samples)))
+def inspected(tmp_path_factory: pytest.TempPathFactory, samples: Samples) -> tuple[Inspection, Path]:
+    found = look(source(write_dataset(tmp_path_factory.mktemp("inspected"), samples)))
     draw(found, picture_of(found))
     return found, picture_of(found)
 
@@ -72,7 +72,7 @@ def share_of_colour(picture: Path, colour: tuple[float, ...]) -> float:
     return float((np.abs(pixels - np.array(colour[:3])).max(-1) < 0.02).mean())
 
 
-def test_a_dataset_is_described_by_its_own_numbers(inspected: tuple[Finding, Path], samples: Samples) -> None:
+def test_a_dataset_is_described_by_its_own_numbers(inspected: tuple[Inspection, Path], samples: Samples) -> None:
     found, picture = inspected
     assert found.kind == "dataset"
     assert found.facts["samples"] == 3
@@ -86,7 +86,7 @@ def test_a_dataset_is_described_by_its_own_numbers(inspected: tuple[Finding, Pat
     assert torch.equal(found.rows[2].counts, samples.counts[2])
 
 
-def test_the_oversampling_of_a_row_is_about_that_of_its_object(inspected: tuple[Finding, Path]) -> None:
+def test_the_oversampling_of_a_row_is_about_that_of_its_object(inspected: tuple[Inspection, Path]) -> None:
     for row in inspected[0].rows:
         assert row.notes[2] == "oversampling (estimated)"
         assert row.object is not None
@@ -129,8 +129,8 @@ def test_the_phase_is_drawn_in_the_cyclic_map(tmp_path: Path) -> None:
         assert opposite < 0.002
 
 
-def test_each_sample_is_a_row_of_its_own(inspected: tuple[Finding, Path], dataset: Path) -> None:
-    one = look(request(dataset), samples=1)
+def test_each_sample_is_a_row_of_its_own(inspected: tuple[Inspection, Path], dataset: Path) -> None:
+    one = look(source(dataset), samples=1)
     draw(one, picture_of(one))
     one_row, three_rows = (matplotlib.image.imread(picture).shape[0] for picture in (picture_of(one), inspected[1]))
     assert three_rows - one_row > 300 * COARSE / 160
@@ -139,7 +139,7 @@ def test_each_sample_is_a_row_of_its_own(inspected: tuple[Finding, Path], datase
 def test_a_pattern_is_described_as_the_reconstruction_would_take_it(tmp_path: Path, samples: Samples) -> None:
     path = tmp_path / "pattern.npy"
     np.save(path, samples.counts[0].numpy().astype(np.uint32))
-    found = look(request(path))
+    found = look(source(path))
     assert found.kind == "pattern"
     assert found.facts["frames"] == "64 x 64 x 64"
     assert found.facts["photons"] == f"{float(samples.counts[0].sum()):.3g}"
@@ -149,14 +149,14 @@ def test_a_pattern_is_described_as_the_reconstruction_would_take_it(tmp_path: Pa
 def test_a_pattern_in_an_hdf5_file_is_found_by_its_path(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["entry/data"] = np.random.default_rng(1).poisson(50, (16, 16, 12))
-    found = look(request(f"{tmp_path / 'scan.h5'}:/entry/data"))
+    found = look(source(f"{tmp_path / 'scan.h5'}:/entry/data"))
     assert (found.kind, found.facts["frames"]) == ("pattern", "16 x 16 x 12")
     assert picture_of(found) == tmp_path / "scan.h5.inspect.png"
 
 
 def test_a_pattern_without_a_peak_is_shown_as_it_is_with_the_reason(tmp_path: Path) -> None:
     np.save(tmp_path / "noise.npy", np.random.default_rng(1).poisson(50, (16, 16, 16)))
-    found = look(request(tmp_path / "noise.npy"))
+    found = look(source(tmp_path / "noise.npy"))
     draw(found, picture_of(found))
     assert "No Bragg peak" in found.facts["cannot be reconstructed"]
     assert picture_of(found).is_file()
@@ -185,7 +185,7 @@ def test_a_result_tells_its_report(tmp_path: Path) -> None:
     report = {"status": "reconstructed", "chi2": 0.0123456, "resolution_nm": None, "strain": {"mean": 1e-4}}
     write_result(tmp_path / "result.cxi", pattern, found, image, {"seed": 7, "report": report})
     for path in (tmp_path / "result.cxi", tmp_path):
-        seen = look(request(path))
+        seen = look(source(path))
         assert seen.kind == "result"
         assert (seen.facts["status"], seen.facts["chi2"]) == ("reconstructed", "0.01235")
         assert seen.facts["strain"] == "mean 0.0001"
@@ -198,7 +198,7 @@ def test_a_result_tells_its_report(tmp_path: Path) -> None:
 def test_a_truncated_dataset_is_refused_and_leaves_no_picture(dataset: Path) -> None:
     dataset.write_bytes(dataset.read_bytes()[:-5000])
     with pytest.raises(InputError, match="truncated"):
-        look(request(dataset))
+        look(source(dataset))
     assert [path.name for path in dataset.parent.iterdir()] == ["crystals.h5"]
 
 
@@ -207,7 +207,7 @@ def test_what_the_samples_do_not_depend_on_is_not_told(tmp_path: Path, samples: 
     for name in ("paper", "beamline"):
         description = Simulation(*recipe("polyhedra", name), 5, name).description(range(3))
         (tmp_path / f"{name}.h5").write_bytes(encoded(samples, description))
-        told[name] = look(request(tmp_path / f"{name}.h5"), samples=1).facts
+        told[name] = look(source(tmp_path / f"{name}.h5"), samples=1).facts
         assert told[name]["recipe"] == name
     assert told["paper"]["experiment"] == "photons 1e+06 1e+08"
     for words in ("alien", "haze", "detectors", "eiger-1m", "coherence length 10 60 voxels", "peak offset 0.5 voxels"):
@@ -219,7 +219,7 @@ def test_what_the_samples_do_not_depend_on_is_not_told(tmp_path: Path, samples: 
     assert "thickness 0.5 4 nm" in told["beamline"]["crystals"]
 
 
-def test_an_older_dataset_tells_no_recipe(inspected: tuple[Finding, Path]) -> None:
+def test_an_older_dataset_tells_no_recipe(inspected: tuple[Inspection, Path]) -> None:
     assert "recipe" not in inspected[0].facts
 
 

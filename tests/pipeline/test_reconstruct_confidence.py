@@ -18,9 +18,12 @@ from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.physics.ambiguity import align
+from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import centred, postprocess
-from autophasenn.pipeline.reconstruct import Request, prepare, reconstruct
+from autophasenn.pipeline.prepare import prepare
+from autophasenn.pipeline.reconstruct import reconstruct
+from autophasenn.pipeline.source import Source
 from autophasenn.preprocessing.preprocess import Preprocessed, preprocess
 from autophasenn.progress import Silent, Stopwatch
 from autophasenn.volumes import Reconstruction, twin
@@ -40,8 +43,8 @@ def predictor() -> Predictor:
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
     folder = tmp_path_factory.mktemp("judged") / "example"
-    request = Request(None, folder, method="network", figures=False)
-    return reconstruct(request, HALF_IN_THE_BOX, predictor=predictor()), folder
+    result = reconstruct(Source(), Method("network"), HALF_IN_THE_BOX, predictor=predictor())
+    return result.save(folder, figures=False).report.to_json(), folder
 
 
 def test_the_report_says_how_far_to_believe_the_image_and_of_what_that_was_made(judged: tuple[dict, Path]) -> None:
@@ -68,11 +71,11 @@ def test_the_spread_lies_on_the_voxels_of_the_object_and_ends_with_it(judged: tu
 
 
 def test_without_variants_the_confidence_is_null_and_says_why(tmp_path: Path) -> None:
-    request = Request(None, tmp_path / "out", method="network", figures=False)
-    report = reconstruct(request, WITHOUT, predictor=predictor())
-    assert report["confidence"]["number"] is None
-    assert "confidence.variants is 0" in report["confidence"]["meaning"]
-    assert report["seconds"]["confidence"] is None
+    result = reconstruct(Source(), Method("network"), WITHOUT, predictor=predictor())
+    result.save(tmp_path / "out", figures=False)
+    assert result.report.confidence.number is None
+    assert "confidence.variants is 0" in result.report.confidence.meaning
+    assert result.report.seconds["confidence"] is None
     assert read_result(tmp_path / "out" / "result.cxi").reconstruction.phase_spread is None
 
 
@@ -107,7 +110,7 @@ def test_the_spread_goes_with_its_object_to_its_twin_and_to_the_middle() -> None
 
 def canonical(prepared: Preprocessed, plan: Plan, method: str, seed: int) -> torch.Tensor:
     job = Job(prepared, plan, method, seed, device_of("cpu"), Silent(), Stopwatch())
-    return postprocess(job.run(predictor).reconstruction, prepared.pattern, plan.postprocess)[0].object
+    return postprocess(job.run(predictor).reconstruction, prepared.pattern, plan.postprocess).reconstruction.object
 
 
 def check_same_twin(images: list[torch.Tensor], least: float) -> None:
@@ -118,7 +121,7 @@ def check_same_twin(images: list[torch.Tensor], least: float) -> None:
 
 
 def test_every_method_and_start_shows_the_same_twin_of_the_example() -> None:
-    prepared = prepare(Request(None, Path())).preprocessed
+    prepared = prepare(Source()).preprocessed
     ways = [("refined", 0), ("refined", 1), ("network", 0), ("network", 1), ("iterative", 0)]
     check_same_twin([canonical(prepared, WITHOUT, *way) for way in ways], 0.95)
 
@@ -131,7 +134,7 @@ def test_every_method_and_start_shows_the_same_twin_of_scan_54(shared_data: Path
 
 def test_every_method_shows_the_same_twin_of_cdi3dnn(shared_data: Path) -> None:
     """It is nearly its own twin (a correlation of 0.91): what decides needs the coherence of the beam and variants."""
-    prepared = prepare(Request(str(shared_data / "cdi3dnn_34idc" / "ft_crop_64.tif"), Path())).preprocessed
+    prepared = prepare(Source(str(shared_data / "cdi3dnn_34idc" / "ft_crop_64.tif"))).preprocessed
     plan = Plan(retrieval=Ensemble(starts=1))
     ways = ("refined", "network", "iterative")
     check_same_twin([canonical(prepared, plan, method, 1) for method in ways], 0.9)

@@ -21,8 +21,11 @@ from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.refine import Refinement
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.physics.metrics import chi2
+from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
-from autophasenn.pipeline.reconstruct import Prepared, Request, prepare, reconstruct
+from autophasenn.pipeline.prepare import Prepared, prepare
+from autophasenn.pipeline.reconstruct import reconstruct
+from autophasenn.pipeline.source import Source
 from autophasenn.preprocessing.checks import check_fit_to_phase, check_geometry, check_middle
 from autophasenn.preprocessing.preprocess import preprocess
 from autophasenn.volumes import Pattern, Scan
@@ -33,7 +36,7 @@ SHAPE = (48, 48, 48)
 
 @cache
 def example() -> Prepared:
-    return prepare(Request(None, Path()))
+    return prepare(Source())
 
 
 def counted(rho: np.ndarray, photons: float = 1e6) -> np.ndarray:
@@ -60,24 +63,22 @@ def test_a_scattering_vector_in_another_unit_is_refused_with_the_spacing_it_give
 
 @pytest.mark.parametrize("factors", [(np.pi / 180, 1, 1), (1e-3, 1e-3, 1e-3), (1e3, 1e3, 1e3)], ids=str)
 def test_steps_in_another_unit_are_told_by_the_size_of_the_crystal(
-    factors: tuple[float, ...], caplog: pytest.LogCaptureFixture
+    factors: tuple[float, ...],
 ) -> None:
     prepared = example().preprocessed
-    check_geometry(prepared)
-    assert not said(caplog, "crystal is about")
+    assert check_geometry(prepared) == ()
     steps = prepared.pattern.reciprocal_steps * torch.tensor(factors, dtype=torch.float64)[:, None]
-    check_geometry(replace(prepared, pattern=replace(prepared.pattern, reciprocal_steps=steps)))
-    assert said(caplog, "crystal is about")
+    (warning,) = check_geometry(replace(prepared, pattern=replace(prepared.pattern, reciprocal_steps=steps)))
+    assert "crystal is about" in warning
 
 
-def test_a_gap_over_the_bragg_peak_is_said_and_one_beside_it_is_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_gap_over_the_bragg_peak_is_said_and_one_beside_it_is_not() -> None:
     frames = counted(crystal())
     for rows, is_said in ((slice(34, 38), False), (slice(23, 26), True)):
-        caplog.clear()
         gap = frames.copy()
         gap[:, rows] = -1
-        check_middle(preprocess(Scan(gap)))
-        assert said(caplog, "central speckle were not measured") == is_said
+        warnings = check_middle(preprocess(Scan(gap)))
+        assert any("central speckle were not measured" in sentence for sentence in warnings) == is_said
 
 
 @pytest.mark.parametrize(
@@ -110,9 +111,8 @@ def test_two_particles_are_said_by_the_iterative_method_too(tmp_path: Path) -> N
     np.save(tmp_path / "single.npy", counted(crystal()))
     quick = Plan(retrieval=Ensemble(starts=1, polish=0, schedule=error_reduction(40)))
     for name, is_said in (("pair", True), ("single", False)):
-        request = Request(str(tmp_path / f"{name}.npy"), tmp_path / name, method="iterative", figures=False)
-        report = reconstruct(request, quick)
-        assert any("two particles" in sentence for sentence in report["warnings"]) == is_said
+        found = reconstruct(Source(str(tmp_path / f"{name}.npy")), Method("iterative"), quick)
+        assert any("two particles" in sentence for sentence in found.warnings) == is_said
 
 
 def test_a_refinement_that_diverges_gives_the_best_state_seen_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

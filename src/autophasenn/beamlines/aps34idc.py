@@ -6,7 +6,6 @@ white field are images of the whole detector and are cut to that region. Motors 
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.frames import find_frames, frame_number, read_frames, read_image
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.volumes import Scan
-
-logger = logging.getLogger(__name__)
 
 ROCKING_MOTOR = "th"
 
@@ -103,9 +100,10 @@ def read_scan(
     record = read_spec_scan(spec, number)
     step, points = record.rocking_step(ROCKING_MOTOR)
     _check_count(folder, paths, record, points)
-    detector = _detector(record)
+    warnings = list(record.warnings)
+    detector = _detector(record, warnings)
     frames, checksum = read_frames(paths)
-    region = _region(record, frames.shape[1:])
+    region = _region(record, frames.shape[1:], warnings)
     images = {
         what: None if path is None else _cut(read_image(path, what), path, what, region, frames.shape[1:])
         for what, path in (("dark field", dark), ("white field", white))
@@ -131,7 +129,7 @@ def read_scan(
         "dark": None if dark is None else str(dark),
         "white": None if white is None else str(white),
     }
-    return Scan(frames, images["dark field"], images["white field"], mask, geometry, source)
+    return Scan(frames, images["dark field"], images["white field"], mask, geometry, source, tuple(warnings))
 
 
 def expected_frames(folder: Path, *, spec: Path, scan: int | None = None) -> int | None:
@@ -167,11 +165,11 @@ def _check_count(folder: Path, paths: list[Path], record: SpecScan, points: int)
     )
 
 
-def _detector(record: SpecScan) -> Detector:
+def _detector(record: SpecScan, warnings: list[str]) -> Detector:
     if "UIMDET" not in record.header:
-        logger.warning(
-            "Scan %d of %s records no detector (#UIMDET); %s is assumed, with pixels of %g um.",
-            *(record.number, record.path, DEFAULT_DETECTOR, 1e6 * DETECTORS[DEFAULT_DETECTOR].pixel_size_m),
+        warnings.append(
+            f"Scan {record.number} of {record.path} records no detector (#UIMDET); {DEFAULT_DETECTOR} is assumed, with "
+            f"pixels of {1e6 * DETECTORS[DEFAULT_DETECTOR].pixel_size_m:g} um."
         )
     name = record.header.get("UIMDET", DEFAULT_DETECTOR).strip().rstrip(":")
     if name not in DETECTORS:
@@ -182,17 +180,17 @@ def _detector(record: SpecScan) -> Detector:
     return DETECTORS[name]
 
 
-def _region(record: SpecScan, shape: tuple[int, ...]) -> Region | None:
+def _region(record: SpecScan, shape: tuple[int, ...], warnings: list[str]) -> Region | None:
     """The recorded detector region; None where nothing is recorded or it is not the region of the frames."""
     try:
         column, columns, row, rows = (int(word) for word in record.header["UIMR5"].split()[:4])
     except (KeyError, ValueError):
-        logger.warning("Scan %d of %s records no detector region (#UIMR5).", record.number, record.path)
+        warnings.append(f"Scan {record.number} of {record.path} records no detector region (#UIMR5).")
         return None
     if (rows, columns) != shape:
-        logger.warning(
-            "Scan %d of %s records a detector region of %d x %d pixels, but its frames have %d x %d.",
-            *(record.number, record.path, rows, columns, *shape),
+        warnings.append(
+            f"Scan {record.number} of {record.path} records a detector region of {rows} x {columns} pixels, but its "
+            f"frames have {shape[0]} x {shape[1]}."
         )
         return None
     return Region(row, column, rows, columns)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from autophasenn.errors import GeometryError, InputError
-
-logger = logging.getLogger(__name__)
 
 LINE_SCANS = ("ascan", "dscan", "lup")
 """Commands ``NAME motor start stop intervals seconds``; dscan and lup count from where the motor stands."""
@@ -35,6 +32,8 @@ class SpecScan:
         Header lines of the scan by their key, without ``#``.
     positions : float array (points,)
         Recorded positions of the scanned motor; empty where nothing was recorded.
+    warnings : tuple of str
+        Sentences.
     """
 
     path: Path
@@ -43,6 +42,7 @@ class SpecScan:
     motors: dict[str, float]
     header: dict[str, str]
     positions: np.ndarray
+    warnings: tuple[str, ...] = ()
 
     def motor(self, name: str) -> float:
         """Position of motor `name` before the scan.
@@ -122,8 +122,7 @@ def read_spec_scan(path: Path, number: int) -> SpecScan:
         raise InputError(
             f"{path} has no scan {number}; it has {_ranges(sorted(set(file.list())))}. Choose one with --scan."
         )
-    if len(keys) > 1:
-        logger.warning("%s has %d scans with the number %d; the last one is used.", path, len(keys), number)
+    warnings = (f"{path} has {len(keys)} scans with the number {number}; the last one is used.",)
     scan = file[keys[-1]]
     try:
         motors = {name: float(scan.motor_position_by_name(name)) for name in scan.motor_names}
@@ -136,7 +135,13 @@ def read_spec_scan(path: Path, number: int) -> SpecScan:
     command = header["S"].split(maxsplit=1)[1] if " " in header["S"] else ""
     data = scan.data
     return SpecScan(
-        path, number, " ".join(command.split()), motors, header, np.asarray(data[0]) if len(data) else np.empty(0)
+        path=path,
+        number=number,
+        command=" ".join(command.split()),
+        motors=motors,
+        header=header,
+        positions=np.asarray(data[0]) if len(data) else np.empty(0),
+        warnings=warnings if len(keys) > 1 else (),
     )
 
 

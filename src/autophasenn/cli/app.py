@@ -18,6 +18,8 @@ app = typer.Typer(help=autophasenn.__doc__, add_completion=False, pretty_excepti
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
+SECRET = "--token"
+"""The option whose value no result may hold."""
 ALL_DAY = "watch"
 """The command whose processes stay: how busy the machine is when it begins says nothing of later."""
 
@@ -46,6 +48,12 @@ def main() -> None:
     if status == INTERRUPTED:
         complain("interrupted; an unfinished result is not kept.")
     sys.exit(status)
+
+
+def command_line() -> str:
+    """The words that this process was started with, as every result keeps them: those that anybody may read."""
+    pairs = zip(sys.argv, ["", *sys.argv], strict=False)
+    return " ".join(word for word, former in pairs if former != SECRET and word.partition("=")[0] != SECRET)
 
 
 def _version(asked: bool) -> bool:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from autophasenn.report.numbers import Report
 
 _STAGE_WIDTH = 36
 
@@ -74,29 +77,26 @@ class TerminalProgress:
             self._bars.update(self._task, completed=total, total=total)
 
 
-def show_report(report: Mapping[str, Any], folder: Path) -> None:
+def show_report(report: Report, folder: Path) -> None:
     """The table of a reconstruction, its warnings, and where its pictures lie.
 
     Parameters
     ----------
-    report : mapping
-        What `report.json` holds (docs/conventions.md); None stands for unknown.
+    report : Report
+        None stands for unknown.
     folder : Path
         Where the result was written.
     """
     console = Console(soft_wrap=True, highlight=False)
-    table = Table(
-        "quantity", "value", show_header=False, title=f"{report['method']} reconstruction: {report['status']}"
-    )
-    confidence = report.get("confidence") or {}
+    table = Table("quantity", "value", show_header=False, title=f"{report.method} reconstruction: {report.status}")
     for name, value in _rows(report):
         table.add_row(name, value)
     console.print(table)
-    console.print(escape(report["message"]))
-    if confidence:
-        number = "" if confidence["number"] is None else f" {confidence['number']:.2f}"
-        console.print(f"Confidence{number}: {escape(confidence['meaning'])}")
-    for sentence in report["warnings"]:
+    console.print(escape(report.message or ""))
+    if report.confidence.meaning:
+        number = "" if report.confidence.number is None else f" {report.confidence.number:.2f}"
+        console.print(f"Confidence{number}: {escape(report.confidence.meaning)}")
+    for sentence in report.warnings:
         console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
     pictures = sorted(folder.glob("*.png"))
     console.print(f"{len(pictures)} pictures" + (":" if pictures else ""))
@@ -239,34 +239,34 @@ def _timing(case: Mapping[str, Any], bound: str) -> list[str]:
     return [f"{case['milliseconds']:.2f}", f"{case['ratio']:.2f}", goal]
 
 
-def _rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    strain, seconds = report["strain"] or {}, report["seconds"]
-    spread = f"{_number(strain.get('mean'))} +- {_number(strain.get('std'))}"
+def _rows(report: Report) -> list[tuple[str, str]]:
+    strain, seconds = report.strain, report.seconds
     stages = ", ".join(f"{name} {_number(value, 3)}" for name, value in seconds.items() if value and name != "total")
+    known = strain is not None and strain.mean is not None
     return [
-        ("chi2", _number(report["chi2"])),
-        ("chi2 of counting noise alone", _number(report["chi2_noise"])),
-        ("chi2 of held-out voxels", _number(report["chi2_free"])),
+        ("chi2", _number(report.chi2)),
+        ("chi2 of counting noise alone", _number(report.chi2_noise)),
+        ("chi2 of held-out voxels", _number(report.chi2_free)),
         ("resolution", _resolution(report)),
-        ("voxel size", _numbers(report["voxel_size_nm"], "nm")),
-        ("d spacing", _number(report["d_spacing_nm"], 6, "nm")),
-        ("strain, mean +- std", spread if strain.get("mean") is not None else _UNKNOWN),
-        ("volume", _number(report["volume_nm3"], unit="nm^3")),
-        ("support", _number(report["support_voxels"], 12, "voxels")),
-        ("time", f"{_number(seconds['total'], 3)} s ({stages})"),
-        ("peak memory", _number(_gibibytes(report["peak_memory_bytes"]), 3, "GiB")),
+        ("voxel size", _numbers(report.voxel_size_nm, "nm")),
+        ("d spacing", _number(report.d_spacing_nm, 6, "nm")),
+        ("strain, mean +- std", f"{_number(strain.mean)} +- {_number(strain.std)}" if strain and known else _UNKNOWN),
+        ("volume", _number(report.volume_nm3, unit="nm^3")),
+        ("support", _number(report.support_voxels, 12, "voxels")),
+        ("time", f"{_number(seconds.get('total'), 3)} s ({stages})"),
+        ("peak memory", _number(_gibibytes(report.peak_memory_bytes), 3, "GiB")),
     ]
 
 
 _UNKNOWN = "unknown"
 
 
-def _resolution(report: Mapping[str, Any]) -> str:
+def _resolution(report: Report) -> str:
     """In nm, or why there is none: without a PRTF it is not even known whether it would be a bound."""
-    has_prtf = report["resolution_is_bound"] is not None
-    if has_prtf or report["voxel_size_nm"] is None:
-        return _number(report["resolution_nm"], unit="nm")
-    return "needs several starts" + ("" if report["method"] == "iterative" else " (--method iterative)")
+    has_prtf = report.resolution_is_bound is not None
+    if has_prtf or report.voxel_size_nm is None:
+        return _number(report.resolution_nm, unit="nm")
+    return "needs several starts" + ("" if report.method == "iterative" else " (--method iterative)")
 
 
 def _gibibytes(size: int | None) -> float | None:

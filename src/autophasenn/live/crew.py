@@ -11,11 +11,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
 
 import psutil
 
 from autophasenn.errors import AutoPhaseNNError, InputError
-from autophasenn.live.work import READY, Outcome, Settings, Task, die_with_parent, work
+from autophasenn.live.work import READY, Outcome, Task, die_with_parent, work
+
+if TYPE_CHECKING:
+    from autophasenn.live.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil
 
-from autophasenn.beamlines import BEAMLINES, expected_frames
+from autophasenn.beamlines import expected_frames
 from autophasenn.errors import InputError, PlanError
 from autophasenn.live.crew import Limits
+from autophasenn.live.settings import Settings
 from autophasenn.live.sightings import Files, FrameFolders, Place
-from autophasenn.live.work import Settings
 
 MEMORY_SHARE = 0.4
 """Of the machine's memory that a working process may hold; there are two."""
@@ -82,19 +82,6 @@ class Watch:
         for name in ("settle", "abandon"):
             if not getattr(self, name) >= 0:
                 raise PlanError(f"--{name} is {getattr(self, name):g}; it must be 0 or more.")
-        beamline = self.settings.beamline
-        if beamline is not None and beamline not in BEAMLINES:
-            raise PlanError(f"The beamline {beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
-        if beamline is not None and self.settings.spec is None:
-            raise PlanError(f"--beamline {beamline} needs the SPEC file of its scans; add --spec FILE.")
-        for name in ("mask", "dataset"):
-            if beamline is not None and getattr(self.settings, name) is not None:
-                raise PlanError(
-                    f"--{name} belongs to plain files, not to the scan folders of a --beamline; leave one out."
-                )
-        for name in ("spec", "dark", "white"):
-            if beamline is None and getattr(self.settings, name) is not None:
-                raise PlanError(f"--{name} belongs to a scan folder; say whose with --beamline, for instance 34idc.")
         if self.notify and self.folder is None:
             raise PlanError("--notify is of changes in a folder, and only detector streams are watched; leave it out.")
         if self.folder is None and not self.streams:
@@ -117,20 +104,20 @@ class Watch:
 
     def places(self) -> list[Place]:
         """Where scans turn up."""
-        settings, places = self.settings, list[Place]()
-        if self.folder is not None and settings.beamline is None:
-            places.append(Files(self.folder, "scans/", self.settle, self.abandon, settings.dataset))
-        if self.folder is not None and settings.beamline is not None:
+        source, places = self.settings.source, list[Place]()
+        if self.folder is not None and source.beamline is None:
+            places.append(Files(self.folder, "scans/", self.settle, self.abandon, self.settings.dataset))
+        if self.folder is not None and source.beamline is not None:
             places.append(FrameFolders(self.folder, "scans/", self._expected, self.settle, self.abandon))
         for stream in self.streams:
             # Without a beamline a folder is never complete: what receives it makes a file of it, in one step.
-            abandon = math.inf if settings.beamline is None else self.abandon
+            abandon = math.inf if source.beamline is None else self.abandon
             places.append(FrameFolders(self.spool(stream), f"{stream}/", self._expected, self.settle, abandon))
             places.append(Files(self.spool(stream), f"{stream}/", 0.0, 0.0, with_suffix=False))
         return places
 
     def _expected(self, folder: Path) -> int | None:
-        settings = self.settings
-        if settings.beamline is None or settings.spec is None:
+        source = self.settings.source
+        if source.beamline is None or source.spec is None:
             return None
-        return expected_frames(settings.beamline, folder, spec=settings.spec)
+        return expected_frames(source.beamline, folder, spec=source.spec)

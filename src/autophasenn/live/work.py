@@ -10,19 +10,25 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from autophasenn.errors import AutoPhaseNNError, OutputError
 from autophasenn.files.writing import TEMPORARY
+
+if TYPE_CHECKING:
+    from autophasenn.live.settings import Settings
+    from autophasenn.pipeline.plan import Plan
+    from autophasenn.pipeline.prepare import Prepared
+    from autophasenn.pipeline.result import Result
+    from autophasenn.pipeline.source import Source
+    from autophasenn.report.numbers import Report
 
 logger = logging.getLogger(__name__)
 
@@ -82,44 +88,8 @@ class Outcome:
     confidence: float | None = None
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What holds for every task.
-
-    Parameters
-    ----------
-    beamline : str, optional
-    spec, dark, white, mask : Path, optional
-    dataset : str, optional
-        Name of the counts in HDF5 files.
-    plan : Path, optional
-    device : str
-    weights : Path, optional
-    threads : int
-        CPU threads.
-    figures : bool
-        Whether refined results get the figures of ``autophasenn reconstruct``.
-    force : bool
-        Whether patterns of oversampling below 2 are phased all the same.
-    seed : int
-    """
-
-    beamline: str | None = None
-    spec: Path | None = None
-    dark: Path | None = None
-    white: Path | None = None
-    mask: Path | None = None
-    dataset: str | None = None
-    plan: Path | None = None
-    device: str = "cpu"
-    weights: Path | None = None
-    threads: int = 1
-    figures: bool = False
-    force: bool = False
-    seed: int = 0
-
-
 READY = "ready"
+FIRST_IMAGE = "The network's first image; the refined one will have a confidence."
 
 
 def work(orders: Connection, settings: Settings, niceness: int) -> None:
@@ -127,7 +97,6 @@ def work(orders: Connection, settings: Settings, niceness: int) -> None:
     for asked in (signal.SIGINT, signal.SIGTERM):  # the watcher says when to end
         signal.signal(asked, signal.SIG_IGN)
     die_with_parent()
-    sys.argv = without_secrets(sys.argv)  # every result holds the command that made it
     os.nice(niceness)
     try:
         worker = _Worker(settings)
@@ -142,12 +111,6 @@ def work(orders: Connection, settings: Settings, niceness: int) -> None:
         except EOFError:
             return
         orders.send(worker.outcome(task))
-
-
-def without_secrets(words: Sequence[str]) -> list[str]:
-    """A command line that anybody may read: the token of the page is left out."""
-    pairs = zip(words, ["", *words], strict=False)
-    return [word for word, former in pairs if former != "--token" and word.partition("=")[0] != "--token"]
 
 
 def die_with_parent() -> None:
@@ -169,26 +132,25 @@ class _Worker:
         from autophasenn.devices import use_threads
         from autophasenn.inversion.orientations import Variants
         from autophasenn.pipeline.plan import Plan, load_plan
-        from autophasenn.pipeline.reconstruct import Request, load_predictor
 
         use_threads(settings.threads)
         self._settings = settings
         self._plan = Plan() if settings.plan is None else load_plan(settings.plan)
         # How far an image can be believed takes several more; the first one shall come at once.
         self._quick_plan = replace(self._plan, confidence=Variants(variants=0))
-        same = {name: getattr(settings, name) for name in ("device", "weights", "force", "seed")}
-        request = self._request = Request(None, Path(), overwrite=True, figures=False, **same)
-        self._predictor = load_predictor(request)
+        self._predictor = settings.method.predictor()
 
     def warm_up(self) -> None:
         """Once through everything: first calls load libraries and choose kernels."""
         from autophasenn.live.pictures import draw_crystal
         from autophasenn.pipeline.reconstruct import reconstruct
+        from autophasenn.pipeline.source import Source
 
+        method = replace(self._settings.method, name="network")
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "result"
-            request = replace(self._request, output=output, method="network")
-            reconstruct(request, self._quick_plan, predictor=self._predictor)
+            result = reconstruct(Source(), method, self._quick_plan, predictor=self._predictor)
+            result.save(output, figures=False)
             draw_crystal(output / "result.cxi", output / "picture.png")
 
     def outcome(self, task: Task) -> Outcome:
@@ -205,56 +167,71 @@ class _Worker:
             return Outcome(f"The program failed on it ({type(error).__name__}: {error}).", traceback.format_exc())
 
     def _reconstruct(self, task: Task) -> Outcome:
-        from autophasenn.files.readers import READERS
         from autophasenn.live.pictures import draw_crystal
+        from autophasenn.pipeline.prepare import prepare
         from autophasenn.pipeline.reconstruct import reconstruct
+        from autophasenn.pipeline.result import Output
 
-        request, settings = replace(self._request, output=task.output, method=task.method), self._settings
-        if task.from_beamline:
-            request = replace(
-                request,
-                input=task.source,
-                **{name: getattr(settings, name) for name in ("beamline", "spec", "dark", "white")},
-            )
-        else:
-            needs_name = settings.dataset and Path(task.source).suffix.lower() not in READERS
-            name = f"{task.source}:{settings.dataset}" if needs_name else task.source
-            request = replace(request, input=name, mask=settings.mask)
+        settings = self._settings
+        method = replace(settings.method, name=task.method)
         for left in task.output.glob(f"{TEMPORARY}*"):  # of a worker that was killed at this very result
             remove(left)
-        quick = task.method == "network"
-        prepared = _prepare_quickly(request, self._plan) if quick else None
-        request = replace(request, figures=settings.figures and not quick, refined_follows=quick)
-        plan = self._quick_plan if quick else self._plan
-        report = reconstruct(request, plan, prepared=prepared, predictor=self._predictor)
+        Output(task.output, overwrite=True).check()
+        source = self._source_of(task)
+        is_quick = task.method == "network"
+        plan = self._quick_plan if is_quick else self._plan
+        prepared = (
+            _prepare_quickly(source, plan, method.force) if is_quick else prepare(source, plan, force=method.force)
+        )
+        result = reconstruct(prepared, method, plan, predictor=self._predictor, command=settings.command)
+        if is_quick:
+            result = _announcing_the_refined(result)
+        result.save(task.output, overwrite=True, figures=settings.figures and not is_quick)
         draw_crystal(task.output / "result.cxi", task.picture)
-        return outcome_of(report, 0 if prepared is None else prepared.scan.frames.shape[0])
+        return outcome_of(result.report, prepared.scan.frames.shape[0] if is_quick else 0)
+
+    def _source_of(self, task: Task) -> Source:
+        from autophasenn.files.readers import READERS
+        from autophasenn.pipeline.source import Source
+
+        shared, dataset = self._settings.source, self._settings.dataset
+        if task.from_beamline:
+            return shared.of(task.source)
+        needs_name = dataset and Path(task.source).suffix.lower() not in READERS
+        # What a stream wrote is a file, even where the folders are those of a beamline.
+        return Source(f"{task.source}:{dataset}" if needs_name else task.source, mask=shared.mask)
 
 
-def outcome_of(report: Mapping[str, Any], frames: int) -> Outcome:
+def _announcing_the_refined(result: Result) -> Result:
+    """A first image, whose refinement is under way: that one will have a confidence."""
+    trust = replace(result.report.confidence, meaning=FIRST_IMAGE)
+    return replace(result, report=replace(result.report, confidence=trust))
+
+
+def outcome_of(report: Report, frames: int) -> Outcome:
     """The numbers of the table, from those of a report."""
     return Outcome(
         frames=frames,
-        chi2=report["chi2"],
-        chi2_free=report["chi2_free"],
-        strain_std=(report["strain"] or {}).get("std"),
-        confidence=report["confidence"]["number"],
+        chi2=report.chi2,
+        chi2_free=report.chi2_free,
+        strain_std=None if report.strain is None else report.strain.std,
+        confidence=report.confidence.number,
     )
 
 
-def _prepare_quickly(request: Any, plan: Any) -> Any:
+def _prepare_quickly(source: Source, plan: Plan, force: bool) -> Prepared:
     """The middle of a large scan, where that is all the network looks at."""
     from autophasenn.live.near_peak import EDGE, is_cut, is_enough, near_peak
-    from autophasenn.pipeline.reconstruct import prepare
+    from autophasenn.pipeline.prepare import prepare
 
     try:
-        prepared = prepare(request, plan, cut=near_peak)
+        prepared = prepare(source, plan, force=force, cut=near_peak)
         if is_enough(prepared.preprocessed, prepared.scan):
             note = f"The first image was made from at most {EDGE} x {EDGE} pixels about the peak, all that the network sees."
             return replace(prepared, warnings=(*prepared.warnings, note)) if is_cut(prepared.scan) else prepared
     except AutoPhaseNNError:
         pass  # what is wrong with the whole scan is for the whole scan to say
-    return prepare(request, plan)
+    return prepare(source, plan, force=force)
 
 
 def remove(path: Path) -> None:

@@ -26,7 +26,8 @@ from autophasenn.network import weights
 from autophasenn.network.first_guess import COARSE_PATTERN
 from autophasenn.network.predict import SHIPPED
 from autophasenn.phasing.further import Grid
-from autophasenn.pipeline.reconstruct import Request, prepare
+from autophasenn.pipeline.prepare import prepare
+from autophasenn.pipeline.source import Source
 from autophasenn.progress import Progress, Silent
 from autophasenn.volumes import Pattern, crop_or_pad
 
@@ -42,8 +43,8 @@ class Finetuning:
 
     Parameters
     ----------
-    inputs : tuple of Request
-        Scans and datasets; their outputs mean nothing.
+    inputs : tuple of Source
+        Scans and datasets.
     output : Path
         File of weights, ``.safetensors``.
     begin_with : Path, optional
@@ -57,7 +58,7 @@ class Finetuning:
         Its `steps` are not looked at.
     """
 
-    inputs: tuple[Request, ...]
+    inputs: tuple[Source, ...]
     output: Path
     begin_with: Path | None = None
     minutes: float = 5.0
@@ -106,8 +107,8 @@ def finetune(job: Finetuning, progress: Progress | None = None) -> dict[str, Any
     network, card = weights.load(start)
     progress.stage("Read")
     boxes: list[Grid] = []
-    for number, request in enumerate(job.inputs):
-        boxes += _patterns_of(request, job.seed)
+    for number, source in enumerate(job.inputs):
+        boxes += _patterns_of(source, job.seed)
         progress.advance(number + 1, len(job.inputs))
     progress.stage("Learn")
     began = time.monotonic()
@@ -147,12 +148,12 @@ def _check_output(job: Finetuning) -> None:
         raise OutputError(f"The output {job.output} cannot be written ({error.strerror}); give another.") from error
 
 
-def _patterns_of(request: Request, seed: int) -> list[Grid]:
+def _patterns_of(source: Source, seed: int) -> list[Grid]:
     """What an input holds, in the network's box and with voxels held out."""
-    name = request.input or ""
+    name = source.input or ""
     try:
         if _is_dataset(Path(name)):
-            if request.mask is not None:
+            if source.mask is not None:
                 raise PlanError("--mask belongs to a plain pattern; a dataset brings its own masks.")
             with DatasetFile(name) as dataset:
                 places = range(min(len(dataset), MOST_PATTERNS))
@@ -160,7 +161,7 @@ def _patterns_of(request: Request, seed: int) -> list[Grid]:
                 patterns = [_measured(*each) for each in read]
             fraction = Refined().free_fraction
             return [boxed(each, (3.0, 3.0, 3.0), fraction, seed + n)[1] for n, each in enumerate(patterns)]
-        prepared = prepare(request).preprocessed
+        prepared = prepare(source).preprocessed
         return [boxed(prepared.pattern, prepared.oversampling, Refined().free_fraction, seed)[1]]
     except AutoPhaseNNError as error:
         raise type(error)(f"Nothing can be learned from {name}: {error}") from error
@@ -187,7 +188,7 @@ def _is_dataset(path: Path) -> bool:
 
 
 def _card(job: Finetuning, found: Adapted, boxes: Sequence[Grid], seconds: float) -> dict[str, Any]:
-    files = [Path(request.input or "") for request in job.inputs]
+    files = [Path(source.input or "") for source in job.inputs]
     return {
         "method": "finetuned",
         "data": [{"path": str(each), "sha256": sha256_of(each) if each.is_file() else None} for each in files],
@@ -210,8 +211,8 @@ def _card(job: Finetuning, found: Adapted, boxes: Sequence[Grid], seconds: float
     }
 
 
-def requests(inputs: Sequence[str], **where: Any) -> tuple[Request, ...]:
-    """One request for each input; `where` are the options of a beamline that all share.
+def sources(inputs: Sequence[str], shared: Source | None = None) -> tuple[Source, ...]:
+    """One source for each input; `shared` has what belongs to all of them.
 
     Raises
     ------
@@ -221,4 +222,4 @@ def requests(inputs: Sequence[str], **where: Any) -> tuple[Request, ...]:
     for each in inputs:
         if not Path(each.split(":")[0]).exists():
             raise InputError(f"There is no scan, pattern or dataset {each}; check the path.")
-    return tuple(Request(each, Path(), **where) for each in inputs)
+    return tuple((shared or Source()).of(each) for each in inputs)

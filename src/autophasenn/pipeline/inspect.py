@@ -17,7 +17,7 @@ from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.files.convention import PROCESS
 from autophasenn.files.cxi import read_result
 from autophasenn.files.writing import write_atomically
-from autophasenn.pipeline.reconstruct import Request, read_input
+from autophasenn.pipeline.source import Source
 from autophasenn.pipeline.wording import told, words
 from autophasenn.preprocessing.oversampling import estimate_oversampling
 from autophasenn.preprocessing.preprocess import preprocess
@@ -38,7 +38,7 @@ COUNTED = 64
 
 
 @dataclass(frozen=True)
-class Finding:
+class Inspection:
     """What was found.
 
     Parameters
@@ -59,13 +59,12 @@ class Finding:
     rows: list[Row]
 
 
-def look(request: Request, samples: int = 8) -> Finding:
+def look(source: Source, samples: int = 8) -> Inspection:
     """Look into a file or a scan's folder.
 
     Parameters
     ----------
-    request : Request
-        Its `input` names what to look into, with `beamline` and what belongs to it for a scan; nothing else of it counts.
+    source : Source
     samples : int
         Of a dataset, how many to draw, evenly spread.
 
@@ -76,24 +75,24 @@ def look(request: Request, samples: int = 8) -> Finding:
     PlanError
         If options are missing for it or do not apply.
     """
-    if request.input is None:
+    if source.input is None:
         raise PlanError("There is nothing to look into; give a file, or the folder of a scan.")
     if samples < 1:
         raise PlanError(f"{samples} samples make no sheet; give 1 or more.")
-    if request.beamline is not None:
-        return _pattern(read_input(request), "scan")
-    path = Path(request.input)
+    if source.beamline is not None:
+        return _pattern(source.read(), "scan")
+    path = Path(source.input)
     if (path / RESULT).is_file():
         path = path / RESULT
     kind = _kind(path)
     if kind == "pattern":
-        return _pattern(read_input(request), kind)
+        return _pattern(source.read(), kind)
     return _dataset(path, samples) if kind == "dataset" else _result(path)
 
 
-def picture_of(finding: Finding) -> Path:
+def picture_of(inspection: Inspection) -> Path:
     """Where the picture lies that nobody gave a name: beside the input, ``NAME.inspect.png``."""
-    return finding.path.with_name(finding.path.name + PICTURE)
+    return inspection.path.with_name(inspection.path.name + PICTURE)
 
 
 def check_picture(picture: Path) -> None:
@@ -108,12 +107,12 @@ def check_picture(picture: Path) -> None:
         raise PlanError(f"The picture {picture} does not end in .png; it is a PNG file.")
 
 
-def draw(finding: Finding, picture: Path, overwrite: bool = False) -> None:
+def draw(inspection: Inspection, picture: Path, overwrite: bool = False) -> None:
     """Draw what was found.
 
     Parameters
     ----------
-    finding : Finding
+    inspection : Inspection
     picture : Path
         PNG file to write.
     overwrite : bool
@@ -135,7 +134,7 @@ def draw(finding: Finding, picture: Path, overwrite: bool = False) -> None:
     try:
         with write_atomically(picture) as temporary:
             temporary.touch()  # drawing takes a second: first see whether it can be kept
-            contact_sheet(finding.rows, temporary, finding.path.name)
+            contact_sheet(inspection.rows, temporary, inspection.path.name)
     except OSError as error:
         raise OutputError(
             f"The picture {picture} cannot be written ({error.strerror or error}); say where it may be with -o "
@@ -156,7 +155,7 @@ def _kind(path: Path) -> str:
         return "pattern"
 
 
-def _dataset(path: Path, samples: int) -> Finding:
+def _dataset(path: Path, samples: int) -> Inspection:
     with DatasetFile(path) as dataset:
         count = len(dataset)
         rows = [_sample(dataset, index) for index in spread(count, samples)]
@@ -181,7 +180,7 @@ def _dataset(path: Path, samples: int) -> Finding:
         }
         if facts["recipe"] is None:  # older files do not tell
             del facts["recipe"]
-    return Finding("dataset", path, facts, rows)
+    return Inspection("dataset", path, facts, rows)
 
 
 def _of_the_crystals(source: Any) -> str | None:
@@ -209,7 +208,7 @@ def _sample(dataset: DatasetFile, index: int) -> Row:
     return Row(counts, mask, rho, notes)
 
 
-def _result(path: Path) -> Finding:
+def _result(path: Path) -> Inspection:
     result = read_result(path)
     report, found, pattern = result.process.get("report", {}), result.reconstruction, result.pattern
     strain, source = report.get("strain") or {}, report.get("input") or {}
@@ -217,10 +216,10 @@ def _result(path: Path) -> Finding:
     facts |= {"strain": words(strain), "made from": source.get("path"), "warnings": words(report.get("warnings"))}
     notes = [f"{_photons(pattern.counts, pattern.mask):.3g} photons", f"chi2 {words(report.get('chi2'))}"]
     rho = crop_or_pad(found.object * found.support, [n // 2 for n in pattern.shape])
-    return Finding("result", path, facts, [Row(pattern.counts, pattern.mask, rho, notes, pattern.reciprocal_steps)])
+    return Inspection("result", path, facts, [Row(pattern.counts, pattern.mask, rho, notes, pattern.reciprocal_steps)])
 
 
-def _pattern(scan: Scan, kind: str) -> Finding:
+def _pattern(scan: Scan, kind: str) -> Inspection:
     """A scan as the reconstruction would take it; if it would not, as it is, and why."""
     path, frames = Path(scan.source["path"]), scan.frames
     facts: dict[str, Any] = {
@@ -232,7 +231,7 @@ def _pattern(scan: Scan, kind: str) -> Finding:
     try:
         prepared = preprocess(scan)
     except AutoPhaseNNError as error:
-        return Finding(kind, path, facts | {"cannot be reconstructed": str(error)}, [_as_stored(scan)])
+        return Inspection(kind, path, facts | {"cannot be reconstructed": str(error)}, [_as_stored(scan)])
     pattern, found = prepared.pattern, prepared.facts
     sampling = [f"{value:.2f}" for value in prepared.oversampling]
     facts |= {
@@ -243,10 +242,10 @@ def _pattern(scan: Scan, kind: str) -> Finding:
         "oversampling": " x ".join(sampling),
         "unmeasured voxels": f"{100 * found['masked_fraction']:.2g} %",
         "aliens": found["aliens"],
-        "warnings": " ".join(prepared.warnings) or "none",
+        "warnings": " ".join((*scan.warnings, *prepared.warnings)) or "none",
     }
     notes = [f"{found['photons']:.3g} photons", ESTIMATED, " ".join(sampling)]
-    return Finding(kind, path, facts, [Row(pattern.counts, pattern.mask, None, notes, pattern.reciprocal_steps)])
+    return Inspection(kind, path, facts, [Row(pattern.counts, pattern.mask, None, notes, pattern.reciprocal_steps)])
 
 
 def _as_stored(scan: Scan) -> Row:

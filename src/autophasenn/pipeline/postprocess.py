@@ -34,6 +34,26 @@ CLEAR_ASYMMETRY = 3.0
 """Standard deviations of the asymmetry below which the choice of the twin is a guess."""
 
 
+@dataclass(frozen=True, eq=False)
+class Postprocessed:
+    """A reconstruction without its trivial ambiguities, and the image made of it.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+        The canonical twin, centred by whole voxels, mean phase 0; ``wave`` follows, and the calculated intensity is
+        what it was. It keeps its ramp: without it, it would not reproduce the pattern.
+    image : CrystalImage
+        In the laboratory frame; on the detector's grid, in voxels, where the pattern has no geometry.
+    warnings : tuple of str
+        Sentences.
+    """
+
+    reconstruction: Reconstruction
+    image: CrystalImage
+    warnings: tuple[str, ...] = ()
+
+
 @options
 class Postprocessing:
     """How an image is made from a reconstruction.
@@ -60,9 +80,7 @@ class Postprocessing:
     ramp_removal: bool = True
 
 
-def postprocess(
-    reconstruction: Reconstruction, pattern: Pattern, options: Postprocessing
-) -> tuple[Reconstruction, CrystalImage]:
+def postprocess(reconstruction: Reconstruction, pattern: Pattern, options: Postprocessing) -> Postprocessed:
     """Remove the trivial ambiguities, and image the crystal and its strain in the laboratory frame.
 
     Parameters
@@ -72,25 +90,17 @@ def postprocess(
         The pattern it came from: its sampling and Q.
     options : Postprocessing
 
-    Returns
-    -------
-    reconstruction : Reconstruction
-        The canonical twin, centred by whole voxels, mean phase 0; ``wave`` follows, and the calculated intensity is
-        what it was. It keeps its ramp: without it, it would not reproduce the pattern.
-    image : CrystalImage
-        On the detector's grid, in voxels, where the pattern has no geometry.
-
     Raises
     ------
     InputError
         If the support is empty.
     """
-    canonical = canonical_twin(centred(reconstruction, options.support_threshold), options.support_threshold)
+    canonical, warnings = canonical_twin(centred(reconstruction, options.support_threshold), options.support_threshold)
     crystal = crystal_of(canonical, options.support_threshold)
     offset = -torch.angle(canonical.object[crystal].sum())
     turn = torch.polar(torch.ones_like(offset), offset)
     canonical = replace(canonical, object=canonical.object * turn, wave=canonical.wave * turn)
-    return canonical, image_of(canonical, crystal, pattern, options)
+    return Postprocessed(canonical, image_of(canonical, crystal, pattern, options), warnings)
 
 
 def centred(reconstruction: Reconstruction, support_threshold: float) -> Reconstruction:
@@ -104,18 +114,18 @@ def centred(reconstruction: Reconstruction, support_threshold: float) -> Reconst
     return rolled(rough, [n // 2 - round(c) for c, n in zip(centre, bright.shape, strict=True)])
 
 
-def canonical_twin(reconstruction: Reconstruction, support_threshold: float) -> Reconstruction:
-    """The same reconstruction or its twin, whichever has positive asymmetry; logs a warning where that is a guess."""
+def canonical_twin(reconstruction: Reconstruction, support_threshold: float) -> tuple[Reconstruction, tuple[str, ...]]:
+    """The same reconstruction or its twin, whichever has positive asymmetry; and a warning where that is a guess."""
     value = asymmetry(reconstruction.object, crystal_of(reconstruction, support_threshold))
+    warnings: tuple[str, ...] = ()
     if abs(value) < CLEAR_ASYMMETRY:
-        logger.warning(
-            "Shape and strain are nearly centrosymmetric (asymmetry %.2g standard deviations): which of the two twins "
-            "is shown is a guess.",
-            value,
+        warnings = (
+            f"Shape and strain are nearly centrosymmetric (asymmetry {value:.2g} standard deviations): which of the two "
+            "twins is shown is a guess.",
         )
     if value >= 0:
-        return reconstruction
-    return replace(
+        return reconstruction, warnings
+    mirrored = replace(
         reconstruction,
         object=twin(reconstruction.object),
         support=twin(reconstruction.support),
@@ -123,6 +133,7 @@ def canonical_twin(reconstruction: Reconstruction, support_threshold: float) -> 
         phase_spread=_moved(reconstruction.phase_spread, twin),
         amplitude_spread=_moved(reconstruction.amplitude_spread, twin),
     )
+    return mirrored, warnings
 
 
 def rolled(reconstruction: Reconstruction, shifts: list[int]) -> Reconstruction:

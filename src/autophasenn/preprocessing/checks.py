@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 
 import psutil
@@ -10,8 +9,6 @@ import psutil
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.preprocessing.preprocess import Preprocessed
-
-logger = logging.getLogger(__name__)
 
 LEAST_OVERSAMPLING = 2.0
 """Below it the autocorrelation wraps around, and the phases are not determined (Miao et al. 1998)."""
@@ -57,8 +54,13 @@ def check_fit_to_phase(prepared: Preprocessed, force: bool) -> None:
     _check_memory(prepared.pattern.counts.numel())
 
 
-def check_geometry(prepared: Preprocessed) -> None:
+def check_geometry(prepared: Preprocessed) -> tuple[str, ...]:
     """Refuse lattice planes that no crystal has, and warn of a crystal that no one measures: mistaken units.
+
+    Returns
+    -------
+    tuple of str
+        Warnings.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def check_geometry(prepared: Preprocessed) -> None:
     """
     pattern = prepared.pattern
     if pattern.reciprocal_steps is None or pattern.scattering_vector is None:
-        return
+        return ()
     spacing = 2e9 * math.pi / float(pattern.scattering_vector.norm())
     if not SPACINGS_NM[0] <= spacing <= SPACINGS_NM[1]:
         raise GeometryError(
@@ -79,22 +81,23 @@ def check_geometry(prepared: Preprocessed) -> None:
     extents = [float(e) * n / o for e, n, o in zip(edges, pattern.shape, prepared.oversampling, strict=True)]
     if not EXTENTS_NM[0] <= min(extents) <= max(extents) <= EXTENTS_NM[1] or max(extents) > MOST_SLENDER * min(extents):
         size = " x ".join(f"{extent:.3g}" for extent in extents)
-        logger.warning(
-            "By the geometry the crystal is about %s nm long (along frames, rows and columns), which few crystals are; "
-            "check distance (mm in a SPEC file), pixel size and rocking step (degrees), or 'reciprocal_steps' (in 1/m).",
-            size,
+        return (
+            f"By the geometry the crystal is about {size} nm long (along frames, rows and columns), which few crystals "
+            "are; check distance (mm in a SPEC file), pixel size and rocking step (degrees), or 'reciprocal_steps' (in "
+            "1/m).",
         )
+    return ()
 
 
-def check_middle(prepared: Preprocessed) -> None:
-    """Warn of a gap over the Bragg peak, where most of the photons would be."""
+def check_middle(prepared: Preprocessed) -> tuple[str, ...]:
+    """Warnings of a gap over the Bragg peak, where most of the photons would be."""
     missing = _missing_middle(prepared)
-    if missing > MOST_MISSING:
-        logger.warning(
-            "%.0f %% of the Bragg peak's central speckle were not measured (a gap, or a mask): size and amplitude of the "
-            "crystal are unsure; move the detector so that the peak lies beside its gaps.",
-            100 * missing,
-        )
+    if missing <= MOST_MISSING:
+        return ()
+    return (
+        f"{100 * missing:.0f} % of the Bragg peak's central speckle were not measured (a gap, or a mask): size and "
+        "amplitude of the crystal are unsure; move the detector so that the peak lies beside its gaps.",
+    )
 
 
 def memory_gib(voxels: int) -> float:

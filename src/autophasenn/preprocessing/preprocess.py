@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -29,8 +28,6 @@ from autophasenn.preprocessing.window import (
     reach_of_light,
 )
 from autophasenn.volumes import Pattern, Scan, bin_sum, window_around
-
-logger = logging.getLogger(__name__)
 
 Windows = tuple[AxisWindow, AxisWindow, AxisWindow]
 Wanted = tuple[int | None, int | None, int | None]
@@ -233,8 +230,6 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         "aliens": len(aliens.clusters),
         "alien_photons": sum(c.counts for c in aliens.clusters),
     }
-    for sentence in warnings:
-        logger.warning(sentence)
     return Preprocessed(
         pattern=_with_geometry(binned, measured, scan, windows, binning),
         oversampling=(sampled[0], sampled[1], sampled[2]),

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from autophasenn.cli.app import app
+from autophasenn.cli import options
+from autophasenn.cli.app import app, command_line
 from autophasenn.cli.terminal import show_facts
 from autophasenn.errors import InputError, install
 
@@ -28,17 +29,15 @@ def watch(
         str | None,
         typer.Option(metavar="ADDRESS", help="Take frames from a ZMQ stream (SIMPLON) too, tcp://host:9999."),
     ] = None,
-    beamline: Annotated[str | None, typer.Option(help="Whose scan folders they are, for instance 34idc.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="SPEC file with the scans' motors; it may grow.")] = None,
-    dark: Annotated[Path | None, typer.Option(help="Dark field of the detector.")] = None,
-    white: Annotated[Path | None, typer.Option(help="White field of the detector.")] = None,
-    mask: Annotated[Path | None, typer.Option(help="Mask of plain files, True = measured.")] = None,
+    beamline: options.Beamline = None,
+    spec: options.Spec = None,
+    dark: options.Dark = None,
+    white: options.White = None,
+    mask: options.Mask = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the counts in HDF5 files, /entry/data/data.")] = None,
-    plan: Annotated[Path | None, typer.Option(help="Parameters that differ from the default.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights of the network; else those of the package.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Phase patterns of oversampling below 2 all the same.")
-    ] = False,
+    plan: options.PlanFile = None,
+    weights: options.Weights = None,
+    force: options.Force = False,
     figures: Annotated[bool, typer.Option("--figures", help="Draw the figures of `reconstruct` too.")] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page.")] = True,
     host: Annotated[
@@ -56,7 +55,7 @@ def watch(
     ] = False,
     once: Annotated[bool, typer.Option("--once", help="Leave when everything that is there is done.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try the scans that failed once more.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    device: options.Device = "cpu",
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="CPU threads of each of the two working processes; else half of the cores."),
@@ -72,25 +71,22 @@ def watch(
 
     from autophasenn.live.crew import Companion, log_to_stderr
     from autophasenn.live.options import Watch
+    from autophasenn.live.settings import Settings
     from autophasenn.live.streams import receive_pva, receive_zmq
     from autophasenn.live.watcher import watch as run
-    from autophasenn.live.work import Settings
+    from autophasenn.pipeline.method import Method
+    from autophasenn.pipeline.source import Source
 
     settings = Settings(
-        beamline=beamline,
-        spec=spec,
-        dark=dark,
-        white=white,
-        mask=mask,
+        source=Source(beamline=beamline, spec=spec, dark=dark, white=white, mask=mask),
+        method=Method(device=device, weights=weights, force=force),
         dataset=dataset,
         plan=plan,
-        device=device,
-        weights=weights,
         threads=threads or max(1, (os.cpu_count() or 1) // 2),
         figures=figures,
-        force=force,
+        command=command_line(),
     )
-    options = Watch(
+    watched = Watch(
         folder=folder,
         results=output,
         settings=settings,
@@ -113,12 +109,12 @@ def watch(
     pack = beamline is None
     if pva is not None:
         _check_installed("PVAccess", "p4p")
-        companions.append(Companion("PVAccess client", receive_pva, pva, options.spool("pva"), pack, abandon))
+        companions.append(Companion("PVAccess client", receive_pva, pva, watched.spool("pva"), pack, abandon))
     if zmq is not None:
         _check_installed("ZMQ", "zmq")
-        companions.append(Companion("ZMQ client", receive_zmq, zmq, options.spool("zmq"), pack, abandon))
+        companions.append(Companion("ZMQ client", receive_zmq, zmq, watched.spool("zmq"), pack, abandon))
     log_to_stderr()
-    show_facts({**run(options, companions), "results": str(output)})
+    show_facts({**run(watched, companions), "results": str(output)})
 
 
 def serve_page(results: Path, host: str, port: int, token: str | None, browser: bool) -> None:

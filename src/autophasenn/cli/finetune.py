@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from autophasenn.cli import options
 from autophasenn.cli.app import INTERRUPTED, app
 from autophasenn.cli.terminal import TerminalProgress, complain, show_facts
 
@@ -22,22 +23,23 @@ def finetune(
         Path | None, typer.Option("--from", help="Weights to begin with; those of the package if left out.")
     ] = None,
     minutes: Annotated[float, typer.Option(help="How long to learn.")] = 5.0,
-    beamline: Annotated[str | None, typer.Option(help="Whose scan folders these are, for instance 34idc.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="SPEC file with the scans' motors.")] = None,
-    dark: Annotated[Path | None, typer.Option(help="Dark field of the detector.")] = None,
-    white: Annotated[Path | None, typer.Option(help="White field of the detector.")] = None,
-    mask: Annotated[Path | None, typer.Option(help="Mask of plain patterns, True = measured.")] = None,
+    beamline: options.Beamline = None,
+    spec: options.Spec = None,
+    dark: options.Dark = None,
+    white: options.White = None,
+    mask: options.Mask = None,
     seed: Annotated[int, typer.Option(min=0, help="Of held-out voxels, orientations and starts.")] = 0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
+    threads: options.Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """Let the network learn on from your own patterns, without labels; better weights, or those of the beginning."""
     from autophasenn.devices import use_threads
-    from autophasenn.pipeline.finetune import Finetuning, requests
+    from autophasenn.pipeline.finetune import Finetuning, sources
     from autophasenn.pipeline.finetune import finetune as run
+    from autophasenn.pipeline.source import Source
 
     use_threads(threads)
-    found = requests(inputs, beamline=beamline, spec=spec, dark=dark, white=white, mask=mask)
+    found = sources(inputs, Source(beamline=beamline, spec=spec, dark=dark, white=white, mask=mask))
     job = Finetuning(found, output, begin_with, minutes, seed, overwrite)
     try:
         with TerminalProgress() as progress:

@@ -1,0 +1,88 @@
+"""The command that makes an image of a scan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autophasenn.cli import options
+from autophasenn.cli.app import app, command_line
+from autophasenn.cli.terminal import TerminalProgress, show_facts, show_report
+
+
+class MethodName(StrEnum):
+    """How the crystal is found."""
+
+    refined = "refined"
+    adapted = "adapted"
+    network = "network"
+    iterative = "iterative"
+
+
+@app.command()
+def reconstruct(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
+    input: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[INPUT]",
+            help="A scan's folder, a .npy, .npz, .tif or .cxi file, or an HDF5 dataset (file.h5:/path).",
+        ),
+    ] = None,
+    example: Annotated[bool, typer.Option("--example", help="Take the bundled example instead of INPUT.")] = False,
+    method: Annotated[
+        MethodName,
+        typer.Option(
+            help="refined: the network's prediction, refined at full resolution. adapted: the same, after the network "
+            "learned on from this pattern, minutes. network: the prediction as it is. "
+            "iterative: phase retrieval from random starts."
+        ),
+    ] = MethodName.refined,
+    beamline: options.Beamline = None,
+    spec: options.Spec = None,
+    scan: options.ScanNumber = None,
+    dark: options.Dark = None,
+    white: options.White = None,
+    mask: options.Mask = None,
+    plan: options.PlanFile = None,
+    starts: Annotated[int | None, typer.Option(min=1, help="Starts of the method; overrides the plan.")] = None,
+    weights: options.Weights = None,
+    force: options.Force = False,
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    threads: options.Threads = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
+) -> None:
+    """Turn a Bragg coherent diffraction pattern into an image of the crystal and its strain."""
+    if example == (input is not None):
+        raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
+
+    from autophasenn.devices import use_threads
+    from autophasenn.pipeline.method import Method
+    from autophasenn.pipeline.plan import Plan, load_plan
+    from autophasenn.pipeline.reconstruct import describe, reconstruct_into
+    from autophasenn.pipeline.result import Output
+    from autophasenn.pipeline.source import Source
+
+    use_threads(threads)
+    parameters = Plan() if plan is None else load_plan(plan)
+    if starts is not None:
+        parameters = replace(
+            parameters,
+            retrieval=replace(parameters.retrieval, starts=starts),
+            refined=replace(parameters.refined, starts=starts),
+        )
+    source = Source(input, beamline, spec, scan, dark, white, mask)
+    how = Method(method.value, seed, device, weights, force)
+    where = Output(output, overwrite)
+    if dry_run:
+        show_facts(describe(source, how, where, parameters))
+        return
+    with TerminalProgress() as progress:
+        result = reconstruct_into(where, source, how, parameters, progress, command=command_line())
+    show_report(result.report, output)
