@@ -1,5 +1,6 @@
 """A plan is read strictly: what is written is what is done, and a slip is named, not ignored."""
 
+import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from autophasenn.phasing.algorithms import CHIO, DM, ER, HIO, RAAR, SF
 from autophasenn.phasing.coherence import CoherenceEstimate
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import Block, Schedule
-from autophasenn.pipeline.plan import VERSION, Plan, dump_plan, load_plan
+from autophasenn.pipeline.plan import VERSION, Plan, dump_plan, load_plan, parameters_of
 
 
 def schedule_of(text: str) -> Schedule:
@@ -40,6 +41,15 @@ def test_a_plan_with_every_optional_part_survives_its_file(tmp_path: Path) -> No
     )
     plan = Plan(retrieval=Ensemble(schedule=schedule))
     assert plan_of(dump_plan(plan), tmp_path) == plan
+
+
+def test_parameters_as_json_name_every_algorithm_and_give_the_plan_again(tmp_path: Path) -> None:
+    algorithms = (ER(), HIO(0.7), RAAR(0.7), DM(), SF(), CHIO(0.3, 0.8))
+    plan = Plan(retrieval=Ensemble(schedule=Schedule(blocks=tuple(Block(each, 7) for each in algorithms))))
+    text = json.dumps(parameters_of(plan))
+    blocks = json.loads(text)["retrieval"]["schedule"]["blocks"]
+    assert [block["algorithm"]["name"] for block in blocks] == ["ER", "HIO", "RAAR", "DM", "SF", "CHIO"]
+    assert plan_of(text, tmp_path) == plan
 
 
 @settings(max_examples=25)

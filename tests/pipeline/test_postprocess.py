@@ -264,7 +264,9 @@ def test_the_uncertainties_lie_where_the_crystal_lies(change, known):
     assert np.isnan(image.amplitude_spread[~image.support]).all()
     assert np.isnan(image.phase_spread[~image.support]).all()
     for values in (image.amplitude_spread, image.phase_spread / 2):
-        difference = np.abs(values - image.amplitude)[image.support]  # a voxel beside it would differ by 0.08 on average
+        difference = np.abs(values - image.amplitude)[
+            image.support
+        ]  # a voxel beside it would differ by 0.08 on average
         assert difference.mean() < (0.02 if known else 1e-6)
 
 

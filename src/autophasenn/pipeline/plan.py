@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from autophasenn import options as typed_yaml
 from autophasenn.inversion.methods import Inversion
@@ -62,3 +63,11 @@ def load_plan(path: Path) -> Plan:
 def dump_plan(plan: Plan) -> str:
     """YAML text of a plan: every parameter, explained by a comment. :func:`load_plan` reads it back without loss."""
     return f"version: {VERSION}\n{typed_yaml.commented_yaml(plan)}"
+
+
+def parameters_of(plan: Plan) -> dict[str, Any]:
+    """Every parameter of a plan as plain values that JSON knows, the same that its YAML text has.
+
+    Each algorithm has its `name`, without which ER, SF and DM would be empty and HIO and RAAR would look the same.
+    """
+    return typed_yaml.read_mapping(dump_plan(plan), "the plan of a reconstruction")

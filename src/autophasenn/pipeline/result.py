@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from autophasenn.machine import peak_memory
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.physics.geometry import direct_voxel_vectors
-from autophasenn.pipeline.plan import Plan, dump_plan
+from autophasenn.pipeline.plan import Plan, dump_plan, parameters_of
 from autophasenn.pipeline.postprocess import statistics
 from autophasenn.preprocessing.preprocess import Preprocessed
 from autophasenn.progress import Stopwatch
@@ -151,7 +151,7 @@ def write_files(
             "command": " ".join(finding.command),
             "seed": finding.seed,
             "input": finding.scan.source,
-            "parameters": asdict(finding.plan),
+            "parameters": parameters_of(finding.plan),
             "report": report,
         }
         cxi.write_result(folder / "result.cxi", pattern, found, finding.image, process)
