@@ -12,7 +12,7 @@ from full_disk import files_limited_to
 from silx.io.nxdata import NXdata, get_default
 
 from autophasenn.errors import InputError, OutputError
-from autophasenn.files.cxi import Result, read_result, write_result
+from autophasenn.files.cxi import StoredResult, read_result, write_result
 from autophasenn.files.readers import read_pattern_file
 from autophasenn.image import CrystalImage
 from autophasenn.physics.fourier import diffract
@@ -33,7 +33,7 @@ PROCESS: dict[str, Any] = {
 
 
 @pytest.fixture
-def result() -> Result:
+def result() -> StoredResult:
     generator = torch.Generator().manual_seed(4)
     mask = torch.rand(SHAPE, generator=generator) > 0.1
     counts = torch.poisson(torch.full(SHAPE, 5.0), generator=generator)
@@ -60,13 +60,15 @@ def result() -> Result:
     )
     inside = np.zeros(LAB_SHAPE, bool)
     inside[2:6, 2:5, 1:4] = True
-    lab = [np.where(inside, np.float32(size), np.float32(np.nan)) for size in (1.2, -3e-11, 2e-4)]
-    image = CrystalImage(inside.astype(np.float32), lab[0], inside, lab[1], lab[2], (4e-9, 5e-9, 6e-9), Q.numpy())
-    return Result(Pattern(counts, mask, STEPS, Q), reconstruction, image, PROCESS)
+    lab = [np.where(inside, np.float32(size), np.float32(np.nan)) for size in (1.2, -3e-11, 2e-4, 0.3, 0.05)]
+    image = CrystalImage(
+        inside.astype(np.float32), lab[0], inside, lab[1], lab[2], (4e-9, 5e-9, 6e-9), Q.numpy(), *lab[3:]
+    )
+    return StoredResult(Pattern(counts, mask, STEPS, Q), reconstruction, image, PROCESS)
 
 
 @pytest.fixture
-def path(tmp_path: Path, result: Result) -> Path:
+def path(tmp_path: Path, result: StoredResult) -> Path:
     write_result(tmp_path / "result.cxi", result.pattern, result.reconstruction, result.image, result.process)
     return tmp_path / "result.cxi"
 
@@ -80,7 +82,7 @@ def assert_equal_fields(one: object, other: object) -> None:
             assert value == expected, item.name
 
 
-def test_result_is_read_back_as_it_was(path: Path, result: Result) -> None:
+def test_result_is_read_back_as_it_was(path: Path, result: StoredResult) -> None:
     read = read_result(path)
     measured = torch.where(result.pattern.mask, result.pattern.counts, 0)
     assert_equal_fields(replace(result.pattern, counts=measured), read.pattern)
@@ -89,9 +91,10 @@ def test_result_is_read_back_as_it_was(path: Path, result: Result) -> None:
     assert read.process == PROCESS
 
 
-def test_result_without_geometry_is_read_back(tmp_path: Path, result: Result) -> None:
+def test_result_without_geometry_is_read_back(tmp_path: Path, result: StoredResult) -> None:
     pattern = replace(result.pattern, reciprocal_steps=None, scattering_vector=None)
-    image = replace(result.image, displacement=None, strain=None, voxel_size=None, scattering_vector=None)
+    nothing = ("displacement", "strain", "voxel_size", "scattering_vector", "phase_spread", "amplitude_spread")
+    image = replace(result.image, **dict.fromkeys(nothing))
     absent = dict.fromkeys(("kernel", "prtf", "modes", "phase_spread", "amplitude_spread"))
     reconstruction = replace(result.reconstruction, **absent)
     write_result(tmp_path / "result.cxi", pattern, reconstruction, image, {})
@@ -102,14 +105,14 @@ def test_result_without_geometry_is_read_back(tmp_path: Path, result: Result) ->
     assert read.process == {}
 
 
-def test_what_the_object_holds_outside_its_support_is_in_no_wave(tmp_path: Path, result: Result) -> None:
+def test_what_the_object_holds_outside_its_support_is_in_no_wave(tmp_path: Path, result: StoredResult) -> None:
     whole = torch.where(result.reconstruction.support, result.reconstruction.object, 0.05)
     reconstruction = replace(result.reconstruction, object=whole)
     write_result(tmp_path / "result.cxi", result.pattern, reconstruction, result.image, {})
     assert_equal_fields(reconstruction, read_result(tmp_path / "result.cxi").reconstruction)
 
 
-def test_pynx_finds_object_and_support(path: Path, result: Result) -> None:
+def test_pynx_finds_object_and_support(path: Path, result: StoredResult) -> None:
     with h5py.File(path) as file:
         assert file["cxi_version"][()] == 150
         np.testing.assert_array_equal(file["entry_1/image_1/data"][()], result.reconstruction.object)
@@ -118,7 +121,7 @@ def test_pynx_finds_object_and_support(path: Path, result: Result) -> None:
         np.testing.assert_array_equal(file["entry_1/data_1/data"][()], result.reconstruction.object)
 
 
-def test_the_spread_of_the_variants_stands_beside_the_object(path: Path, result: Result) -> None:
+def test_the_spread_of_the_variants_stands_beside_the_object(path: Path, result: StoredResult) -> None:
     with h5py.File(path, "r") as file:
         spread = file["entry_1/image_1/spread"]
         assert spread["phase"].dtype == spread["amplitude"].dtype == np.float32
@@ -127,7 +130,7 @@ def test_the_spread_of_the_variants_stands_beside_the_object(path: Path, result:
         np.testing.assert_array_equal(spread["amplitude"], result.reconstruction.amplitude_spread)
 
 
-def test_measurement_is_kept_as_integers_with_the_cxi_mask(path: Path, result: Result) -> None:
+def test_measurement_is_kept_as_integers_with_the_cxi_mask(path: Path, result: StoredResult) -> None:
     with h5py.File(path) as file:
         detector = file["entry_1/instrument_1/detector_1"]
         assert detector["data"].dtype == np.uint32
@@ -135,14 +138,14 @@ def test_measurement_is_kept_as_integers_with_the_cxi_mask(path: Path, result: R
         assert (detector["data"][()][detector["mask"][()] != 0] == 0).all()
 
 
-def test_fractional_counts_stay_fractional(tmp_path: Path, result: Result) -> None:
+def test_fractional_counts_stay_fractional(tmp_path: Path, result: StoredResult) -> None:
     pattern = replace(result.pattern, counts=result.pattern.counts + 0.25)
     write_result(tmp_path / "result.cxi", pattern, result.reconstruction, result.image, PROCESS)
     kept = read_result(tmp_path / "result.cxi").pattern.counts
     torch.testing.assert_close(kept[pattern.mask], pattern.counts[pattern.mask])
 
 
-def test_result_is_a_pattern_file_too(path: Path, result: Result) -> None:
+def test_result_is_a_pattern_file_too(path: Path, result: StoredResult) -> None:
     scan = read_pattern_file(path)
     assert scan.mask is not None
     assert scan.geometry is not None
@@ -157,7 +160,7 @@ def test_lengths_say_their_unit(path: Path) -> None:
         lab = file["entry_1/image_2"]
         assert lab["displacement"].attrs["units"] == "nm"
         assert np.nanmin(lab["displacement"][()]) == pytest.approx(-0.03)
-        assert lab["phase"].attrs["units"] == "rad"
+        assert lab["phase"].attrs["units"] == lab["phase_spread"].attrs["units"] == "rad"
         np.testing.assert_allclose(lab["voxel_size"][()], (4e-9, 5e-9, 6e-9))
         assert lab["voxel_size"].attrs["units"] == "m"
         np.testing.assert_allclose(lab["y"][()], 5 * (np.arange(7) - 3), atol=1e-9)
@@ -216,7 +219,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
         read_result(tmp_path / "other.cxi")
 
 
-def test_full_disk_keeps_the_former_file(path: Path, result: Result, capfd: pytest.CaptureFixture[str]) -> None:
+def test_full_disk_keeps_the_former_file(path: Path, result: StoredResult, capfd: pytest.CaptureFixture[str]) -> None:
     """HDF5 writing straight to a full disk loses the error, or ends the process."""
     former = path.read_bytes()
     with files_limited_to(10_000), pytest.raises(OutputError, match="disk is full"):

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvista
-import torch
 from full_disk import files_limited_to
 
 from autophasenn.errors import OutputError
@@ -16,6 +15,7 @@ from autophasenn.image import CrystalImage
 SHAPE = (9, 12, 7)
 VOXEL = (4e-9, 5e-9, 6e-9)
 MARKED = (3, 8, 2)
+ARRAYS = {"amplitude", "phase", "displacement_nm", "strain", "support", "phase_spread", "amplitude_spread"}
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ def image() -> CrystalImage:
     amplitude = np.where(support, 0.5, 0).astype(np.float32)
     amplitude[MARKED] = 1
     q = np.array([1e10, 2e10, 0])
-    return CrystalImage(amplitude, inside(1), support, inside(1e-10), inside(1e-3), VOXEL, q)
+    spreads = np.abs(inside(0.1)), np.abs(inside(0.01))
+    return CrystalImage(amplitude, inside(1), support, inside(1e-10), inside(1e-3), VOXEL, q, *spreads)
 
 
 def test_marked_voxel_is_at_its_place_in_nanometres(tmp_path: Path, image: CrystalImage) -> None:
@@ -45,13 +46,15 @@ def test_marked_voxel_is_at_its_place_in_nanometres(tmp_path: Path, image: Cryst
 def test_every_array_keeps_its_values_inside(tmp_path: Path, image: CrystalImage) -> None:
     write_image(tmp_path / "a.vti", image)
     grid = pyvista.read(tmp_path / "a.vti")
-    assert set(grid.point_data.keys()) == {"amplitude", "phase", "displacement_nm", "strain", "support"}
+    assert set(grid.point_data.keys()) == ARRAYS
     inside = image.support
     np.testing.assert_array_equal(grid["support"].reshape(SHAPE, order="F"), inside)
     for name, values, unit in (
         ("phase", image.phase, 1.0),
         ("displacement_nm", image.displacement, 1e9),
         ("strain", image.strain, 1.0),
+        ("phase_spread", image.phase_spread, 1.0),
+        ("amplitude_spread", image.amplitude_spread, 1.0),
     ):
         assert values is not None
         read = grid[name].reshape(SHAPE, order="F")
@@ -71,7 +74,8 @@ def test_far_from_the_crystal_there_is_no_phase(tmp_path: Path, image: CrystalIm
 
 
 def test_image_without_geometry_has_voxel_units(tmp_path: Path, image: CrystalImage) -> None:
-    plain = replace(image, displacement=None, strain=None, voxel_size=None, scattering_vector=None)
+    nothing = ("displacement", "strain", "voxel_size", "scattering_vector", "phase_spread", "amplitude_spread")
+    plain = replace(image, **dict.fromkeys(nothing))
     write_image(tmp_path / "a.vti", plain)
     grid = pyvista.read(tmp_path / "a.vti")
     assert grid.spacing == (1, 1, 1)
@@ -84,47 +88,47 @@ def test_empty_support_is_written(tmp_path: Path, image: CrystalImage) -> None:
     assert np.isnan(pyvista.read(tmp_path / "a.vti")["phase"]).all()
 
 
-VECTORS = torch.tensor([[1e-9, 14e-9, 0], [0.0, -5e-9, 1e-9], [5e-9, 0, -2e-9]], dtype=torch.float64)
+VECTORS = np.array([[1e-9, 14e-9, 0], [0.0, -5e-9, 1e-9], [5e-9, 0, -2e-9]])
 
 
 def test_detector_voxel_is_at_the_sum_of_its_voxel_vectors(tmp_path: Path) -> None:
-    rho = torch.zeros(SHAPE, dtype=torch.complex64)
+    rho = np.zeros(SHAPE, np.complex64)
     rho[2:6, 3:10, 1:5] = 0.5
-    rho[MARKED] = torch.tensor(-1j)
+    rho[MARKED] = -1j
     write_detector_frame(tmp_path / "a.vts", rho, VECTORS)
     grid = pyvista.read(tmp_path / "a.vts")
     assert grid.dimensions == (6, 9, 6)  # the box of the object and one voxel around it
     marked = int(np.argmax(grid["amplitude"]))
-    offset = torch.tensor([i - n // 2 for i, n in zip(MARKED, SHAPE, strict=True)], dtype=torch.float64)
-    np.testing.assert_allclose(grid.points[marked], 1e9 * (offset @ VECTORS).numpy(), rtol=1e-5)
+    offset = np.array([i - n // 2 for i, n in zip(MARKED, SHAPE, strict=True)])
+    np.testing.assert_allclose(grid.points[marked], 1e9 * (offset @ VECTORS), rtol=1e-5)
     assert grid["phase"][marked] == pytest.approx(-np.pi / 2)
     assert (grid["real"][marked], grid["imaginary"][marked]) == pytest.approx((0, -1))
 
 
 def test_the_spread_lies_on_the_voxels_of_its_object(tmp_path: Path) -> None:
-    rho = torch.zeros(6, 8, 10, dtype=torch.complex64)
-    rho[2:4, 3:6, 4:7] = torch.rand(2, 3, 3) + 0.1
-    write_detector_frame(tmp_path / "o.vts", rho, None, {"phase_spread": 2 * rho.abs(), "amplitude_spread": None})
+    rho = np.zeros((6, 8, 10), np.complex64)
+    rho[2:4, 3:6, 4:7] = np.random.default_rng(1).random((2, 3, 3)) + 0.1
+    write_detector_frame(tmp_path / "o.vts", rho, None, {"phase_spread": 2 * np.abs(rho), "amplitude_spread": None})
     grid = pyvista.read(tmp_path / "o.vts")
     np.testing.assert_array_equal(grid["phase_spread"], 2 * grid["amplitude"])
     assert "amplitude_spread" not in grid.array_names
 
 
 def test_object_at_the_edge_of_the_volume_is_written_whole(tmp_path: Path) -> None:
-    write_detector_frame(tmp_path / "a.vts", torch.ones(SHAPE, dtype=torch.complex64), None)
+    write_detector_frame(tmp_path / "a.vts", np.ones(SHAPE, np.complex64), None)
     grid = pyvista.read(tmp_path / "a.vts")
     assert grid.dimensions == SHAPE
     np.testing.assert_allclose(grid.points[0], [-4, -6, -3])
 
 
 def test_empty_object_is_written(tmp_path: Path) -> None:
-    write_detector_frame(tmp_path / "a.vts", torch.zeros(SHAPE, dtype=torch.complex64), VECTORS)
+    write_detector_frame(tmp_path / "a.vts", np.zeros(SHAPE, np.complex64), VECTORS)
     assert pyvista.read(tmp_path / "a.vts").dimensions == SHAPE
 
 
 def test_files_state_the_sign_convention(tmp_path: Path, image: CrystalImage) -> None:
     write_image(tmp_path / "a.vti", image)
-    write_detector_frame(tmp_path / "a.vts", torch.ones(SHAPE, dtype=torch.complex64), VECTORS)
+    write_detector_frame(tmp_path / "a.vts", np.ones(SHAPE, np.complex64), VECTORS)
     for name in ("a.vti", "a.vts"):
         assert "phi = -G.u" in pyvista.read(tmp_path / name).field_data["sign_convention"][0]
 

@@ -8,7 +8,7 @@ import torch
 
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.physics.geometry import RockingGeometry, direct_voxel_vectors
-from autophasenn.physics.lab_frame import MARGIN, detector_to_lab, orthogonal_voxel_size
+from autophasenn.physics.lab_frame import MARGIN, detector_to_lab, orthogonal_voxel_size, spread_to_lab
 
 SHAPE = (36, 52, 48)
 SKEWED = torch.tensor([[9.0, 4.0, 3.0], [-1.0, 5.0, 1.5], [2.5, -1.5, 5.0]], dtype=torch.float64) * 1e-9
@@ -151,3 +151,20 @@ def test_a_voxel_size_in_the_wrong_unit_does_not_fill_the_memory():
     inside = positions(SKEWED).norm(dim=-1) <= 45
     with pytest.raises(GeometryError, match="choose larger voxels"):
         detector_to_lab(inside.to(torch.complex64), inside, SKEWED, 5e-12)
+
+
+@FRAMES
+def test_an_uncertainty_lies_in_the_laboratory_where_it_lay_on_the_detector_and_is_never_raised_or_dimmed(vectors):
+    r = positions(vectors)
+    inside = r.norm(dim=-1) < 50
+    spread = torch.where(inside, 0.3 + 0.004 * r[..., 0], torch.nan).float()
+    origin = (17.4, 26.3, 23.8)
+    _, support, size = detector_to_lab(inside.to(torch.complex64), inside, vectors, 4e-9, origin)
+    lab = spread_to_lab(spread, vectors, size[0], support.shape, origin)
+    shift = positions(vectors, origin=origin)[0, 0, 0] - r[0, 0, 0]  # of the origin, nm
+    x = lab_positions(support.shape, size)[..., 0] - float(shift[0])
+    deep = np.linalg.norm(lab_positions(support.shape, size) - shift.numpy(), axis=-1) < 30
+    np.testing.assert_allclose(lab[deep], 0.3 + 0.004 * x[deep], atol=1e-5)
+    known = spread[inside]
+    assert lab.min() >= float(known.min()) - 1e-6
+    assert lab.max() <= float(known.max()) + 1e-6

@@ -1,6 +1,7 @@
 """A plan is read strictly: what is written is what is done, and a slip is named, not ignored."""
 
-from dataclasses import fields, is_dataclass
+import json
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_a_plan_with_every_optional_part_survives_its_file(tmp_path: Path) -> No
     )
     plan = Plan(retrieval=Ensemble(schedule=schedule))
     assert plan_of(dump_plan(plan), tmp_path) == plan
+
+
+def test_parameters_as_json_name_every_algorithm_and_give_the_plan_again(tmp_path: Path) -> None:
+    algorithms = (ER(), HIO(0.7), RAAR(0.7), DM(), SF(), CHIO(0.3, 0.8))
+    plan = Plan(retrieval=Ensemble(schedule=Schedule(blocks=tuple(Block(each, 7) for each in algorithms))))
+    text = json.dumps(asdict(plan))
+    blocks = json.loads(text)["retrieval"]["schedule"]["blocks"]
+    assert [block["algorithm"]["name"] for block in blocks] == ["ER", "HIO", "RAAR", "DM", "SF", "CHIO"]
+    assert plan_of(text, tmp_path) == plan
 
 
 @settings(max_examples=25)

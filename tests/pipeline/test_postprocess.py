@@ -253,6 +253,28 @@ def test_without_geometry_the_image_has_voxel_units_on_the_detectors_grid():
     assert int(inside.sum()) == image.support.sum()
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["laboratory", "detector grid"])
+@pytest.mark.parametrize("change", TRIVIAL.values(), ids=TRIVIAL.keys())
+def test_the_uncertainties_lie_where_the_crystal_lies(change, known):
+    """The amplitude given as an uncertainty comes out as the amplitude of the image, whatever the data cannot tell."""
+    start = reconstruction_of(change(crystal()))
+    spread = torch.where(start.support, start.object.abs(), torch.nan)
+    start = dataclasses.replace(start, amplitude_spread=spread, phase_spread=2 * spread)
+    image = postprocess(start, pattern_of(start, known), Postprocessing()).image
+    assert np.isnan(image.amplitude_spread[~image.support]).all()
+    assert np.isnan(image.phase_spread[~image.support]).all()
+    for values in (image.amplitude_spread, image.phase_spread / 2):
+        difference = np.abs(values - image.amplitude)[
+            image.support
+        ]  # a voxel beside it would differ by 0.08 on average
+        assert difference.mean() < (0.02 if known else 1e-6)
+
+
+def test_without_several_orientations_there_are_no_uncertainties():
+    assert image_of(crystal()).phase_spread is None
+    assert image_of(crystal()).amplitude_spread is None
+
+
 def test_a_guessed_twin_is_said():
     r = positions().norm(dim=-1)
     ball = torch.sigmoid((50e-9 - r) / 6e-9).to(torch.complex64)

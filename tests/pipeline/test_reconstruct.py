@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -101,6 +102,19 @@ def test_the_image_has_the_lattice_and_size_of_the_crystal_that_was_simulated(fi
         )
     )
     assert report.volume_nm3 == pytest.approx(float(truth) * 1e27, rel=0.1)
+
+
+def test_the_file_alone_tells_which_algorithms_ran(finished: tuple[Path, Result]) -> None:
+    folder, _ = finished
+    with h5py.File(folder / "result.cxi") as file:
+        stored = json.loads(file["entry_1/process_1/json"].asstr()[()])["parameters"]
+        browsed = file["entry_1/process_1/configuration/retrieval/schedule/blocks"].asstr()[()]
+    blocks = QUICK.retrieval.schedule.blocks
+    names = [block["algorithm"]["name"] for block in stored["retrieval"]["schedule"]["blocks"]]
+    assert names == [type(block.algorithm).__name__ for block in blocks]
+    assert [block["algorithm"]["name"] for block in json.loads(browsed)] == names
+    (folder.parent / "again.yaml").write_text(json.dumps(stored))  # JSON is YAML
+    assert load_plan(folder.parent / "again.yaml") == QUICK
 
 
 def test_the_object_is_the_one_that_was_simulated(finished: tuple[Path, Result]) -> None:

@@ -32,8 +32,9 @@ from autophasenn.report.convergence import convergence
 from autophasenn.report.isosurface import BACK, FRONT, isosurface
 from autophasenn.report.overview import key_numbers, overview
 from autophasenn.report.pattern import pattern_comparison
+from autophasenn.report.planes import GRID_PLANES, LAB_PLANES, Plane
 from autophasenn.report.prtf import prtf
-from autophasenn.report.slices import GRID_PLANES, LAB_PLANES, Plane, slices
+from autophasenn.report.slices import slices
 from autophasenn.report.surface import View, render, surface_of
 from autophasenn.volumes import Pattern, Reconstruction
 

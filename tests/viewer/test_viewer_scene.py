@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autophasenn.files.cxi_image import read_counts
 from autophasenn.report.opengl import NoOpenGLError, off_screen
+from autophasenn.report.planes import SECTIONS
 from autophasenn.viewer.figure import view_figure
 from autophasenn.viewer.numbers import UNKNOWN, rows_of, warnings_of
 from autophasenn.viewer.overlay import overlay
-from autophasenn.viewer.pattern import SECTIONS, PatternView
+from autophasenn.viewer.pattern import PatternView
 from autophasenn.viewer.quantities import Quantity, lacking_of, quantities_of
-from autophasenn.viewer.results import StoredImage, read_image, read_pattern
+from autophasenn.viewer.results import StoredImage, read_image
 from autophasenn.viewer.scene import NEUTRAL, TURN, Appearance, Scene
 from autophasenn.viewer.slices import Slices, slices_of
 
@@ -20,7 +22,7 @@ ISOVALUE = 0.3
 
 
 def ball(
-    radius: int = 12, phase: float = 0.0, voxel_size: tuple[float, float, float] | None = (2.0, 3.0, 4.0)
+    radius: int = 12, phase: float = 0.0, voxel_size: tuple[float, float, float] | None = (2e-9, 3e-9, 4e-9)
 ) -> StoredImage:
     """A ball whose amplitude falls linearly, 1 at its middle and 0 at `radius` voxels along each axis."""
     n = 2 * radius + 9
@@ -195,9 +197,9 @@ def test_without_geometry_lengths_are_voxels() -> None:
 
 @pytest.mark.parametrize("section", range(3))
 def test_the_counts_under_the_pointer_are_those_of_the_voxel_there(example_results: Path, section: int) -> None:
-    pattern = read_pattern(example_results / "refined" / "result.cxi")
+    pattern = read_counts(example_results / "refined" / "result.cxi")
     view = PatternView(pattern)
-    down, across = SECTIONS[section]
+    down, across = SECTIONS[section].down, SECTIONS[section].across
     voxel = [0, 0, 0]
     voxel[3 - down - across], voxel[down], voxel[across] = 30, 33, 31
     said = view.said(section, 30, (31 + 0.5) / 64, (33 + 0.5) / 64)

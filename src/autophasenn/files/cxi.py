@@ -3,9 +3,10 @@
     /cxi_version                                150
     /entry_1/instrument_1/detector_1            measured counts, mask (CXI: 0 = good pixel), sampling in q
     /entry_1/image_1                            complex object, detector frame; support, also as `mask` as PyNX has it
-    /entry_1/image_1/spread                     phase (rad) and amplitude: how much variants of the object differ
+    /entry_1/image_1/spread                     phase (rad) and amplitude: how much several reconstructions differ
     /entry_1/image_1/process_1                  program, version, command, seed, input, every parameter, results
-    /entry_1/image_2                            amplitude, phase, displacement, strain on an orthogonal grid [x, y, z]
+    /entry_1/image_2                            amplitude, phase, displacement, strain and how uncertain amplitude and
+                                                phase are, on an orthogonal grid [x, y, z]
     /entry_1/data_1, /entry_1/data_2            links to the object and to the counts
     /entry_last, /entry_1/process_1             links to entry_1, and to the process of image_1
 
@@ -28,20 +29,18 @@ import torch
 from torch import Tensor
 
 from autophasenn import __version__
-from autophasenn.errors import InputError
-from autophasenn.files.convention import DETECTOR, IMAGE, LAB_IMAGE, NANOMETRE, PROCESS, SIGN_CONVENTION
+from autophasenn.files.convention import DETECTOR, IMAGE, PROCESS, SIGN_CONVENTION
+from autophasenn.files.cxi_image import SPREAD, image_in, nx_dataset, nx_group, process_in, write_image
+from autophasenn.files.guarded import GuardedFile, opened_result
 from autophasenn.files.writing import write_atomically
 from autophasenn.image import CrystalImage
 from autophasenn.physics.fourier import diffract
 from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.volumes import Pattern, Reconstruction
 
-# Level 1 halves the time on sparse counts (scan 54) and costs 1 % of the size of a result, which is mostly floats.
-COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class StoredResult:
     """What a result file holds."""
 
     pattern: Pattern
@@ -80,12 +79,12 @@ def write_result(
         _write_detector(file, pattern)
         _write_object(file, pattern, reconstruction)
         _write_process(file, reconstruction, process)
-        _write_image(file, image)
+        write_image(file, image)
     with write_atomically(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: Path) -> StoredResult:
     """Read a result file of this package.
 
     The wave is calculated from the object inside its support and scaled to the calculated counts.
@@ -93,35 +92,12 @@ def read_result(path: Path) -> Result:
     Raises
     ------
     InputError
-        If the file is missing, damaged, or no result of this package.
+        If the file is missing, damaged, or no result of this package, or if its arrays do not fit into the memory.
     """
-    if not path.is_file():
-        raise InputError(f"There is no result file {path}; give the .cxi file of a reconstruction.")
-    try:
-        with h5py.File(path, "r") as file:
-            return Result(_read_pattern(file), _read_reconstruction(file), _read_image(file), _read_process(file))
-    except (OSError, KeyError) as error:
-        raise InputError(
-            f"{path} is no result file of autophasenn, or damaged ({error}); give the .cxi file of a reconstruction."
-        ) from error
-
-
-def _group(file: h5py.File, name: str, nx_class: str, **attributes: Any) -> h5py.Group:
-    group = file.require_group(name)
-    group.attrs["NX_class"] = nx_class
-    group.attrs.update(attributes)
-    return group
-
-
-def _dataset(group: h5py.Group, name: str, value: Any, units: str | None = None, **attributes: Any) -> h5py.Dataset:
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy()
-    options = COMPRESSION if np.ndim(value) == 3 else {}
-    dataset = group.create_dataset(name, data=value, **options)
-    if units is not None:
-        dataset.attrs["units"] = units
-    dataset.attrs.update(attributes)
-    return dataset
+    with opened_result(path) as stored:
+        pattern = _read_pattern(stored)
+        reconstruction = _read_reconstruction(stored, pattern.shape)
+        return StoredResult(pattern, reconstruction, image_in(stored), process_in(stored))
 
 
 def _write_root(file: h5py.File) -> None:
@@ -129,22 +105,22 @@ def _write_root(file: h5py.File) -> None:
         NX_class="NXroot", default="entry_1", creator=f"autophasenn {__version__}", h5py_version=h5py.version.version
     )
     file["cxi_version"] = 150
-    entry = _group(file, "entry_1", "NXentry", default="data_1")
+    entry = nx_group(file, "entry_1", "NXentry", default="data_1")
     entry["title"] = "Bragg coherent diffraction: crystal and strain"
     entry["program_name"] = f"autophasenn {__version__}"
     entry["end_time"] = _now()
     entry["sign_convention"] = SIGN_CONVENTION
     file["entry_last"] = h5py.SoftLink("/entry_1")
-    data = _group(file, "entry_1/data_1", "NXdata", signal="data", title="Complex object, detector frame")
+    data = nx_group(file, "entry_1/data_1", "NXdata", signal="data", title="Complex object, detector frame")
     data["data"] = h5py.SoftLink(f"/{IMAGE}/data")
-    measured = _group(file, "entry_1/data_2", "NXdata", signal="data", title="Measured counts")
+    measured = nx_group(file, "entry_1/data_2", "NXdata", signal="data", title="Measured counts")
     measured["data"] = h5py.SoftLink(f"/{DETECTOR}/data")
     measured.attrs["SILX_style"] = json.dumps({"signal_scale_type": "log"})
 
 
 def _write_detector(file: h5py.File, pattern: Pattern) -> None:
-    _group(file, "entry_1/instrument_1", "NXinstrument")
-    detector = _group(file, DETECTOR, "NXdetector")
+    nx_group(file, "entry_1/instrument_1", "NXinstrument")
+    detector = nx_group(file, DETECTOR, "NXdetector")
     counts = torch.where(pattern.mask, pattern.counts, 0).cpu().numpy()
     is_integer = bool(np.all(counts == np.floor(counts))) and counts.max() < 2**32
     _dataset(detector, "data", counts.astype(np.uint32) if is_integer else counts, "counts", interpretation="image")
@@ -159,7 +135,7 @@ def _write_detector(file: h5py.File, pattern: Pattern) -> None:
 
 
 def _write_object(file: h5py.File, pattern: Pattern, reconstruction: Reconstruction) -> None:
-    image = _group(file, IMAGE, "NXdata", signal="data", title="Complex object, detector frame")
+    image = nx_group(file, IMAGE, "NXdata", signal="data", title="Complex object, detector frame")
     image["title"] = "Complex object rho(r) = a(r) exp(i phi(r)) in the detector frame"
     _dataset(image, "data", reconstruction.object, sign_convention=SIGN_CONVENTION, interpretation="image")
     _dataset(image, "support", reconstruction.support.to(torch.uint8), note="1 inside the crystal")
@@ -167,10 +143,9 @@ def _write_object(file: h5py.File, pattern: Pattern, reconstruction: Reconstruct
     spreads = {"phase": reconstruction.phase_spread, "amplitude": reconstruction.amplitude_spread}
     for name, values in spreads.items():
         if values is not None:
-            group = _group(file, f"{IMAGE}/spread", "NXcollection")
+            group = nx_group(file, f"{IMAGE}/spread", "NXcollection")
             unit = "rad" if name == "phase" else ""
-            note = "standard deviation over variants found on ways of their own; NaN outside of the support"
-            _dataset(group, name, values.to(torch.float32), unit, note=note)
+            _dataset(group, name, values.to(torch.float32), unit, note=SPREAD)
     image["data_type"] = "electron density"
     image["data_space"] = "real"
     image["dimensionality"] = 3
@@ -187,7 +162,7 @@ def _write_object(file: h5py.File, pattern: Pattern, reconstruction: Reconstruct
 
 
 def _write_process(file: h5py.File, reconstruction: Reconstruction, process: Mapping[str, Any]) -> None:
-    group = _group(file, PROCESS, "NXprocess")
+    group = nx_group(file, PROCESS, "NXprocess")
     group["program"] = "autophasenn"
     group["version"] = __version__
     group["date"] = _now()
@@ -198,8 +173,8 @@ def _write_process(file: h5py.File, reconstruction: Reconstruction, process: Map
     if source.get("sha256") is not None:
         group["input_path"], group["input_sha256"] = str(source.get("path")), str(source["sha256"])
     group["json"] = json.dumps(dict(process), default=str)
-    _write_tree(_group(file, f"{PROCESS}/configuration", "NXcollection"), process.get("parameters") or {})
-    results = _group(file, f"{PROCESS}/results", "NXcollection")
+    _write_tree(nx_group(file, f"{PROCESS}/configuration", "NXcollection"), process.get("parameters") or {})
+    results = nx_group(file, f"{PROCESS}/results", "NXcollection")
     _dataset(results, "intensity", reconstruction.intensity, "counts", note="calculated, compare with detector_1/data")
     _dataset(results, "errors", reconstruction.errors, note="chi2: one row a start, one column an iteration")
     _dataset(results, "free_errors", reconstruction.free_errors, note="chi2 on held-out voxels, one a start")
@@ -228,49 +203,21 @@ def _write_tree(group: h5py.Group, values: Mapping[str, Any]) -> None:
             group[str(key)] = json.dumps(value, default=str)
 
 
-def _write_image(file: h5py.File, image: CrystalImage) -> None:
-    group = _group(file, LAB_IMAGE, "NXdata", signal="amplitude")
-    frame = "laboratory frame" if image.voxel_size is not None else "detector frame, voxel units: no geometry was given"
-    group["title"] = f"Crystal on an orthogonal grid [x, y, z], {frame}"
-    group.attrs["title"] = "Crystal, amplitude"
-    group["sign_convention"] = SIGN_CONVENTION
-    _dataset(group, "amplitude", image.amplitude)
-    _dataset(group, "phase", image.phase, "rad", note="unwrapped, NaN outside the support")
-    _dataset(group, "support", image.support.astype(np.uint8))
-    group["data"] = h5py.SoftLink(f"/{LAB_IMAGE}/amplitude")
-    group["mask"] = h5py.SoftLink(f"/{LAB_IMAGE}/support")
-    group["data_space"] = "real"
-    group["is_fft_shifted"] = 0
-    if image.displacement is not None:
-        _dataset(
-            group, "displacement", image.displacement / np.float32(NANOMETRE), "nm", note="u_G = -phi/|G|, along G"
-        )
-    if image.strain is not None:
-        _dataset(group, "strain", image.strain, "", note="du_G/dr_G, dimensionless")
-    group.attrs["auxiliary_signals"] = [name for name in ("phase", "displacement", "strain") if name in group]
-    if image.voxel_size is not None:
-        _dataset(group, "voxel_size", image.voxel_size, "m")
-        _dataset(group, "image_size", np.multiply(image.voxel_size, image.amplitude.shape), "m")
-        group.attrs["axes"] = ["x", "y", "z"]
-        for axis, size, count in zip("xyz", image.voxel_size, image.amplitude.shape, strict=True):
-            _dataset(group, axis, (np.arange(count) - count // 2) * size / NANOMETRE, "nm")
-    if image.scattering_vector is not None:
-        _dataset(group, "scattering_vector", image.scattering_vector, "1/m", note="laboratory frame")
-
-
-def _read_pattern(file: h5py.File) -> Pattern:
-    detector = file[DETECTOR]
+def _read_pattern(stored: GuardedFile) -> Pattern:
+    counts = torch.from_numpy(stored.volume(f"{DETECTOR}/data").astype(np.float32))
     return Pattern(
-        torch.from_numpy(detector["data"][()].astype(np.float32)),
-        torch.from_numpy(detector["mask"][()] == 0),
-        *(_tensor(detector, name) for name in ("reciprocal_steps", "scattering_vector")),
+        counts,
+        torch.from_numpy(stored.volume(f"{DETECTOR}/mask", tuple(counts.shape)) == 0),
+        _tensor(stored, f"{DETECTOR}/reciprocal_steps", (3, 3)),
+        _tensor(stored, f"{DETECTOR}/scattering_vector", (3,)),
     )
 
 
-def _read_reconstruction(file: h5py.File) -> Reconstruction:
-    results = file[PROCESS]["results"]
-    rho, intensity = torch.from_numpy(file[IMAGE]["data"][()]), torch.from_numpy(results["intensity"][()])
-    support = torch.from_numpy(file[IMAGE]["support"][()] == 1)
+def _read_reconstruction(stored: GuardedFile, shape: tuple[int, ...]) -> Reconstruction:
+    results = f"{PROCESS}/results"
+    rho = torch.from_numpy(stored.volume(f"{IMAGE}/data", shape))
+    intensity = torch.from_numpy(stored.volume(f"{results}/intensity", shape))
+    support = torch.from_numpy(stored.volume(f"{IMAGE}/support", shape) == 1)
     wave = diffract(rho * support)
     wave *= (intensity.sum(dtype=torch.float64) / wave.abs().square().sum(dtype=torch.float64)).sqrt()
     return Reconstruction(
@@ -278,38 +225,28 @@ def _read_reconstruction(file: h5py.File) -> Reconstruction:
         support=support,
         wave=wave,
         intensity=intensity,
-        errors=torch.from_numpy(results["errors"][()]),
-        free_errors=torch.from_numpy(results["free_errors"][()]),
-        free_error=float(results["free_error"][()]),
-        best=int(results["best"][()]),
-        averaged=int(results["averaged"][()]),
-        kernel=_tensor(results, "kernel"),
-        prtf=_tensor(results, "prtf"),
-        modes=_tensor(results, "modes"),
-        phase_spread=_tensor(file, f"{IMAGE}/spread/phase"),
-        amplitude_spread=_tensor(file, f"{IMAGE}/spread/amplitude"),
+        errors=torch.from_numpy(stored.array(f"{results}/errors", ndim=2)),
+        free_errors=torch.from_numpy(stored.array(f"{results}/free_errors", ndim=1)),
+        free_error=stored.number(f"{results}/free_error"),
+        best=int(stored.number(f"{results}/best")),
+        averaged=int(stored.number(f"{results}/averaged")),
+        kernel=_tensor(stored, f"{results}/kernel"),
+        prtf=_tensor(stored, f"{results}/prtf", shape),
+        modes=_tensor(stored, f"{results}/modes"),
+        phase_spread=_tensor(stored, f"{IMAGE}/spread/phase", shape),
+        amplitude_spread=_tensor(stored, f"{IMAGE}/spread/amplitude", shape),
     )
 
 
-def _read_image(file: h5py.File) -> CrystalImage:
-    group = file[LAB_IMAGE]
-    stored = {
-        name: group[name][()] for name in ("displacement", "strain", "voxel_size", "scattering_vector") if name in group
-    }
-    if "displacement" in stored:
-        stored["displacement"] = stored["displacement"] * np.float32(NANOMETRE)
-    if "voxel_size" in stored:
-        stored["voxel_size"] = tuple(map(float, stored["voxel_size"]))
-    return CrystalImage(group["amplitude"][()], group["phase"][()], group["support"][()] == 1, **stored)
+def _tensor(stored: GuardedFile, name: str, shape: tuple[int, ...] | None = None) -> Tensor | None:
+    found = stored.find(name, shape)
+    return None if found is None else torch.from_numpy(found)
 
 
-def _read_process(file: h5py.File) -> dict[str, Any]:
-    process: dict[str, Any] = json.loads(file[PROCESS]["json"].asstr()[()])
-    return process
-
-
-def _tensor(group: h5py.Group, name: str) -> Tensor | None:
-    return torch.from_numpy(group[name][()]) if name in group else None
+def _dataset(group: h5py.Group, name: str, value: Any, units: str | None = None, **attributes: Any) -> None:
+    """As `nx_dataset`, of tensors too."""
+    numbers = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    nx_dataset(group, name, numbers, units, **attributes)
 
 
 def _now() -> str:

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 
 from autophasenn.files.convention import NANOMETRE, SIGN_CONVENTION
 from autophasenn.files.writing import write_atomically
-from autophasenn.image import CrystalImage
-from autophasenn.volumes import ObjectVolume, Vectors
+from autophasenn.image import CrystalImage, Floats
 
 if TYPE_CHECKING:
     import pyvista
@@ -32,8 +30,9 @@ MARGIN = 1
 def write_image(path: Path, image: CrystalImage) -> None:
     """Write the crystal on its orthogonal grid.
 
-    Point arrays: `amplitude`, `phase` (rad), `displacement_nm`, `strain` and `support`. Phase, displacement and strain
-    are continued to the nearest voxels outside the support and NaN beyond. Without geometry a voxel has edge 1.
+    Point arrays: `amplitude`, `phase` (rad), `displacement_nm`, `strain`, `phase_spread` (rad), `amplitude_spread` and
+    `support`. All but the first and the last are continued to the nearest voxels outside the support and NaN beyond.
+    Without geometry a voxel has edge 1.
 
     Parameters
     ----------
@@ -49,8 +48,7 @@ def write_image(path: Path, image: CrystalImage) -> None:
     import pyvista
     from vtkmodules.vtkIOXML import vtkXMLImageDataWriter
 
-    spacing = [1.0] * 3 if image.voxel_size is None else [size / NANOMETRE for size in image.voxel_size]
-    shape = image.amplitude.shape
+    spacing, shape = image.spacing, image.shape
     grid = pyvista.ImageData(
         dimensions=shape, spacing=spacing, origin=[-(n // 2) * step for n, step in zip(shape, spacing, strict=True)]
     )
@@ -59,17 +57,24 @@ def write_image(path: Path, image: CrystalImage) -> None:
         volumes["displacement_nm"] = image.displacement / np.float32(NANOMETRE)
     if image.strain is not None:
         volumes["strain"] = image.strain
+    if image.phase_spread is not None:
+        volumes["phase_spread"] = image.phase_spread
+    if image.amplitude_spread is not None:
+        volumes["amplitude_spread"] = image.amplitude_spread
     nearest = _nearest_inside(image.support)
     for name, volume in volumes.items():
         continued = volume if name == "amplitude" else np.where(nearest[0], volume[nearest[1]], np.nan)
         grid.point_data[name] = continued.astype(np.float32).ravel(order="F")
     grid.point_data["support"] = image.support.astype(np.uint8).ravel(order="F")
     grid.set_active_scalars("amplitude")
-    _write(vtkXMLImageDataWriter(), grid, path, "voxels" if image.voxel_size is None else "nm")
+    _write(vtkXMLImageDataWriter(), grid, path, image.unit)
 
 
 def write_detector_frame(
-    path: Path, rho: ObjectVolume, voxel_vectors: Vectors | None, others: Mapping[str, Tensor | None] | None = None
+    path: Path,
+    rho: NDArray[np.complexfloating[Any, Any]],
+    voxel_vectors: Floats | None,
+    others: Mapping[str, Floats | None] | None = None,
 ) -> None:
     """Write the complex object on the voxels of the detector frame, cropped to the box where it is not zero.
 
@@ -80,10 +85,10 @@ def write_detector_frame(
     ----------
     path : Path
         Ends in ``.vts``. Replaced in one step if it exists.
-    rho : complex tensor (n0, n1, n2)
-    voxel_vectors : float64 tensor (3, 3), optional
+    rho : complex array (n0, n1, n2)
+    voxel_vectors : float64 array (3, 3), optional
         Row i is the vector from one voxel to the next along axis i, metres, laboratory frame. None: unit vectors.
-    others : mapping of str to float tensor (n0, n1, n2), optional
+    others : mapping of str to float array (n0, n1, n2), optional
         More point arrays; None stands for an array that is unknown.
 
     Raises
@@ -94,23 +99,23 @@ def write_detector_frame(
     import pyvista
     from vtkmodules.vtkIOXML import vtkXMLStructuredGridWriter
 
-    edges = np.eye(3) if voxel_vectors is None else voxel_vectors.numpy() / NANOMETRE
+    edges = np.eye(3) if voxel_vectors is None else voxel_vectors / NANOMETRE
     box = _bounding_box(rho)
     indices = np.meshgrid(
         *(np.arange(part.start, part.stop) - n // 2 for part, n in zip(box, rho.shape, strict=True)), indexing="ij"
     )
     points = sum(index[..., None] * edge for index, edge in zip(indices, edges, strict=True))
     grid = pyvista.StructuredGrid(*np.moveaxis(np.asarray(points, np.float32), -1, 0))
-    cropped = rho[box].detach().cpu().numpy()
+    cropped = rho[box]
     arrays = {"amplitude": np.abs(cropped), "phase": np.angle(cropped), "real": cropped.real, "imaginary": cropped.imag}
-    arrays |= {name: values[box].cpu().numpy() for name, values in (others or {}).items() if values is not None}
+    arrays |= {name: values[box] for name, values in (others or {}).items() if values is not None}
     for name, array in arrays.items():
         grid.point_data[name] = array.astype(np.float32).ravel(order="F")
     grid.set_active_scalars("amplitude")
     _write(vtkXMLStructuredGridWriter(), grid, path, "voxels" if voxel_vectors is None else "nm")
 
 
-def _nearest_inside(support: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+def _nearest_inside(support: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[NDArray[Any], ...]]:
     """Which voxels are in or near the support, and for every voxel the index of the nearest one inside."""
     if not support.any():
         return np.zeros_like(support), tuple(np.indices(support.shape))
@@ -118,14 +123,13 @@ def _nearest_inside(support: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, 
     return distance <= REACH, tuple(nearest)
 
 
-def _bounding_box(rho: Tensor) -> tuple[slice, ...]:
-    filled = torch.nonzero(rho)
+def _bounding_box(rho: NDArray[Any]) -> tuple[slice, ...]:
+    filled = np.argwhere(rho)
     if len(filled) == 0:
         return tuple(slice(0, n) for n in rho.shape)
-    low, high = filled.min(0).values.tolist(), filled.max(0).values.tolist()
     return tuple(
-        slice(max(0, first - MARGIN), min(n, last + MARGIN + 1))
-        for first, last, n in zip(low, high, rho.shape, strict=True)
+        slice(max(0, int(first) - MARGIN), min(n, int(last) + MARGIN + 1))
+        for first, last, n in zip(filled.min(0), filled.max(0), rho.shape, strict=True)
     )
 
 

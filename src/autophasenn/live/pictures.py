@@ -20,13 +20,13 @@ PIXELS = 240
 
 def draw_crystal(result: Path, picture: Path) -> None:
     """The crystal of a result file, its surface coloured by phase; a slice where this machine cannot render."""
-    from autophasenn.files.cxi import read_result
+    from autophasenn.files import cxi_image
     from autophasenn.report.isosurface import FRONT
     from autophasenn.report.opengl import NoOpenGLError
     from autophasenn.report.scales import phase_scale
     from autophasenn.report.surface import render, surface_of
 
-    image = read_result(result).image
+    image = cxi_image.read_image(result)
     scale = phase_scale(image.phase, wrap=True)
     try:
         surface = surface_of(image)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex
+from jaxtyping import Bool, Complex, Float
 from scipy import ndimage
 from torch import Tensor
 
@@ -84,7 +85,7 @@ def detector_to_lab(
     vectors = voxel_vectors.double().cpu().numpy()
     centre = np.array([n // 2 for n in rho.shape] if origin is None else origin, dtype=float)
     half = _half_widths((inside.double().cpu().numpy() - centre) @ vectors, vectors, size)
-    shape = tuple(2 * half + 1)
+    shape = tuple((2 * half + 1).tolist())
     if math.prod(shape) > MAX_VOXELS:
         raise GeometryError(
             f"Voxels of {size * 1e9:g} nm make a grid of {' x '.join(map(str, shape))} around this crystal; choose "
@@ -94,9 +95,7 @@ def detector_to_lab(
     low = (inside.amin(0) - SPLINE_REACH).clamp_min(0).cpu().numpy()
     high = inside.amax(0).cpu().numpy() + SPLINE_REACH + 1
     window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    # Index in the window = inv(V)^T (position in the laboratory) + where the origin lies in the window.
-    matrix = size * np.linalg.inv(vectors).T
-    placed = {"matrix": matrix, "offset": centre - low - matrix @ half, "output_shape": shape, "mode": "constant"}
+    placed = {**_placement(vectors, size, shape, centre - low), "mode": "constant"}
     values = rho[window].cpu().numpy()
     lab = np.empty(shape, np.complex64)
     lab.real = ndimage.affine_transform(values.real, order=3, output=np.float32, **placed)
@@ -108,6 +107,57 @@ def detector_to_lab(
             "looser support, or choose a smaller voxel size."
         )
     return lab, share >= 0.5, (size, size, size)
+
+
+def spread_to_lab(
+    spread: Float[Tensor, "n0 n1 n2"],
+    voxel_vectors: Vectors,
+    voxel_size: float,
+    shape: tuple[int, ...],
+    origin: tuple[float, float, float] | None = None,
+) -> np.ndarray:
+    """Interpolate a quantity that exists inside of the crystal only, such as an uncertainty, to the laboratory grid.
+
+    It is continued to the nearest voxel that has a value, then interpolated linearly, so that no value comes out beyond
+    those that went in, at the surface neither.
+
+    Parameters
+    ----------
+    spread : float tensor (n0, n1, n2)
+        On the detector's grid; NaN where there is no value.
+    voxel_vectors : float64 tensor (3, 3)
+        As in :func:`detector_to_lab`.
+    voxel_size : float
+        Edge of the new voxels, metres.
+    shape : 3 ints
+        Of the laboratory grid; voxel ``n // 2`` is the origin.
+    origin : 3 floats, optional
+        As in :func:`detector_to_lab`.
+
+    Returns
+    -------
+    float32 array (nx, ny, nz)
+        Without NaN, unless `spread` has no value at all.
+    """
+    values = spread.detach().cpu().numpy().astype(np.float32)
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(shape, np.nan, np.float32)
+    (window,) = ndimage.find_objects(known.astype(np.uint8))
+    values, known = values[window], known[window]
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    centre = np.array([n // 2 for n in spread.shape] if origin is None else origin, dtype=float)
+    low = np.array([part.start for part in window])
+    placed = _placement(voxel_vectors.double().cpu().numpy(), voxel_size, shape, centre - low)
+    lab: np.ndarray = ndimage.affine_transform(values[tuple(nearest)], order=1, mode="nearest", **placed)
+    return lab
+
+
+def _placement(vectors: np.ndarray, size: float, shape: tuple[int, ...], centre: np.ndarray) -> dict[str, Any]:
+    """For `scipy.ndimage.affine_transform`: index = inv(V)^T (position in the laboratory) + where the origin lies."""
+    matrix = size * np.linalg.inv(vectors).T
+    middle = np.array([n // 2 for n in shape])
+    return {"matrix": matrix, "offset": centre - matrix @ middle, "output_shape": tuple(shape)}
 
 
 def _half_widths(positions: np.ndarray, vectors: np.ndarray, size: float) -> np.ndarray:

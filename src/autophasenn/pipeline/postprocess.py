@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from autophasenn.image import CrystalImage
 from autophasenn.options import Fraction, Positive, options
 from autophasenn.physics.asymmetry import asymmetry
 from autophasenn.physics.geometry import direct_voxel_vectors
-from autophasenn.physics.lab_frame import MARGIN, detector_to_lab
+from autophasenn.physics.lab_frame import MARGIN, detector_to_lab, spread_to_lab
 from autophasenn.physics.strain import displacement, phase_ramp, remove_ramp, strain
 from autophasenn.volumes import SPATIAL, Pattern, Reconstruction, crop_or_pad, twin
 
@@ -185,7 +185,13 @@ def image_of(
         reach = [2 * int((i - n // 2).abs().max()) for i, n in zip(torch.nonzero(crystal).T, rho.shape, strict=True)]
         window = [extent + 2 * MARGIN + 1 for extent in reach]
         cropped, inside = crop_or_pad(flat, window).cpu().numpy(), crop_or_pad(crystal, window).cpu().numpy()
-        return CrystalImage(_normalised(cropped), _unwrapped(cropped, inside), inside)
+
+        def on_window(spread: Tensor) -> np.ndarray:
+            placed: np.ndarray = crop_or_pad(spread, window, fill=math.nan).cpu().numpy()
+            return placed
+
+        image = CrystalImage(_normalised(cropped), _unwrapped(cropped, inside), inside)
+        return _with_spreads(image, reconstruction, on_window, float(np.abs(cropped).max()))
 
     vectors = direct_voxel_vectors(pattern.reciprocal_steps, pattern.shape)
     offset = torch.linalg.solve(vectors, ramp)
@@ -194,12 +200,18 @@ def image_of(
     asked = None if options.voxel_size_nm is None else options.voxel_size_nm * 1e-9
     grown = torch.from_numpy(ndimage.binary_dilation(crystal.cpu().numpy())).to(crystal.device)
     room = grown & reconstruction.support
-    lab, inside, voxel_size = detector_to_lab(flat, room, vectors, asked, centre_of_mass(rho, crystal))
+    centre = centre_of_mass(rho, crystal)
+    lab, inside, voxel_size = detector_to_lab(flat, room, vectors, asked, centre)
+    largest = float(np.abs(lab).max())
     amplitude = _normalised(lab)
     inside = _largest_piece(inside & (amplitude >= options.support_threshold))
     phase = _unwrapped(lab, inside)
     on_grid = torch.from_numpy(phase)
-    return CrystalImage(
+
+    def in_lab(spread: Tensor) -> np.ndarray:
+        return spread_to_lab(spread, vectors, voxel_size[0], lab.shape, centre)
+
+    image = CrystalImage(
         amplitude=amplitude,
         phase=phase,
         support=inside,
@@ -207,6 +219,22 @@ def image_of(
         strain=strain(on_grid, torch.from_numpy(inside), voxel_size, scattering_vector).numpy(),
         voxel_size=voxel_size,
         scattering_vector=scattering_vector.numpy(),
+    )
+    return _with_spreads(image, reconstruction, in_lab, largest)
+
+
+def _with_spreads(
+    image: CrystalImage, reconstruction: Reconstruction, place: Callable[[Tensor], np.ndarray], largest: float
+) -> CrystalImage:
+    """The image with both uncertainties on its grid, NaN outside the support; its `largest` amplitude became 1."""
+
+    def on_image(spread: Tensor | None, unit: float) -> np.ndarray | None:
+        return None if spread is None else np.where(image.support, place(spread) / np.float32(unit), np.float32(np.nan))
+
+    return replace(
+        image,
+        phase_spread=on_image(reconstruction.phase_spread, 1.0),
+        amplitude_spread=on_image(reconstruction.amplitude_spread, largest),
     )
 
 

@@ -163,9 +163,13 @@ class Result:
         cxi.write_result(folder / "result.cxi", pattern, found, self.image, process)
         vtk.write_image(folder / "crystal.vti", self.image)
         steps = pattern.reciprocal_steps
-        vectors = None if steps is None else direct_voxel_vectors(steps, pattern.shape)
-        spreads = {"phase_spread": found.phase_spread, "amplitude_spread": found.amplitude_spread}
-        vtk.write_detector_frame(folder / "object_detector_frame.vts", found.object * found.support, vectors, spreads)
+        vectors = None if steps is None else direct_voxel_vectors(steps, pattern.shape).numpy()
+        spreads = {
+            name: None if spread is None else spread.numpy()
+            for name, spread in (("phase_spread", found.phase_spread), ("amplitude_spread", found.amplitude_spread))
+        }
+        crystal = (found.object * found.support).numpy()
+        vtk.write_detector_frame(folder / "object_detector_frame.vts", crystal, vectors, spreads)
         (folder / "plan.yaml").write_text(dump_plan(self.plan), encoding="utf-8")
         left_out = self._draw(folder) if figures else ()
         written = replace(self, report=self._report_of_writing(time.perf_counter() - began, left_out))

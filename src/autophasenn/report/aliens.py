@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
+from autophasenn.report.detector import Panels, counts_scale, loggable
+from autophasenn.report.planes import SECTIONS
 from autophasenn.report.style import colour_bar, figure_to
 
 _OUTLINE = "#35e0ff"

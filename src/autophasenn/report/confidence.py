@@ -15,8 +15,8 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from autophasenn.report.annotations import scale_bar
+from autophasenn.report.planes import GRID_PLANES, Plane
 from autophasenn.report.scales import phase_scale, round_up
-from autophasenn.report.slices import GRID_PLANES, Plane
 from autophasenn.report.style import ACCENT, INK, OUTSIDE, colour_bar, figure_to, frame, named_map
 
 EDGES = (0.0, 0.05, 0.2, 0.5, 0.8, 0.95, 1.0)
@@ -71,9 +71,8 @@ def spread_map(
             shown = np.where(support, values, np.nan)
             for row, plane in enumerate(GRID_PLANES):
                 axes = panels[row, column]
-                axes.imshow(
-                    _cut(shown, plane, middle), cmap=colours, norm=norm, origin="lower", interpolation="nearest"
-                )
+                section = plane.cut(shown, middle[plane.normal])
+                axes.imshow(section, cmap=colours, norm=norm, origin="lower", interpolation="nearest")
                 _finish(axes, plane, middle, half, with_labels=column == 0)
             panels[0, column].set_title(name)
             below = list(panels[:, column])
@@ -86,11 +85,6 @@ def spread_map(
             figure.suptitle(title, fontsize=14, color=INK)
 
 
-def _cut(volume: Floats, plane: Plane, middle: tuple[int, ...]) -> Floats:
-    section: Floats = np.take(volume, middle[plane.normal], axis=plane.normal)
-    return section if plane.across > plane.up else section.T
-
-
 def _finish(axes: Axes, plane: Plane, middle: tuple[int, ...], half: float, *, with_labels: bool) -> None:
     axes.set_facecolor(OUTSIDE)
     axes.set_xlim(middle[plane.across] - half, middle[plane.across] + half)
@@ -98,8 +92,8 @@ def _finish(axes: Axes, plane: Plane, middle: tuple[int, ...], half: float, *, w
     frame(axes)
     scale_bar(axes, "voxels")
     if with_labels:
-        axes.set_xlabel(f"{plane.labels[0]} →")
-        axes.set_ylabel(f"{plane.labels[1]} →")
+        axes.set_xlabel(f"axis {plane.across} →")
+        axes.set_ylabel(f"axis {plane.up} →")
 
 
 def _window(support: NDArray[np.bool_]) -> tuple[tuple[int, ...], float]:

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from autophasenn.physics.metrics import support_of
-from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
+from autophasenn.report.detector import Panels, counts_scale, loggable
+from autophasenn.report.planes import SECTIONS
 from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, figure_to, frame, named_map
 
 _SIDES = (2.7, 1.75)

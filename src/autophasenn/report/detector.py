@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
 
 from autophasenn.report.annotations import scale_bar
+from autophasenn.report.planes import AXES, SECTIONS
+from autophasenn.report.scales import reach, round_up
 from autophasenn.report.style import UNMEASURED, frame, named_map
 
-AXES = ("frame", "row", "column")
 
-
-@dataclass(frozen=True)
-class Section:
-    """A plane of the pattern: which axis runs down the picture, and which to the right."""
-
-    down: int
-    across: int
-
-    @property
-    def normal(self) -> int:
-        """The axis that the plane leaves out."""
-        return 3 - self.down - self.across
-
-    def central(self, volume: Tensor) -> NDArray[Any]:
-        """The plane through voxel ``n // 2``."""
-        return self.oriented(volume.select(self.normal, volume.shape[self.normal] // 2).cpu().numpy())
-
-    def oriented(self, plane: NDArray[Any]) -> NDArray[Any]:
-        """A plane whose axes are in the order of the volume, turned so that its first axis runs down."""
-        return plane if self.down < self.across else plane.T
-
-
-SECTIONS = (Section(1, 2), Section(1, 0), Section(2, 0))
-"""The detector's own view, then the two planes along the rocking axis."""
-
-
-def voxel_steps(reciprocal_steps: Tensor | None) -> tuple[NDArray[np.float64], str]:
-    """Length of a voxel along each axis and its unit: 1/nm, or voxels where the geometry is unknown."""
+def voxel_steps(reciprocal_steps: Any) -> tuple[NDArray[np.float64], str]:
+    """Length of a voxel along each axis and its unit: 1/nm, or voxels where the geometry (3, 3) is None."""
     if reciprocal_steps is None:
         return np.ones(3), "voxels"
-    return torch.linalg.vector_norm(reciprocal_steps.double(), dim=1).cpu().numpy() * 1e-9, "1/nm"
+    return np.linalg.norm(np.asarray(reciprocal_steps, np.float64), axis=1) * 1e-9, "1/nm"
 
 
 @dataclass(frozen=True)
@@ -76,7 +50,7 @@ class Panels:
     stretch: tuple[float, ...]
 
     @classmethod
-    def of(cls, shape: tuple[int, int, int], reciprocal_steps: Tensor | None, height: float) -> Panels:
+    def of(cls, shape: tuple[int, int, int], reciprocal_steps: Any, height: float) -> Panels:
         """Panels for a pattern of `shape`; the tallest section is `height` inches tall."""
         steps, unit = voxel_steps(reciprocal_steps)
         extents = np.array(shape) * steps
@@ -124,3 +98,14 @@ def loggable(values: NDArray[Any], norm: LogNorm, measured: NDArray[Any] | None 
     """Counts for a logarithmic scale: no count becomes the lowest colour, an unmeasured voxel NaN."""
     raised = np.maximum(values, norm.vmin or 0)
     return raised if measured is None else np.where(measured, raised, np.nan)
+
+
+def residual_of(counts: NDArray[Any], calculated: NDArray[Any], measured: NDArray[np.bool_]) -> NDArray[Any]:
+    """``sqrt(I_m) - sqrt(I_c)``, whose standard deviation from counting noise alone is 1/2; NaN where not measured."""
+    return np.where(measured, np.sqrt(np.maximum(counts, 0)) - np.sqrt(np.maximum(calculated, 0)), np.nan)
+
+
+def residual_scale(residuals: Sequence[NDArray[Any]]) -> tuple[Colormap, Normalize]:
+    """Colours of residuals, symmetric about zero, wide enough for 99 % of each of these."""
+    limit = round_up(max(1.0, *(reach(residual, 0.99) for residual in residuals)))
+    return named_map("RdBu_r", 0.05, 0.95, bad=UNMEASURED), Normalize(-limit, limit)

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from autophasenn.image import CrystalImage
 from autophasenn.physics.metrics import support_of
-from autophasenn.report.detector import SECTIONS, counts_scale, loggable
+from autophasenn.report.detector import counts_scale, loggable
 from autophasenn.report.evaluation import NAMES
 from autophasenn.report.isosurface import FRONT
 from autophasenn.report.opengl import NoOpenGLError
+from autophasenn.report.planes import SECTIONS
 from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, figure_to, frame
 from autophasenn.report.surface import ISOVALUE, render, surface_of
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from autophasenn.image import CrystalImage
+from autophasenn.image import CrystalImage, Floats
 from autophasenn.report.annotations import direction, scale_bar, seen_from
 from autophasenn.report.scales import Scale, phase_scale, strain_scale
 from autophasenn.report.style import ACCENT, SLIDE, blank, figure_to
@@ -43,7 +43,7 @@ def isosurface(image: CrystalImage, path: Path | str, *, isovalue: float = ISOVA
         If this machine cannot render off screen. Catch it and leave the figure out.
     """
     surface = surface_of(image, isovalue)
-    views = (FRONT, BACK, _against(image.scattering_vector))
+    views = (FRONT, BACK, _against(image.q_direction))
     half_width = surface.half_width(views)
     rows = surface_colours(image, surface)
     pictures = [render(surface, scale.rgb(values), views, half_width) for scale, values in rows]
@@ -72,9 +72,9 @@ def draw_view(axes: Axes, picture: NDArray[np.uint8], view: View, half_width: fl
     axes.imshow(picture, extent=(-half_width, half_width, -half_width, half_width), interpolation="antialiased")
     axes.set_ylim(-1.2 * half_width, half_width)
     blank(axes)
-    scale_bar(axes, "nm" if image.voxel_size else "voxels")
+    scale_bar(axes, image.unit)
     basis = view.basis()
-    names = ("x", "y", "z") if image.voxel_size else ("0", "1", "2")
+    names = [name.removeprefix("axis ") for name in image.axes]
     arrows: list[tuple[Sequence[float], str, str]] = [
         (unit, name, "#555566") for unit, name in zip(np.eye(3).tolist(), names, strict=True)
     ]
@@ -85,9 +85,9 @@ def draw_view(axes: Axes, picture: NDArray[np.uint8], view: View, half_width: fl
         direction(axes, seen, name, origin=(0.88, 0.12), length=0.09, colour=colour)
 
 
-def _against(scattering_vector: NDArray[np.float64] | None) -> View:
+def _against(direction_of_q: Floats | None) -> View:
     """The view of someone at the tip of Q who looks back at the crystal."""
-    if scattering_vector is None:
+    if direction_of_q is None:
         return ABOVE
-    x, y, z = (float(component) for component in scattering_vector / np.linalg.norm(scattering_vector))
+    x, y, z = (float(component) for component in direction_of_q)
     return View("along Q", (x, y, z), up=(0.0, 1.0, 0.0) if abs(y) < 0.9 else (0.0, 0.0, 1.0))

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 
 from autophasenn.errors import InputError
 from autophasenn.image import CrystalImage
-from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
+from autophasenn.report.detector import Panels, counts_scale, loggable
 from autophasenn.report.isosurface import BACK, FRONT, draw_view, surface_colours
 from autophasenn.report.opengl import NoOpenGLError
+from autophasenn.report.planes import SECTIONS, planes_of
 from autophasenn.report.scales import Scale, phase_scale, strain_scale
-from autophasenn.report.slices import draw_slice, planes_of
+from autophasenn.report.slices import draw_slice
 from autophasenn.report.style import SLIDE, blank, colour_bar, figure_to
 from autophasenn.report.surface import render, surface_of
 from autophasenn.volumes import Pattern, Reconstruction
@@ -74,14 +75,14 @@ def _draw_crystal(figure: Figure, image: CrystalImage, panels: list[list[Axes]])
     try:
         _draw_surfaces(image, [row[0] for row in panels])
     except (NoOpenGLError, InputError):
-        left = planes[1].name
+        left = planes[1].title(image)
         for axes, (scale, values) in zip(panels, rows, strict=True):
             draw_slice(axes[0], image, planes[1], scale, values)
     for row, (scale, values) in enumerate(rows):
         draw_slice(panels[row][1], image, planes[1 if second and row else 0], scale, values)
         scale.colour_bar(figure, panels[row], scale.title, shrink=0.8, aspect=20)
     panels[0][0].set_title(left)
-    panels[0][1].set_title("slices" if second else planes[0].name)
+    panels[0][1].set_title("slices" if second else planes[0].title(image))
 
 
 def _draw_surfaces(image: CrystalImage, panels: list[Axes]) -> None:
@@ -96,7 +97,7 @@ def _draw_surfaces(image: CrystalImage, panels: list[Axes]) -> None:
 
 def _share_along(image: CrystalImage, axis: int) -> float:
     """How much of the scattering vector points along `axis`; 0 where it is unknown."""
-    return 0.0 if image.scattering_vector is None else abs(float(image.scattering_vector[axis]))
+    return 0.0 if image.q_direction is None else abs(float(image.q_direction[axis]))
 
 
 def _draw_patterns(figure: Figure, pattern: Pattern, reconstruction: Reconstruction, panels: list[Axes]) -> None:

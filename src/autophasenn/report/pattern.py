@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from matplotlib.colors import Normalize
-
-from autophasenn.report.detector import SECTIONS, Panels, counts_scale, loggable
-from autophasenn.report.scales import reach, round_up
-from autophasenn.report.style import UNMEASURED, colour_bar, figure_to, named_map
+from autophasenn.report.detector import Panels, counts_scale, loggable, residual_of, residual_scale
+from autophasenn.report.planes import SECTIONS
+from autophasenn.report.style import colour_bar, figure_to
 from autophasenn.volumes import Pattern, Reconstruction
 
 
@@ -30,15 +27,11 @@ def pattern_comparison(pattern: Pattern, reconstruction: Reconstruction, path: P
     measured = [section.central(pattern.counts) for section in SECTIONS]
     calculated = [section.central(reconstruction.intensity) for section in SECTIONS]
     masks = [section.central(pattern.mask) for section in SECTIONS]
-    residuals = [
-        np.where(mask, np.sqrt(np.maximum(m, 0)) - np.sqrt(c), np.nan)
-        for m, c, mask in zip(measured, calculated, masks, strict=True)
-    ]
+    residuals = [residual_of(*planes) for planes in zip(measured, calculated, masks, strict=True)]
 
     seen = pattern.counts[pattern.mask]
     colours, norm = counts_scale(float(seen.max()), float(seen[seen > 0].min()))
-    limit = round_up(max(1.0, *(reach(residual, 0.99) for residual in residuals)))
-    residual_colours, residual_norm = named_map("RdBu_r", 0.05, 0.95, bad=UNMEASURED), Normalize(-limit, limit)
+    residual_colours, residual_norm = residual_scale(residuals)
 
     panels = Panels.of(pattern.shape, pattern.reciprocal_steps, 2.7)
     with figure_to(path, (sum(panels.widths) + 2.6, 3 * panels.height + 0.9)) as figure:

@@ -16,6 +16,8 @@ from autophasenn.report.opengl import off_screen
 
 ISOVALUE = 0.3
 """Amplitude of the surface, as a fraction of the largest."""
+LIGHTS = (((-0.6, 0.9, 1.0), 0.55), ((0.9, -0.6, 0.8), 0.35), ((0.0, 0.0, 1.0), 0.25))
+"""Where the lights stand as seen from the camera, and how bright they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +94,7 @@ def surface_of(
     fields = {"cosine": np.cos(image.phase), "sine": np.sin(image.phase)}
     if image.strain is not None:
         fields["strain"] = image.strain
-    x, y, z = (edge * 1e9 for edge in image.voxel_size or (1e-9, 1e-9, 1e-9))
-    body = Body.of(image.amplitude, image.support, fields, (x, y, z))
+    body = Body.of(image.amplitude, image.support, fields, image.spacing)
     whole = body.surface(isovalue)
     middle = np.array(whole.center, dtype=np.float32)
     mesh = whole if cut is None else body.half(isovalue, cut, middle.tolist())
@@ -132,7 +133,7 @@ def render(
 
         plotter: Any = pyvista.Plotter(off_screen=True, window_size=[pixels, pixels], lighting="none")
         plotter.set_background("white")
-        for position, intensity in (((-0.6, 0.9, 1.0), 0.55), ((0.9, -0.6, 0.8), 0.35), ((0.0, 0.0, 1.0), 0.25)):
+        for position, intensity in LIGHTS:
             plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
         plotter.add_mesh(
             surface.mesh, scalars=colours, rgb=True, smooth_shading=True, ambient=0.48, diffuse=0.62, specular=0.12,

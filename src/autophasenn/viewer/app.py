@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.files.cxi_image import read_counts
+from autophasenn.files.guarded import Limits
 from autophasenn.viewer.figure import view_figure
 from autophasenn.viewer.numbers import headline, rows_of, warnings_of
 from autophasenn.viewer.overlay import overlay
 from autophasenn.viewer.page import Page
 from autophasenn.viewer.pattern import PatternView
 from autophasenn.viewer.quantities import NAMES, Quantity, lacking_of, quantities_of
-from autophasenn.viewer.results import Limits, StoredImage, read_image, read_pattern
+from autophasenn.viewer.results import StoredImage, read_image
 from autophasenn.viewer.scans import Scans
 from autophasenn.viewer.scene import TURN, Appearance, Scene
 from autophasenn.viewer.slices import Crosshair, Slices, slices_of
@@ -329,7 +331,7 @@ class Viewer:
         try:
             if not self._patterns:
                 images = self.images
-                read = [await asyncio.to_thread(read_pattern, image.path, self._limits) for image in images]
+                read = [await asyncio.to_thread(read_counts, image.path, self._limits) for image in images]
                 if images is not self.images:  # others were opened meanwhile
                     self._want("pattern")
                     return

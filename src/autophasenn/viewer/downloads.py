@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -90,18 +90,9 @@ def _named(name: str, kind: str) -> dict[str, str]:
 
 def _written(image: StoredImage) -> bytes:
     """The VTK file of a result that was copied without it."""
-    import numpy as np
-
-    from autophasenn.files.convention import NANOMETRE
     from autophasenn.files.vtk import write_image
-    from autophasenn.image import CrystalImage
 
-    size: Any = None if image.voxel_size is None else tuple(edge * NANOMETRE for edge in image.voxel_size)
-    displacement = None if image.displacement is None else image.displacement * np.float32(NANOMETRE)
-    crystal = CrystalImage(
-        image.amplitude, image.phase, image.support, displacement, image.strain, size, image.scattering_vector
-    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / VTK
-        write_image(path, crystal)
+        write_image(path, image)
         return path.read_bytes()

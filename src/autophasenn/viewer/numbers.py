@@ -102,15 +102,11 @@ def _resolution(report: Mapping[str, Any]) -> str:
 
 
 def _voxel(image: StoredImage) -> str:
-    return "unknown geometry" if image.voxel_size is None else f"{image.voxel_size[0]:.2f} nm"
+    return "unknown geometry" if image.voxel_size is None else f"{image.spacing[0]:.2f} nm"
 
 
 def _size(image: StoredImage) -> str:
-    edges = []
-    for axis, step in enumerate(image.spacing):
-        inside = np.flatnonzero(image.support.any(axis=tuple(a for a in range(3) if a != axis)))
-        edges.append(f"{(inside[-1] - inside[0] + 1) * step:.0f}")
-    return f"{' × '.join(edges)} {image.unit}"
+    return f"{' × '.join(f'{edge:.0f}' for edge in image.extent)} {image.unit}"
 
 
 def _volume(report: Mapping[str, Any]) -> str:

@@ -5,34 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 
-from autophasenn.report.scales import reach, round_length, round_up
-from autophasenn.report.style import UNMEASURED, named_map
+from autophasenn.files.cxi_image import CountsPair
+from autophasenn.image import Floats
+from autophasenn.report.detector import counts_scale, loggable, residual_of, residual_scale
+from autophasenn.report.planes import AXES, SECTIONS
+from autophasenn.report.scales import round_length
 from autophasenn.viewer.quantities import picture
-from autophasenn.viewer.results import Floats, StoredPattern
 
-AXES = ("frame", "row", "column")
-SECTIONS = ((1, 2), (1, 0), (2, 0))
-"""Which axis runs down, and which to the right: the detector's own view, then the planes along the rocking axis."""
 KINDS = ("measured", "calculated", "residual")
-DECADES = 7
-"""The most that the colours of counts span."""
 
 
 class PatternView:
     """The pattern of one result."""
 
-    def __init__(self, pattern: StoredPattern) -> None:
+    def __init__(self, pattern: CountsPair) -> None:
         self.pattern = pattern
         seen = pattern.counts[pattern.measured]
-        largest, smallest = float(seen.max()), float(seen[seen > 0].min())
-        decades = float(np.clip(np.ceil(np.log10(largest / smallest)), 2, DECADES))
-        self._norm = LogNorm(max(0.5 * smallest, largest / 10**decades), largest)
-        self._colours = named_map("inferno", bad=UNMEASURED)
-        self._limit = round_up(max(1.0, *(reach(self._residual(*self._planes(s, self._middle(s)))) for s in range(3))))
-        self._residual_colours = named_map("RdBu_r", 0.05, 0.95, bad=UNMEASURED)
+        self._colours, self._norm = counts_scale(float(seen.max()), float(seen[seen > 0].min()))
+        central = [self._planes(section, self._middle(section)) for section in range(len(SECTIONS))]
+        self._residual_colours, self._residual_norm = residual_scale([residual_of(*planes) for planes in central])
 
     def last(self, section: int) -> int:
         """Largest index of a section."""
@@ -51,7 +44,7 @@ class PatternView:
         index : int
             Along the axis that the section leaves out; beyond its ends the last plane.
         """
-        down, across = SECTIONS[section]
+        down, across = SECTIONS[section].down, SECTIONS[section].across
         index = min(max(index, 0), self.last(section))
         counts, calculated, measured = self._planes(section, index)
         steps = self.pattern.steps
@@ -59,9 +52,9 @@ class PatternView:
         ratio = float(np.clip(true, 0.5, 1.8))
         bar = round_length(counts.shape[1] * steps[across], 0.3)
         coloured = (
-            self._log(np.where(measured, counts, np.nan)),
-            self._log(calculated),
-            self._linear(self._residual(counts, calculated, measured)),
+            self._log(loggable(counts, self._norm, measured)),
+            self._log(loggable(calculated, self._norm)),
+            self._linear(residual_of(counts, calculated, measured)),
         )
         return {
             "pictures": [picture(rgb) for rgb in coloured],
@@ -91,7 +84,10 @@ class PatternView:
                 "title": "√measured − √calculated (counting noise alone: ±0.5)",
                 "ramp": both,
                 "ticks": [
-                    {"at": 50.0 + 50 * share, "text": f"{share * self._limit:g}".replace("-", "−")}
+                    {
+                        "at": 50.0 + 50 * share,
+                        "text": f"{share * (self._residual_norm.vmax or 1.0):g}".replace("-", "−"),
+                    }
                     for share in (-1, -0.5, 0, 0.5, 1)
                 ],
             },
@@ -99,7 +95,7 @@ class PatternView:
 
     def said(self, section: int, index: int, across: float, down: float) -> str:
         """What lies at a place of a section, both coordinates from 0 (left, top) to 1."""
-        axis_down, axis_across = SECTIONS[section]
+        axis_down, axis_across = SECTIONS[section].down, SECTIONS[section].across
         voxel = [0, 0, 0]
         voxel[self._normal(section)] = min(max(index, 0), self.last(section))
         for axis, share in ((axis_down, down), (axis_across, across)):
@@ -113,27 +109,21 @@ class PatternView:
 
     @staticmethod
     def _normal(section: int) -> int:
-        return 3 - sum(SECTIONS[section])
+        return SECTIONS[section].normal
 
     def _planes(self, section: int, index: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        def plane(volume: NDArray[Any]) -> NDArray[Any]:
-            cut = np.take(volume, index, axis=self._normal(section))
-            down, across = SECTIONS[section]
-            return cut if down < across else cut.T
-
-        return plane(self.pattern.counts), plane(self.pattern.calculated), plane(self.pattern.measured)
-
-    @staticmethod
-    def _residual(counts: Floats, calculated: Floats, measured: NDArray[np.bool_]) -> Floats:
-        return np.where(measured, np.sqrt(np.maximum(counts, 0)) - np.sqrt(calculated), np.nan)
+        plane, pattern = SECTIONS[section], self.pattern
+        return (
+            plane.cut(pattern.counts, index),
+            plane.cut(pattern.calculated, index),
+            plane.cut(pattern.measured, index),
+        )
 
     def _log(self, counts: Floats) -> NDArray[np.uint8]:
-        raised = np.where(np.isnan(counts), np.nan, np.maximum(counts, self._norm.vmin or 0))
-        shares = self._norm(np.ma.masked_invalid(raised))
-        return np.asarray(self._colours(shares, bytes=True), np.uint8)[..., :3]
+        return np.asarray(self._colours(self._norm(np.ma.masked_invalid(counts)), bytes=True), np.uint8)[..., :3]
 
     def _linear(self, values: Floats) -> NDArray[np.uint8]:
-        shares = Normalize(-self._limit, self._limit)(np.ma.masked_invalid(values))
+        shares = self._residual_norm(np.ma.masked_invalid(values))
         return np.asarray(self._residual_colours(shares, bytes=True), np.uint8)[..., :3]
 
 

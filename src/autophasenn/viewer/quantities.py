@@ -12,9 +12,10 @@ import numpy as np
 from matplotlib.colors import Colormap
 from numpy.typing import NDArray
 
+from autophasenn.image import Floats
 from autophasenn.report.scales import Scale, displacement_scale, phase_scale, reach, round_up, strain_scale
 from autophasenn.report.style import named_map
-from autophasenn.viewer.results import Floats, StoredImage
+from autophasenn.viewer.results import StoredImage
 
 NAMES = {
     "phase": "Phase",
@@ -103,7 +104,7 @@ def quantities_of(images: Sequence[StoredImage]) -> dict[str, Quantity]:
         )
     ]
     if all(i.displacement is not None for i in images):
-        metres = [i.displacement * np.float32(1e-9) for i in images if i.displacement is not None]
+        metres = [i.displacement for i in images if i.displacement is not None]
         found.append(_from_scale("displacement", "pm", metres, displacement_scale(_joined(metres))))
     if all(i.strain is not None for i in images):
         strains = [i.strain for i in images if i.strain is not None]

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autophasenn.image import Floats
 from autophasenn.report.contour import Body
 from autophasenn.report.opengl import NoOpenGLError, off_screen
+from autophasenn.report.surface import LIGHTS
 from autophasenn.viewer.quantities import Quantity
-from autophasenn.viewer.results import Floats, StoredImage
+from autophasenn.viewer.results import StoredImage
 
 BACKGROUNDS = {"light": "#ffffff", "dark": "#14161c"}
 NEUTRAL = np.array([150, 150, 156], np.uint8)
 """Colour of what is too uncertain to be coloured."""
-LIGHTS = (((-0.6, 0.9, 1.0), 0.55), ((0.9, -0.6, 0.8), 0.35), ((0.0, 0.0, 1.0), 0.25))
-"""Where the lights stand as seen from the camera, and how bright they are."""
 VIEWS = {
     "corner": ((1.0, 0.7, 1.2), (0.0, 1.0, 0.0)),
     "x": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import InputError
+from autophasenn.files.guarded import Limits
 from autophasenn.live import ledger
-from autophasenn.viewer.results import Limits, locate
+from autophasenn.viewer.results import locate
 
 logger = logging.getLogger(__name__)
 

@@ -9,34 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autophasenn.report.planes import Plane, axis_label, planes_of
 from autophasenn.report.scales import round_length
 from autophasenn.viewer.quantities import Quantity, picture
 from autophasenn.viewer.results import StoredImage
 
 MARGIN = 0.12
 """Room around the crystal, as a share of its longest edge."""
-
-
-@dataclass(frozen=True)
-class Plane:
-    """A slice: which axis of the image runs to the right, which one up; seen so that the third comes to the viewer."""
-
-    name: str
-    across: int
-    up: int
-
-    @property
-    def normal(self) -> int:
-        """The axis that the plane leaves out."""
-        return 3 - self.across - self.up
-
-
-LAB_PLANES = (
-    Plane("seen from downstream", 0, 1),
-    Plane("seen from above", 2, 0),
-    Plane("seen from inboard", 2, 1),
-)
-GRID_PLANES = (Plane("across axis 0", 2, 1), Plane("across axis 1", 2, 0), Plane("across axis 2", 1, 0))
 
 
 @dataclass(frozen=True)
@@ -66,17 +45,14 @@ class Slices:
 
     def __init__(self, image: StoredImage, number: int, side: float) -> None:
         self.image, self.number = image, number
-        self.planes = LAB_PLANES if image.voxel_size else GRID_PLANES
-        self._middle = np.mean(_ends(image), axis=1)
+        self.planes = planes_of(image)
+        self._middle = _middle(image)
         self._side = side
-        self.start = Crosshair(_centre(image))
+        self.start = Crosshair(image.centre)
 
     def position(self, crosshair: Crosshair) -> list[float]:
         """Of the crosshair's voxel, nm (or voxels) from the origin."""
-        shape = self.image.amplitude.shape
-        return [
-            (index - n // 2) * step for index, n, step in zip(crosshair.voxel, shape, self.image.spacing, strict=True)
-        ]
+        return list(self.image.position(crosshair.voxel))
 
     def drawn(self, crosshair: Crosshair, quantity: Quantity, threshold: float) -> list[dict[str, Any]]:
         """What the page shows of each plane: the picture, and lines over it in a square of 100 x 100.
@@ -112,7 +88,7 @@ class Slices:
 
     def _drawn(self, plane: Plane, crosshair: Crosshair, quantity: Quantity, threshold: float) -> dict[str, Any]:
         steps, axes = self.image.spacing, self.image.axes
-        values = self._cut(quantity.volumes[self.number], plane, crosshair)
+        values = plane.cut(quantity.volumes[self.number], crosshair.voxel[plane.normal])
         width, height = (
             100 * values.shape[side] * steps[axis] / self._side for side, axis in ((1, plane.across), (0, plane.up))
         )
@@ -120,9 +96,9 @@ class Slices:
         top = 100 - self._percent(plane.up, values.shape[0] - 0.5)
         bar = round_length(self._side, 0.25)
         return {
-            "name": f"{axes[plane.across]}–{axes[plane.up]}, {plane.name}" if self.image.voxel_size else plane.name,
-            "across": axes[plane.across] + (" (beam)" if axes[plane.across] == "z" else ""),
-            "up": axes[plane.up],
+            "name": plane.title(self.image),
+            "across": axis_label(self.image, plane.across),
+            "up": axis_label(self.image, plane.up),
             "picture": picture(quantity.rgb(values[::-1])),
             "left": left,
             "top": top,
@@ -156,7 +132,7 @@ class Slices:
         """The contour of the amplitude as the path of an SVG drawing."""
         from skimage.measure import find_contours
 
-        amplitude = self._cut(self.image.amplitude, plane, crosshair)
+        amplitude = plane.cut(self.image.amplitude, crosshair.voxel[plane.normal])
         lines = []
         for contour in find_contours(amplitude, threshold):
             places = [
@@ -166,29 +142,13 @@ class Slices:
             lines.append("M" + "L".join(places))
         return "".join(lines)
 
-    def _cut(self, volume: NDArray[Any], plane: Plane, crosshair: Crosshair) -> NDArray[Any]:
-        """Rows upwards, columns across."""
-        section = np.take(volume, crosshair.voxel[plane.normal], axis=plane.normal)
-        return section if plane.across > plane.up else section.T
-
 
 def slices_of(images: Sequence[StoredImage]) -> list[Slices]:
     """The slices of all results, drawn at one scale."""
-    side = max(float((np.ptp(_ends(image), axis=1) * np.array(image.spacing)).max()) for image in images)
+    side = max(max(image.extent) for image in images)
     return [Slices(image, number, side * (1 + 2 * MARGIN)) for number, image in enumerate(images)]
 
 
-def _ends(image: StoredImage) -> NDArray[np.int_]:
-    """First voxel of the crystal along each axis, and the first one after it: (3, 2)."""
-    ends = []
-    for axis in range(3):
-        inside = np.flatnonzero(image.support.any(axis=tuple(a for a in range(3) if a != axis)))
-        ends.append((inside[0], inside[-1] + 1))
-    return np.array(ends)
-
-
-def _centre(image: StoredImage) -> tuple[int, int, int]:
-    """The voxel of the support that is nearest to its centre of mass."""
-    inside = np.argwhere(image.support)
-    nearest = inside[np.square(inside - inside.mean(axis=0)).sum(axis=1).argmin()]
-    return int(nearest[0]), int(nearest[1]), int(nearest[2])
+def _middle(image: StoredImage) -> NDArray[np.float64]:
+    """Of the crystal's box along each axis, in voxels from the edge of the grid."""
+    return np.array([(part.start + part.stop) / 2 for part in image.box])

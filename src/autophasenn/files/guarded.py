@@ -1,0 +1,165 @@
+"""Result files as strangers may give them: no more memory than is allowed, and no data of any other file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from autophasenn.errors import InputError
+
+CREATOR = "autophasenn"
+"""How the attribute `creator` of a result file begins."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused before it is read.
+
+    Parameters
+    ----------
+    file_bytes : int, optional
+        Size of a file; None: any.
+    memory_bytes : int, optional
+        Of the arrays that are read from one file, uncompressed; None: any. Never more than half of the free memory.
+    """
+
+    file_bytes: int | None = 4 * 2**30
+    memory_bytes: int | None = 2 * 2**30
+
+
+UNLIMITED = Limits(None, None)
+"""For files that the user names: only the free memory limits what is read."""
+
+
+@dataclass
+class GuardedFile:
+    """An HDF5 file of which arrays are read as long as the memory lasts; what lies in another file is refused.
+
+    Parameters
+    ----------
+    file : h5py.File
+    left : int
+        Bytes that may still be read.
+    """
+
+    file: h5py.File
+    left: int
+
+    def has(self, name: str) -> bool:
+        """Is there such a dataset?"""
+        return self._find(name) is not None
+
+    def array(self, name: str, shape: tuple[int, ...] | None = None, ndim: int | None = None) -> NDArray[Any]:
+        """The numbers of a dataset.
+
+        Parameters
+        ----------
+        name : str
+            Path in the file.
+        shape, ndim : optional
+            What they must have.
+
+        Raises
+        ------
+        InputError
+            If they do not fit into the memory, or lie in another file.
+        KeyError, ValueError
+            If there is no such dataset, or it has another shape or type.
+        """
+        node = self._there(name)
+        if node.dtype.kind not in "biufc" or shape not in (None, node.shape) or ndim not in (None, node.ndim):
+            wanted = "numbers" if shape is None and ndim is None else f"numbers of shape {shape or f'({ndim} axes)'}"
+            raise ValueError(f"{name} has shape {node.shape} and type {node.dtype}, not {wanted}")
+        self.left -= node.size * node.dtype.itemsize
+        if self.left < 0:
+            raise InputError(
+                f"The arrays of {self.file.filename} do not fit into the memory that is allowed for one result; phase a "
+                "smaller part of the pattern, or bin it."
+            )
+        return np.asarray(node[()])
+
+    def find(self, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any] | None:
+        """As `array`; None where the file does not have it."""
+        return self.array(name, shape) if self.has(name) else None
+
+    def volume(self, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+        """As `array`, with three axes."""
+        return self.array(name, shape, ndim=3)
+
+    def number(self, name: str) -> float:
+        """A single number."""
+        return float(self.array(name, ()))
+
+    def text(self, name: str) -> str:
+        """What a string says."""
+        return str(self._there(name).asstr()[()])
+
+    def _there(self, name: str) -> h5py.Dataset:
+        node = self._find(name)
+        if node is None:
+            raise KeyError(f"it lacks {name}")
+        return node
+
+    def _find(self, name: str) -> h5py.Dataset | None:
+        """The dataset, None where there is none. All is read through here: what lies in another file is refused."""
+        elsewhere = InputError(
+            f"{self.file.filename} takes {name} from another file, which is not followed; give a file that holds all of "
+            "its data."
+        )
+        node: Any = self.file
+        for part in name.split("/"):
+            if not isinstance(node, h5py.Group):
+                raise ValueError(f"{node.name} is no group")
+            link = node.get(part, getlink=True)
+            if link is None:
+                return None
+            if isinstance(link, h5py.ExternalLink):
+                raise elsewhere
+            node = node[part]
+            if node.file.filename != self.file.filename:  # a soft link may lead through an external one
+                raise elsewhere
+        if not isinstance(node, h5py.Dataset):
+            raise ValueError(f"{name} is no dataset")
+        if node.is_virtual or node.external:
+            raise elsewhere
+        return node
+
+
+@contextmanager
+def opened_result(path: Path, limits: Limits = UNLIMITED) -> Iterator[GuardedFile]:
+    """Open a result file of this package to read arrays from it.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, larger than the limits, or no result of this package.
+    """
+    try:
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            raise InputError(f"There is no result file {path}; give the .cxi file of a reconstruction.")
+        if limits.file_bytes is not None and size > limits.file_bytes:
+            raise InputError(
+                f"{path} has {size / 2**30:.1f} GiB, more than the {limits.file_bytes / 2**30:.1f} GiB that are opened; "
+                "bin the pattern, or phase a smaller part of it."
+            )
+        with h5py.File(path, "r") as file:
+            if not str(file.attrs.get("creator", "")).startswith(CREATOR):
+                raise InputError(
+                    f"{path} is no result file of autophasenn, as another program made it; give the .cxi file of a "
+                    "reconstruction."
+                )
+            free = psutil.virtual_memory().available // 2
+            yield GuardedFile(file, free if limits.memory_bytes is None else min(limits.memory_bytes, free))
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
+        raise InputError(
+            f"{path} is no result file of autophasenn, or damaged ({error}); give the .cxi file of a reconstruction."
+        ) from error
