@@ -49,7 +49,7 @@ def test_parameters_as_json_name_every_algorithm_and_give_the_plan_again(tmp_pat
     text = json.dumps(asdict(plan))
     blocks = json.loads(text)["retrieval"]["schedule"]["blocks"]
     assert [block["algorithm"]["name"] for block in blocks] == ["ER", "HIO", "RAAR", "DM", "SF", "CHIO"]
-    assert plan_of(text, tmp_path) == plan
+    assert plan_of(json.dumps({"version": VERSION} | json.loads(text)), tmp_path) == plan
 
 
 @settings(max_examples=25)

@@ -21,7 +21,7 @@ from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.physics import metrics
 from autophasenn.pipeline import example, result
 from autophasenn.pipeline.method import DEFAULT, Method
-from autophasenn.pipeline.plan import Plan, load_plan
+from autophasenn.pipeline.plan import VERSION, Plan, load_plan
 from autophasenn.pipeline.reconstruct import describe, reconstruct, reconstruct_into
 from autophasenn.pipeline.result import Output, Result
 from autophasenn.pipeline.source import Source
@@ -113,7 +113,8 @@ def test_the_file_alone_tells_which_algorithms_ran(finished: tuple[Path, Result]
     names = [block["algorithm"]["name"] for block in stored["retrieval"]["schedule"]["blocks"]]
     assert names == [type(block.algorithm).__name__ for block in blocks]
     assert [block["algorithm"]["name"] for block in json.loads(browsed)] == names
-    (folder.parent / "again.yaml").write_text(json.dumps(stored))  # JSON is YAML
+    again = json.dumps({"version": VERSION} | stored)  # JSON is YAML
+    (folder.parent / "again.yaml").write_text(again)
     assert load_plan(folder.parent / "again.yaml") == QUICK
 
 
