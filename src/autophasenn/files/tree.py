@@ -44,7 +44,10 @@ def opened(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise InputError(f"{path} is no file; give the HDF5 file of the scan.")
     try:
-        file = h5py.File(path, "r", locking=False)
+        try:
+            file = h5py.File(path, "r")
+        except BlockingIOError:  # a detector that writes it holds a lock
+            file = h5py.File(path, "r", locking=False)
     except OSError as error:
         raise InputError(
             f"{path} is truncated or no HDF5 file ({quoted(error)}); copy it again from where it was made."
