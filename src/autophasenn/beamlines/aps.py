@@ -112,7 +112,8 @@ def read_20ide(asked: Asked) -> Measurement:
             found = node(file, f"DMS/{stage}")
             if found is not None:
                 motors[stage] = 1e-3 * float(np.ravel(numbers(found, stage))[0])
-        distance = node(file, "DMS/DetZ")
+        z = node(file, "DMS/DetZ")
+        distance = None if z is None else millimetres(float(np.ravel(numbers(z, "DetZ"))[0]))
         energy = node(file, "HEM/Energy")
         value = None if energy is None else float(np.ravel(numbers(energy, "energy"))[0])
         images = {name: _image(file, f"exchange/data_{name}", frames.shape[1:]) for name in ("dark", "white")}
@@ -124,7 +125,7 @@ def read_20ide(asked: Asked) -> Measurement:
         frames=frames,
         motors=motors,
         energy_ev=None if value is None else value * (1e3 if value < 1e3 else 1.0),
-        distance_m=None if distance is None else millimetres(float(np.ravel(numbers(distance, "DetZ"))[0])),
+        distance_m=distance,
         detector=asked.detector or detector,
         dark=images["dark"],
         white=images["white"],

@@ -73,7 +73,7 @@ class Diffractometer:
         Parameters
         ----------
         distance_m : float
-            From the sample to the detector along the beam.
+            From the sample to the detector along the beam, its motors where `direct_beam_at` has them.
         pixel_size_m : (row, column)
             Edge of a pixel from row to row and from column to column, metres.
         direct_beam : (row, column)
@@ -97,9 +97,10 @@ class Diffractometer:
             )
         row_edge = pixel_size_m[0] * tilted(np.asarray(self.rows), tilt_deg)
         column_edge = pixel_size_m[1] * tilted(np.asarray(self.columns), tilt_deg)
-        middle = distance_m * np.asarray(BEAM)
-        # Which pixel lies at `middle`? Those of the detector where it met the beam are n.(beam's meeting point) = 0.
         at = {name: float((direct_beam_at or {}).get(name, 0.0)) for name in self.motors}
+        # Stages may have carried the detector along its normal already.
+        moved, _ = carried(self.detector, np.stack([np.zeros(3), np.asarray(BEAM)]), at)
+        middle = (distance_m - float((moved[1] - moved[0]) @ moved[0])) * np.asarray(BEAM)
         place, _ = carried(self.detector, np.stack([middle, middle + row_edge, middle + column_edge]), at)
         edges = (place[1:] - place[0])[:, :2]  # x, y of the two edges: the beam is the line x = y = 0
         if abs(np.linalg.det(edges)) < 1e-6 * pixel_size_m[0] * pixel_size_m[1]:
