@@ -105,25 +105,25 @@ def test_geometry_comes_from_the_motors(beamtime: Beamtime) -> None:
 
 
 def test_the_direct_beam_is_assumed_in_the_middle_of_the_whole_detector_and_said_so(
-    beamtime: Beamtime, caplog: pytest.LogCaptureFixture
+    beamtime: Beamtime,
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        geometry = beamtime.read().geometry
+    scan = beamtime.read()
+    geometry = scan.geometry
     assert isinstance(geometry, ScanGeometry)
     assert (geometry.direct_beam, geometry.is_assumed) == ((258.5, 258.0), True)  # 517 x 516, the gap opened
-    assert "assumed at row 258.5, column 258, the middle of the whole detector" in caplog.text
+    assert any("assumed at row 258.5, column 258, the middle of the whole detector" in s for s in scan.warnings)
     # Column 32 and row 64 are the first of the frames.
     assert geometry.detector.first_pixel == (64.0, 32.0)
 
 
 def test_the_direct_beam_that_is_given_is_where_q_vanishes(
-    beamtime: Beamtime, caplog: pytest.LogCaptureFixture
+    beamtime: Beamtime,
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        geometry = beamtime.read(setup=Setup(direct_beam=(70.0, 40.0), motors={"Delta": 30.0, "Gamma": 0.0})).geometry
+    scan = beamtime.read(setup=Setup(direct_beam=(70.0, 40.0), motors={"Delta": 30.0, "Gamma": 0.0}))
+    geometry = scan.geometry
     assert isinstance(geometry, ScanGeometry)
     assert not geometry.is_assumed
-    assert caplog.text == ""
+    assert scan.warnings == ()
     k = 2 * np.pi * 9000 / 1.239841984332e-06
     turned = geometry.scattering_vector((6.0, 8.0)).numpy()  # the arm points at this pixel, 30 degrees outboard
     np.testing.assert_allclose(turned, k * np.array([0.5, 0, np.sqrt(0.75) - 1]), rtol=1e-9, atol=1e-3)
@@ -238,11 +238,11 @@ def test_last_of_several_scans_with_one_number_is_read(beamtime: Beamtime) -> No
     text = beamtime.spec.read_text()
     repeated = text[text.index("#S 54") :].replace("#P1 500 9", "#P1 750 9")
     beamtime.spec.write_text(text + "\n" + repeated)
-    with caplog.at_level(logging.WARNING):
-        geometry = beamtime.read().geometry
+    scan = beamtime.read()
+    geometry = scan.geometry
     assert isinstance(geometry, ScanGeometry)
     assert geometry.detector.distance_m == pytest.approx(0.75)
-    assert "2 scans with the number 54" in caplog.text
+    assert any("2 scans with the number 54" in sentence for sentence in scan.warnings)
 
 
 def refuse(beamtime: Beamtime, *words: str, error: type[AutoPhaseNNError] = InputError, **options: object) -> None:
@@ -329,14 +329,12 @@ def test_fewer_frames_than_points_are_refused_naming_the_first_missing(beamtime:
 
 
 def test_the_frame_that_a_stopped_scan_leaves_behind_is_left_out(
-    beamtime: Beamtime, caplog: pytest.LogCaptureFixture
+    beamtime: Beamtime,
 ) -> None:
     beamtime.positions = beamtime.positions[:7]
-    with caplog.at_level(logging.WARNING):
-        scan = beamtime.write().read()
+    scan = beamtime.write().read()
     np.testing.assert_array_equal(scan.frames, beamtime.frames[:7])
-    assert "8 frames" in caplog.text
-    assert "7 points" in caplog.text
+    assert any("8 frames" in sentence and "7 points" in sentence for sentence in scan.warnings)
 
 
 def test_many_more_frames_than_points_are_refused(beamtime: Beamtime) -> None:
@@ -408,12 +406,12 @@ def test_motors_are_not_guessed_from_a_line_with_more_or_fewer_positions_than_na
 
 
 def test_a_motor_more_than_positions_at_the_end_leaves_the_others_alone(
-    beamtime: Beamtime, caplog: pytest.LogCaptureFixture
+    beamtime: Beamtime,
 ) -> None:
     beamtime.spec.write_text(beamtime.spec.read_text().replace("#O1 camdist  Energy", "#O1 camdist  Energy\n#O2 new"))
-    with caplog.at_level(logging.WARNING):
-        assert beamtime.read().geometry is not None
-    assert "motors from there on (new, ...) are not used, 5 before it are" in caplog.text
+    scan = beamtime.read()
+    assert scan.geometry is not None
+    assert any("motors from there on (new, ...) are not used, 5 before it are" in s for s in scan.warnings)
 
 
 def test_unknown_detector_is_refused(beamtime: Beamtime) -> None:
@@ -421,16 +419,14 @@ def test_unknown_detector_is_refused(beamtime: Beamtime) -> None:
     refuse(beamtime.write(), "'34idcXYZ'", "34idcTIM2", error=GeometryError)
 
 
-def test_detector_that_is_not_recorded_is_assumed_with_a_warning(
-    beamtime: Beamtime, caplog: pytest.LogCaptureFixture
-) -> None:
-    recorded = beamtime.read().geometry
+def test_detector_that_is_not_recorded_is_assumed_with_a_warning(beamtime: Beamtime) -> None:
+    recorded = beamtime.read()
     text = beamtime.spec.read_text()
     beamtime.spec.write_text(text.replace("#UIMDET 34idcTIM2:\n", ""))
     assumed = beamtime.read()
     assert assumed.geometry == recorded.geometry
-    assert len(assumed.warnings) == 1
-    assert "no detector (#UIMDET); 34idcTIM2 is assumed, with pixels of 55 um" in assumed.warnings[0]
+    (warning,) = set(assumed.warnings) - set(recorded.warnings)
+    assert "no detector (#UIMDET); 34idcTIM2 is assumed, with pixels of 55 um" in warning
 
 
 def test_detector_image_without_the_region_is_refused(beamtime: Beamtime) -> None:

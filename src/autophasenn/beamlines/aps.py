@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -148,8 +148,10 @@ def _folder(asked: Asked, layout: SpecNames) -> Measurement:
     paths = find_frames(asked.path)
     record = _record(asked, number)
     points = len(next(iter(record.scanned(layout.names).values())))
-    frames, checksum = read_frames(check_count(asked.path, paths, points, f"scan {number} of {record.path}"))
-    return _from_spec(asked, record, layout, frames, checksum)
+    warnings = list(record.warnings)
+    paths = check_count(asked.path, paths, points, f"scan {number} of {record.path}", warnings)
+    frames, checksum = read_frames(paths)
+    return replace(_from_spec(asked, record, layout, frames, checksum), warnings=tuple(warnings))
 
 
 def _record(asked: Asked, number: int) -> SpecScan:
@@ -186,6 +188,7 @@ def _from_spec(asked: Asked, record: SpecScan, layout: SpecNames, frames: np.nda
         white=_detector_image(asked.white, "white field", shape),
         checksum=checksum,
         source={"scan": record.number, "command": record.command, "spec": str(asked.spec)},
+        warnings=record.warnings,
     )
 
 

@@ -8,7 +8,6 @@ counted with the gap between its chips opened.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,6 @@ from autophasenn.beamlines.measurement import Asked, Measurement, millimetres, p
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.frames import find_frames, read_frames, read_image
-
-logger = logging.getLogger(__name__)
 
 NEEDS = "the folder of TIFF frames, and the SPEC file (--spec); dark and white field (--dark, --white) where there are"
 SCANNED = {"th": "Theta", "chi": "Chi", "phi": "Phi", "en": "Energy", "energy": "Energy"}
@@ -114,10 +111,11 @@ def read(asked: Asked) -> Measurement:
         raise InputError(f"The scan in {folder} needs the SPEC file that recorded it; give it with --spec.")
     paths = find_frames(folder)
     record = read_spec_scan(asked.spec, scan_number(folder) if asked.scan is None else asked.scan)
+    warnings = list(record.warnings)
     moved = record.scanned(SCANNED)
     points = len(next(iter(moved.values())))
-    paths = check_count(folder, paths, points, f"scan {record.number} of {record.path}")
-    detector = _detector(record, asked.detector)
+    paths = check_count(folder, paths, points, f"scan {record.number} of {record.path}", warnings)
+    detector = _detector(record, asked.detector, warnings)
     frames, checksum = read_frames(paths)
     region = _region(record, frames.shape[1:], warnings)
     images = {
@@ -158,6 +156,7 @@ def read(asked: Asked) -> Measurement:
             "dark": None if asked.dark is None else str(asked.dark),
             "white": None if asked.white is None else str(asked.white),
         },
+        warnings=tuple(warnings),
     )
 
 
@@ -175,11 +174,11 @@ def expected_frames(asked: Asked) -> int | None:
     return commanded if points == commanded else None
 
 
-def _detector(record: SpecScan, asked: str | None) -> Detector:
+def _detector(record: SpecScan, asked: str | None, warnings: list[str]) -> Detector:
     if "UIMDET" not in record.header and asked is None:
-        logger.warning(
-            "Scan %d of %s records no detector (#UIMDET); %s is assumed, with pixels of %g um.",
-            *(record.number, record.path, DEFAULT_DETECTOR, 1e6 * DETECTORS[DEFAULT_DETECTOR].pixel_size_m),
+        warnings.append(
+            f"Scan {record.number} of {record.path} records no detector (#UIMDET); {DEFAULT_DETECTOR} is assumed, with "
+            f"pixels of {1e6 * DETECTORS[DEFAULT_DETECTOR].pixel_size_m:g} um."
         )
     name = asked or record.header.get("UIMDET", DEFAULT_DETECTOR).strip().rstrip(":")
     if name not in DETECTORS:

@@ -85,6 +85,7 @@ def read_spec_and_edf(asked: Asked, layout: SpecLayout) -> Measurement:
         direct_beam=None if beam[0] is None or beam[1] is None else (beam[0], beam[1]),
         checksum=checksum,
         source={"scan": record.number, "command": record.command, "spec": str(asked.spec)},
+        warnings=record.warnings,
     )
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 
 from autophasenn.errors import InputError
 from autophasenn.files.frames import frame_number
-
-logger = logging.getLogger(__name__)
 
 
 def scan_number(path: Path) -> int:
@@ -31,7 +28,7 @@ def scan_number(path: Path) -> int:
     return int(match[1])
 
 
-def check_count(folder: Path, paths: list[Path], points: int, record: str) -> list[Path]:
+def check_count(folder: Path, paths: list[Path], points: int, record: str, warnings: list[str]) -> list[Path]:
     """The frames that belong to `points` recorded points: all, or all but the last of a scan that was stopped.
 
     Raises
@@ -47,9 +44,9 @@ def check_count(folder: Path, paths: list[Path], points: int, record: str) -> li
     if len(paths) == points and not missing:
         return paths
     if len(paths) == points + 1 and not missing:
-        logger.warning(
-            "%s holds %d frames and %s records %d points, as a scan does that was stopped; the first %d frames are used.",
-            *(folder, len(paths), record, points, points),
+        warnings.append(
+            f"{folder} holds {len(paths)} frames and {record} records {points} points, as a scan does that was stopped; the "
+            f"first {points} frames are used."
         )
         return paths[:points]
     hint = f" (number {missing[0]} is the first one missing)" if missing else ""

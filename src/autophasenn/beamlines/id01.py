@@ -5,7 +5,6 @@ Energy in keV, angles in degrees, calibration of the detector in metres and pixe
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 
 from autophasenn.beamlines.bliss import bliss_checksum, bliss_scan
@@ -14,8 +13,6 @@ from autophasenn.beamlines.edf_folders import SpecLayout, read_spec_and_edf
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, plain
 from autophasenn.errors import InputError
 from autophasenn.files.tree import node, numbers, opened
-
-logger = logging.getLogger(__name__)
 
 NEEDS = "the BLISS master file (.h5) and the scan (--scan); or the folder of EDF frames and the SPEC file (--spec)"
 NEEDS_BM02 = "the folder of EDF frames, the SPEC file (--spec), the scan (--scan) and the distance (--distance)"
@@ -91,11 +88,11 @@ def measured_so_far(found: Measurement, number: int) -> Measurement:
     points = min(sizes)
     if points < 2:
         raise InputError(f"Scan {number} has just begun: {points} frames with positions are there; wait for more.")
-    logger.warning(
-        "Scan %d has no end_time, it is still measured or was stopped; its %d first points are used.", number, points
+    warning = (
+        f"Scan {number} has no end_time (it is still measured, or was stopped); its first {points} points are used."
     )
     motors = {name: p[:points] if isinstance(p, tuple) else p for name, p in found.motors.items()}
-    return replace(found, frames=found.frames[:points], motors=motors)
+    return replace(found, frames=found.frames[:points], motors=motors, warnings=(*found.warnings, warning))
 
 
 def expected_frames(asked: Asked) -> int | None:

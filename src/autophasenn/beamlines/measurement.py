@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,8 +17,6 @@ from autophasenn.physics.axes import BEAM, Circle, carried
 from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
 from autophasenn.physics.scan_geometry import ScanGeometry
 from autophasenn.volumes import Scan
-
-logger = logging.getLogger(__name__)
 
 Positions = float | tuple[float, ...]
 """Of a motor, degrees or metres: one, or one a frame."""
@@ -125,6 +122,8 @@ class Measurement:
         SHA-256 of what was read.
     source : dict
         Whatever else tells where it came from (JSON-serialisable).
+    warnings : tuple of str
+        Sentences about what the reader had to assume.
     """
 
     diffractometer: Diffractometer
@@ -144,6 +143,7 @@ class Measurement:
     white: np.ndarray | None = None
     checksum: str = ""
     source: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def as_scan(found: Measurement, asked: Asked, beamline: str) -> Scan:
@@ -164,14 +164,15 @@ def as_scan(found: Measurement, asked: Asked, beamline: str) -> Scan:
     energy = setup.energy_ev if setup.energy_ev is not None else found.energy_ev
     if energy is None:
         raise GeometryError(f"{asked.path} does not record the photon energy; give it in eV with --energy.")
-    placed, beam, is_assumed = _placed(found, setup, detector, diffractometer, first, whole, asked.path)
+    warnings = list(found.warnings)
+    placed, beam, is_assumed = _placed(found, setup, detector, diffractometer, first, whole, asked.path, warnings)
     diffractometer = _without_unknown_circles(diffractometer, {**found.motors, **setup.motors})
     motors = _motors(found, setup, diffractometer, asked.path)
     geometry = ScanGeometry(diffractometer, placed, _plain(energy), motors, beam, is_assumed)
     _check(geometry, found.frames.shape[1:])
     source = {"path": str(asked.path), "sha256": found.checksum, "beamline": beamline, **found.source}
-    mask = _mask(found, detector, first)
-    return Scan(found.frames, found.dark, found.white, mask, geometry, source)
+    mask = _mask(found, detector, first, warnings)
+    return Scan(found.frames, found.dark, found.white, mask, geometry, source, tuple(dict.fromkeys(warnings)))
 
 
 def plain(values: np.ndarray | float) -> Positions:
@@ -214,13 +215,15 @@ def _as_many_frames_as_positions(found: Measurement) -> Measurement:
             "complete scan, or leave out the files that do not belong to it."
         )
     kept = min(frames, positions)
-    logger.warning(
-        "The scan has %d frames and %d positions of %s, as a scan has that was stopped; the first %d are used.",
-        *(frames, positions, name, kept),
+    warning = (
+        f"The scan has {frames} frames and {positions} positions of {name}, as a scan has that was stopped; the "
+        f"first {kept} are used."
     )
     motors = {n: p[:kept] if isinstance(p, tuple) else p for n, p in found.motors.items()}
     energy = found.energy_ev[:kept] if isinstance(found.energy_ev, tuple) else found.energy_ev
-    return replace(found, frames=found.frames[:kept], motors=motors, energy_ev=energy)
+    return replace(
+        found, frames=found.frames[:kept], motors=motors, energy_ev=energy, warnings=(*found.warnings, warning)
+    )
 
 
 def _region(
@@ -243,6 +246,7 @@ def _placed(
     first: tuple[float, float] | None,
     whole: tuple[int, int] | None,
     path: Path,
+    warnings: list[str],
 ) -> tuple[FlatDetector, tuple[float, float] | None, bool]:
     """The detector, the pixel of the direct beam, and whether that is assumed."""
     if found.placed is not None and setup.direct_beam is None and setup.distance_m is None:
@@ -270,10 +274,10 @@ def _placed(
         # The middle of an even number of frames' pixels is counted as their voxel n // 2, of a detector's as its half.
         middle = (rows / 2, columns / 2) if is_whole else (float(rows // 2), float(columns // 2))
         beam, at, is_assumed = (corner[0] + middle[0], corner[1] + middle[1]), {}, True
-        logger.warning(
-            "Where the direct beam meets the detector is not known, and its pixel is assumed at row %g, column %g, the "
-            "middle of the %s, so that d is good to about 1 %%; give it with --direct-beam ROW,COLUMN.",
-            *(beam[0], beam[1], "whole detector" if is_whole else "frames"),
+        warnings.append(
+            f"Where the direct beam meets the detector is not known, and its pixel is assumed at row {beam[0]:g}, column "
+            f"{beam[1]:g}, the middle of the {'whole detector' if is_whole else 'frames'}, so that d is good to about 1 %; "
+            "give it with --direct-beam ROW,COLUMN."
         )
     placed = diffractometer.detector_facing_the_beam(distance, pixel, beam, direct_beam_at=at, tilt_deg=setup.tilt_deg)
     return placed.of(first or (0.0, 0.0)), beam, is_assumed
@@ -326,7 +330,9 @@ def _check(geometry: ScanGeometry, shape: tuple[int, ...]) -> None:
         )
 
 
-def _mask(found: Measurement, detector: KnownDetector | None, first: tuple[float, float] | None) -> np.ndarray | None:
+def _mask(
+    found: Measurement, detector: KnownDetector | None, first: tuple[float, float] | None, warnings: list[str]
+) -> np.ndarray | None:
     """The reader's mask and that of the known detector, cut to the frames."""
     shape = found.frames.shape[1:]
     known = None if detector is None else detector.mask()
@@ -334,10 +340,10 @@ def _mask(found: Measurement, detector: KnownDetector | None, first: tuple[float
         row, column = (int(corner) for corner in first)
         known = known[row : row + shape[0], column : column + shape[1]]
     if known is not None and known.shape != shape:
-        logger.warning(
-            "The frames have %d x %d pixels and the detector %s has %s, so its gaps cannot be placed and are not masked; "
-            "give a mask with --mask, or the frames' first pixel.",
-            *(*shape, detector.name if detector else "", " x ".join(map(str, detector.shape if detector else ()))),
+        whole = "" if detector is None else f"{detector.name} has {detector.shape[0]} x {detector.shape[1]}"
+        warnings.append(
+            f"The frames have {shape[0]} x {shape[1]} pixels and the detector {whole}, so its gaps cannot be placed and are "
+            "not masked; give a mask with --mask, or the frames' first pixel."
         )
         known = None
     if found.mask is None or known is None:

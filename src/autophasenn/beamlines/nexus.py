@@ -7,7 +7,6 @@ links into other files.
 from __future__ import annotations
 
 import hashlib
-import logging
 
 import h5py
 import numpy as np
@@ -19,8 +18,6 @@ from autophasenn.files.tree import MAX_LISTED, Frames, is_stack, node, numbers, 
 from autophasenn.physics.axes import Circle
 from autophasenn.physics.bragg import HC_EV_M
 from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
-
-logger = logging.getLogger(__name__)
 
 NEEDS = "the .nxs file of the scan, with the files that it links to beside it"
 ENERGIES = ("sample/beam/incident_energy", "instrument/beam/incident_energy", "instrument/monochromator/energy")
@@ -60,7 +57,7 @@ def read(asked: Asked) -> Measurement:
             _unit(flat.row_edge_m),
         )
         motors = {m: v for m, v in {**sample.motors, **arm.motors}.items() if m in diffractometer.motors}
-        frames = _frames(detector)
+        frames, warnings = _frames(detector)
         return Measurement(
             diffractometer=diffractometer,
             frames=frames,
@@ -72,6 +69,7 @@ def read(asked: Asked) -> Measurement:
             pixel_m=flat.pixel_size_m,
             checksum=hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest(),
             source={"scan": asked.scan, "command": _command(entry), "detector": name},
+            warnings=warnings,
         )
 
 
@@ -152,7 +150,7 @@ def _placed(detector: h5py.Group) -> tuple[Chain, FlatDetector]:
     return chain, FlatDetector(chain.shift_m, pixel_edge(edges["slow"]), pixel_edge(fast))
 
 
-def _frames(detector: h5py.Group) -> np.ndarray:
+def _frames(detector: h5py.Group) -> tuple[np.ndarray, tuple[str, ...]]:
     data = node(detector, "data")
     if not isinstance(data, h5py.Dataset) or not is_stack(data):
         shape = getattr(data, "shape", None)
@@ -165,11 +163,12 @@ def _frames(detector: h5py.Group) -> np.ndarray:
     if isinstance(size, h5py.Dataset):
         wanted = tuple(int(n) for n in np.ravel(numbers(size, "data size")))
         if sorted(wanted) != sorted(frames.shape[1:]):
-            logger.warning(
-                "The frames of %s have %d x %d pixels and its module %s; they are taken to begin at its first pixel.",
-                *(detector.name, *frames.shape[1:], " x ".join(map(str, wanted))),
+            warning = (
+                f"The frames of {detector.name} have {frames.shape[1]} x {frames.shape[2]} pixels and its module "
+                f"{' x '.join(map(str, wanted))}; they are taken to begin at its first pixel."
             )
-    return frames
+            return frames, (warning,)
+    return frames, ()
 
 
 def _energy(entry: h5py.Group) -> Positions | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from autophasenn.errors import GeometryError, InputError
-
-logger = logging.getLogger(__name__)
 
 LINE_SCANS = ("ascan", "dscan", "lup", "a2scan", "d2scan", "a3scan", "d3scan", "fscan", "scan", "loopscan")
 """Commands ``NAME [motor start stop]... intervals seconds``; those with d, and lup, count from where the motors stand."""
@@ -44,6 +41,8 @@ class SpecScan:
         Mnemonic of a motor, as commands use it -> its name.
     doubtful : dict
         Motors whose line of positions does not have as many values as names -> why, for a message.
+    warnings : tuple of str
+        Sentences.
     """
 
     path: Path
@@ -55,6 +54,7 @@ class SpecScan:
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     doubtful: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def motor(self, name: str, remedy: str = "") -> float:
         """Position of motor `name` before the scan.
@@ -181,29 +181,37 @@ def read_spec_scan(path: Path, number: int) -> SpecScan:
         raise InputError(
             f"{path} has no scan {number}; it has {_ranges(sorted(set(file.list())))}. Choose one with --scan."
         )
-    warnings = (f"{path} has {len(keys)} scans with the number {number}; the last one is used.",)
+    warnings = (
+        [f"{path} has {len(keys)} scans with the number {number}; the last one is used."] if len(keys) > 1 else []
+    )
     scan = file[keys[-1]]
     lines = [*scan.file_header, *scan.scan_header]
-    motors, doubtful = _motors(lines, number, path)
+    motors, doubtful = _motors(lines)
+    if doubtful:
+        first, why = next(iter(doubtful.items()))
+        warnings.append(
+            f"Scan {number} of {path}: {why}; motors from there on ({first}, ...) are not used, {len(motors)} before it are."
+        )
     header = {key: str(value) for key, value in scan.scan_header_dict.items()}
     command = header["S"].split(maxsplit=1)[1] if " " in header["S"] else ""
     data = np.asarray(scan.data)
     columns = {label: data[i] for i, label in enumerate(scan.labels) if i < len(data)} if data.ndim == 2 else {}
-    first = np.asarray(data[0]) if len(data) else np.empty(0)
+    positions = np.asarray(data[0]) if len(data) else np.empty(0)
     return SpecScan(
         path,
         number,
         " ".join(command.split()),
         motors,
         header,
-        first,
+        positions,
         columns,
         _mnemonics(lines),
         doubtful,
+        tuple(warnings),
     )
 
 
-def _motors(lines: list[str], number: int, path: Path) -> tuple[dict[str, float], dict[str, str]]:
+def _motors(lines: list[str]) -> tuple[dict[str, float], dict[str, str]]:
     """Positions by name, and the names whose positions cannot be told: from the first line on that does not match."""
     names, values = _numbered(lines, "O"), _numbered(lines, "P")
     motors: dict[str, float] = {}
@@ -224,11 +232,6 @@ def _motors(lines: list[str], number: int, path: Path) -> tuple[dict[str, float]
         except ValueError:
             why = f"its line #P{line} holds what is no number"
             doubtful |= dict.fromkeys(here, why)
-    if doubtful:
-        logger.warning(
-            "Scan %d of %s: %s; motors from there on (%s, ...) are not used, %d before it are.",
-            *(number, path, why.replace("its line", "the line"), next(iter(doubtful)), len(motors)),
-        )
     return motors, doubtful
 
 
