@@ -256,8 +256,8 @@ def refuse(beamtime: Beamtime, *words: str, error: type[AutoPhaseNNError] = Inpu
 
 
 def test_unknown_beamline_is_refused(beamtime: Beamtime) -> None:
-    with pytest.raises(InputError, match=r"'P10' is not known; choose from 34idc\."):
-        read_scan("P10", beamtime.folder, spec=beamtime.spec)
+    with pytest.raises(InputError, match=r"'P99' is not known; choose from .*34idc"):
+        read_scan("P99", beamtime.folder, spec=beamtime.spec)
 
 
 def test_missing_folder_is_refused(beamtime: Beamtime) -> None:

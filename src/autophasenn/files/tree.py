@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from autophasenn.errors import InputError
+from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.machine import check_room
 
 MAX_NODES = 50_000
@@ -55,6 +55,8 @@ def opened(path: Path) -> Iterator[h5py.File]:
     try:
         with file:
             yield file
+    except AutoPhaseNNError:
+        raise
     except (RuntimeError, KeyError, ValueError, TypeError, OSError) as error:
         raise InputError(
             f"{path} cannot be read ({type(error).__name__}: {quoted(error)}); the file is damaged or of a layout that is "
