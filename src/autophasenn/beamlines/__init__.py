@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from autophasenn.beamlines.measurement import Asked, Setup, as_scan
+from autophasenn.beamlines.assemble import as_scan
+from autophasenn.beamlines.measurement import Asked, Ramp, Setup
 from autophasenn.beamlines.registry import BEAMLINES, Beamline
 from autophasenn.errors import InputError, reading
 from autophasenn.volumes import Scan
 
-__all__ = ["BEAMLINES", "Asked", "Beamline", "Setup", "beamline", "expected_frames", "read_scan"]
+__all__ = ["BEAMLINES", "Asked", "Beamline", "Ramp", "Setup", "beamline", "expected_frames", "read_scan"]
 
 
 def beamline(name: str) -> Beamline:
