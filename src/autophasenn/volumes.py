@@ -49,11 +49,14 @@ SPATIAL = (-3, -2, -1)
 class Geometry(Protocol):
     """What a measurement must know to place its voxels in reciprocal space (laboratory frame, 1/m)."""
 
-    def reciprocal_steps(self, pixel: tuple[float, float]) -> Vectors:
-        """Steps in q to the next frame, row and column (rows of the result), at detector pixel (row, column)."""
+    def reciprocal_steps(self, pixel: tuple[float, float], frame: float | None = None) -> Vectors:
+        """Steps in q to the next frame, row and column (rows of the result), at detector pixel (row, column) of `frame`.
 
-    def scattering_vector(self, pixel: tuple[float, float]) -> Float[Tensor, " 3"]:
-        """Q at detector pixel (row, column)."""
+        Without `frame`, in the middle of the scan; in most scans all frames have the same.
+        """
+
+    def scattering_vector(self, pixel: tuple[float, float], frame: float | None = None) -> Float[Tensor, " 3"]:
+        """Q at detector pixel (row, column) of `frame`."""
 
 
 @dataclass(frozen=True, eq=False)

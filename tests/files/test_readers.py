@@ -156,8 +156,8 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_suffix_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    (tmp_path / "p.mat").touch()
-    refuse(tmp_path / "p.mat", "'.mat'", ".npy", ".h5")
+    (tmp_path / "p.dat").touch()
+    refuse(tmp_path / "p.dat", "'.dat'", ".npy", ".h5")
 
 
 @pytest.mark.parametrize("shape", [(8, 10), (2, 6, 8, 10), (0, 8, 10)])
@@ -340,3 +340,130 @@ def test_npz_mask_file_may_hold_more_than_the_mask(tmp_path: Path, counts: np.nd
     np.testing.assert_array_equal(scan.mask, mask)
     np.savez(tmp_path / "mask.npz", one=mask, other=counts)
     refuse(write_tiff(tmp_path, counts), "one (6, 8, 10)", "'mask'", mask_path=tmp_path / "mask.npz")
+
+
+def write_eiger(folder: Path, parts: list[np.ndarray]) -> Path:
+    """A master file that holds links only, and the files of frames beside it."""
+    with h5py.File(folder / "master.h5", "w") as master:
+        for number, part in enumerate(parts, 1):
+            with h5py.File(folder / f"data_{number:06d}.h5", "w") as file:
+                file.create_dataset(
+                    "entry/data/data", data=part, chunks=(1, *part.shape[1:]), **hdf5plugin.Bitshuffle()
+                )
+            master[f"entry/data/data_{number:06d}"] = h5py.ExternalLink(f"data_{number:06d}.h5", "entry/data/data")
+    return folder / "master.h5"
+
+
+def test_the_master_file_of_an_eiger_is_read_through_its_links(tmp_path: Path, counts: np.ndarray) -> None:
+    master = write_eiger(tmp_path, [counts[:2], counts[2:]])
+    np.testing.assert_array_equal(read_pattern_file(master).frames, counts)
+    np.testing.assert_array_equal(read_pattern_file(f"{master}:/entry/data").frames, counts)
+    np.testing.assert_array_equal(read_pattern_file(f"{master}:/entry/data/data_000001").frames, counts[:2])
+
+
+def test_a_link_into_a_file_that_is_missing_names_it(tmp_path: Path, counts: np.ndarray) -> None:
+    master = write_eiger(tmp_path, [counts[:2], counts[2:]])
+    (tmp_path / "data_000002.h5").unlink()
+    for name in (str(master), f"{master}:/entry/data/data_000002"):
+        refuse(name, "data_000002.h5, which is missing", str(tmp_path))
+
+
+def test_datasets_behind_links_are_listed(tmp_path: Path, counts: np.ndarray) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["raw/frames"] = counts
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file["scan/detector"] = h5py.ExternalLink("other.h5", "/raw/frames")
+    refuse(tmp_path / "p.h5", "say which dataset", f"{tmp_path / 'p.h5'}:/scan/detector {counts.shape}")
+
+
+def test_a_virtual_dataset_whose_source_is_gone_is_not_read_as_zeros(tmp_path: Path, counts: np.ndarray) -> None:
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file["data"] = counts
+    layout = h5py.VirtualLayout(counts.shape, counts.dtype)
+    layout[:] = h5py.VirtualSource("source.h5", "data", counts.shape)
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file.create_virtual_dataset("data", layout)
+    np.testing.assert_array_equal(read_pattern_file(f"{tmp_path / 'p.h5'}:/data").frames, counts)
+    (tmp_path / "source.h5").unlink()
+    refuse(f"{tmp_path / 'p.h5'}:/data", "source.h5", "missing")
+
+
+def test_an_axis_of_one_before_the_frames_is_dropped(tmp_path: Path, counts: np.ndarray) -> None:
+    np.testing.assert_array_equal(read_pattern_file(write_npy(tmp_path, counts[None])).frames, counts)
+
+
+def test_axes_in_another_order_are_brought_to_frame_row_column(tmp_path: Path, counts: np.ndarray) -> None:
+    path = write_npy(tmp_path, np.moveaxis(counts, 0, 2))
+    scan = read_pattern_file(path, axes=("row", "column", "frame"))
+    np.testing.assert_array_equal(scan.frames, counts)
+    with pytest.raises(InputError, match="each once"):
+        read_pattern_file(path, axes=("row", "column", "column"))
+
+
+def write_mat(folder: Path, counts: np.ndarray, **others: np.ndarray) -> Path:
+    """As MATLAB keeps a stack: row, column, frame."""
+    from scipy.io import savemat
+
+    savemat(folder / "p.mat", {"data": np.moveaxis(counts, 0, 2), **others})
+    return folder / "p.mat"
+
+
+def write_mat73(folder: Path, counts: np.ndarray) -> Path:
+    """MATLAB 7.3 is HDF5 with all axes reversed."""
+    with h5py.File(folder / "p.mat", "w") as file:
+        file["data"] = np.moveaxis(counts, 0, 2).T
+    return folder / "p.mat"
+
+
+@pytest.mark.parametrize("write", [write_mat, write_mat73])
+def test_a_matlab_array_gives_its_frames(
+    tmp_path: Path, counts: np.ndarray, write: Callable[[Path, np.ndarray], Path]
+) -> None:
+    scan = read_pattern_file(write(tmp_path, counts))
+    np.testing.assert_array_equal(scan.frames, counts)
+    assert any("row, column, frame" in sentence for sentence in scan.warnings)
+    named = read_pattern_file(f"{tmp_path / 'p.mat'}:data", axes=("row", "column", "frame"))
+    np.testing.assert_array_equal(named.frames, counts)
+    assert named.warnings == ()
+
+
+def test_a_matlab_file_of_two_arrays_is_asked_which(tmp_path: Path, counts: np.ndarray) -> None:
+    path = write_mat(tmp_path, counts, white=np.moveaxis(counts, 0, 2))
+    refuse(path, "data", "white", ":NAME")
+    refuse(f"{path}:dark", "no 3-D array 'dark'")
+
+
+def test_a_mask_in_which_1_can_only_mean_masked_is_turned_and_said(tmp_path: Path, counts: np.ndarray) -> None:
+    bad = np.zeros(counts.shape, np.uint8)
+    bad[:, 2] = 1
+    measured = np.where(bad, 0, counts)
+    np.savez(tmp_path / "p.npz", data=measured, mask=bad)
+    scan = read_pattern_file(tmp_path / "p.npz")
+    assert scan.mask is not None
+    np.testing.assert_array_equal(scan.mask, bad == 0)
+    assert "taken as 1 = masked" in scan.warnings[0]
+    np.savez(tmp_path / "mask.npz", mask=bad)
+    apart = read_pattern_file(write_npy(tmp_path, measured), tmp_path / "mask.npz")
+    np.testing.assert_array_equal(apart.mask, bad == 0)
+
+
+def test_a_mask_in_which_1_means_measured_stays_as_it_is(tmp_path: Path, counts: np.ndarray) -> None:
+    good = np.ones(counts.shape, np.uint8)
+    good[:, 2] = 0
+    np.savez(tmp_path / "p.npz", data=counts, mask=good)
+    scan = read_pattern_file(tmp_path / "p.npz")
+    np.testing.assert_array_equal(scan.mask, good == 1)
+    assert scan.warnings == ()
+
+
+def test_energy_distance_and_pixels_of_a_cxi_file_are_kept(tmp_path: Path, counts: np.ndarray) -> None:
+    path = write_cxi(tmp_path, counts)
+    with h5py.File(path, "r+") as file:
+        file["entry_1/instrument_1/source_1/energy"] = 9000 * 1.602176634e-19  # CXI: joules
+        file["entry_1/instrument_1/detector_1/distance"] = 0.8
+        file["entry_1/instrument_1/detector_1/x_pixel_size"] = 75e-6
+        file["entry_1/instrument_1/detector_1/y_pixel_size"] = 55e-6
+    recorded = read_pattern_file(path).source["recorded"]
+    assert recorded["energy_ev"] == pytest.approx(9000)
+    assert recorded["distance_m"] == pytest.approx(0.8)
+    assert recorded["pixel_m"] == pytest.approx((55e-6, 75e-6))

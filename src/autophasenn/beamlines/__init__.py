@@ -2,98 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
-from autophasenn.beamlines import aps34idc
+from autophasenn.beamlines.assemble import as_scan
+from autophasenn.beamlines.measurement import Asked, Ramp, Setup
+from autophasenn.beamlines.registry import BEAMLINES, Beamline
 from autophasenn.errors import InputError, reading
 from autophasenn.volumes import Scan
 
-
-class ScanReader(Protocol):
-    """What the module of a beamline provides: everything that one scan left on disk becomes a Scan."""
-
-    def __call__(
-        self, folder: Path, *, spec: Path, scan: int | None = None, dark: Path | None = None, white: Path | None = None
-    ) -> Scan:
-        """Read one scan; see :func:`read_scan`."""
-        ...
+__all__ = ["BEAMLINES", "Asked", "Beamline", "Ramp", "Setup", "beamline", "expected_frames", "read_scan"]
 
 
-class FrameCounter(Protocol):
-    """What the module of a beamline may provide: how many frames a complete scan leaves; see :func:`expected_frames`."""
+def beamline(name: str) -> Beamline:
+    """The beamline of this name, in capitals or not.
 
-    def __call__(self, folder: Path, *, spec: Path, scan: int | None = None) -> int | None:
-        """Ask what the beamline recorded."""
-        ...
+    Raises
+    ------
+    InputError
+        If it is not known.
+    """
+    if name.lower() not in BEAMLINES:
+        raise InputError(f"The beamline {name!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
+    return BEAMLINES[name.lower()]
 
 
-BEAMLINES: dict[str, ScanReader] = {"34idc": aps34idc.read_scan}
-"""Name on the command line -> reader. A new beamline is a module and a line here."""
-COUNTERS: dict[str, FrameCounter] = {"34idc": aps34idc.expected_frames}
-"""The same, of those that tell how many frames a scan will have."""
-
-
-def expected_frames(beamline: str, folder: Path, *, spec: Path, scan: int | None = None) -> int | None:
+def expected_frames(name: str, path: Path, *, spec: Path | None = None, scan: int | None = None) -> int | None:
     """How many frames a scan has once it is complete; None where the beamline does not tell, or not yet.
 
     Parameters
     ----------
-    beamline : str
+    name : str
         A key of `BEAMLINES`.
-    folder : Path
-        Holds the frames that are there so far.
-    spec : Path
-        The SPEC file that records the scan.
+    path : Path
+        File or folder of the frames that are there so far.
+    spec : Path, optional
+        The log that records the scan, where the beamline keeps one beside the frames.
     scan : int, optional
-        Scan number; None: taken from the folder's name.
+        Scan number; None: taken from the name.
     """
-    return COUNTERS[beamline](folder, spec=spec, scan=scan) if beamline in COUNTERS else None
+    ask = beamline(name).expected
+    return None if ask is None else ask(Asked(path, scan, spec))
 
 
 def read_scan(
-    beamline: str,
-    folder: Path | str,
+    name: str,
+    path: Path | str,
     *,
-    spec: Path | str,
+    spec: Path | str | None = None,
     scan: int | None = None,
     dark: Path | str | None = None,
     white: Path | str | None = None,
+    detector: str | None = None,
+    setup: Setup | None = None,
 ) -> Scan:
-    """Read one rocking scan as the beamline wrote it.
+    """Read one scan as the beamline wrote it.
 
     Parameters
     ----------
-    beamline : str
+    name : str
         A key of `BEAMLINES`.
-    folder : path
-        Holds the frames of the scan.
-    spec : path
-        The SPEC file that recorded the scan.
+    path : path
+        The file or the folder of the scan; `Beamline.needs` says which.
+    spec : path, optional
+        The log that recorded the scan (a SPEC file, P10's ``.fio``), where the beamline keeps one beside the frames.
     scan : int, optional
-        Scan number; None: taken from the folder's name.
+        Scan number; None: taken from the name, or the only one in the file.
     dark, white : path, optional
         Images of the detector without beam and under uniform illumination.
+    detector : str, optional
+        Which detector, where a scan has several.
+    setup : Setup, optional
+        What the user says of the diffractometer, in place of what was recorded: direct beam, distance, energy, ...
 
     Returns
     -------
     Scan
-        Raw frames; nothing is corrected yet.
+        Raw frames; nothing is corrected yet. Its geometry is a `physics.scan_geometry.ScanGeometry`.
 
     Raises
     ------
     InputError
         If the beamline is not known, or a file cannot be read or is not what it should be.
     GeometryError
-        If the motors describe no rocking scan of a Bragg peak.
+        If the motors describe no scan of a Bragg peak, or what the geometry needs is not recorded.
     """
-    if beamline not in BEAMLINES:
-        raise InputError(f"The beamline {beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
-    with reading(folder):
-        return BEAMLINES[beamline](
-            Path(folder),
-            spec=Path(spec),
-            scan=scan,
-            dark=None if dark is None else Path(dark),
-            white=None if white is None else Path(white),
-        )
+    where = beamline(name)
+
+    def as_path(given: Path | str | None) -> Path | None:
+        return None if given is None else Path(given)
+
+    with reading(path):
+        asked = Asked(Path(path), scan, as_path(spec), as_path(dark), as_path(white), detector, setup or Setup())
+        return as_scan(where.read(asked), asked, where.name)
+
+
+def listed(names: Sequence[str] = ()) -> list[Beamline]:
+    """The beamlines of `names`, or all, in alphabetical order."""
+    return [BEAMLINES[name] for name in sorted(names or BEAMLINES)]

@@ -1,24 +1,28 @@
 """APS 34-ID-C: a folder of TIFF frames, and the SPEC file that recorded the scan.
 
-The detector region is the header line ``#UIMR5 minX sizeX minY sizeY``, X along columns and Y along rows. Dark and
-white field are images of the whole detector and are cut to that region. Motors are in degrees, keV and mm.
+Scans of theta, chi, phi or the energy. The detector region is the header line ``#UIMR5 minX sizeX minY sizeY``, X along
+columns and Y along rows, and may be any part of the detector. Dark and white field are images of the whole detector and are
+cut to that region. Motors are in degrees, keV and mm. Pixels of the whole detector, as those of the direct beam, are
+counted with the gap between its chips opened.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from autophasenn.beamlines.diffractometers import APS_34IDC
+from autophasenn.beamlines.frame_folders import check_count, scan_number
+from autophasenn.beamlines.measurement import Asked, Measurement, millimetres, plain
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
 from autophasenn.errors import GeometryError, InputError
-from autophasenn.files.frames import find_frames, frame_number, read_frames, read_image
-from autophasenn.physics.geometry import RockingGeometry
-from autophasenn.volumes import Scan
+from autophasenn.files.frames import find_frames, read_frames, read_image
 
-ROCKING_MOTOR = "th"
+NEEDS = "the folder of TIFF frames, and the SPEC file (--spec); dark and white field (--dark, --white) where there are"
+SCANNED = {"th": "Theta", "chi": "Chi", "phi": "Phi", "en": "Energy", "energy": "Energy"}
+"""What may be scanned, as commands call it, and as the file names it."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +33,37 @@ class Detector:
     ----------
     pixel_size_m : float
         Edge of the square pixels, metres.
+    shape : (rows, columns)
+        As it is stored, without the gap.
     seam : int, optional
-        First row and first column behind the gap between the chips, on the whole detector.
+        First row and first column behind the gap between the chips, on the stored image.
     gap_rows, gap_columns : int
         Width of the gap in pixels; the stored frames leave it out.
     """
 
     pixel_size_m: float
+    shape: tuple[int, int]
     seam: int | None = None
     gap_rows: int = 0
     gap_columns: int = 0
 
+    def opened(self, row: int, column: int) -> tuple[float, float]:
+        """A pixel of the stored image, counted with the gap opened."""
+        if self.seam is None:
+            return float(row), float(column)
+        below, beside = row >= self.seam, column >= self.seam
+        return float(row + below * self.gap_rows), float(column + beside * self.gap_columns)
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Rows and columns with the gap opened."""
+        return self.shape[0] + self.gap_rows, self.shape[1] + self.gap_columns
+
 
 # Gap sizes as the beamline's own software opens them: cohere-ui, beamlines/aps_34idc/detectors.py, insert_seam.
 DETECTORS = {
-    "34idcTIM1": Detector(55e-6),
-    "34idcTIM2": Detector(55e-6, seam=256, gap_rows=5, gap_columns=4),
+    "34idcTIM1": Detector(55e-6, (256, 256)),
+    "34idcTIM2": Detector(55e-6, (512, 512), seam=256, gap_rows=5, gap_columns=4),
 }
 DEFAULT_DETECTOR = "34idcTIM2"
 
@@ -67,25 +86,17 @@ class Region:
         return f"rows {self.row}-{self.row + self.rows - 1}, columns {self.column}-{self.column + self.columns - 1}"
 
 
-def read_scan(
-    folder: Path, *, spec: Path, scan: int | None = None, dark: Path | None = None, white: Path | None = None
-) -> Scan:
-    """Read a rocking scan of theta.
+def read(asked: Asked) -> Measurement:
+    """Read a scan.
 
     Parameters
     ----------
-    folder : Path
-        Holds the frames; its name ends in the scan number (``Staff20-1a_S0054``) unless `scan` is given.
-    spec : Path
-        The SPEC file that recorded the scan.
-    scan : int, optional
-        Scan number.
-    dark, white : Path, optional
-        TIFF images of the whole detector, or of the frames' region.
+    asked : Asked
+        `path` is the folder of frames, whose name ends in the scan number (``Staff20-1a_S0054``) unless `scan` is given.
 
     Returns
     -------
-    Scan
+    Measurement
         Frames as stored. Where the region crosses the gap between chips, the gap is opened and masked.
 
     Raises
@@ -93,85 +104,83 @@ def read_scan(
     InputError
         If a file is missing, truncated, or does not belong to the others.
     GeometryError
-        If the scan is no rocking scan of theta, or motors or detector are unknown.
+        If the scan is none of theta, chi, phi or the energy, or motors or detector are unknown.
     """
+    folder = asked.path
+    if asked.spec is None:
+        raise InputError(f"The scan in {folder} needs the SPEC file that recorded it; give it with --spec.")
     paths = find_frames(folder)
-    number = _scan_number(folder) if scan is None else scan
-    record = read_spec_scan(spec, number)
-    step, points = record.rocking_step(ROCKING_MOTOR)
-    _check_count(folder, paths, record, points)
+    record = read_spec_scan(asked.spec, scan_number(folder) if asked.scan is None else asked.scan)
     warnings = list(record.warnings)
-    detector = _detector(record, warnings)
+    moved = record.scanned(SCANNED)
+    points = len(next(iter(moved.values())))
+    paths = check_count(folder, paths, points, f"scan {record.number} of {record.path}", warnings)
+    detector = _detector(record, asked.detector, warnings)
     frames, checksum = read_frames(paths)
     region = _region(record, frames.shape[1:], warnings)
     images = {
         what: None if path is None else _cut(read_image(path, what), path, what, region, frames.shape[1:])
-        for what, path in (("dark field", dark), ("white field", white))
+        for what, path in (("dark field", asked.dark), ("white field", asked.white))
     }
     frames, mask, images = _open_gap(detector, region, frames, images)
-    rows, columns = frames.shape[1:]
-    geometry = RockingGeometry(
-        energy_ev=1e3 * record.motor("Energy"),
-        distance_m=1e-3 * record.motor("camdist"),
-        pixel_size_m=(detector.pixel_size_m, detector.pixel_size_m),
-        delta_deg=record.motor("Delta"),
-        gamma_deg=record.motor("Gamma"),
-        theta_step_deg=step,
-        centre_pixel=(float(rows // 2), float(columns // 2)),
+    setup = asked.setup
+    motors = {name: record.known(name) for name in ("Theta", "Chi", "Phi")}
+    arm = {name: record.motor(name) for name in ("Delta", "Gamma") if name not in setup.motors}
+    energy = moved.pop("Energy", None)
+    if energy is None and setup.energy_ev is None:
+        energy = np.array([record.motor("Energy", "give it in eV with --energy")])
+    distance = None
+    if setup.distance_m is None:
+        distance = millimetres(record.motor("camdist", "give the distance in metres with --distance"))
+    return Measurement(
+        diffractometer=APS_34IDC,
+        frames=frames,
+        motors={
+            **{name: value for name, value in motors.items() if value is not None},
+            **arm,
+            **{name: plain(positions) for name, positions in moved.items()},
+        },
+        energy_ev=None if energy is None else plain(1e3 * energy),
+        distance_m=distance,
+        pixel_m=(detector.pixel_size_m, detector.pixel_size_m),
+        whole=detector.whole,
+        first_pixel=None if region is None else detector.opened(region.row, region.column),
+        mask=mask,
+        dark=images["dark field"],
+        white=images["white field"],
+        checksum=checksum,
+        source={
+            "scan": record.number,
+            "command": record.command,
+            "spec": str(asked.spec),
+            "dark": None if asked.dark is None else str(asked.dark),
+            "white": None if asked.white is None else str(asked.white),
+        },
+        warnings=tuple(warnings),
     )
-    source = {
-        "path": str(folder),
-        "sha256": checksum,
-        "beamline": "34idc",
-        "scan": number,
-        "command": record.command,
-        "spec": str(spec),
-        "dark": None if dark is None else str(dark),
-        "white": None if white is None else str(white),
-    }
-    return Scan(frames, images["dark field"], images["white field"], mask, geometry, source, tuple(warnings))
 
 
-def expected_frames(folder: Path, *, spec: Path, scan: int | None = None) -> int | None:
+def expected_frames(asked: Asked) -> int | None:
     """How many frames a complete scan leaves; None while the SPEC file does not say, as it records points one by one."""
+    if asked.spec is None:
+        return None
     try:
-        record = read_spec_scan(spec, _scan_number(folder) if scan is None else scan)
-        _, points = record.rocking_step(ROCKING_MOTOR)
+        record = read_spec_scan(asked.spec, scan_number(asked.path) if asked.scan is None else asked.scan)
+        points = len(record.positions)
+        record.scanned(SCANNED)
     except (InputError, GeometryError):
         return None
-    commanded = int(record.command.split()[4]) + 1
+    commanded = None if record.intervals is None else record.intervals + 1
     return commanded if points == commanded else None
 
 
-def _scan_number(folder: Path) -> int:
-    match = re.search(r"(?:S|scan_?)(\d+)$", folder.resolve().name, re.IGNORECASE)
-    if match is None:
-        raise InputError(
-            f"The name of the folder {folder} does not end in a scan number as in 'Staff20-1a_S0054'; give the number "
-            "with --scan."
-        )
-    return int(match[1])
-
-
-def _check_count(folder: Path, paths: list[Path], record: SpecScan, points: int) -> None:
-    if len(paths) == points:
-        return
-    numbers = {n for n in map(frame_number, paths) if n is not None}
-    missing = sorted(set(range(min(numbers, default=0), max(numbers, default=0))) - numbers)
-    hint = f" (number {missing[0]} is the first one missing)" if missing else ""
-    raise InputError(
-        f"{folder} holds {len(paths)} frames{hint}, but scan {record.number} of {record.path} has {points} points; "
-        "give the complete folder of that scan, or the number of the scan with --scan."
-    )
-
-
-def _detector(record: SpecScan, warnings: list[str]) -> Detector:
-    if "UIMDET" not in record.header:
+def _detector(record: SpecScan, asked: str | None, warnings: list[str]) -> Detector:
+    if "UIMDET" not in record.header and asked is None:
         warnings.append(
             f"Scan {record.number} of {record.path} records no detector (#UIMDET); {DEFAULT_DETECTOR} is assumed, with "
             f"pixels of {1e6 * DETECTORS[DEFAULT_DETECTOR].pixel_size_m:g} um."
         )
-    name = record.header.get("UIMDET", DEFAULT_DETECTOR).strip().rstrip(":")
+    name = asked or record.header.get("UIMDET", DEFAULT_DETECTOR).strip().rstrip(":")
     if name not in DETECTORS:
         raise GeometryError(
             f"Scan {record.number} of {record.path} was taken with the detector {name!r}, whose pixels are not known; "

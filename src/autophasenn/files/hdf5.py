@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from autophasenn.errors import InputError
 from autophasenn.files.stored import StoredPattern
+from autophasenn.files.tree import Frames, check_sources, is_stack, node, opened, stacks
+from autophasenn.physics.bragg import HC_EV_M
 
 CXI_DATA = ("entry_1/instrument_1/detector_1/data", "entry_1/data_1/data", "entry_1/image_1/data")
 """Where CXI files keep a pattern, the first that is there."""
 CXI_MASKS = ("entry_1/instrument_1/detector_1/mask", "entry_1/data_1/mask")
+EIGER = "entry/data"
+"""The group in which the master file of an Eiger links to its frames."""
+JOULE = 1.602176634e-19
+"""Of one electronvolt."""
 MAX_LISTED = 10
 """How many datasets a message lists."""
 
 
 def read_cxi(path: Path) -> StoredPattern:
     """The pattern of a CXI file with its mask (there 0 = good pixel) and, in files of this package, its sampling."""
-    with _opened(path) as file:
+    with opened(path) as file:
         name = next((name for name in CXI_DATA if isinstance(file.get(name), h5py.Dataset)), None)
         if name is None:
             raise InputError(f"{path} has no pattern at {' or '.join(CXI_DATA)}; {_what_it_holds(path, file)}")
@@ -31,17 +37,16 @@ def read_cxi(path: Path) -> StoredPattern:
                 f"The pattern in {path} is stored with its centre in the corners (is_fft_shifted); centre it."
             )
         group = file[name].parent
-        extra = {
-            key: np.asarray(group[key][()], np.float64)
+        steps, vector = (
+            np.asarray(group[key][()], np.float64) if key in group else None
             for key in ("reciprocal_steps", "scattering_vector")
-            if key in group
-        }
-        return StoredPattern(counts, _read_mask(path, file), **extra)
+        )
+        return StoredPattern(counts, _read_mask(path, file), steps, vector, _recorded(file))
 
 
 def read_cxi_mask(path: Path) -> np.ndarray:
     """The mask of a CXI file, True = measured."""
-    with _opened(path) as file:
+    with opened(path) as file:
         mask = _read_mask(path, file)
         if mask is None:
             raise InputError(f"{path} has no mask at {' or '.join(CXI_MASKS)}; {_what_it_holds(path, file)}")
@@ -49,17 +54,35 @@ def read_cxi_mask(path: Path) -> np.ndarray:
 
 
 def read_dataset(path: Path, name: str | None) -> StoredPattern:
-    """The dataset `name` of an HDF5 file; a CXI file in disguise needs no name."""
-    with _opened(path) as file:
+    """The dataset `name` of an HDF5 file, behind links too, or all stacks of the group `name`, one after the other.
+
+    A CXI file in disguise and the master file of an Eiger need no name.
+    """
+    with opened(path) as file:
+        if name is None and "cxi_version" not in file and isinstance(node(file, EIGER), h5py.Group):
+            name = EIGER
         if name is not None:
-            if not isinstance(file.get(name), h5py.Dataset):
+            found = node(file, name)
+            if isinstance(found, h5py.Group):
+                parts = [
+                    found[key] for key in sorted(found) if re.fullmatch(r"data_\d+", key) and _is_stack(found, key)
+                ]
+                if parts:
+                    return StoredPattern(Frames(tuple(parts)).load())
+            if not isinstance(found, h5py.Dataset):
                 raise InputError(f"{path} has no dataset {name}; {_what_it_holds(path, file)}")
-            return StoredPattern(_load(path, file[name]))
+            check_sources(found)
+            return StoredPattern(_load(path, found))
         if "cxi_version" not in file:
             raise InputError(
                 f"{path} is an HDF5 file: say which dataset, as in {path}:/entry/data; {_what_it_holds(path, file)}"
             )
     return read_cxi(path)
+
+
+def _is_stack(group: h5py.Group, name: str) -> bool:
+    found = node(group, name)
+    return isinstance(found, h5py.Dataset) and is_stack(found)
 
 
 def _is_set(file: h5py.File, name: str) -> bool:
@@ -74,20 +97,6 @@ def _read_mask(path: Path, file: h5py.File) -> np.ndarray | None:
     return None
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    import hdf5plugin  # noqa: F401 - registers the compression filters of detectors (bitshuffle, lz4, blosc)
-
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(
-            f"{path} is truncated or no HDF5 file ({error}); copy it again from where it was made."
-        ) from error
-    with file:
-        yield file
-
-
 def _load(path: Path, dataset: h5py.Dataset) -> np.ndarray:
     try:
         return np.asarray(dataset[()])
@@ -98,13 +107,47 @@ def _load(path: Path, dataset: h5py.Dataset) -> np.ndarray:
 
 
 def _what_it_holds(path: Path, file: h5py.File) -> str:
-    volumes: list[str] = []
-
-    def note(name: str, node: h5py.HLObject) -> None:
-        if isinstance(node, h5py.Dataset) and node.ndim == 3:
-            volumes.append(f"{path}:/{name} {node.shape}")
-
-    file.visititems(note)
+    volumes = [
+        f"{path}:{found.name if found.file == file else _link_to(file, found)} {found.shape}" for found in stacks(file)
+    ]
     if not volumes:
         return "it holds no 3-D dataset."
     return "its 3-D datasets are " + ", ".join(volumes[:MAX_LISTED]) + (", ..." if len(volumes) > MAX_LISTED else ".")
+
+
+def _link_to(file: h5py.File, found: h5py.Dataset) -> str:
+    """Where in `file` a dataset of another file is linked to."""
+    places: list[str] = []
+
+    def note(name: str, link: object) -> None:
+        if isinstance(link, h5py.ExternalLink) and link.path.strip("/") == found.name.strip("/"):
+            places.append(f"/{name}")
+
+    file.visititems_links(note)
+    return places[0] if places else f" ({found.file.filename}:{found.name})"
+
+
+def _recorded(file: h5py.File) -> dict[str, Any]:
+    """Energy, distance and pixels, where a CXI file has them; CXI keeps energies in joules."""
+    recorded: dict[str, Any] = {}
+
+    def number(*names: str) -> float | None:
+        for name in names:
+            found = node(file, f"entry_1/{name}")
+            if isinstance(found, h5py.Dataset) and found.dtype.kind in "uif" and found.size:
+                return float(np.ravel(found[()])[0])
+        return None
+
+    energy = number("instrument_1/source_1/energy", "image_1/source_1/energy")
+    length = number("instrument_1/source_1/wavelength", "instrument_1/beam_1/wavelength")
+    if energy is not None and energy > 0:
+        recorded["energy_ev"] = energy / JOULE if energy < 1e-10 else energy
+    elif length is not None and length > 0:
+        recorded["energy_ev"] = HC_EV_M / length
+    distance = number("instrument_1/detector_1/distance")
+    if distance is not None and distance > 0:
+        recorded["distance_m"] = distance
+    edges = [number(f"instrument_1/detector_1/{axis}_pixel_size") for axis in "yx"]
+    if edges[0] is not None and edges[1] is not None:
+        recorded["pixel_m"] = (edges[0], edges[1])
+    return recorded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from autophasenn.errors import InputError, reading
-from autophasenn.files.arrays import read_npy, read_npz, read_npz_mask, read_tiff
+from autophasenn.files.arrays import read_mat, read_npy, read_npz, read_npz_mask, read_tiff, with_mask_as_measured
 from autophasenn.files.hdf5 import read_cxi, read_cxi_mask, read_dataset
 from autophasenn.files.size import check_room
 from autophasenn.files.stored import StoredPattern, sha256_of
@@ -25,14 +26,20 @@ READERS: dict[str, Callable[[Path], StoredPattern]] = {
     ".tif": read_tiff,
     ".tiff": read_tiff,
     ".cxi": read_cxi,
+    ".mat": read_mat,
 }
 """Suffix -> reader. HDF5 files other than .cxi take the name of a dataset: ``file.h5:/entry/data``."""
+NAMED = (*HDF5_SUFFIXES, ".mat")
+"""Suffixes of files that hold several arrays, of which one is named behind a colon."""
+AXES = ("frame", "row", "column")
 
 MASK_READERS: dict[str, Callable[[Path], np.ndarray]] = {".npz": read_npz_mask, ".cxi": read_cxi_mask}
 """Suffix -> reader of a mask, where it differs from the reader of counts."""
 
 
-def read_pattern_file(path: str | Path, mask_path: str | Path | None = None) -> Scan:
+def read_pattern_file(
+    path: str | Path, mask_path: str | Path | None = None, axes: tuple[str, ...] | None = None
+) -> Scan:
     """Read a 3-D pattern of counts.
 
     Parameters
@@ -44,6 +51,8 @@ def read_pattern_file(path: str | Path, mask_path: str | Path | None = None) -> 
     mask_path : str or Path, optional
         A file of the same kinds with the mask, True or 1 = measured (in a CXI file 0 = good pixel, as that format
         says), of the pattern's shape or of one frame's. It takes the place of a mask in the pattern's file.
+    axes : 3 of 'frame', 'row', 'column', optional
+        What the axes of the stored array are, where they are not frame, row, column.
 
     Returns
     -------
@@ -60,28 +69,31 @@ def read_pattern_file(path: str | Path, mask_path: str | Path | None = None) -> 
         If the steps or the scattering vector describe no volume.
     """
     with reading(path):
-        return _read_scan(path, mask_path)
+        return _read_scan(path, mask_path, axes)
 
 
-def _read_scan(path: str | Path, mask_path: str | Path | None) -> Scan:
+def _read_scan(path: str | Path, mask_path: str | Path | None, axes: tuple[str, ...] | None) -> Scan:
     file, dataset = _split(path)
     check_room(file, dataset)
-    stored = _read(file, dataset)
+    stored = _in_order(_read(file, dataset), file, axes)
     counts = _checked_counts(stored.counts, str(path))
     source: dict[str, Any] = {"path": str(file), "sha256": sha256_of(file), "dataset": dataset}
-    mask = stored.mask
+    mask, warnings = stored.mask, stored.warnings
     if mask_path is not None:
         mask_file, mask_dataset = _split(mask_path)
-        mask = _read_mask(mask_file, mask_dataset)
+        given = with_mask_as_measured(StoredPattern(counts, _read_mask(mask_file, mask_dataset)), str(mask_path))
+        mask, warnings = given.mask, (*warnings, *given.warnings)
         source |= {"mask_path": str(mask_path), "mask_sha256": sha256_of(mask_file)}
     if mask is not None:
         mask = _checked_mask(mask, counts.shape, str(path if mask_path is None else mask_path))
-    return Scan(counts, mask=mask, geometry=_geometry(stored, str(path)), source=source)
+    if stored.recorded:
+        source["recorded"] = stored.recorded
+    return Scan(counts, mask=mask, geometry=_geometry(stored, str(path)), source=source, warnings=warnings)
 
 
 def _split(path: str | Path) -> tuple[Path, str | None]:
     """``file.h5:/entry/data`` -> file and dataset; checks that the file is there and of a known kind."""
-    suffixes = "|".join(map(re.escape, HDF5_SUFFIXES))
+    suffixes = "|".join(map(re.escape, NAMED))
     match = re.fullmatch(rf"(.+(?:{suffixes}))(?:::?)(/?[^:]+)", str(path), re.IGNORECASE)
     file, dataset = (Path(match[1]), match[2]) if match else (Path(path), None)
     known = sorted({*READERS, *HDF5_SUFFIXES})
@@ -97,6 +109,8 @@ def _split(path: str | Path) -> tuple[Path, str | None]:
 
 def _read(file: Path, dataset: str | None) -> StoredPattern:
     suffix = file.suffix.lower()
+    if suffix == ".mat":
+        return read_mat(file, dataset)
     return READERS[suffix](file) if dataset is None and suffix in READERS else read_dataset(file, dataset)
 
 
@@ -104,6 +118,28 @@ def _read_mask(file: Path, dataset: str | None) -> np.ndarray:
     if dataset is None and file.suffix.lower() in MASK_READERS:
         return MASK_READERS[file.suffix.lower()](file)
     return _read(file, dataset).counts
+
+
+def _in_order(stored: StoredPattern, file: Path, axes: tuple[str, ...] | None) -> StoredPattern:
+    """Frame, row, column; leading axes of one element are dropped."""
+    counts = stored.counts
+    while counts.ndim > 3 and 1 in counts.shape[:-3]:
+        counts = counts.squeeze(counts.shape.index(1))
+    if axes is None:
+        return replace(stored, counts=counts)
+    if sorted(axes) != sorted(AXES):
+        raise InputError(
+            f"The axes are {', '.join(axes)}; they are frame, row and column, each once, as they are stored."
+        )
+    if file.suffix.lower() == ".mat" and counts.ndim == 3:
+        counts = np.moveaxis(counts, 0, 2)  # back to how the file has it
+    if counts.ndim != 3:
+        return replace(stored, counts=counts)
+    order = [axes.index(name) for name in AXES]
+    mask = stored.mask.transpose(order) if stored.mask is not None and stored.mask.ndim == 3 else stored.mask
+    warnings = tuple(w for w in stored.warnings if "--axes" not in w)
+    steps = None if stored.reciprocal_steps is None else np.asarray(stored.reciprocal_steps)[order]
+    return replace(stored, counts=counts.transpose(order), mask=mask, reciprocal_steps=steps, warnings=warnings)
 
 
 def _checked_counts(counts: np.ndarray, name: str) -> np.ndarray:

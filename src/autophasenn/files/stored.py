@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +22,18 @@ class StoredPattern:
         True or 1 = measured.
     reciprocal_steps, scattering_vector : array, optional
         1/m, laboratory frame.
+    recorded : dict
+        ``energy_ev``, ``distance_m``, ``pixel_m`` (row, column), where the file has them.
+    warnings : tuple of str
+        Sentences about what was assumed.
     """
 
     counts: np.ndarray
     mask: np.ndarray | None = None
     reciprocal_steps: np.ndarray | None = None
     scattering_vector: np.ndarray | None = None
+    recorded: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def sha256_of(path: Path) -> str:

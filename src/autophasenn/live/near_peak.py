@@ -7,6 +7,7 @@ not be corrected and searched before it is asked.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from autophasenn.inversion.box import NetworkBox
+from autophasenn.physics.geometry import describe
 from autophasenn.preprocessing.preprocess import Preprocessed
 from autophasenn.volumes import Geometry, Scan, Vectors
 
@@ -38,13 +40,17 @@ class Shifted:
     row: int
     column: int
 
-    def reciprocal_steps(self, pixel: tuple[float, float]) -> Vectors:
+    def reciprocal_steps(self, pixel: tuple[float, float], frame: float | None = None) -> Vectors:
         """Steps in q at a pixel of the part."""
-        return self.whole.reciprocal_steps((pixel[0] + self.row, pixel[1] + self.column))
+        return self.whole.reciprocal_steps((pixel[0] + self.row, pixel[1] + self.column), frame)
 
-    def scattering_vector(self, pixel: tuple[float, float]) -> Float[Tensor, " 3"]:
+    def scattering_vector(self, pixel: tuple[float, float], frame: float | None = None) -> Float[Tensor, " 3"]:
         """Q at a pixel of the part."""
-        return self.whole.scattering_vector((pixel[0] + self.row, pixel[1] + self.column))
+        return self.whole.scattering_vector((pixel[0] + self.row, pixel[1] + self.column), frame)
+
+    def describe(self, pixel: tuple[float, float], frame: float | None = None) -> dict[str, Any]:
+        """What a report says of the whole scan, at a pixel of the part."""
+        return describe(self.whole, (pixel[0] + self.row, pixel[1] + self.column), frame)
 
 
 def near_peak(scan: Scan) -> Scan:

@@ -1,6 +1,8 @@
-r"""Where the voxels of a rocking scan lie: detector angles -> q, voxel vectors, detector frame -> laboratory frame.
+r"""Where the voxels of a scan lie: detector angles -> q, voxel vectors, detector frame -> laboratory frame.
 
-Laboratory frame: z along the beam, y up, x outboard, right-handed. The detector arm turns by delta about y and gamma
+Laboratory frame: z along the beam, y up, x outboard, right-handed. `ScanGeometry` is the scan of any diffractometer,
+`FixedGeometry` what a pattern brings along that comes with its sampling. `RockingGeometry` is a short way to write the
+scan for which the formulas are best known, theta at APS 34-ID-C. There the detector arm turns by delta about y and gamma
 about -x, so that it points along ``(sin d cos g, sin g, cos d cos g)``; columns count outboard, rows count down, and
 the crystal turns by ``theta_step`` about y from one frame to the next. With wave number k, pixel p and distance D, at
 the pixel where the arm points::
@@ -17,51 +19,45 @@ reciprocal vectors 1/m (with the factor 2 pi), energies eV.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from autophasenn.errors import GeometryError
-from autophasenn.volumes import Vectors
+from autophasenn.physics.axes import axes, circles
+from autophasenn.physics.bragg import (
+    HC_EV_M,
+    Vector,
+    check_range,
+    check_volume,
+    d_spacing,
+    direct_voxel_vectors,
+    two_theta,
+    wavelength,
+)
+from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
+from autophasenn.physics.scan_geometry import ScanGeometry
+from autophasenn.volumes import Geometry, Vectors
 
-HC_EV_M = 1.239841984332e-06
-"""Planck constant times speed of light, eV m (CODATA 2018, exact)."""
+__all__ = [
+    "HC_EV_M",
+    "Diffractometer",
+    "FixedGeometry",
+    "FlatDetector",
+    "RockingGeometry",
+    "ScanGeometry",
+    "Vector",
+    "d_spacing",
+    "describe",
+    "direct_voxel_vectors",
+    "two_theta",
+    "wavelength",
+]
 
-Vector = Float[Tensor, "3"]
-"""x, y, z in the laboratory frame."""
-
-MIN_RELATIVE_VOLUME = 1e-3
-"""A cell flatter than this, relative to the product of its edges, spans no volume."""
-
-
-def wavelength(energy_ev: float) -> float:
-    """Wavelength in metres of photons of `energy_ev`."""
-    return HC_EV_M / energy_ev
-
-
-def d_spacing(scattering_vector: Vector) -> float:
-    """Spacing of the lattice planes, ``d = 2 pi / |Q|``, in metres for Q in 1/m."""
-    return 2 * math.pi / float(scattering_vector.norm())
-
-
-def two_theta(scattering_vector: Vector, energy_ev: float) -> float:
-    """Scattering angle in degrees from Bragg's law, ``|Q| = 2 k sin(2theta / 2)``.
-
-    Raises
-    ------
-    GeometryError
-        If Q is longer than 2 k: photons of this energy cannot reach it.
-    """
-    sine = float(scattering_vector.norm()) * wavelength(energy_ev) / (4 * math.pi)
-    if sine > 1:
-        raise GeometryError(
-            f"|Q| = {float(scattering_vector.norm()) * 1e-9:g} 1/nm cannot be reached at {energy_ev:g} eV (the limit "
-            "is twice the wave number); check the energy in eV."
-        )
-    return math.degrees(2 * math.asin(sine))
+THETA_DELTA_GAMMA = Diffractometer("theta, delta, gamma", circles("th y+"), axes("delta y+, gamma x-"))
+"""What a rocking scan of theta needs of the diffractometer of APS 34-ID-C."""
 
 
 @dataclass(frozen=True)
@@ -99,65 +95,41 @@ class RockingGeometry:
     centre_pixel: tuple[float, float]
 
     def __post_init__(self) -> None:
-        _check_range("photon energy", self.energy_ev, "eV", 1e3, 1e5)
-        _check_range("detector distance", self.distance_m, "m", 1e-2, 1e2)
-        for size in self.pixel_size_m:
-            _check_range("pixel size", size, "m", 1e-7, 1e-2)
+        check_range("photon energy", self.energy_ev, "eV", 1e3, 1e5)
         for name, angle in (("delta", self.delta_deg), ("gamma", self.gamma_deg)):
-            _check_range(f"detector angle {name}", angle, "degrees", -180.0, 180.0)
-        _check_range("size of the theta step", abs(self.theta_step_deg), "degrees", 1e-7, 5.0)
+            check_range(f"detector angle {name}", angle, "degrees", -180.0, 180.0)
+        check_range("size of the theta step", abs(self.theta_step_deg), "degrees", 1e-7, 5.0)
         if not all(math.isfinite(coordinate) for coordinate in self.centre_pixel):
             raise GeometryError(f"The centre pixel is {self.centre_pixel}; give its row and column as finite numbers.")
-        if float(self.scattering_vector(self.centre_pixel).norm()) < 1e-6 * self._wave_number:
-            raise GeometryError(
-                f"The detector arm points along the direct beam (delta {self.delta_deg:g}, gamma {self.gamma_deg:g} "
-                "degrees), where there is no Bragg peak; check the detector motors."
-            )
-        _check_volume(self.reciprocal_steps(self.centre_pixel))
+        self.scan.check(self.centre_pixel)
 
-    def scattering_vector(self, pixel: tuple[float, float]) -> Vector:
+    @cached_property
+    def scan(self) -> ScanGeometry:
+        """The same as a scan of the diffractometer."""
+        detector = THETA_DELTA_GAMMA.detector_facing_the_beam(self.distance_m, self.pixel_size_m, self.centre_pixel)
+        theta = (-self.theta_step_deg, 0.0, self.theta_step_deg)
+        motors: dict[str, float | tuple[float, ...]] = {"th": theta, "delta": self.delta_deg, "gamma": self.gamma_deg}
+        return ScanGeometry(THETA_DELTA_GAMMA, detector, self.energy_ev, motors, self.centre_pixel)
+
+    def scattering_vector(self, pixel: tuple[float, float], frame: float | None = None) -> Vector:
         """Q = k_f - k_i of the ray through detector `pixel` (row, column; fractions allowed), 1/m; float64 (3,)."""
-        ray = self._ray(pixel)
-        beam = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-        q: Tensor = self._wave_number * (ray / ray.norm() - beam)
-        return q
+        return self.scan.scattering_vector(pixel)
 
-    def reciprocal_steps(self, pixel: tuple[float, float]) -> Vectors:
+    def reciprocal_steps(self, pixel: tuple[float, float], frame: float | None = None) -> Vectors:
         """Steps in q to the next frame, row and column (rows of the result) at detector `pixel` (row, column).
 
         Returns
         -------
         float64 tensor (3, 3)
-            1/m, laboratory frame: C, B, A of the module's docstring.
+            1/m, laboratory frame: C, B, A of the module's docstring. The same in every frame.
         """
-        ray = self._ray(pixel)
-        length = ray.norm()
-        direction = ray / length
-        edges = self._pixel_edges()
-        in_plane = self._wave_number / length * (edges - (edges @ direction)[:, None] * direction)
-        # Turning the crystal by dtheta about y turns q by -dtheta in the frame of the crystal.
-        q_x, _, q_z = self.scattering_vector(pixel)
-        turn = math.radians(self.theta_step_deg) * torch.stack([-q_z, torch.zeros_like(q_x), q_x])
-        return torch.cat([turn[None], in_plane])
+        return self.scan.reciprocal_steps(pixel)
 
-    @property
-    def _wave_number(self) -> float:
-        return 2 * math.pi / wavelength(self.energy_ev)
-
-    def _pixel_edges(self) -> Tensor:
-        """From one pixel to the next row and to the next column on the detector, metres."""
-        d, g = math.radians(self.delta_deg), math.radians(self.gamma_deg)
-        row, column = self.pixel_size_m
-        down = [math.sin(d) * math.sin(g), -math.cos(g), math.cos(d) * math.sin(g)]
-        across = [math.cos(d), 0.0, -math.sin(d)]
-        return torch.tensor([[row * c for c in down], [column * c for c in across]], dtype=torch.float64)
-
-    def _ray(self, pixel: tuple[float, float]) -> Vector:
-        """From the sample to `pixel` (row, column), metres."""
-        d, g = math.radians(self.delta_deg), math.radians(self.gamma_deg)
-        arm = torch.tensor([math.sin(d) * math.cos(g), math.sin(g), math.cos(d) * math.cos(g)], dtype=torch.float64)
-        offset = torch.tensor([pixel[0] - self.centre_pixel[0], pixel[1] - self.centre_pixel[1]], dtype=torch.float64)
-        return self.distance_m * arm + offset @ self._pixel_edges()
+    def describe(self, pixel: tuple[float, float], frame: float | None = None) -> dict[str, Any]:
+        """What a report says of it."""
+        described = self.scan.describe(pixel)
+        described["angles_deg"].pop("th")  # where the scan stood is not known
+        return described
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,58 +158,32 @@ class FixedGeometry:
                 f"The scattering vector is {self.q.tolist()} 1/m; a Bragg peak has a finite, nonzero Q. Give Q in 1/m "
                 "in the laboratory frame."
             )
-        _check_volume(self.steps)
+        check_volume(self.steps)
 
-    def reciprocal_steps(self, pixel: tuple[float, float]) -> Vectors:
+    def reciprocal_steps(self, pixel: tuple[float, float], frame: float | None = None) -> Vectors:
         """The steps, whatever the pixel."""
         return self.steps.clone()
 
-    def scattering_vector(self, pixel: tuple[float, float]) -> Vector:
+    def scattering_vector(self, pixel: tuple[float, float], frame: float | None = None) -> Vector:
         """Q, whatever the pixel."""
         return self.q.clone()
 
 
-def direct_voxel_vectors(reciprocal_steps: Vectors, shape: Sequence[int]) -> Vectors:
-    """Direct-space voxel vectors of an array whose Fourier transform has these steps in q.
-
-    ``V = 2 pi inv(R)^T / N``: ``r . q = 2 pi sum_i m_i n_i / N_i`` for voxel numbers m in direct and n in reciprocal
-    space, which is the phase of the discrete Fourier transform.
+def describe(geometry: Geometry | None, pixel: tuple[float, float], frame: float | None = None) -> dict[str, Any]:
+    """What a report says of any geometry at the Bragg peak, JSON-serialisable; what is unknown is None.
 
     Parameters
     ----------
-    reciprocal_steps : float64 tensor (3, 3)
-        Row i is the step in q along axis i, 1/m.
-    shape : 3 ints
-        Number of voxels along each axis.
-
-    Returns
-    -------
-    float64 tensor (3, 3)
-        Row i is the vector from one voxel to the next along axis i, metres, same frame as the steps.
-
-    Raises
-    ------
-    GeometryError
-        If the steps span no volume.
+    geometry : Geometry or None
+    pixel : (row, column)
+        Of the frames that were read, and `frame`, where the peak is.
     """
-    _check_volume(reciprocal_steps)
-    counts = torch.tensor(tuple(shape), dtype=torch.float64)
-    vectors: Tensor = 2 * math.pi * torch.linalg.inv(reciprocal_steps.double()).T / counts[:, None]
-    return vectors
-
-
-def _check_range(name: str, value: float, unit: str, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise GeometryError(
-            f"The {name} is {value:g} {unit}, outside {low:g} to {high:g} {unit}; check the value and its unit."
-        )
-
-
-def _check_volume(steps: Tensor) -> None:
-    lengths = steps.norm(dim=1)
-    volume = float(torch.linalg.det(steps.double()).abs())
-    if not volume > MIN_RELATIVE_VOLUME * float(lengths.double().prod()):
-        raise GeometryError(
-            f"The steps in q to the next frame, row and column, {steps.tolist()} 1/m, span no volume; the scan must "
-            "move the peak through the detector plane (turning about y needs a peak outboard or inboard of the beam)."
-        )
+    unknown: dict[str, Any] = dict.fromkeys(
+        ("energy_ev", "distance_m", "pixel_m", "direct_beam", "angles_deg", "scanned", "step_deg", "q_per_nm")
+    )
+    if geometry is None:
+        return unknown
+    known = geometry.describe(pixel, frame) if hasattr(geometry, "describe") else {}
+    if not known:
+        known = {"q_per_nm": (1e-9 * geometry.scattering_vector(pixel)).tolist()}
+    return unknown | known

@@ -1,0 +1,168 @@
+"""What a reader is asked for, what the user says of the diffractometer, and what a reader gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
+
+Positions = float | tuple[float, ...]
+"""Of a motor, degrees or metres: one, or one a frame."""
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """Positions at even steps: `start` in the first frame, `step` further in each; degrees or metres."""
+
+    start: float
+    step: float
+
+
+Motor = float | Ramp
+"""Where a motor stood, as a user says it."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the user says of the diffractometer; None: as recorded.
+
+    Parameters
+    ----------
+    energy_ev, distance_m : float, optional
+        Photon energy, eV; from the sample to the detector, metres.
+    pixel_m : (row, column), optional
+        Edge of a pixel, metres.
+    direct_beam : (row, column), optional
+        Pixel of the whole detector that the direct beam meets.
+    direct_beam_at : dict
+        Where the detector's motors stood then, degrees or metres; absent: at zero.
+    first_pixel : (row, column), optional
+        Of the whole detector, where the frames begin.
+    tilt_deg : (x, y, z)
+        By which the detector is turned in its mount.
+    binning : (rows, columns)
+        Pixels of the whole detector that make one of the frames.
+    motors : dict
+        Name -> degrees or metres, in place of what was recorded; a `Ramp` is scanned.
+    columns, rows : str, optional
+        In which they grow, as ``x-``.
+    reverse : tuple of str
+        Motors that count the other way round than in the table.
+    """
+
+    energy_ev: float | None = None
+    distance_m: float | None = None
+    pixel_m: tuple[float, float] | None = None
+    direct_beam: tuple[float, float] | None = None
+    direct_beam_at: Mapping[str, float] = field(default_factory=dict)
+    first_pixel: tuple[float, float] | None = None
+    tilt_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    binning: tuple[int, int] = (1, 1)
+    motors: Mapping[str, Motor] = field(default_factory=dict)
+    columns: str | None = None
+    rows: str | None = None
+    reverse: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which scan, and what the user says of it.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder of the frames.
+    scan : int, optional
+        Number of the scan; None: as the name or the file says.
+    spec : Path, optional
+        The log that recorded it: a SPEC file, or P10's ``.fio``.
+    dark, white : Path, optional
+        Images of the detector without beam and under uniform illumination.
+    detector : str, optional
+        Name of the detector; None: the only one.
+    setup : Setup
+    """
+
+    path: Path
+    scan: int | None = None
+    spec: Path | None = None
+    dark: Path | None = None
+    white: Path | None = None
+    detector: str | None = None
+    setup: Setup = Setup()
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What a reader found.
+
+    Parameters
+    ----------
+    diffractometer : Diffractometer
+    frames : array (frames, rows, columns)
+        As stored.
+    motors : dict
+        Name -> degrees or metres, one or one a frame; those that are not there are asked for.
+    energy_ev, distance_m : optional
+        None: not recorded.
+    detector : str, optional
+        Name in the file.
+    placed : FlatDetector, optional
+        Where a file gives the place of every pixel itself.
+    pixel_m : (row, column), optional
+    direct_beam : (row, column), optional
+        As the beamline recorded it, of the whole detector.
+    direct_beam_at : dict
+        Where the detector's motors stood then.
+    whole : (rows, columns), optional
+        Size of the whole detector; None: as its name says.
+    first_pixel : (row, column), optional
+        Of the whole detector; None: unknown unless the frames are as large as it.
+    mask : bool array (rows, columns), optional
+        True = measured; as the file or the gap between chips says.
+    dark, white : array (rows, columns), optional
+    checksum : str
+        SHA-256 of what was read.
+    source : dict
+        Whatever else tells where it came from (JSON-serialisable).
+    warnings : tuple of str
+        Sentences about what the reader had to assume.
+    """
+
+    diffractometer: Diffractometer
+    frames: np.ndarray
+    motors: Mapping[str, Positions]
+    energy_ev: Positions | None
+    distance_m: float | None
+    detector: str | None = None
+    placed: FlatDetector | None = None
+    pixel_m: tuple[float, float] | None = None
+    direct_beam: tuple[float, float] | None = None
+    direct_beam_at: Mapping[str, float] = field(default_factory=dict)
+    whole: tuple[int, int] | None = None
+    first_pixel: tuple[float, float] | None = None
+    mask: np.ndarray | None = None
+    dark: np.ndarray | None = None
+    white: np.ndarray | None = None
+    checksum: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def plain(values: np.ndarray | float) -> Positions:
+    """Positions as a value of a geometry: one number where all are alike, else one a frame."""
+    known = np.atleast_1d(np.asarray(values, np.float64)).ravel()
+    if known.size == 1 or bool((known == known[0]).all()):
+        return float(known[0])
+    return tuple(known.tolist())
+
+
+def millimetres(value: float | None) -> float | None:
+    """Millimetres, as most beamlines record them, in metres; None stays None."""
+    return None if value is None or not math.isfinite(value) else 1e-3 * float(value)
