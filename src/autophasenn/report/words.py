@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
+from typing import TypeGuard
 
 from autophasenn.report.numbers import Distribution, Report
 
@@ -41,14 +41,18 @@ class Fact:
 
 def number(value: object, unit: str = "", digits: int = 3, factor: float = 1.0) -> str:
     """A number with its unit, a minus sign that is one, and so many significant digits; `UNKNOWN` if it is none."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if not _is_number(value):
         return UNKNOWN
     return f"{value * factor:.{digits}g} {unit}".strip().replace("-", "−")
 
 
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and value is not True and value is not False and math.isfinite(value)
+
+
 def percent(share: object) -> str:
     """A share from 0 to 1 in percent, never 0 or 100."""
-    if isinstance(share, bool) or not isinstance(share, Real) or not math.isfinite(share):
+    if not _is_number(share):
         return UNKNOWN
     if share > CERTAIN:
         return f"more than {CERTAIN:.0%}".replace("%", " %")
@@ -67,6 +71,16 @@ def interval(low: object, high: object, unit: str, factor: float = 1.0) -> str:
     """From a number to another."""
     ends = number(low, factor=factor), number(high, factor=factor)
     return UNKNOWN if UNKNOWN in ends else f"{ends[0]} to {ends[1]} {unit}"
+
+
+def spread(mean: object, std: object, unit: str, factor: float = 1.0) -> str:
+    """Mean ± standard deviation; the latter alone where the mean is not known."""
+    said = number(std, factor=factor)
+    if said == UNKNOWN:
+        return UNKNOWN
+    # A mean that is 0 by definition comes out as 1e-12: no more digits than the standard deviation's.
+    middle = f"({mean * factor:z.2f} ± {said})" if _is_number(mean) else f"± {said}"
+    return f"{middle} {unit}".replace("-", "−")
 
 
 def ratio(value: float | None, noise: float | None) -> str:
@@ -98,7 +112,6 @@ def facts(report: Report) -> dict[str, Fact]:
         Unknown numbers have the value `UNKNOWN`.
     """
     strain, displacement = report.strain or Distribution(), report.displacement_nm or Distribution()
-    mean, std = number(strain.mean, digits=2, factor=1e4), number(strain.std, factor=1e4)
     shown = {
         "method": (report.method or UNKNOWN, "how the phases were found"),
         "χ²": (number(report.chi2), "misfit of the pattern, 0 is perfect"),
@@ -110,7 +123,7 @@ def facts(report: Report) -> dict[str, Fact]:
         "voxel": (lengths(report.voxel_size_nm, "nm"), "edge of the grid of the image"),
         "d spacing": (number(report.d_spacing_nm, "nm", 6), "of the mean lattice planes, along Q"),
         "|Q|": (number(report.q_per_nm, "nm⁻¹", 5), "2π over the d spacing"),
-        "strain": (UNKNOWN if std == UNKNOWN else f"({mean} ± {std}) × 10⁻⁴", "mean ± standard deviation inside"),
+        "strain": (spread(strain.mean, strain.std, "× 10⁻⁴", 1e4), "mean ± standard deviation, without the surface"),
         "strain, 1 to 99 %": (interval(strain.p1, strain.p99, "× 10⁻⁴", 1e4), "without the surface"),
         "displacement, 1 to 99 %": (interval(displacement.p1, displacement.p99, "pm", 1e3), "along Q"),
         "volume": (number(report.volume_nm3, "µm³", factor=NANOMETRES_CUBED), "of the crystal"),
