@@ -21,10 +21,10 @@ from autophasenn.image import CrystalImage
 from autophasenn.inversion.methods import Job
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
-from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan, load_plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.prepare import prepare
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.progress import Silent, Stopwatch
 from autophasenn.report.evaluation import fall_of_chi2
@@ -36,13 +36,13 @@ ORDER = ("iterative", "network", "refined")
 """From left to right."""
 
 
-def compare(source: Source, asked: Method, output: Path, plan: Plan, title: str = "") -> dict[str, Any]:
+def compare(source: Source, asked: Run, output: Path, plan: Plan, title: str = "") -> dict[str, Any]:
     """Invert a pattern by every method, and draw what they found.
 
     Parameters
     ----------
     source : Source
-    asked : Method
+    asked : Run
         Seed, weights and device; each method of `ORDER` takes the place of its name.
     output : Path
         Folder of the figures.
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str]) -> int:
     options = vars(parser.parse_args(arguments))
     plan, title = options.pop("plan"), options.pop("title")
     try:
-        asked = Method(seed=options.pop("seed"), weights=options.pop("weights"))
+        asked = Run(seed=options.pop("seed"), weights=options.pop("weights"))
         output = options.pop("output")
         numbers = compare(Source(**options), asked, output, Plan() if plan is None else load_plan(plan), title)
     except AutoPhaseNNError as error:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.reconstruct import reconstruct
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 
 torch.set_num_threads(1)
@@ -27,5 +27,5 @@ def example_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two results of the bundled example, `refined` and `network`; not to be written to."""
     folder = tmp_path_factory.mktemp("example")
     for method in ("refined", "network"):
-        reconstruct(Source(), Method(method)).save(folder / method, figures=False)
+        reconstruct(Source(), Run(method)).save(folder / method, figures=False)
     return folder

@@ -17,9 +17,9 @@ from autophasenn import cli
 from autophasenn.cli.terminal import TerminalProgress, show_report
 from autophasenn.errors import InputError, OutputError
 from autophasenn.machine import waiting_threads
-from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.result import Output
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.report.numbers import Report
 
@@ -62,12 +62,12 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Stands for `pipeline.reconstruct`: keeps what it was asked, and does what `act` says."""
 
     def reconstruct_into(
-        output: Output, source: Source, method: Method, plan: Plan, progress: TerminalProgress, *, command: str
+        output: Output, source: Source, run: Run, plan: Plan, progress: TerminalProgress, *, command: str
     ) -> SimpleNamespace:
-        seen.source, seen.method, seen.output, seen.plan, seen.command = source, method, output, plan, command
+        seen.source, seen.run, seen.output, seen.plan, seen.command = source, run, output, plan, command
         return SimpleNamespace(report=seen.act())
 
-    def describe(source: Source, method: Method, output: Output, plan: Plan) -> dict[str, Any]:
+    def describe(source: Source, run: Run, output: Output, plan: Plan) -> dict[str, Any]:
         return seen.act()
 
     seen = SimpleNamespace(act=lambda: REPORT, reconstruct_into=reconstruct_into, describe=describe)
@@ -224,7 +224,7 @@ def test_source_method_and_output_are_what_was_typed(
         == 0
     )
     assert pipeline.source == Source("S0054", "34idc", Path("a.spec"), 54, Path("dark.tif"), Path("white.tif"))
-    assert pipeline.method == Method("network", 7, "cuda", Path("mine.safetensors"), force=True)
+    assert pipeline.run == Run("network", 7, "cuda", Path("mine.safetensors"), force=True)
     assert pipeline.output == Output(Path("out"), overwrite=True)
     assert pipeline.command.startswith("autophasenn reconstruct S0054 -o out --beamline 34idc")
     assert pipeline.plan.retrieval.schedule.repeats == 3
@@ -236,7 +236,7 @@ def test_the_example_and_the_default_plan_are_taken_unless_told_otherwise(
 ) -> None:
     assert run("reconstruct", "--example", "-o", "out") == 0
     assert pipeline.source == Source()
-    assert pipeline.method == Method()
+    assert pipeline.run == Run()
     assert not pipeline.output.overwrite
     assert pipeline.plan == Plan()
 
@@ -269,10 +269,10 @@ def test_the_table_says_every_number_with_its_unit_and_where_the_pictures_are(
         "0.00531",
         "0.0049",
         "12.3 nm",
-        "5.041 x 5.013 x 15.12 nm",
+        "5.04 × 5.01 × 15.1 nm",
         "0.23348 nm",
-        "0 +- 0.00012",
-        "4.5e+06 nm^3",
+        "(0.00 ± 1.2) × 10⁻⁴",
+        "0.0045 µm³",
         "12345 voxels",
         "13 s (read 0.5, preprocess 0.25, refine 12)",
         "1.5 GiB",

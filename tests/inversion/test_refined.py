@@ -21,9 +21,9 @@ from autophasenn.phasing.further import Further, Grid, improve
 from autophasenn.phasing.refine import PAPER
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel
-from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.reconstruct import describe, reconstruct, reconstruct_into
 from autophasenn.pipeline.result import Output
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.volumes import Pattern
 from crystals import expected_counts, polyhedron, smooth_phase
@@ -183,7 +183,7 @@ def test_the_command_takes_a_plain_pattern_to_a_whole_result(method: str, tmp_pa
     pattern = pattern_of(crystal((32, 80, 48), (2.8, 4.0, 3.0)))
     np.save(tmp_path / "pattern.npy", pattern.counts.numpy().astype(np.uint32))
     source = Source(str(tmp_path / "pattern.npy"))
-    report = reconstruct_into(Output(tmp_path / "out"), source, Method(method)).report
+    report = reconstruct_into(Output(tmp_path / "out"), source, Run(method)).report
     written = json.loads((tmp_path / "out" / "report.json").read_text())
     assert written["method"] == method
     assert written["seconds"]["network"] > 0
@@ -192,7 +192,7 @@ def test_the_command_takes_a_plain_pattern_to_a_whole_result(method: str, tmp_pa
     assert bool(written["path"]["iterations"]) == (method == "refined")
     assert report.chi2 < 0.1
     assert (tmp_path / "out" / "overview.png").exists()
-    assert "network box" in describe(source, Method(method), Output(tmp_path / "other"))
+    assert "network box" in describe(source, Run(method), Output(tmp_path / "other"))
 
 
 def test_too_coarse_a_pattern_is_refused_with_its_number_unless_forced(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_too_coarse_a_pattern_is_refused_with_its_number_unless_forced(tmp_path:
     with pytest.raises(InputError, match=r"oversampling of about 1\.\d+ along axis 1.*--force"):
         reconstruct_into(output, source)
     assert not (tmp_path / "out").exists()
-    assert describe(source, Method(force=True), output)["pattern"] == [48, 48, 48]
+    assert describe(source, Run(force=True), output)["pattern"] == [48, 48, 48]
 
 
 def test_a_pattern_beyond_the_memory_is_refused_unread(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from autophasenn.live.watcher import GONE, _Watcher
 from autophasenn.live.work import FIRST_IMAGE, Outcome, Task
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.pipeline.example import EXAMPLE
-from autophasenn.pipeline.method import Method
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.volumes import Scan
 
@@ -228,7 +228,7 @@ def test_no_result_holds_the_token_of_the_page(settings: Settings, task: Task, m
 def test_a_scan_that_is_too_coarse_is_phased_where_that_is_asked_for(settings: Settings, task: Task) -> None:
     np.save(task.source, np.load(EXAMPLE)["counts"][::2, ::2, ::2])
     for force in (False, True):
-        worker = Worker("network", replace(settings, method=Method(force=force)), ROOMY)
+        worker = Worker("network", replace(settings, run=Run(force=force)), ROOMY)
         try:
             reason = outcome_of(worker, task).reason
         finally:
@@ -375,7 +375,7 @@ def test_a_results_folder_that_cannot_be_held_is_told_in_a_sentence(tmp_path: Pa
 
 
 def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) -> None:
-    worker = Worker("network", replace(settings, method=Method(weights=tmp_path / "none.safetensors")), ROOMY)
+    worker = Worker("network", replace(settings, run=Run(weights=tmp_path / "none.safetensors")), ROOMY)
     try:
         assert connection.wait([worker.connection], PATIENCE)
         with pytest.raises(InputError, match=r"none\.safetensors"):

@@ -19,10 +19,10 @@ from autophasenn.phasing.ensemble import hold_out
 from autophasenn.phasing.further import Grid
 from autophasenn.phasing.refine import Refinement
 from autophasenn.pipeline.finetune import Finetuning, _patterns_of, finetune, sources
-from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.reconstruct import describe, reconstruct_into
 from autophasenn.pipeline.result import Output
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.simulate import Simulation, write_dataset
 from autophasenn.pipeline.source import Source
 from autophasenn.progress import Silent
@@ -148,7 +148,7 @@ def test_reconstruct_by_an_adapted_network_explains_held_out_voxels_better_than_
         plan = Plan(adapted=options, refined=SHORT)
         plan = replace(plan, confidence=replace(plan.confidence, variants=0))
         where = Output(tmp_path / method, figures=False, overwrite=True)
-        return reconstruct_into(where, Source(str(pattern)), Method(method, weights=start), plan).report.to_json()
+        return reconstruct_into(where, Source(str(pattern)), Run(method, weights=start), plan).report.to_json()
 
     plain, learned = report("refined", STEEP), report("adapted", STEEP)
     assert "adapted" not in plain["path"]
@@ -166,7 +166,7 @@ def test_reconstruct_by_an_adapted_network_explains_held_out_voxels_better_than_
 
 def test_without_held_out_voxels_nothing_can_judge_an_adapted_network(tmp_path: Path) -> None:
     """Which is said before the input is looked for."""
-    source, method, output = Source("absent.npy"), Method("adapted"), Output(tmp_path / "out")
+    source, method, output = Source("absent.npy"), Run("adapted"), Output(tmp_path / "out")
     plan = Plan(refined=Refined(free_fraction=0.0))
     with pytest.raises(PlanError, match=r"refined\.free_fraction is 0"):
         reconstruct_into(output, source, method, plan)

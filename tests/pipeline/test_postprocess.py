@@ -338,3 +338,12 @@ def test_statistics_without_geometry_are_unknown_not_missing():
     assert facts["support_voxels"] == 27
     for name in ("volume_nm3", "voxel_size_nm", "q_per_nm", "d_spacing_nm", "strain", "displacement_nm"):
         assert facts[name] is None
+
+
+@pytest.mark.parametrize("voxels", [1, 7])
+def test_a_crystal_of_a_voxel_is_a_failure_and_no_result(voxels):
+    rho = torch.zeros(SHAPE, dtype=torch.complex64)
+    rho[8, 8, 8 : 8 + voxels] = 1
+    found = reconstruction_of(rho)
+    with pytest.raises(InputError, match=rf"a crystal of {voxels} voxels?, which is none.*dark level"):
+        postprocess(found, pattern_of(found), Postprocessing())

@@ -20,10 +20,10 @@ from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.physics import metrics
 from autophasenn.pipeline import example, result
-from autophasenn.pipeline.method import DEFAULT, Method
 from autophasenn.pipeline.plan import VERSION, Plan, load_plan
 from autophasenn.pipeline.reconstruct import describe, reconstruct, reconstruct_into
 from autophasenn.pipeline.result import Output, Result
+from autophasenn.pipeline.run import DEFAULT, Run
 from autophasenn.pipeline.source import Source
 from autophasenn.report.numbers import Report
 from autophasenn.volumes import Scan, crop_or_pad
@@ -39,14 +39,14 @@ KEYS = {
     *("versions", "input", "starts", "preprocess", "binning", "path", "confidence", "geometry"),
 }
 
-ITERATIVE = Method("iterative")
+ITERATIVE = Run("iterative")
 PICTURES = {"overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png", "prtf.png"}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     folder = tmp_path_factory.mktemp("results") / "example"
-    return folder, reconstruct_into(Output(folder), Source(), Method("iterative", seed=3), QUICK)
+    return folder, reconstruct_into(Output(folder), Source(), Run("iterative", seed=3), QUICK)
 
 
 def test_the_example_is_made_by_the_project_itself() -> None:
@@ -61,7 +61,7 @@ def test_the_example_is_made_by_the_project_itself() -> None:
 
 
 def test_without_figures_a_result_has_all_the_rest(tmp_path: Path) -> None:
-    report = reconstruct(Source(), Method("network")).save(tmp_path, figures=False).report
+    report = reconstruct(Source(), Run("network")).save(tmp_path, figures=False).report
     assert {path.name for path in tmp_path.iterdir()} == {
         name for name in result.FILES if not name.split()[0].endswith("png")
     }
@@ -130,7 +130,7 @@ def test_the_plan_of_a_result_gives_the_result_again(finished: tuple[Path, Resul
     folder, found = finished
     plan = load_plan(folder / "plan.yaml")
     assert plan == QUICK
-    again = reconstruct(Source(), Method("iterative", seed=3), plan)
+    again = reconstruct(Source(), Run("iterative", seed=3), plan)
     assert again.report.chi2 == found.report.chi2
     assert torch.equal(again.reconstruction.object, read_result(folder / "result.cxi").reconstruction.object)
 
@@ -189,7 +189,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_named(tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("source", "method", "error", "words"),
     [
-        ({}, {"name": "magic"}, PlanError, "method"),
+        ({}, {"method": "magic"}, PlanError, "method"),
         ({}, {"seed": -1}, PlanError, "seed -1"),
         ({}, {"device": "cuda:7"}, PlanError, "device"),
         ({}, {"device": "nonsense"}, PlanError, "device"),
@@ -202,7 +202,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
     tmp_path: Path, source: dict, method: dict, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        reconstruct_into(Output(tmp_path / "out"), Source(**source), Method(**{"name": "iterative"} | method), QUICK)
+        reconstruct_into(Output(tmp_path / "out"), Source(**source), Run(**{"method": "iterative"} | method), QUICK)
     assert not (tmp_path / "out").exists()
 
 
@@ -237,7 +237,7 @@ def test_two_reconstructions_in_two_threads_do_not_mix_their_warnings() -> None:
 
 
 def test_the_default_method_is_the_first_of_the_list() -> None:
-    assert Method().name == DEFAULT == METHODS[0]
+    assert Run().method == DEFAULT == METHODS[0]
 
 
 def test_scan_54_has_the_geometry_of_the_conventions(shared_data: Path) -> None:

@@ -18,11 +18,11 @@ from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.physics.ambiguity import align
-from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import centred, postprocess
 from autophasenn.pipeline.prepare import prepare
 from autophasenn.pipeline.reconstruct import reconstruct
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.preprocessing.preprocess import Preprocessed, preprocess
 from autophasenn.progress import Silent, Stopwatch
@@ -43,7 +43,7 @@ def predictor() -> Predictor:
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
     folder = tmp_path_factory.mktemp("judged") / "example"
-    result = reconstruct(Source(), Method("network"), HALF_IN_THE_BOX, predictor=predictor())
+    result = reconstruct(Source(), Run("network"), HALF_IN_THE_BOX, predictor=predictor())
     return result.save(folder, figures=False).report.to_json(), folder
 
 
@@ -71,7 +71,7 @@ def test_the_spread_lies_on_the_voxels_of_the_object_and_ends_with_it(judged: tu
 
 
 def test_without_variants_the_confidence_is_null_and_says_why(tmp_path: Path) -> None:
-    result = reconstruct(Source(), Method("network"), WITHOUT, predictor=predictor())
+    result = reconstruct(Source(), Run("network"), WITHOUT, predictor=predictor())
     result.save(tmp_path / "out", figures=False)
     assert result.report.confidence.number is None
     assert "confidence.variants is 0" in result.report.confidence.meaning

@@ -21,10 +21,10 @@ from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.refine import Refinement
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.physics.metrics import chi2
-from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.prepare import Prepared, prepare
 from autophasenn.pipeline.reconstruct import reconstruct
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.preprocessing.checks import check_fit_to_phase, check_geometry, check_middle
 from autophasenn.preprocessing.preprocess import preprocess
@@ -111,7 +111,7 @@ def test_two_particles_are_said_by_the_iterative_method_too(tmp_path: Path) -> N
     np.save(tmp_path / "single.npy", counted(crystal()))
     quick = Plan(retrieval=Ensemble(starts=1, polish=0, schedule=error_reduction(40)))
     for name, is_said in (("pair", True), ("single", False)):
-        found = reconstruct(Source(str(tmp_path / f"{name}.npy")), Method("iterative"), quick)
+        found = reconstruct(Source(str(tmp_path / f"{name}.npy")), Run("iterative"), quick)
         assert any("two particles" in sentence for sentence in found.warnings) == is_said
 
 

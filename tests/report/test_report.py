@@ -30,6 +30,7 @@ from autophasenn.report.aliens import aliens
 from autophasenn.report.annotations import SCALE_BAR
 from autophasenn.report.convergence import convergence
 from autophasenn.report.isosurface import BACK, FRONT, isosurface
+from autophasenn.report.numbers import Distribution, Report
 from autophasenn.report.overview import key_numbers, overview
 from autophasenn.report.pattern import pattern_comparison
 from autophasenn.report.planes import GRID_PLANES, LAB_PLANES, Plane
@@ -86,7 +87,9 @@ def measured_pattern(image: CrystalImage, photons: float = 1e7, steps: bool = Tr
 CRYSTAL = faceted_crystal(40)
 IN_VOXELS = faceted_crystal(40, 2.0, None)
 PATTERN, RECONSTRUCTION = measured_pattern(CRYSTAL)
-FACTS = {"chi2": 0.0051, "chi2_free": None, "voxel_size_nm": [5.0, 5.0, 5.0], "strain": {"std": 3.4e-4}}
+REPORT = Report(
+    chi2=0.0051, voxel_size_nm=(5.0, 5.0, 5.0), resolution_is_bound=False, strain=Distribution(mean=1e-6, std=3.4e-4)
+)
 FREQUENCIES = np.linspace(0.01, 0.6, 30) * 1e9
 PRTF = 1 / (1 + (FREQUENCIES / 4e8) ** 6)
 
@@ -165,8 +168,8 @@ FIGURES: dict[str, Callable[[Path], None]] = {
 RENDERED: dict[str, Callable[[Path], None]] = {
     "isosurface": lambda path: isosurface(CRYSTAL, path),
     "isosurface in voxels": lambda path: isosurface(IN_VOXELS, path),
-    "overview": lambda path: overview(CRYSTAL, PATTERN, RECONSTRUCTION, FACTS, path, title="Gold"),
-    "overview in voxels": lambda path: overview(IN_VOXELS, PATTERN, RECONSTRUCTION, {}, path),
+    "overview": lambda path: overview(CRYSTAL, PATTERN, RECONSTRUCTION, REPORT, path, title="Gold"),
+    "overview in voxels": lambda path: overview(IN_VOXELS, PATTERN, RECONSTRUCTION, Report(), path),
 }
 
 
@@ -511,8 +514,5 @@ def test_every_cluster_is_outlined_and_numbered_in_every_projection(drawn: Calla
 
 
 def test_key_numbers_have_units_and_leave_the_unknown_out() -> None:
-    assert key_numbers(FACTS) == [("χ²", "0.0051"), ("voxel", "5 nm"), ("strain, std", "3.4 × 10⁻⁴")]
-    assert key_numbers({"voxel_size_nm": [5, 6.1, 7], "d_spacing_nm": 0.23348, "strain": None}) == [
-        ("voxel", "5 × 6.1 × 7 nm"),
-        ("d spacing", "2.3348 Å"),
-    ]
+    assert key_numbers(REPORT) == [("χ²", "0.0051"), ("voxel", "5 nm"), ("strain", "(0.01 ± 3.4) × 10⁻⁴")]
+    assert key_numbers(Report(d_spacing_nm=0.23348)) == [("d spacing", "0.23348 nm")]

@@ -63,10 +63,10 @@ def reconstruct(
         raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
 
     from autophasenn.devices import use_threads
-    from autophasenn.pipeline.method import Method
     from autophasenn.pipeline.plan import Plan, load_plan
     from autophasenn.pipeline.reconstruct import describe, reconstruct_into
     from autophasenn.pipeline.result import Output
+    from autophasenn.pipeline.run import Run
     from autophasenn.pipeline.source import Source
 
     use_threads(threads)
@@ -78,7 +78,7 @@ def reconstruct(
             refined=replace(parameters.refined, starts=starts),
         )
     source = Source(input, beamline, spec, scan, dark, white, mask)
-    how = Method(method.value, seed, device, weights, force)
+    how = Run(method.value, seed, device, weights, force)
     where = Output(output, overwrite)
     if dry_run:
         show_facts(describe(source, how, where, parameters))

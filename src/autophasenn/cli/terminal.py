@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -87,15 +87,17 @@ def show_report(report: Report, folder: Path) -> None:
     folder : Path
         Where the result was written.
     """
+    from autophasenn.report.words import facts
+
     console = Console(soft_wrap=True, highlight=False)
     table = Table("quantity", "value", show_header=False, title=f"{report.method} reconstruction: {report.status}")
-    for name, value in _rows(report):
-        table.add_row(name, value)
+    known = facts(report)
+    for name in SHOWN:
+        table.add_row(name, known[name].value)
     console.print(table)
     console.print(escape(report.message or ""))
     if report.confidence.meaning:
-        number = "" if report.confidence.number is None else f" {report.confidence.number:.2f}"
-        console.print(f"Confidence{number}: {escape(report.confidence.meaning)}")
+        console.print(escape(report.confidence.meaning))
     for sentence in report.warnings:
         console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
     pictures = sorted(folder.glob("*.png"))
@@ -239,46 +241,12 @@ def _timing(case: Mapping[str, Any], bound: str) -> list[str]:
     return [f"{case['milliseconds']:.2f}", f"{case['ratio']:.2f}", goal]
 
 
-def _rows(report: Report) -> list[tuple[str, str]]:
-    strain, seconds = report.strain, report.seconds
-    stages = ", ".join(f"{name} {_number(value, 3)}" for name, value in seconds.items() if value and name != "total")
-    known = strain is not None and strain.mean is not None
-    return [
-        ("chi2", _number(report.chi2)),
-        ("chi2 of counting noise alone", _number(report.chi2_noise)),
-        ("chi2 of held-out voxels", _number(report.chi2_free)),
-        ("resolution", _resolution(report)),
-        ("voxel size", _numbers(report.voxel_size_nm, "nm")),
-        ("d spacing", _number(report.d_spacing_nm, 6, "nm")),
-        ("strain, mean +- std", f"{_number(strain.mean)} +- {_number(strain.std)}" if strain and known else _UNKNOWN),
-        ("volume", _number(report.volume_nm3, unit="nm^3")),
-        ("support", _number(report.support_voxels, 12, "voxels")),
-        ("time", f"{_number(seconds.get('total'), 3)} s ({stages})"),
-        ("peak memory", _number(_gibibytes(report.peak_memory_bytes), 3, "GiB")),
-    ]
-
-
+SHOWN = (
+    *("χ²", "χ² of counting noise", "χ² of held-out voxels", "resolution", "voxel", "d spacing", "strain", "volume"),
+    *("support", "time", "peak memory"),
+)
+"""Of `report.words.facts`, what the table of a result holds."""
 _UNKNOWN = "unknown"
-
-
-def _resolution(report: Report) -> str:
-    """In nm, or why there is none: without a PRTF it is not even known whether it would be a bound."""
-    has_prtf = report.resolution_is_bound is not None
-    if has_prtf or report.voxel_size_nm is None:
-        return _number(report.resolution_nm, unit="nm")
-    return "needs several starts" + ("" if report.method == "iterative" else " (--method iterative)")
-
-
-def _gibibytes(size: int | None) -> float | None:
-    return None if size is None else size / 2**30
-
-
-def _number(value: float | int | None, digits: int = 4, unit: str = "") -> str:
-    return _UNKNOWN if value is None else f"{value:.{digits}g} {unit}".rstrip()
-
-
-def _numbers(values: Sequence[float | int] | None, unit: str) -> str:
-    return _UNKNOWN if values is None else f"{' x '.join(f'{value:.4g}' for value in values)} {unit}"
 
 
 def _word(value: object) -> str:

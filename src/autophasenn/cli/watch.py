@@ -74,12 +74,12 @@ def watch(
     from autophasenn.live.settings import Settings
     from autophasenn.live.streams import receive_pva, receive_zmq
     from autophasenn.live.watcher import watch as run
-    from autophasenn.pipeline.method import Method
+    from autophasenn.pipeline.run import Run
     from autophasenn.pipeline.source import Source
 
     settings = Settings(
         source=Source(beamline=beamline, spec=spec, dark=dark, white=white, mask=mask),
-        method=Method(device=device, weights=weights, force=force),
+        run=Run(device=device, weights=weights, force=force),
         dataset=dataset,
         plan=plan,
         threads=threads or max(1, (os.cpu_count() or 1) // 2),

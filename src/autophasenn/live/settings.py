@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autophasenn.errors import PlanError
-from autophasenn.pipeline.method import Method
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 
 
@@ -18,8 +18,8 @@ class Settings:
     ----------
     source : Source
         What belongs to every scan; each task gives its input.
-    method : Method
-        Device, weights, seed and whether coarse patterns are phased; each task gives its name.
+    run : Run
+        Device, weights, seed and whether coarse patterns are phased; each task gives its method.
     dataset : str, optional
         Name of the counts in HDF5 files.
     plan : Path, optional
@@ -37,7 +37,7 @@ class Settings:
     """
 
     source: Source = field(default_factory=Source)
-    method: Method = field(default_factory=Method)
+    run: Run = field(default_factory=Run)
     dataset: str | None = None
     plan: Path | None = None
     threads: int = 1

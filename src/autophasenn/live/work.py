@@ -138,7 +138,7 @@ class _Worker:
         self._plan = Plan() if settings.plan is None else load_plan(settings.plan)
         # How far an image can be believed takes several more; the first one shall come at once.
         self._quick_plan = replace(self._plan, confidence=Variants(variants=0))
-        self._predictor = settings.method.predictor()
+        self._predictor = settings.run.predictor()
 
     def warm_up(self) -> None:
         """Once through everything: first calls load libraries and choose kernels."""
@@ -146,10 +146,10 @@ class _Worker:
         from autophasenn.pipeline.reconstruct import reconstruct
         from autophasenn.pipeline.source import Source
 
-        method = replace(self._settings.method, name="network")
+        run = replace(self._settings.run, method="network")
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "result"
-            result = reconstruct(Source(), method, self._quick_plan, predictor=self._predictor)
+            result = reconstruct(Source(), run, self._quick_plan, predictor=self._predictor)
             result.save(output, figures=False)
             draw_crystal(output / "result.cxi", output / "picture.png")
 
@@ -173,17 +173,15 @@ class _Worker:
         from autophasenn.pipeline.result import Output
 
         settings = self._settings
-        method = replace(settings.method, name=task.method)
+        run = replace(settings.run, method=task.method)
         for left in task.output.glob(f"{TEMPORARY}*"):  # of a worker that was killed at this very result
             remove(left)
         Output(task.output, overwrite=True).check()
         source = self._source_of(task)
         is_quick = task.method == "network"
         plan = self._quick_plan if is_quick else self._plan
-        prepared = (
-            _prepare_quickly(source, plan, method.force) if is_quick else prepare(source, plan, force=method.force)
-        )
-        result = reconstruct(prepared, method, plan, predictor=self._predictor, command=settings.command)
+        prepared = _prepare_quickly(source, plan, run.force) if is_quick else prepare(source, plan, force=run.force)
+        result = reconstruct(prepared, run, plan, predictor=self._predictor, command=settings.command)
         if is_quick:
             result = _announcing_the_refined(result)
         result.save(task.output, overwrite=True, figures=settings.figures and not is_quick)

@@ -11,6 +11,7 @@ from autophasenn.physics import metrics
 from autophasenn.pipeline.summary import Shells
 from autophasenn.preprocessing.aliens import Aliens
 from autophasenn.report.numbers import Report
+from autophasenn.report.words import percent
 from autophasenn.volumes import Pattern, Reconstruction
 
 
@@ -57,7 +58,7 @@ def draw_all(
     slices(image, folder / "slices.png")
     pattern_comparison(pattern, found, folder / "pattern.png")
     convergence(found, folder / "convergence.png", chi2_noise=report.chi2_noise, stages=_stages(report.path))
-    overview(image, pattern, found, report.to_json(), folder / "overview.png", title=title)
+    overview(image, pattern, found, report, folder / "overview.png", title=title)
     try:
         isosurface(image, folder / "isosurface.png")
     except (NoOpenGLError, InputError) as error:  # InputError: no voxel inside reaches the isovalue
@@ -68,7 +69,7 @@ def draw_all(
         prtf(frequency, value, metrics.resolution(frequency, value), folder / "prtf.png", in_voxels=unknown)
     if found.phase_spread is not None and found.amplitude_spread is not None:
         spreads = found.amplitude_spread.numpy(), found.phase_spread.numpy()
-        caption = f"Confidence {report.confidence.number:.2f} (0 to 1), from {report.confidence.variants} images"
+        caption = f"Confidence {percent(report.confidence.number)}, from {report.confidence.variants} images"
         spread_map(found.object.numpy(), *spreads, found.support.numpy(), folder / "confidence.png", title=caption)
     if aliens is not None and aliens.clusters:
         centres = [cluster.centre for cluster in aliens.clusters]

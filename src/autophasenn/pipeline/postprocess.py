@@ -30,6 +30,8 @@ from autophasenn.volumes import SPATIAL, Pattern, Reconstruction, crop_or_pad, t
 
 logger = logging.getLogger(__name__)
 
+LEAST_CRYSTAL = 8
+"""Voxels of the smallest crystal: 2 along each axis."""
 CLEAR_ASYMMETRY = 3.0
 """Standard deviations of the asymmetry below which the choice of the twin is a guess."""
 
@@ -93,10 +95,11 @@ def postprocess(reconstruction: Reconstruction, pattern: Pattern, options: Postp
     Raises
     ------
     InputError
-        If the support is empty.
+        If the support is empty, or the crystal is smaller than a voxel and its neighbours.
     """
     canonical, warnings = canonical_twin(centred(reconstruction, options.support_threshold), options.support_threshold)
     crystal = crystal_of(canonical, options.support_threshold)
+    _check_extent(crystal)
     offset = -torch.angle(canonical.object[crystal].sum())
     turn = torch.polar(torch.ones_like(offset), offset)
     canonical = replace(canonical, object=canonical.object * turn, wave=canonical.wave * turn)
@@ -271,6 +274,16 @@ def statistics(image: CrystalImage, surface_voxels: int = 1) -> dict[str, Any]:
         interior = ndimage.binary_erosion(image.support, iterations=surface_voxels) if surface_voxels else image.support
         facts["strain"] = _spread(image.strain[interior if interior.any() else image.support])
     return facts
+
+
+def _check_extent(crystal: Tensor) -> None:
+    voxels = int(crystal.sum())
+    if voxels < LEAST_CRYSTAL:
+        raise InputError(
+            f"Phase retrieval ended with a crystal of {voxels} voxel{'s' * (voxels > 1)}, which is none: the pattern is a "
+            "background or a single peak without fringes to it; subtract the dark level, mask what is not of the crystal, "
+            "and sample the fringes by at least 2 voxels."
+        )
 
 
 def _bright(reconstruction: Reconstruction, support_threshold: float) -> Tensor:

@@ -7,11 +7,11 @@ from typing import Any
 from autophasenn.files.writing import staged_folder
 from autophasenn.inversion.methods import Job
 from autophasenn.network.predict import Predictor
-from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.prepare import Prepared, prepare
 from autophasenn.pipeline.result import FILES, Output, Result
+from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.pipeline.summary import prtf_shells, summarise
 from autophasenn.preprocessing.checks import memory_gib
@@ -21,7 +21,7 @@ from autophasenn.volumes import Scan
 
 def reconstruct(
     source: Source | Scan | Prepared,
-    method: Method | None = None,
+    run: Run | None = None,
     plan: Plan | None = None,
     progress: Progress | None = None,
     *,
@@ -35,7 +35,7 @@ def reconstruct(
     source : Source, Scan or Prepared
         What to read, or what was read, or what :func:`~autophasenn.pipeline.prepare.prepare` made of
         it, for a second method.
-    method : Method, optional
+    run : Run, optional
         None: the default one.
     plan : Plan, optional
         Every parameter; None: the defaults.
@@ -53,20 +53,20 @@ def reconstruct(
     PlanError
         If a parameter is outside its range, or the device is not there.
     """
-    method, plan, progress = method or Method(), plan or Plan(), progress or Silent()
-    method.check(plan)
-    device = method.torch_device()
-    prepared = source if isinstance(source, Prepared) else prepare(source, plan, progress, force=method.force)
+    run, plan, progress = run or Run(), plan or Plan(), progress or Silent()
+    run.check(plan)
+    device = run.torch_device()
+    prepared = source if isinstance(source, Prepared) else prepare(source, plan, progress, force=run.force)
     preprocessed, watch = prepared.preprocessed, Stopwatch.going_on(prepared.seconds)
-    job = Job(preprocessed, plan, method.name, method.seed, device, progress, watch)
-    found = job.run(lambda: predictor or method.predictor())
+    job = Job(preprocessed, plan, run.method, run.seed, device, progress, watch)
+    found = job.run(lambda: predictor or run.predictor())
     progress.stage("Strain")
     with watch.measure("postprocess"):
         done = postprocess(found.reconstruction, preprocessed.pattern, plan.postprocess)
     shells = prtf_shells(done.reconstruction, preprocessed.pattern)
     return Result(
         image=done.image,
-        report=summarise(prepared, method, found, done, shells, watch),
+        report=summarise(prepared, run, plan, found, done, shells, watch),
         reconstruction=done.reconstruction,
         pattern=preprocessed.pattern,
         plan=plan,
@@ -80,7 +80,7 @@ def reconstruct(
 def reconstruct_into(
     output: Output,
     source: Source | Scan | Prepared,
-    method: Method | None = None,
+    run: Run | None = None,
     plan: Plan | None = None,
     progress: Progress | None = None,
     *,
@@ -94,7 +94,7 @@ def reconstruct_into(
     Parameters
     ----------
     output : Output
-    source, method, plan, progress, predictor, command
+    source, run, plan, progress, predictor, command
         As :func:`reconstruct` takes them.
 
     Returns
@@ -109,17 +109,17 @@ def reconstruct_into(
     OutputError
         If the result cannot be written, or the folder holds something and may not be overwritten.
     """
-    method, plan, progress = method or Method(), plan or Plan(), progress or Silent()
-    method.check(plan)
-    method.torch_device()
+    run, plan, progress = run or Run(), plan or Plan(), progress or Silent()
+    run.check(plan)
+    run.torch_device()
     output.check()
     with staged_folder(output.folder, output.overwrite) as folder:
-        result = reconstruct(source, method, plan, progress, predictor=predictor, command=command)
+        result = reconstruct(source, run, plan, progress, predictor=predictor, command=command)
         progress.stage("Write")
         return result.written_into(folder, output.figures)
 
 
-def describe(source: Source, method: Method, output: Output, plan: Plan | None = None) -> dict[str, Any]:
+def describe(source: Source, run: Run, output: Output, plan: Plan | None = None) -> dict[str, Any]:
     """What :func:`reconstruct_into` would do, found by reading and preparing the input; nothing is written.
 
     Raises
@@ -128,12 +128,12 @@ def describe(source: Source, method: Method, output: Output, plan: Plan | None =
         As :func:`reconstruct_into` does.
     """
     plan = plan or Plan()
-    method.check(plan)
-    device = method.torch_device()
+    run.check(plan)
+    device = run.torch_device()
     output.check()
-    read = prepare(source, plan, force=method.force)
+    read = prepare(source, plan, force=run.force)
     prepared, scan = read.preprocessed, read.scan
-    job = Job(prepared, plan, method.name, method.seed, device, Silent(), Stopwatch())
+    job = Job(prepared, plan, run.method, run.seed, device, Silent(), Stopwatch())
     return {
         "input": scan.source.get("path"),
         "frames": list(scan.frames.shape),
@@ -142,7 +142,7 @@ def describe(source: Source, method: Method, output: Output, plan: Plan | None =
         "oversampling": [round(value, 2) for value in prepared.oversampling],
         "masked": f"{100 * (1 - prepared.pattern.mask.float().mean().item()):.2f} %",
         "geometry": "unknown: the result has voxel units" if scan.geometry is None else "known",
-        "method": method.name,
+        "method": run.method,
         **job.describe(),
         "device": str(device),
         "memory": f"about {memory_gib(prepared.pattern.counts.numel()):.1f} GiB",

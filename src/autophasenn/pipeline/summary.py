@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import math
 import platform
+import re
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from autophasenn.inversion.confidence import described
-from autophasenn.inversion.methods import Found
+from autophasenn.inversion.methods import Found, Inversion
+from autophasenn.inversion.verdict import Grounds, Verdict, judge
 from autophasenn.machine import peak_memory
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.physics.geometry import direct_voxel_vectors
-from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.postprocess import Postprocessed, statistics
 from autophasenn.pipeline.prepare import Prepared
+from autophasenn.pipeline.run import Run
 from autophasenn.progress import Stopwatch
 from autophasenn.report.numbers import Distribution, Origin, Report, Starts, Trust
 from autophasenn.volumes import Pattern, Reconstruction
 
-POOR_CHI2 = 0.1
-"""chi2 above which an object does not explain its pattern, however weak that is."""
-POOR_RATIO = 100.0
-"""chi2 over its noise floor above which the same holds for a strong pattern."""
 LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py")
 """Whose versions are told."""
+NOT_CALIBRATED = "it is calibrated for images that began from the network's prediction."
+NOT_ASKED_FOR = "no variants were asked for (confidence.variants is 0)."
+ALIKE = 3
+"""So many warnings that say the same of other voxels are each told; of more, the first and a count."""
+NUMBER = re.compile(r"\d[\d.,]*(?:e[-+]?\d+)?")
 WITHOUT_GEOMETRY = "The geometry is unknown: lengths are in voxels, and there is no strain."
 
 Shells = tuple[np.ndarray, np.ndarray]
@@ -35,14 +38,21 @@ Shells = tuple[np.ndarray, np.ndarray]
 
 
 def summarise(
-    prepared: Prepared, method: Method, found: Found, done: Postprocessed, shells: Shells | None, watch: Stopwatch
+    prepared: Prepared,
+    run: Run,
+    plan: Inversion,
+    found: Found,
+    done: Postprocessed,
+    shells: Shells | None,
+    watch: Stopwatch,
 ) -> Report:
     """The report, without the time that writing takes.
 
     Parameters
     ----------
     prepared : Prepared
-    method : Method
+    run : Run
+    plan : Inversion
     found : Found
         What the method found.
     done : Postprocessed
@@ -57,17 +67,17 @@ def summarise(
     model = ForwardModel(kernel=reconstruction.kernel)
     chi2 = float(metrics.chi2(reconstruction.object, pattern.counts, pattern.mask, model))
     noise = float(metrics.chi2_noise(reconstruction.intensity, pattern.counts, pattern.mask))
-    trust = described(found.confidence, method.name)
+    verdict = judge(_grounds(found, run.method, plan, chi2, noise))
     numbers = statistics(done.image)
-    warnings = [*prepared.warnings, *getattr(found, "warnings", ()), *done.warnings, *trust["warnings"]]
+    unlike = () if found.confidence is None else found.confidence.warnings
+    warnings = [*prepared.warnings, *getattr(found, "warnings", ()), *done.warnings, *unlike]
     if done.image.voxel_size is None:
         warnings.append(WITHOUT_GEOMETRY)
-    status, message = _verdict(reconstruction, chi2, noise)
     resolution = _resolution(shells, pattern)
     return Report(
-        status=status,
-        message=message,
-        method=method.name,
+        status=verdict.status.value,
+        message=verdict.message,
+        method=run.method,
         chi2=chi2,
         chi2_noise=noise,
         chi2_free=_finite(reconstruction.free_error),
@@ -77,7 +87,7 @@ def summarise(
         oversampling=preprocessed.oversampling,
         preprocess=preprocessed.facts,
         path=found.path,
-        confidence=Trust(**trust | {"warnings": tuple(trust["warnings"])}),
+        confidence=_confidence(verdict, found),
         support_voxels=numbers["support_voxels"],
         volume_nm3=numbers["volume_nm3"],
         voxel_size_nm=_tuple(numbers["voxel_size_nm"]),
@@ -88,10 +98,10 @@ def summarise(
         displacement_nm=_distribution(numbers["displacement_nm"]),
         resolution_nm=None if resolution is None else resolution[0],
         resolution_is_bound=None if resolution is None else resolution[1],
-        seed=method.seed,
+        seed=run.seed,
         versions=versions(),
         input=Origin(prepared.scan.source.get("path"), prepared.scan.source.get("sha256")),
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=gathered(warnings),
         seconds=dict(watch.seconds),
         peak_memory_bytes=peak_memory(),
     )
@@ -107,6 +117,59 @@ def prtf_shells(reconstruction: Reconstruction, pattern: Pattern) -> Shells | No
 def versions() -> dict[str, str]:
     """Of the package, Python, and the libraries that results depend on."""
     return {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()}
+
+
+def gathered(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Each warning once; of more than `ALIKE` that differ only in their numbers, the first, and how many more there are."""
+    groups: dict[str, list[str]] = {}
+    for sentence in dict.fromkeys(warnings):
+        groups.setdefault(NUMBER.sub("#", sentence), []).append(sentence)
+    return tuple(
+        sentence
+        for alike in groups.values()
+        for sentence in (alike if len(alike) <= ALIKE else [f"{alike[0]} The same holds for {len(alike) - 1} more."])
+    )
+
+
+def _grounds(found: Found, method: str, plan: Inversion, chi2: float, noise: float) -> Grounds:
+    """The evidence: images found independently where there are several, else the predictions or starts before them."""
+    starts, judged = found.reconstruction, found.confidence
+    if judged is None:
+        is_iterative = method == "iterative"
+        return Grounds(
+            chi2,
+            noise,
+            len(starts.free_errors),
+            starts.averaged,
+            "start" if is_iterative else "prediction",
+            why_unknown=NOT_CALIBRATED if is_iterative else NOT_ASKED_FOR,
+        )
+    images, path = judged.features["variants"], found.path or {}
+    return Grounds(
+        chi2,
+        noise,
+        images,
+        round(images * judged.features["agreeing"]),
+        "image",
+        probability=judged.number,
+        random_starts=images - plan.confidence.variants,
+        is_from_random_start=path.get("image_from") == "random start",
+        is_unlike_training=bool(judged.warnings),
+        phase_spread_rad=judged.features["phase_spread"],
+    )
+
+
+def _confidence(verdict: Verdict, found: Found) -> Trust:
+    judged = found.confidence
+    features: dict[str, Any] = {} if judged is None else judged.features
+    return Trust(
+        number=verdict.probability,
+        meaning=verdict.meaning,
+        warnings=() if judged is None else judged.warnings,
+        **{name: features.get(name) for name in ("discord", "unexplained", "misfit", "variants", "agreeing")},
+        phase_spread_rad=features.get("phase_spread"),
+        amplitude_spread=features.get("amplitude_spread"),
+    )
 
 
 def _starts(found: Reconstruction) -> Starts:
@@ -145,21 +208,3 @@ def _tuple(values: list[float] | None) -> tuple[float, ...] | None:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _verdict(found: Reconstruction, chi2: float, noise: float) -> tuple[str, str]:
-    """A word, and a sentence that says how far to believe the image and what would help."""
-    starts = len(found.free_errors)
-    fit = f"chi2 is {chi2:.2g}, {chi2 / noise:.1f} times what counting noise alone gives"
-    agreement = f"{found.averaged} of {starts} starts agree" if starts > 1 else "one start was made"
-    if chi2 > POOR_CHI2 or chi2 > POOR_RATIO * noise:
-        return "poor", (
-            f"The object does not explain the pattern: {fit}; {agreement}. Check the mask, aliens, and that there is one "
-            "crystal."
-        )
-    if starts > 1 and found.averaged < starts / 2:
-        return "uncertain", (
-            f"Only {found.averaged} of {starts} starts found this image, so it may be wrong; {fit}. Try more starts, more "
-            "iterations, or look for aliens and masked regions."
-        )
-    return "reconstructed", f"{agreement.capitalize()}; {fit}."

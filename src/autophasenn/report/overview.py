@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,12 +12,14 @@ from autophasenn.errors import InputError
 from autophasenn.image import CrystalImage
 from autophasenn.report.detector import Panels, counts_scale, loggable
 from autophasenn.report.isosurface import BACK, FRONT, draw_view, surface_colours
+from autophasenn.report.numbers import Report
 from autophasenn.report.opengl import NoOpenGLError
 from autophasenn.report.planes import SECTIONS, planes_of
 from autophasenn.report.scales import Scale, phase_scale, strain_scale
 from autophasenn.report.slices import draw_slice
 from autophasenn.report.style import SLIDE, blank, colour_bar, figure_to
 from autophasenn.report.surface import render, surface_of
+from autophasenn.report.words import facts
 from autophasenn.volumes import Pattern, Reconstruction
 
 
@@ -27,7 +27,7 @@ def overview(
     image: CrystalImage,
     pattern: Pattern,
     reconstruction: Reconstruction,
-    facts: Mapping[str, Any],
+    report: Report,
     path: Path | str,
     *,
     title: str = "",
@@ -43,8 +43,8 @@ def overview(
     image : CrystalImage
     pattern : Pattern
     reconstruction : Reconstruction
-    facts : mapping
-        With the keys of ``report.json`` (units in their names); what is missing or None is left out.
+    report : Report
+        What is unknown is left out.
     path : path
         PNG file to write.
     title : str
@@ -57,7 +57,7 @@ def overview(
         _draw_patterns(figure, pattern, reconstruction, [row[2] for row in panels])
         for axes in figure.axes[:6]:
             axes.set_anchor("N")
-        _write_numbers(figure.add_subplot(grid[:, 3]), facts)
+        _write_numbers(figure.add_subplot(grid[:, 3]), report)
         if title:
             figure.suptitle(title, fontsize=17, fontweight="bold", x=0.01, ha="left")
 
@@ -114,39 +114,22 @@ def _draw_patterns(figure: Figure, pattern: Pattern, reconstruction: Reconstruct
     colour_bar(figure, panels, colours, norm, "counts", location="right", shrink=0.8, aspect=36)
 
 
-def key_numbers(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The lines of the slide, name and value with unit, of those facts of ``report.json`` that are known."""
-    lines = [
-        ("χ²", _number(facts.get("chi2"))),
-        ("χ² of noise alone", _number(facts.get("chi2_noise"))),
-        ("χ² free", _number(facts.get("chi2_free"))),
-        ("confidence (0 to 1)", _number((facts.get("confidence") or {}).get("number"), digits=2)),
-        ("resolution", _number(facts.get("resolution_nm"), "nm")),
-        ("voxel", _voxel(facts.get("voxel_size_nm"))),
-        ("d spacing", _number(facts.get("d_spacing_nm"), "Å", 10.0, digits=5)),
-        ("|Q|", _number(facts.get("q_per_nm"), "nm⁻¹", digits=5)),
-        ("volume", _number(facts.get("volume_nm3"), "µm³", 1e-9)),
-        ("strain, std", _number((facts.get("strain") or {}).get("std"), "× 10⁻⁴", 1e4)),
-        ("displacement, std", _number((facts.get("displacement_nm") or {}).get("std"), "pm", 1e3)),
-    ]
-    return [(name, value) for name, value in lines if value]
+KEY_NUMBERS = (
+    *("χ²", "χ² of counting noise", "χ² of held-out voxels", "confidence", "resolution", "voxel", "d spacing", "|Q|"),
+    *("volume", "strain", "displacement, 1 to 99 %"),
+)
+"""Of `report.words.facts`, the lines of the slide."""
 
 
-def _number(value: Any, unit: str = "", factor: float = 1.0, digits: int = 3) -> str:
-    return "" if value is None else f"{value * factor:.{digits}g} {unit}".strip().replace("-", "−")
+def key_numbers(report: Report) -> list[tuple[str, str]]:
+    """The lines of the slide, name and value with unit, of those numbers that are known."""
+    known = facts(report)
+    return [(name, known[name].value) for name in KEY_NUMBERS if known[name].is_known]
 
 
-def _voxel(sizes: Any) -> str:
-    """One length for a cube, three for a box."""
-    if sizes is None:
-        return ""
-    lengths = [f"{size:.3g}" for size in np.atleast_1d(sizes)]
-    return f"{lengths[0] if len(set(lengths)) == 1 else ' × '.join(lengths)} nm"
-
-
-def _write_numbers(axes: Axes, facts: Mapping[str, Any]) -> None:
+def _write_numbers(axes: Axes, report: Report) -> None:
     blank(axes)
-    for line, (name, value) in enumerate(key_numbers(facts)):
+    for line, (name, value) in enumerate(key_numbers(report)):
         top = 0.97 - 0.089 * line
         axes.text(0.08, top, name, transform=axes.transAxes, fontsize=11, color="#6a6a76", va="top").set_in_layout(
             False

@@ -1,4 +1,4 @@
-"""How a pattern is to be inverted: which method, with which network, seed and device. Made without torch."""
+"""How one reconstruction is run: by which method, with which network, seed and device. Made without torch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DEFAULT = "refined"
 
 
 @dataclass(frozen=True)
-class Method:
-    """What is done to a pattern; its parameters stand in the plan.
+class Run:
+    """How a reconstruction is run; the parameters of its method stand in the plan.
 
     Parameters
     ----------
-    name : str
+    method : str
         One of `inversion.methods.METHODS`.
     seed : int
         The whole randomness, 0 or more.
@@ -41,7 +41,7 @@ class Method:
         If there is no such method, or the seed is negative.
     """
 
-    name: str = DEFAULT
+    method: str = DEFAULT
     seed: int = 0
     device: str = "cpu"
     weights: Path | None = None
@@ -50,12 +50,12 @@ class Method:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise PlanError(f"The seed {self.seed} is not usable; give a whole number, 0 or more.")
-        if self.name == DEFAULT:
+        if self.method == DEFAULT:
             return
         from autophasenn.inversion.methods import METHODS
 
-        if self.name not in METHODS:
-            raise PlanError(f"The method {self.name!r} is not known; choose from {', '.join(METHODS)}.")
+        if self.method not in METHODS:
+            raise PlanError(f"The method {self.method!r} is not known; choose from {', '.join(METHODS)}.")
 
     def torch_device(self) -> torch.device:
         """The device.
@@ -77,7 +77,7 @@ class Method:
         PlanError
             If nothing can judge the network that has learned on.
         """
-        if self.name == "adapted" and plan.refined.free_fraction == 0:
+        if self.method == "adapted" and plan.refined.free_fraction == 0:
             raise PlanError(
                 "refined.free_fraction is 0, and --method adapted keeps only what explains held-out voxels better; give a "
                 "free_fraction above 0, for instance 0.02, or --method refined."
