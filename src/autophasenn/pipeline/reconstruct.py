@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from autophasenn.files.writing import staged_folder
-from autophasenn.inversion.methods import Job
+from autophasenn.inversion.methods import describe as describe_method
+from autophasenn.inversion.methods import invert
 from autophasenn.network.predict import Predictor
 from autophasenn.pipeline.method import Method
 from autophasenn.pipeline.plan import Plan
@@ -58,8 +59,20 @@ def reconstruct(
     device = method.torch_device()
     prepared = source if isinstance(source, Prepared) else prepare(source, plan, progress, force=method.force)
     preprocessed, watch = prepared.preprocessed, Stopwatch.going_on(prepared.seconds)
-    job = Job(preprocessed, plan, method.name, method.seed, device, progress, watch)
-    found = job.run(lambda: predictor or method.predictor())
+    if predictor is None and method.needs_network:
+        with watch.measure("network"):
+            predictor = method.predictor()
+    found = invert(
+        preprocessed.pattern.to(device),
+        preprocessed.oversampling,
+        method.name,
+        plan,
+        predictor=predictor,
+        seed=method.seed,
+        aliens=preprocessed.aliens if preprocessed.are_aliens_known else None,
+        progress=progress,
+        watch=watch,
+    )
     progress.stage("Strain")
     with watch.measure("postprocess"):
         done = postprocess(found.reconstruction, preprocessed.pattern, plan.postprocess)
@@ -133,7 +146,6 @@ def describe(source: Source, method: Method, output: Output, plan: Plan | None =
     output.check()
     read = prepare(source, plan, force=method.force)
     prepared, scan = read.preprocessed, read.scan
-    job = Job(prepared, plan, method.name, method.seed, device, Silent(), Stopwatch())
     return {
         "input": scan.source.get("path"),
         "frames": list(scan.frames.shape),
@@ -143,7 +155,7 @@ def describe(source: Source, method: Method, output: Output, plan: Plan | None =
         "masked": f"{100 * (1 - prepared.pattern.mask.float().mean().item()):.2f} %",
         "geometry": "unknown: the result has voxel units" if scan.geometry is None else "known",
         "method": method.name,
-        **job.describe(),
+        **describe_method(prepared.pattern, prepared.oversampling, method.name, plan),
         "device": str(device),
         "memory": f"about {memory_gib(prepared.pattern.counts.numel()):.1f} GiB",
         "output": str(output.folder),
