@@ -28,32 +28,30 @@ from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import make_folder, write_atomically
-from autophasenn.inversion.again import from_random_start, inversion
-from autophasenn.inversion.confidence import GOOD, LEAST_DISCORD, Calibration, Evidence, confidence_of
-from autophasenn.inversion.orientations import Variants, spread
-from autophasenn.inversion.prediction import Refined
+from autophasenn.inversion.confidence import LEAST_DISCORD, Calibration, Evidence, confidence_of
+from autophasenn.inversion.methods import Inversion, MethodName
+from autophasenn.inversion.orientations import by_network, by_retrieval, invert_from_all_sides
+from autophasenn.inversion.prediction import PREDICTING, load_predictor
+from autophasenn.inversion.verdict import GOOD
 from autophasenn.network.architectures import build
-from autophasenn.network.predict import SHIPPED, Inference, Predictor
+from autophasenn.network.predict import SHIPPED, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
-from autophasenn.phasing.ensemble import hold_out
-from autophasenn.phasing.further import Grid
+from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
 from autophasenn.report.confidence import EDGES, reliability
 from autophasenn.volumes import PATTERN, Pattern, crop_or_pad
 
 RELAXED = "relaxed atoms"
 """The case of a dataset file."""
-KINDS = ("refined", "network")
+KINDS = (MethodName.refined, MethodName.network)
 """Refined images, and predictions as they are: each has its calibration."""
 WEAKENING = 1e-3
 """Of the squared slopes in what is minimised: keeps them finite where the cases can be told apart without error."""
-INFERENCE = Inference("float32", starts=1)
-"""As `pipeline.reconstruct` runs the network."""
 ANCHORS = tuple(
     Evidence(LEAST_DISCORD, unexplained, misfit)
     for unexplained, misfit in itertools.product((0.1, 0.2, 0.4), (3.0, 10.0, 30.0))
 )
-"""What no sample shows, counted as wrong: all variants alike, and a tenth or more of the pattern unexplained beyond noise.
+"""What no sample shows, counted as wrong: all images alike, and a tenth or more of the pattern unexplained beyond noise.
 Without them the fit takes agreement for more than it is, out there (no good sample leaves more than 0.06 unexplained)."""
 UNDECIDED = Calibration(0.0, (0.0, 0.0, 0.0), {})
 
@@ -74,8 +72,7 @@ class Campaign:
         So many of the dataset (every fourth), for the test alone.
     seeds : (int, int)
         A fit to one is tested on the other; what is kept is fitted to both.
-    variants : Variants
-    refined : Refined
+    inversion : Inversion
     """
 
     paper: int = 9
@@ -83,8 +80,7 @@ class Campaign:
     unusual: int = 6
     relaxed: int = 33
     seeds: tuple[int, int] = (1001, 1002)
-    variants: Variants = field(default_factory=Variants)
-    refined: Refined = field(default_factory=Refined)
+    inversion: Inversion = field(default_factory=Inversion)
 
     def places(self, dataset: DatasetFile | None) -> list[tuple[str, int, int]]:
         """Case, seed and index of every sample, all cases in turn, so that the beginning of the list is a fair one too."""
@@ -101,17 +97,19 @@ class Campaign:
 def row_of(place: tuple[str, int, int], sample: Sample, predictor: Predictor, campaign: Campaign) -> Row:
     """What is kept of a sample, a row of `rows.json`: of the network's prediction, and of that refined."""
     case, seed, index = place
-    options = campaign.refined
-    inside = Grid(Pattern(sample.counts, sample.measured), hold_out(sample.measured, options.free_fraction, index))
+    options = campaign.inversion
+    inside = HeldOut.of(Pattern(sample.counts, sample.measured), options.free_fraction, index)
     row: Row = {"case": case, "seed": seed, "index": index}
     for kind in KINDS:
-        is_refined = kind == "refined"
-        first = inversion(predictor, options, seed=index, is_refined=is_refined, partially_coherent=True)(inside)
-        others = inversion(
-            predictor, options, seed=index, is_refined=is_refined, partially_coherent=first.kernel is not None
+        refinement = options.refinement if kind is MethodName.refined else None
+        first = by_network(predictor, options.prediction, refinement, seed=index)(inside)
+        others = by_network(
+            predictor, options.prediction, refinement, seed=index, partially_coherent=first.kernel is not None
         )
-        again = from_random_start(inside, options, seed=index, partially_coherent=True) if is_refined else None
-        found = spread(first, inside, others, campaign.variants, retrieve_again=again)
+        again = None if refinement is None else by_retrieval(inside, refinement, seed=index)
+        found = invert_from_all_sides(
+            first, inside, others, options.confidence, agreement=options.agreement, from_random_start=again
+        )
         judged = confidence_of(found, inside, calibration=UNDECIDED)
         objects = (found.image.object[0], first.object[0], found.mean)
         correlation, of_first, of_mean = (metrics.correlation(sample.truth, metrics.thresholded(x)) for x in objects)
@@ -284,11 +282,15 @@ def main(arguments: Sequence[str]) -> int:
     campaign = Campaign()
     try:
         if options.untrained:
-            predictor, weights = Predictor(build(UnrolledDesign()), INFERENCE), "untrained"
+            predictor, weights = Predictor(build(UnrolledDesign()), PREDICTING), "untrained"
         else:
-            predictor = Predictor.from_file(options.weights, INFERENCE)
+            predictor = load_predictor(options.weights)
             weights = sha256_of(options.weights or SHIPPED)
-        provenance = {"weights": weights, "variants": campaign.variants.variants, "seeds": list(campaign.seeds)}
+        provenance = {
+            "weights": weights,
+            "orientations": campaign.inversion.confidence.number,
+            "seeds": list(campaign.seeds),
+        }
         result = calibrate(options.folder, predictor, provenance, campaign, options.dataset, _progress)
         print(json.dumps(result, indent=2))
     except AutoPhaseNNError as error:

@@ -18,7 +18,7 @@ from typing import Any
 from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.files.writing import make_folder, write_atomically
 from autophasenn.image import CrystalImage
-from autophasenn.inversion.methods import Job
+from autophasenn.inversion.methods import MethodName, invert
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.pipeline.plan import Plan, load_plan
@@ -26,13 +26,13 @@ from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.prepare import prepare
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
-from autophasenn.progress import Silent, Stopwatch
+from autophasenn.progress import Stopwatch
 from autophasenn.report.evaluation import fall_of_chi2
 from autophasenn.report.methods import methods
 from autophasenn.report.opengl import NoOpenGLError
 from autophasenn.volumes import Reconstruction
 
-ORDER = ("iterative", "network", "refined")
+ORDER = (MethodName.iterative, MethodName.network, MethodName.refined)
 """From left to right."""
 
 
@@ -71,8 +71,16 @@ def compare(source: Source, asked: Run, output: Path, plan: Plan, title: str = "
     numbers: dict[str, Any] = {}
     for method in ORDER:
         watch = Stopwatch()
-        job = Job(prepared, plan, method, asked.seed, asked.torch_device(), Silent(), watch)
-        answer = job.run(lambda: predictor)
+        answer = invert(
+            prepared.pattern.to(asked.torch_device()),
+            prepared.oversampling,
+            method,
+            plan,
+            predictor=predictor,
+            seed=asked.seed,
+            aliens=prepared.aliens if prepared.are_aliens_known else None,
+            watch=watch,
+        )
         done = postprocess(answer.reconstruction, prepared.pattern, plan.postprocess)
         found[method], images[method] = done.reconstruction, done.image
         pattern, rho = prepared.pattern, found[method].object

@@ -21,6 +21,8 @@ class Stream(IntEnum):
     AUGMENTATION = 4
     MIXTURE = 5
     START = 6
+    RETRIEVAL = 7
+    RANDOM_START = 8
 
 
 def generator_of(seed: int, index: int, stream: Stream, device: torch.device | str = "cpu") -> torch.Generator:
@@ -39,6 +41,23 @@ def generator_of(seed: int, index: int, stream: Stream, device: torch.device | s
             raise InputError(f"The {name} {number} is not usable; give a whole number from 0 to {2**32 - 1}.")
     state = np.random.SeedSequence([seed, index, int(stream)]).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state) >> 1)  # manual_seed takes 63 bits
+
+
+def seed_of(seed: int, index: int, stream: Stream, bits: int = 63) -> int:
+    """The seed of part `index` of work that has one seed for all, for whatever takes a seed itself.
+
+    Parameters
+    ----------
+    seed : int
+        0 or more, however large.
+    index : int
+        0 or more.
+    stream : Stream
+    bits : int
+        At most so many has the result.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(int(stream), index))
+    return int(sequence.generate_state(1, np.uint64)[0]) >> (64 - bits)
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:

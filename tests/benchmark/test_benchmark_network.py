@@ -8,21 +8,25 @@ import pytest
 from autophasenn.benchmark import network as module
 from autophasenn.cli.terminal import show_network_benchmark
 from autophasenn.errors import PlanError
+from autophasenn.inversion.methods import Inversion
 from autophasenn.network.architectures import build
 from autophasenn.network.autophasenn import AutoPhaseNNDesign
 from autophasenn.network.unrolled import UnrolledDesign
-from autophasenn.phasing.refine import Refinement
+from autophasenn.phasing.ensemble import Ensemble
+from autophasenn.phasing.refinement import Refinement
 from autophasenn.phasing.schedule import error_reduction
 
 
 def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(module.BATCHES, "cpu", (1, 2))
     monkeypatch.setitem(module.SIDE, "cpu", 64)
-    short = Refinement(error_reduction(1), longer_search=None, polish=0)
-    monkeypatch.setattr(module, "PAPER", short)
+    short = Inversion(
+        retrieval=Ensemble(schedule=error_reduction(2)),
+        refinement=Refinement(error_reduction(1), None, polish=0, partial_coherence=False, likelihood=None),
+    )
     tiny = build(UnrolledDesign(stages=1, width=4, memory=1))
-    paper, schedule = AutoPhaseNNDesign(width=2), error_reduction(2)
-    result = module.benchmark_network(tiny, rounds=1, paper=paper, refinement=short, schedule=schedule)
+    paper = AutoPhaseNNDesign(width=2)
+    result = module.benchmark_network(tiny, rounds=1, paper=paper, inversion=short)
     assert set(result["cases"]) == {module.READY, module.NETWORK, "network + 50 ER", module.REFINED, module.RETRIEVAL}
     assert all(math.isfinite(case["ratio"]) and case["ratio"] > 0 for case in result["cases"].values())
     assert set(result["patterns_per_second"]) == {"1", "2"}

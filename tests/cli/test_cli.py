@@ -228,7 +228,7 @@ def test_source_method_and_output_are_what_was_typed(
     assert pipeline.output == Output(Path("out"), overwrite=True)
     assert pipeline.command.startswith("autophasenn reconstruct S0054 -o out --beamline 34idc")
     assert pipeline.plan.retrieval.schedule.repeats == 3
-    assert pipeline.plan.retrieval.starts == pipeline.plan.refined.starts == 2
+    assert pipeline.plan.retrieval.starts == pipeline.plan.prediction.starts == 2
 
 
 def test_the_example_and_the_default_plan_are_taken_unless_told_otherwise(

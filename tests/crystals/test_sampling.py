@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autophasenn.inversion.novelty import Familiar, separate_lobe
+from autophasenn.inversion.novelty import TrainedRange, separate_lobe
 from autophasenn.preprocessing.oversampling import choose_binning, estimate_oversampling, fill_unmeasured
 from crystals import expected_counts, polyhedron, smooth_phase
 
@@ -68,7 +68,7 @@ def test_a_gap_over_the_peak_is_no_sign_of_coarse_sampling_nor_of_two_particles(
     shift = [n // 2 - int(p) for n, p in zip(counts.shape, peak, strict=True)]
     counts, measured = (np.roll(volume, shift, (0, 1, 2)) for volume in (counts, measured))
     np.testing.assert_array_less(0.65 * np.array(whole), estimate_oversampling(counts, measured))
-    assert separate_lobe(counts, measured) < Familiar().highest_lobe
+    assert separate_lobe(counts, measured) < TrainedRange().highest_lobe
 
 
 def test_a_crystal_longer_than_half_the_field_of_view_reads_below_2():

@@ -5,7 +5,7 @@ import json
 import math
 import pickle
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,20 +18,26 @@ from typer.testing import CliRunner
 from autophasenn import cli
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
 from autophasenn.evaluation import evaluate as module
-from autophasenn.evaluation.comparison import Contest
+from autophasenn.evaluation.comparison import Comparison
 from autophasenn.evaluation.evaluate import Evaluation, evaluate
 from autophasenn.evaluation.figures import representative
 from autophasenn.evaluation.scores import METRICS, judge, summary
 from autophasenn.experiment.dataset import open_dataset
+from autophasenn.inversion.methods import Inversion, invert
+from autophasenn.inversion.names import MethodName
+from autophasenn.inversion.options import words_of
+from autophasenn.inversion.orientations import Orientations
+from autophasenn.inversion.prediction import Predictions, load_predictor
 from autophasenn.network import weights
 from autophasenn.network.architectures import build
-from autophasenn.network.predict import Inference
 from autophasenn.network.unrolled import UnrolledDesign
-from autophasenn.phasing.refine import Refinement
+from autophasenn.phasing.ensemble import Ensemble
+from autophasenn.phasing.refinement import Refinement
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.physics.ambiguity import translate
 from autophasenn.pipeline.example import EXAMPLE
-from autophasenn.volumes import crop_or_pad, twin
+from autophasenn.preprocessing.oversampling import estimate_oversampling
+from autophasenn.volumes import Pattern, crop_or_pad, twin
 
 CRYSTALS = EXAMPLE.parent / "crystals.h5"
 FILES = ["SHA256SUMS", "convergence.png", "examples.png", "histograms.png", "samples.csv", "summary.json"]
@@ -43,11 +49,13 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     """Three patterns, a network that learned nothing, and few iterations."""
     path = tmp_path_factory.mktemp("weights") / "a.safetensors"
     weights.save(build(UnrolledDesign(stages=1, width=4, memory=1)), {}, path)
-    return Evaluation(
-        CRYSTALS, weights=path, count=3, inference=Inference("float32"),
-        refinement=Refinement(error_reduction(2), longer_search=None, polish=1),
-        schedule=error_reduction(4),
-    )  # fmt: skip
+    quick = Inversion(
+        retrieval=Ensemble(starts=2, polish=1, schedule=error_reduction(4)),
+        prediction=Predictions(starts=1),
+        refinement=Refinement(error_reduction(2), None, polish=1, partial_coherence=False, likelihood=None),
+        confidence=Orientations(number=2, random_starts=0),
+    )
+    return Evaluation(CRYSTALS, weights=path, count=3, inversion=quick)
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +111,9 @@ def test_all_files_are_written_and_the_summary_is_that_of_the_table(folder: Path
     assert list(result["methods"]) == ["network", "refined", "iterative"]
     for method, metrics in result["methods"].items():
         assert set(metrics) == set(METRICS)
-        assert metrics["chi2_free"] is None
-        for name in set(METRICS) - {"chi2_free"}:
+        assert metrics["confidence"] is None
+        assert metrics["starts"]["mean"] == (2 if method == "iterative" else 1)
+        for name in set(METRICS) - {"confidence"}:
             values = [float(row[f"{method}_{name}"]) for row in rows]
             assert metrics[name]["mean"] == pytest.approx(np.mean(values), rel=1e-4)
             assert metrics[name]["p5"] == pytest.approx(np.percentile(values, 5), rel=1e-4)
@@ -117,20 +126,42 @@ def test_all_files_are_written_and_the_summary_is_that_of_the_table(folder: Path
     assert result["chi2_not_above_iterative"]["refined"] == pytest.approx(share)
 
 
+def test_its_numbers_are_those_of_what_a_user_gets(evaluation: Evaluation, folder: Path) -> None:
+    """Each method is the very inversion of `reconstruct`; the table says what that is."""
+    with open_dataset(CRYSTALS) as dataset:
+        counts, measured = dataset.patterns([0])[0], dataset.masks([0])[0]
+    predictor, row = load_predictor(evaluation.weights), table(folder)[0]
+    options = evaluation.comparison.inversion
+    for method in evaluation.methods:
+        oversampling = estimate_oversampling(counts.numpy(), measured.numpy())
+        found = invert(Pattern(counts, measured), oversampling, method, options, predictor=predictor).reconstruction
+        assert float(row[f"{method}_chi2_free"]) == pytest.approx(found.free_error, rel=1e-3)
+    words = json.loads((folder / "summary.json").read_text())["what_they_do"]
+    assert words == {method: words_of(MethodName(method), evaluation.inversion) for method in evaluation.methods}
+    assert "2 random starts" in words["iterative"]
+
+
+def test_confidence_is_known_where_it_is_asked_for(evaluation: Evaluation, tmp_path: Path) -> None:
+    asked = replace(evaluation, methods=("refined", "iterative"), count=1, confidence=True)
+    methods = evaluate(tmp_path / "out", asked)["methods"]
+    assert 0 <= methods["refined"]["confidence"]["mean"] <= 1
+    assert methods["iterative"]["confidence"] is None
+
+
 def test_interrupted_it_goes_on_and_the_numbers_are_the_same(
     evaluation: Evaluation, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(module.BLOCK, "cpu", 1)
     output, computed = tmp_path / "evaluated", []
-    real = Contest.block
+    real = Comparison.block
 
-    def dies_at_the_third(self: Contest, samples: range) -> bytes:
+    def dies_at_the_third(self: Comparison, samples: range) -> bytes:
         computed.append(samples.start)
         if len(computed) == 3:
             raise KeyboardInterrupt
         return real(self, samples)
 
-    monkeypatch.setattr(Contest, "block", dies_at_the_third)
+    monkeypatch.setattr(Comparison, "block", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         evaluate(output, evaluation)
     assert not output.exists()
@@ -146,9 +177,9 @@ def test_interrupted_it_goes_on_and_the_numbers_are_the_same(
 
 
 def test_a_block_is_the_same_in_another_process(evaluation: Evaluation) -> None:
-    contest = Contest(**{each.name: getattr(evaluation, each.name) for each in fields(Contest)})
-    assert pickle.loads(pickle.dumps(contest)) == contest
-    assert contest.block(range(1))[:4] == b"\x89HDF"
+    comparison = evaluation.comparison
+    assert pickle.loads(pickle.dumps(comparison)) == comparison
+    assert comparison.block(range(1))[:4] == b"\x89HDF"
 
 
 def test_where_the_truth_is_not_known_only_what_needs_it_is_null(evaluation: Evaluation, tmp_path: Path) -> None:
@@ -159,7 +190,13 @@ def test_where_the_truth_is_not_known_only_what_needs_it_is_null(evaluation: Eva
     result = evaluate(tmp_path / "out", replace(evaluation, dataset=measured, count=None, methods=("network", "er50")))
     assert result["n"] == 2
     for metrics in result["methods"].values():
-        assert {name for name in METRICS if metrics[name] is not None} == {"chi2", "seconds"}
+        assert {name for name in METRICS if metrics[name] is not None} == {
+            "chi2",
+            "chi2_free",
+            "starts",
+            "averaged",
+            "seconds",
+        }
     assert table(tmp_path / "out")[0]["chi2_truth"] == ""
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
 
@@ -187,7 +224,11 @@ def test_a_metric_that_nothing_has_is_null_and_one_that_some_have_is_of_those() 
 @pytest.mark.parametrize(
     ("changes", "kind", "words"),
     [
-        ({"methods": ("network", "guess")}, PlanError, "'guess'; choose from network, er50, refined, iterative"),
+        (
+            {"methods": ("network", "guess")},
+            PlanError,
+            "'guess'; choose from refined, adapted, er50, network, iterative",
+        ),
         ({"methods": ()}, PlanError, "none; choose from"),
         ({"methods": ("network", "network")}, PlanError, "named twice"),
         ({"count": 0}, PlanError, "0 samples"),

@@ -12,16 +12,25 @@ from calibrate_confidence import Campaign, calibrate, fit, numbers, scores
 from confidence_cases import CASES, ORDINARY, Sample
 
 from autophasenn.errors import InputError
-from autophasenn.inversion.confidence import Calibration, Confidence, Evidence, confidence_of, discord_of, shipped
-from autophasenn.inversion.novelty import Familiar, signs_of
-from autophasenn.inversion.orientations import Spread, Variants
-from autophasenn.inversion.prediction import Refined
+from autophasenn.inversion.confidence import (
+    Calibration,
+    Confidence,
+    Evidence,
+    confidence_of,
+    discord_of,
+    packaged_calibration,
+)
+from autophasenn.inversion.ensemble import ImageEnsemble
+from autophasenn.inversion.methods import Inversion
+from autophasenn.inversion.novelty import TrainedRange, features_of
+from autophasenn.inversion.orientations import Orientations
+from autophasenn.inversion.prediction import Predictions
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.engine import Retrieval
-from autophasenn.phasing.further import Grid
-from autophasenn.phasing.refine import PAPER
+from autophasenn.phasing.held_out import HeldOut
+from autophasenn.phasing.refinement import Refinement
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.report.confidence import reliability, spread_map, wilson
 from autophasenn.volumes import Pattern, crop_or_pad
@@ -31,8 +40,8 @@ BAD = Evidence(discord=0.2, unexplained=0.05, misfit=10.0)
 SEED = 11
 
 
-def of(sample: Sample, noise: float, turn: float = 0.0) -> Spread:
-    """Three variants about the truth, each with noise of its own on its amplitudes; phases multiplied by 1 + turn."""
+def of(sample: Sample, noise: float, turn: float = 0.0) -> ImageEnsemble:
+    """Three images about the truth, each with noise of its own on its amplitudes; phases multiplied by 1 + turn."""
     truth = sample.truth
     g = torch.Generator().manual_seed(0)
     bent = torch.polar(truth.abs(), (1 + turn) * truth.angle())
@@ -42,9 +51,9 @@ def of(sample: Sample, noise: float, turn: float = 0.0) -> Spread:
     return made_of(objects / objects[0].abs().max(), products)
 
 
-def made_of(objects: torch.Tensor, correlations: torch.Tensor) -> Spread:
+def made_of(objects: torch.Tensor, correlations: torch.Tensor) -> ImageEnsemble:
     number, image = len(objects), Retrieval(objects[:1], objects[:1].abs() > 0, torch.zeros(1, 1))
-    return Spread(objects, tuple(range(number)), torch.zeros(number), correlations, correlations > 0.9, image)
+    return ImageEnsemble(objects, tuple(range(number)), torch.zeros(number), correlations, correlations > 0.9, image)
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +61,11 @@ def sample() -> Sample:
     return CASES["paper"](SEED, 0)
 
 
-def grid_of(sample: Sample) -> Grid:
-    return Grid(Pattern(sample.counts, sample.measured), torch.zeros_like(sample.measured))
+def grid_of(sample: Sample) -> HeldOut:
+    return HeldOut(Pattern(sample.counts, sample.measured), torch.zeros_like(sample.measured))
 
 
-def judged(sample: Sample, found: Spread) -> Confidence:
+def judged(sample: Sample, found: ImageEnsemble) -> Confidence:
     return confidence_of(found, grid_of(sample))
 
 
@@ -71,13 +80,13 @@ def test_the_truth_is_believed_and_a_wrong_image_is_not(sample: Sample) -> None:
 @pytest.mark.parametrize("name", ["discord", "unexplained", "misfit"])
 def test_doubt_never_adds_confidence(name: str) -> None:
     values = [replace(GOOD, **{name: value}) for value in np.geomspace(getattr(GOOD, name), getattr(BAD, name), 9)]
-    assert (np.diff([shipped()(evidence) for evidence in values]) <= 0).all()
-    assert shipped()(GOOD) > 0.9
-    assert shipped()(BAD) < 0.05
+    assert (np.diff([packaged_calibration()(evidence) for evidence in values]) <= 0).all()
+    assert packaged_calibration()(GOOD) > 0.9
+    assert packaged_calibration()(BAD) < 0.05
 
 
 def test_evidence_that_is_no_number_gives_no_confidence() -> None:
-    assert shipped()(replace(GOOD, unexplained=float("nan"))) == 0
+    assert packaged_calibration()(replace(GOOD, unexplained=float("nan"))) == 0
 
 
 def test_what_is_reported_is_json_and_unknown_is_null(sample: Sample) -> None:
@@ -95,7 +104,7 @@ def test_only_the_better_half_must_agree() -> None:
 def test_a_single_variant_has_no_confidence(sample: Sample) -> None:
     many = of(sample, 0.1)
     one = made_of(many.objects[:1], many.correlations[:1])
-    with pytest.raises(InputError, match="2 variants"):
+    with pytest.raises(InputError, match="2 orientations"):
         judged(sample, one)
 
 
@@ -108,7 +117,7 @@ def test_a_slope_by_which_doubt_adds_confidence_is_refused() -> None:
 def warnings_of(case: str, index: int) -> str:
     sample = CASES[case](SEED, index)
     return " ".join(
-        Familiar().sentences(signs_of(sample.counts, sample.measured, crop_or_pad(sample.truth, (32, 32, 32))))
+        TrainedRange().sentences(features_of(sample.counts, sample.measured, crop_or_pad(sample.truth, (32, 32, 32))))
     )
 
 
@@ -167,8 +176,12 @@ def test_confidence_that_is_wrong_scores_worse() -> None:
 
 def test_a_calibration_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))), Inference("float32", starts=1))
-    quick = Refined(starts=1, first=replace(PAPER, search=error_reduction(2)), partial_coherence=False)
-    campaign = Campaign(paper=1, beamline=0, unusual=0, variants=Variants(2), refined=quick)
+    quick = Inversion(
+        prediction=Predictions(starts=1),
+        refinement=Refinement(error_reduction(2), None, polish=0, partial_coherence=False, likelihood=None),
+        confidence=Orientations(2),
+    )
+    campaign = Campaign(paper=1, beamline=0, unusual=0, inversion=quick)
     first = calibrate(tmp_path, predictor, {"weights": "none"}, campaign, None)
     assert first["refined"]["fit"]["samples"] == first["network"]["test"]["samples"] == 2
     kept = (tmp_path / "rows.json").read_bytes()

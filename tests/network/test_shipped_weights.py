@@ -6,12 +6,13 @@ import torch
 from autophasenn.experiment.dataset import open_dataset
 from autophasenn.network import weights
 from autophasenn.network.predict import SHIPPED, Inference, Predictor
-from autophasenn.phasing.refine import refine
+from autophasenn.phasing.held_out import HeldOut
+from autophasenn.phasing.refinement import refine
 from autophasenn.physics import metrics
 from autophasenn.physics.ambiguity import align
 from autophasenn.physics.symmetry import inverse, symmetry
 from autophasenn.pipeline import example
-from autophasenn.volumes import crop_or_pad
+from autophasenn.volumes import Pattern, crop_or_pad
 
 PADDED = (64, 64, 64)
 
@@ -71,7 +72,9 @@ def test_a_flipped_or_permuted_pattern_gives_the_flipped_or_permuted_image(
 def test_refined_they_reach_the_noise(crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
     counts, measured, truth = crystals
     found = Predictor.from_file(inference=Inference("float32")).predict(counts, measured)
-    refined = refine(counts, measured, found).object
+    boxes = [HeldOut.of(Pattern(*each), 0.02, 0) for each in zip(counts, measured, strict=True)]
+    starts = [box.found(rho) for box, rho in zip(boxes, crop_or_pad(found, PADDED), strict=True)]
+    refined = torch.cat([refine(*each).best.object for each in zip(boxes, starts, strict=True)])
     truth = crop_or_pad(truth, PADDED)
     assert metrics.chi2(refined, counts, measured).mean() < 1.1 * metrics.chi2(truth, counts, measured).mean()
     aligned = [align(true, rho).aligned for true, rho in zip(truth, refined, strict=True)]

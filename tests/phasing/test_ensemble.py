@@ -10,7 +10,8 @@ import torch
 from autophasenn.errors import PlanError
 from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.coherence import CoherenceEstimate
-from autophasenn.phasing.ensemble import Ensemble, hold_out, reconstruct_ensemble, singular_modes
+from autophasenn.phasing.ensemble import Ensemble, reconstruct_ensemble, singular_modes
+from autophasenn.phasing.held_out import HeldOut, hold_out
 from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, count_photons, gaussian_kernel, intensity_of
@@ -28,14 +29,14 @@ def crystal(strain: float) -> torch.Tensor:
     return torch.from_numpy(amplitude * np.exp(1j * strain * smooth_phase(SHAPE, SAMPLING, rng))).to(torch.complex64)
 
 
-def pattern(rho: torch.Tensor, photons: float, gap: bool) -> Pattern:
+def pattern(rho: torch.Tensor, photons: float, gap: bool) -> HeldOut:
     counts = count_photons(intensity_of(diffract(rho)), photons, torch.Generator().manual_seed(1))
     mask = torch.ones(SHAPE, dtype=torch.bool)
     if gap:
         mask[:, 40:42] = False  # a cross of 2 rows and 2 columns (6 %), some voxels beside the peak, as on a real chip
         mask[:, :, 22:24] = False
         counts[~mask] = torch.nan  # whatever stands there must not matter
-    return Pattern(counts, mask)
+    return HeldOut.of(Pattern(counts, mask), 0.02, 0)
 
 
 @pytest.mark.parametrize("gap", [False, True], ids=["full", "gap"])
@@ -54,7 +55,7 @@ def test_partial_coherence_is_found_and_kept() -> None:
     rho = crystal(1.0)
     blurred = ForwardModel(kernel=gaussian_kernel((9, 9, 9), (0.9, 0.9, 0.9)))(rho)
     counts = count_photons(blurred, 1e8, torch.Generator().manual_seed(1))
-    data = Pattern(counts, torch.ones(SHAPE, dtype=torch.bool))
+    data = HeldOut.of(Pattern(counts, torch.ones(SHAPE, dtype=torch.bool)), 0.02, 0)
     coherent = reconstruct_ensemble(data, Ensemble(starts=1, schedule=QUICK, coherence=None), seed=0)
     found = reconstruct_ensemble(data, Ensemble(starts=1, schedule=QUICK), seed=0)
     assert found.kernel is not None
@@ -72,15 +73,15 @@ def test_coherence_may_be_estimated_by_every_start() -> None:
 def test_a_pattern_too_weak_to_hold_out_photons_is_still_ranked() -> None:
     counts = torch.zeros(SHAPE)
     counts[30:35, 30:35, 30:35] = torch.rand(5, 5, 5, generator=torch.Generator().manual_seed(0)) * 5
-    data = Pattern(counts.round(), torch.ones(SHAPE, dtype=torch.bool))
+    data = HeldOut.of(Pattern(counts.round(), torch.ones(SHAPE, dtype=torch.bool)), 0.02, 0)
     found = reconstruct_ensemble(data, Ensemble(starts=2, polish=2, schedule=replace(QUICK, repeats=1)), seed=0)
     assert bool(torch.isfinite(found.object.abs()).all())
     assert math.isnan(found.free_error)
 
 
 def test_modes_show_that_starts_disagree() -> None:
-    few = Ensemble(starts=3, polish=0, agreement=0.99, schedule=Schedule((Block(ER(), 5),), average_last=0))
-    found = reconstruct_ensemble(pattern(crystal(2.0), 1e7, gap=False), few, seed=0)
+    few = Ensemble(starts=3, polish=0, schedule=Schedule((Block(ER(), 5),), average_last=0))
+    found = reconstruct_ensemble(pattern(crystal(2.0), 1e7, gap=False), few, seed=0, agreement=0.99)
     assert found.modes is not None
     assert found.averaged == 1
     assert float(found.modes[0]) < 0.9
@@ -127,8 +128,6 @@ def test_the_reconstruction_is_reproducible_and_complete() -> None:
     "wrong",
     [
         lambda: Ensemble(starts=0),
-        lambda: Ensemble(free_fraction=0.5),
-        lambda: Ensemble(agreement=1.5),
         lambda: Ensemble(polish=-1),
         lambda: Ensemble(support_threshold=0.0),
     ],

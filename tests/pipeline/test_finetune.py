@@ -16,8 +16,7 @@ from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanEr
 from autophasenn.experiment.experiment import Experiment
 from autophasenn.inversion.adaptation import Adaptation, _seen, _spread_evenly, adapt
 from autophasenn.network import weights
-from autophasenn.phasing.ensemble import hold_out
-from autophasenn.phasing.further import Grid
+from autophasenn.phasing.held_out import HeldOut, hold_out
 from autophasenn.pipeline.finetune import Finetuning, finetune, sources
 from autophasenn.pipeline.simulate import Simulation, write_dataset
 from autophasenn.progress import Silent
@@ -26,11 +25,11 @@ from crystals import expected_counts, polyhedron
 
 
 @pytest.fixture(scope="module")
-def box() -> Grid:
+def box() -> HeldOut:
     rng = np.random.default_rng(3)
     intensity = torch.from_numpy(expected_counts(polyhedron((64, 64, 64), (3, 3, 3), rng), 1e6)).float()
     counts = torch.poisson(intensity, generator=torch.Generator().manual_seed(0))
-    return Grid(Pattern(counts, counts >= 0), hold_out(counts >= 0, 0.02, 0))
+    return HeldOut(Pattern(counts, counts >= 0), hold_out(counts >= 0, 0.02, 0))
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +46,14 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_learning_on_lowers_the_misfit_of_held_out_voxels(box: Grid) -> None:
+def test_learning_on_lowers_the_misfit_of_held_out_voxels(box: HeldOut) -> None:
     found = adapt(network(), [box], STEEP, seed=1)
     assert found.steps == STEEP.steps
     assert found.best_step > 0
     assert found.after < 0.99 * found.before
 
 
-def test_weights_that_got_worse_are_not_kept(box: Grid) -> None:
+def test_weights_that_got_worse_are_not_kept(box: HeldOut) -> None:
     begun = network()
     found = adapt(begun, [box], replace(QUICK, learning_rate=10.0, average=0.0), seed=1)
     assert found.best_step == 0
@@ -63,9 +62,9 @@ def test_weights_that_got_worse_are_not_kept(box: Grid) -> None:
         assert torch.equal(mine, other)
 
 
-def test_the_network_never_sees_held_out_voxels(box: Grid) -> None:
+def test_the_network_never_sees_held_out_voxels(box: HeldOut) -> None:
     """Whatever they hold; and every photon that it sees was measured."""
-    spoiled = Grid(replace(box.pattern, counts=torch.where(box.free, 1e5, box.pattern.counts)), box.free)
+    spoiled = HeldOut(replace(box.pattern, counts=torch.where(box.free, 1e5, box.pattern.counts)), box.free)
     for index in range(4):
         seen, same = _seen([box], 1, index, QUICK), _seen([spoiled], 1, index, QUICK)
         assert torch.equal(seen.counts, same.counts)
@@ -75,7 +74,7 @@ def test_the_network_never_sees_held_out_voxels(box: Grid) -> None:
 
 
 @pytest.mark.parametrize(("number", "most"), [(1, 8), (8, 8), (9, 8), (256, 8)])
-def test_the_patterns_that_judge_are_spread_evenly_over_all(box: Grid, number: int, most: int) -> None:
+def test_the_patterns_that_judge_are_spread_evenly_over_all(box: HeldOut, number: int, most: int) -> None:
     """Not the first few: patterns of several scans come one scan after the other."""
     boxes = [replace(box) for _ in range(number)]
     places = [boxes.index(each) for each in _spread_evenly(boxes, most)]
@@ -175,8 +174,8 @@ class InTheMiddle(Silent):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_patterns_on_a_gpu_are_learned_from(box: Grid) -> None:
-    there = Grid(Pattern(box.pattern.counts.cuda(), box.pattern.mask.cuda()), box.free.cuda())
+def test_patterns_on_a_gpu_are_learned_from(box: HeldOut) -> None:
+    there = HeldOut(Pattern(box.pattern.counts.cuda(), box.pattern.mask.cuda()), box.free.cuda())
     assert adapt(network().cuda(), [there], QUICK, seed=1).steps == QUICK.steps
 
 

@@ -12,12 +12,12 @@ from small_network import QUICK, STEEP, network
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import PlanError
 from autophasenn.experiment.experiment import BEAMLINE
-from autophasenn.inversion.adaptation import Adaptation, Adapted, _seen, adapt
-from autophasenn.inversion.prediction import Refined
+from autophasenn.inversion.adaptation import Adaptation, AdaptationResult, _seen, adapt
+from autophasenn.inversion.orientations import Orientations
+from autophasenn.inversion.prediction import Predictions
 from autophasenn.network import weights
-from autophasenn.phasing.ensemble import hold_out
-from autophasenn.phasing.further import Grid
-from autophasenn.phasing.refine import Refinement
+from autophasenn.phasing.held_out import HeldOut, hold_out
+from autophasenn.phasing.refinement import Refinement
 from autophasenn.pipeline.finetune import Finetuning, _patterns_of, finetune, sources
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.reconstruct import describe, reconstruct_into
@@ -32,29 +32,33 @@ from autophasenn.training.plan import Loss
 from autophasenn.volumes import Pattern
 from crystals import expected_counts, polyhedron
 
-SHORT = replace(Refined(), starts=1, first=Refinement(longer_search=None), likelihood=None, partial_coherence=False)
+SHORT = Plan(
+    prediction=Predictions(starts=1),
+    refinement=Refinement(longer_search=None, likelihood=None, partial_coherence=False),
+    confidence=Orientations(number=0),
+)
 GAPPED = replace(BEAMLINE, photons=(1e6, 1e7), with_alien=0.0, on_detector=1.0, detectors=("maxipix", "merlin-quad"))
 
 
 @pytest.fixture(scope="module")
-def box() -> Grid:
+def box() -> HeldOut:
     """A pattern with a cross of gaps."""
     rng = np.random.default_rng(4)
     intensity = torch.from_numpy(expected_counts(polyhedron((64, 64, 64), (3, 3, 3), rng), 1e6)).float()
     counts = torch.poisson(intensity, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(64, 64, 64, dtype=torch.bool)
     mask[:, 20:24], mask[:, :, 41:45] = False, False
-    return Grid(Pattern(torch.where(mask, counts, 0), mask), hold_out(mask, 0.02, 0))
+    return HeldOut(Pattern(torch.where(mask, counts, 0), mask), hold_out(mask, 0.02, 0))
 
 
-def holding(box: Grid, counts: float) -> Grid:
+def holding(box: HeldOut, counts: float) -> HeldOut:
     """The same pattern with other counts where nothing was measured."""
-    return Grid(replace(box.pattern, counts=torch.where(box.pattern.mask, box.pattern.counts, counts)), box.free)
+    return HeldOut(replace(box.pattern, counts=torch.where(box.pattern.mask, box.pattern.counts, counts)), box.free)
 
 
 @pytest.mark.parametrize("objective_of", [Objective, BeamObjective])
 def test_masked_voxels_change_neither_loss_nor_gradient(
-    box: Grid, objective_of: type[Objective] | type[BeamObjective]
+    box: HeldOut, objective_of: type[Objective] | type[BeamObjective]
 ) -> None:
     """Nor do they where the gaps of another place on the detector were drawn; measured voxels do."""
     learner = network()
@@ -75,11 +79,11 @@ def test_masked_voxels_change_neither_loss_nor_gradient(
         assert not torch.equal(with_zeros[0], read_as_zeros[0])
 
 
-def test_what_masked_voxels_hold_is_not_learned(box: Grid) -> None:
+def test_what_masked_voxels_hold_is_not_learned(box: HeldOut) -> None:
     """The whole of learning: what judges it, every step, and the weights it ends with."""
     begun = network()
 
-    def learned(given: Grid) -> Adapted:
+    def learned(given: HeldOut) -> AdaptationResult:
         return adapt(begun, [given], replace(STEEP, gapped=1.0), seed=1)
 
     one, other = learned(holding(box, 0.0)), learned(holding(box, 1e4))
@@ -89,8 +93,8 @@ def test_what_masked_voxels_hold_is_not_learned(box: Grid) -> None:
         assert torch.equal(mine, same)
 
 
-def test_gaps_take_voxels_away_and_change_no_other(box: Grid) -> None:
-    whole = Grid(replace(box.pattern, mask=torch.ones_like(box.pattern.mask)), torch.zeros_like(box.free))
+def test_gaps_take_voxels_away_and_change_no_other(box: HeldOut) -> None:
+    whole = HeldOut(replace(box.pattern, mask=torch.ones_like(box.pattern.mask)), torch.zeros_like(box.free))
     every = replace(QUICK, thinned=(1.0, 1.0), gapped=1.0)
     lost = []
     for index in range(12):
@@ -137,7 +141,7 @@ def test_a_dataset_with_gaps_is_learned_from_and_the_card_tells_what_the_weights
 
 
 def test_reconstruct_by_an_adapted_network_explains_held_out_voxels_better_than_its_start(
-    box: Grid, tmp_path: Path
+    box: HeldOut, tmp_path: Path
 ) -> None:
     """And where learning makes it worse, the result is that of the network as it was, and a warning says so."""
     start, pattern = tmp_path / "start.safetensors", tmp_path / "pattern.npz"
@@ -145,8 +149,7 @@ def test_reconstruct_by_an_adapted_network_explains_held_out_voxels_better_than_
     np.savez(pattern, data=box.pattern.counts.numpy().astype(np.int32), mask=box.pattern.mask.numpy())
 
     def report(method: str, options: Adaptation) -> dict:  # type: ignore[type-arg]
-        plan = Plan(adapted=options, refined=SHORT)
-        plan = replace(plan, confidence=replace(plan.confidence, variants=0))
+        plan = replace(SHORT, adaptation=options)
         where = Output(tmp_path / method, figures=False, overwrite=True)
         return reconstruct_into(where, Source(str(pattern)), Run(method, weights=start), plan).report.to_json()
 
@@ -167,9 +170,9 @@ def test_reconstruct_by_an_adapted_network_explains_held_out_voxels_better_than_
 def test_without_held_out_voxels_nothing_can_judge_an_adapted_network(tmp_path: Path) -> None:
     """Which is said before the input is looked for."""
     source, method, output = Source("absent.npy"), Run("adapted"), Output(tmp_path / "out")
-    plan = Plan(refined=Refined(free_fraction=0.0))
-    with pytest.raises(PlanError, match=r"refined\.free_fraction is 0"):
+    plan = Plan(free_fraction=0.0)
+    with pytest.raises(PlanError, match=r"free_fraction is 0"):
         reconstruct_into(output, source, method, plan)
-    with pytest.raises(PlanError, match=r"refined\.free_fraction is 0"):
+    with pytest.raises(PlanError, match=r"free_fraction is 0"):
         describe(source, method, output, plan)
     assert not (tmp_path / "out").exists()

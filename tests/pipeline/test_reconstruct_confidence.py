@@ -8,11 +8,10 @@ import pytest
 import torch
 from real_scan import scan_54
 
-from autophasenn.devices import device_of
 from autophasenn.files.cxi import read_result
 from autophasenn.inversion.box import NetworkBox
-from autophasenn.inversion.methods import Job
-from autophasenn.inversion.orientations import Variants
+from autophasenn.inversion.methods import invert
+from autophasenn.inversion.orientations import Orientations
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.ensemble import Ensemble
@@ -25,12 +24,11 @@ from autophasenn.pipeline.reconstruct import reconstruct
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.preprocessing.preprocess import Preprocessed, preprocess
-from autophasenn.progress import Silent, Stopwatch
 from autophasenn.volumes import Reconstruction, twin
 
-HALF_IN_THE_BOX = Plan(confidence=Variants(variants=2))
+HALF_IN_THE_BOX = Plan(confidence=Orientations(number=2))
 WITHOUT = Plan(
-    confidence=Variants(variants=0),
+    confidence=Orientations(number=0),
     retrieval=Ensemble(starts=2, polish=0, schedule=Schedule((Block(HIO(), 80), Block(ER(), 20)), 2, average_last=5)),
 )
 
@@ -74,7 +72,7 @@ def test_without_variants_the_confidence_is_null_and_says_why(tmp_path: Path) ->
     result = reconstruct(Source(), Run("network"), WITHOUT, predictor=predictor())
     result.save(tmp_path / "out", figures=False)
     assert result.report.confidence.number is None
-    assert "confidence.variants is 0" in result.report.confidence.meaning
+    assert "confidence.number is 0" in result.report.confidence.meaning
     assert result.report.seconds["confidence"] is None
     assert read_result(tmp_path / "out" / "result.cxi").reconstruction.phase_spread is None
 
@@ -109,8 +107,8 @@ def test_the_spread_goes_with_its_object_to_its_twin_and_to_the_middle() -> None
 
 
 def canonical(prepared: Preprocessed, plan: Plan, method: str, seed: int) -> torch.Tensor:
-    job = Job(prepared, plan, method, seed, device_of("cpu"), Silent(), Stopwatch())
-    return postprocess(job.run(predictor).reconstruction, prepared.pattern, plan.postprocess).reconstruction.object
+    found = invert(prepared.pattern, prepared.oversampling, method, plan, predictor=predictor(), seed=seed)
+    return postprocess(found.reconstruction, prepared.pattern, plan.postprocess).reconstruction.object
 
 
 def check_same_twin(images: list[torch.Tensor], least: float) -> None:

@@ -18,8 +18,8 @@ from autophasenn.pipeline.example import EXAMPLE
 QUICK = """
 version: 1
 confidence:
-  variants: 0
-refined:
+  number: 0
+refinement:
   partial_coherence: false
 """
 PATIENCE = 240.0

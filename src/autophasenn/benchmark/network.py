@@ -23,6 +23,7 @@ from autophasenn.benchmark.timing import Case, alternate, jitter_of, machine
 from autophasenn.devices import device_of
 from autophasenn.errors import PlanError
 from autophasenn.experiment.dataset import DatasetFile
+from autophasenn.inversion.methods import Inversion, MethodName, invert
 from autophasenn.machine import load_average
 from autophasenn.network import weights
 from autophasenn.network.architectures import Network, build
@@ -30,10 +31,10 @@ from autophasenn.network.autophasenn import AutoPhaseNNDesign
 from autophasenn.network.predict import SHIPPED, Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.engine import retrieve
-from autophasenn.phasing.refine import PAPER, Refinement, refine
-from autophasenn.phasing.schedule import Schedule
 from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.preprocessing.oversampling import estimate_oversampling
 from autophasenn.progress import Progress, Silent
+from autophasenn.volumes import Pattern
 
 REFERENCE = "the paper's network, float32"
 NETWORK, READY, REFINED = "network", "the paper's network, made ready", "network + refinement"
@@ -55,8 +56,7 @@ def benchmark_network(
     rounds: int = 7,
     compiled: bool = False,
     paper: AutoPhaseNNDesign | None = None,
-    refinement: Refinement | None = None,
-    schedule: Schedule | None = None,
+    inversion: Inversion | None = None,
     cohere_environment: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -76,10 +76,8 @@ def benchmark_network(
         Is the network run compiled, too?
     paper : AutoPhaseNNDesign, optional
         Of the reference; None: as published.
-    refinement : Refinement, optional
-        None: the default.
-    schedule : Schedule, optional
-        Of the iterative retrieval; None: the default, 600 iterations.
+    inversion : Inversion, optional
+        What the methods do, without the confidence; None: the default, and its schedule of 600 iterations, one start.
     cohere_environment : Path, optional
         Virtual environment with cohere_core, whose 600 iterations are compared with a prediction; made if it is not
         there. None: no comparison.
@@ -114,15 +112,20 @@ def benchmark_network(
         with torch.inference_mode():
             _waited(plain(counts, measured)[-1].objects)
 
-    def predicted(how: Refinement | None) -> None:
-        _waited(refine(counts, measured, predictor.predict(counts, measured), how).object)
+    inversion = inversion or Inversion()
+    without = replace(inversion, confidence=replace(inversion.confidence, number=0, average=False))
+    pattern = Pattern(counts[0], measured[0])
+    oversampling = estimate_oversampling(counts[0].cpu().numpy(), measured[0].cpu().numpy())
+
+    def inverted(method: MethodName) -> None:
+        invert(pattern, oversampling, method, without, predictor=predictor)  # its result is on the CPU
 
     cases = {
         READY: _in_a_row(lambda: _waited(ready.predict(counts, measured))),
         NETWORK: _in_a_row(lambda: _waited(predictor.predict(counts, measured))),
-        "network + 50 ER": Case(lambda: predicted(PAPER), 1),
-        REFINED: Case(lambda: predicted(refinement), 1),
-        RETRIEVAL: Case(lambda: _waited(retrieve(counts, measured, schedule or Schedule(), seeds=[0]).object), 1),
+        "network + 50 ER": Case(lambda: inverted(MethodName.er50), 1),
+        REFINED: Case(lambda: inverted(MethodName.refined), 1),
+        RETRIEVAL: Case(lambda: _waited(retrieve(counts, measured, inversion.retrieval.schedule, seeds=[0]).object), 1),
     }
     if compiled:
         quick = Predictor(network, Inference(compiled=True), device)

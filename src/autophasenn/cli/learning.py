@@ -10,6 +10,7 @@ import typer
 
 from autophasenn.cli.app import INTERRUPTED, app
 from autophasenn.cli.terminal import TerminalProgress, complain, show_evaluation, show_facts
+from autophasenn.inversion.names import METHODS
 
 
 @app.command()
@@ -114,7 +115,7 @@ def evaluate(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="Patterns, with or without the true objects.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
     methods: Annotated[
-        str, typer.Option(help="Of network, er50 (network + 50 ER), refined, iterative; separated by commas.")
+        str, typer.Option(help=f"Of {', '.join(METHODS)}, each as reconstruct does it; separated by commas.")
     ] = "network,refined,iterative",
     weights: Annotated[
         Path | None, typer.Option(help="Weights of the network; those of the package if left out.")
@@ -122,11 +123,12 @@ def evaluate(
     count: Annotated[int | None, typer.Option(help="Only the first so many samples.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
     starts: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Starts of the network a pattern at most; another is made while the image fits poorly."
-        ),
-    ] = 4,
+        int | None,
+        typer.Option(min=1, help="Starts of every method; those of the defaults if left out."),
+    ] = None,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="With the confidence of every image, several times as long.")
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
@@ -136,11 +138,12 @@ def evaluate(
     from autophasenn.devices import use_threads
     from autophasenn.evaluation.evaluate import Evaluation
     from autophasenn.evaluation.evaluate import evaluate as run
-    from autophasenn.network.predict import Inference
+    from autophasenn.inversion.options import Inversion, with_starts
 
     use_threads(threads)
     named = tuple(method.strip() for method in methods.split(",") if method.strip())
-    evaluation = Evaluation(dataset, named, weights, count, seed, device, Inference(starts=starts))
+    options = Inversion() if starts is None else with_starts(Inversion(), starts)
+    evaluation = Evaluation(dataset, named, weights, count, seed, device, options, confidence)
     try:
         with TerminalProgress() as progress:
             result = run(output, evaluation, workers=workers, overwrite=overwrite, progress=progress)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +10,7 @@ import typer
 from autophasenn.cli import options
 from autophasenn.cli.app import app, command_line
 from autophasenn.cli.terminal import TerminalProgress, show_facts, show_report
-
-
-class MethodName(StrEnum):
-    """How the crystal is found."""
-
-    refined = "refined"
-    adapted = "adapted"
-    network = "network"
-    iterative = "iterative"
+from autophasenn.inversion.names import MethodName
 
 
 @app.command()
@@ -36,11 +26,7 @@ def reconstruct(
     example: Annotated[bool, typer.Option("--example", help="Take the bundled example instead of INPUT.")] = False,
     method: Annotated[
         MethodName,
-        typer.Option(
-            help="refined: the network's prediction, refined at full resolution. adapted: the same, after the network "
-            "learned on from this pattern, minutes. network: the prediction as it is. "
-            "iterative: phase retrieval from random starts."
-        ),
+        typer.Option(help=" ".join(f"{each}: {each.words}." for each in MethodName)),
     ] = MethodName.refined,
     beamline: options.Beamline = None,
     spec: options.Spec = None,
@@ -63,6 +49,7 @@ def reconstruct(
         raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
 
     from autophasenn.devices import use_threads
+    from autophasenn.inversion.options import with_starts
     from autophasenn.pipeline.plan import Plan, load_plan
     from autophasenn.pipeline.reconstruct import describe, reconstruct_into
     from autophasenn.pipeline.result import Output
@@ -72,11 +59,7 @@ def reconstruct(
     use_threads(threads)
     parameters = Plan() if plan is None else load_plan(plan)
     if starts is not None:
-        parameters = replace(
-            parameters,
-            retrieval=replace(parameters.retrieval, starts=starts),
-            refined=replace(parameters.refined, starts=starts),
-        )
+        parameters = with_starts(parameters, starts)
     source = Source(input, beamline, spec, scan, dark, white, mask)
     how = Run(method.value, seed, device, weights, force)
     where = Output(output, overwrite)

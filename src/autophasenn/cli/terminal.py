@@ -223,6 +223,8 @@ def show_evaluation(result: Mapping[str, Any], folder: Path) -> None:
         if any(spread is not None for spread in spreads):
             table.add_row(name.replace("_", " "), *map(_spread, spreads))
     console.print(table)
+    for method, words in result["what_they_do"].items():
+        console.print(f"{method}: {escape(words)}.")
     for method, share in result["chi2_not_above_iterative"].items():
         console.print(f"{method}: chi2 not above that of iterative on {share:.0%} of the patterns.")
     for sentence in result["warnings"]:

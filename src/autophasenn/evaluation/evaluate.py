@@ -6,9 +6,7 @@ import csv
 import json
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +15,23 @@ import torch
 
 from autophasenn.devices import device_of
 from autophasenn.errors import PlanError
-from autophasenn.evaluation.comparison import METHODS, NEEDS_NETWORK, Contest, Outcome, read_outcomes
+from autophasenn.evaluation.comparison import Comparison, Outcome, read_outcomes
 from autophasenn.evaluation.figures import draw
 from autophasenn.evaluation.scores import summary
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.files.blocks import held
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import check_folder, staged_folder
-from autophasenn.network.predict import SHIPPED, Inference, Predictor
-from autophasenn.phasing.refine import Refinement
-from autophasenn.phasing.schedule import Schedule
-from autophasenn.pipeline.result import LIBRARIES
+from autophasenn.inversion.methods import METHODS, Inversion, MethodName
+from autophasenn.inversion.options import words_of
+from autophasenn.inversion.prediction import load_predictor
+from autophasenn.network.predict import SHIPPED
+from autophasenn.pipeline.summary import versions
 from autophasenn.progress import Progress, Silent
 from autophasenn.workers import computed
 
 BLOCK = {"cpu": 4, "cuda": 32}
-"""Patterns between two progress reports, and at once on a GPU."""
+"""Patterns between two progress reports."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,19 @@ class Evaluation:
     dataset : Path
         Dataset file.
     methods : tuple of str
-        Of `METHODS`.
+        Of `inversion.names.METHODS`, each as `pipeline.reconstruct` does it.
     weights : Path, optional
         None: those of the package.
     count : int, optional
         Only the first so many samples. None: all.
     seed : int
-        Of the starts.
+        Of every inversion.
     device : str
-    inference : Inference
-    refinement : Refinement
-    schedule : Schedule
-        Of the iterative retrieval, from one random start.
+    inversion : Inversion
+        What the methods do.
+    confidence : bool
+        Whether every image gets its confidence, too, which takes several times as long; the image is then the best of all
+        orientations, as that of `pipeline.reconstruct` is.
     """
 
     dataset: Path
@@ -64,9 +64,8 @@ class Evaluation:
     count: int | None = None
     seed: int = 0
     device: str = "cpu"
-    inference: Inference = field(default_factory=Inference)
-    refinement: Refinement = field(default_factory=Refinement)
-    schedule: Schedule = field(default_factory=Schedule)
+    inversion: Inversion = field(default_factory=Inversion)
+    confidence: bool = False
 
     def __post_init__(self) -> None:
         unknown = [method for method in self.methods if method not in METHODS]
@@ -77,6 +76,19 @@ class Evaluation:
             raise PlanError(f"A method is named twice in {','.join(self.methods)}; name each once.")
         if self.count is not None and self.count < 1:
             raise PlanError(f"{self.count} samples cannot be evaluated; give a count of 1 or more.")
+
+    @property
+    def needs_network(self) -> bool:
+        """Does a method begin from a prediction?"""
+        return any(MethodName(method).needs_network for method in self.methods)
+
+    @property
+    def comparison(self) -> Comparison:
+        """What is done with each sample."""
+        inversion = self.inversion
+        if not self.confidence:
+            inversion = replace(inversion, confidence=replace(inversion.confidence, number=0, average=False))
+        return Comparison(self.dataset, self.methods, self.weights, self.seed, self.device, inversion)
 
 
 def evaluate(
@@ -126,28 +138,24 @@ def evaluate(
     with DatasetFile(evaluation.dataset) as dataset:
         count = min(len(dataset), evaluation.count or len(dataset))
         has_truth = dataset.has_truth
-    if any(method in NEEDS_NETWORK for method in evaluation.methods):  # complains before any work, and chooses once
-        predictor = Predictor.from_file(evaluation.weights, evaluation.inference, evaluation.device)
-        chosen = replace(evaluation, inference=predictor.inference)
-    else:
-        chosen = evaluation
-    facts = _facts(evaluation, count)
-    contest = Contest(**{each.name: getattr(chosen, each.name) for each in fields(Contest)})
+    if evaluation.needs_network:  # complains before any work
+        load_predictor(evaluation.weights, evaluation.device)
+    facts, comparison = _facts(evaluation, count), evaluation.comparison
     blocks = [range(first, min(first + BLOCK[kind], count)) for first in range(0, count, BLOCK[kind])]
     with held(output, facts["parameters"] | {"versions": facts["versions"]}) as parts:
         missing = [block for block in blocks if not parts.block(block).exists()]
         done = count - sum(map(len, missing))
         progress.stage("Evaluate")
         progress.advance(done, count)
-        for block, content in computed(contest.block, missing, workers, None, {}):
+        for block, content in computed(comparison.block, missing, workers, None, {}):
             parts.store(block, content)
             done += len(block)
             progress.advance(done, count)
         outcome = read_outcomes([parts.block(block) for block in blocks], evaluation.methods)
         progress.stage("Write")
         with staged_folder(output, overwrite) as folder:
-            facts |= {"truth_known": has_truth, "precision": chosen.inference.precision, "workers": workers}
-            result = _summarise(outcome, evaluation.methods, facts)
+            facts |= {"truth_known": has_truth, "workers": workers}
+            result = _summarise(outcome, comparison, facts)
             _write_table(folder / "samples.csv", outcome)
             result["warnings"] = draw(folder, evaluation.dataset, outcome, evaluation.methods, evaluation.seed)
             text = json.dumps(result, indent=2, allow_nan=False) + "\n"
@@ -166,7 +174,7 @@ def _device_kind(name: str) -> str:
 def _facts(evaluation: Evaluation, count: int) -> dict[str, Any]:
     """Everything that the numbers depend on."""
     weights = None
-    if any(method in NEEDS_NETWORK for method in evaluation.methods):
+    if evaluation.needs_network:
         path = evaluation.weights or SHIPPED
         weights = {"path": str(path), "sha256": sha256_of(path)}
     return {
@@ -177,23 +185,19 @@ def _facts(evaluation: Evaluation, count: int) -> dict[str, Any]:
             "methods": list(evaluation.methods),
             "seed": evaluation.seed,
             "device": evaluation.device,
-            "inference": asdict(evaluation.inference),
-            "refinement": _words(evaluation.refinement),
-            "schedule": _words(evaluation.schedule),
+            "inversion": repr(evaluation.comparison.inversion),
         },
-        "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        "versions": versions(),
         "machine": {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "system": platform.platform()},
     }
 
 
-def _words(value: Refinement | Schedule) -> str:
-    return repr(value)
-
-
-def _summarise(outcome: Outcome, methods: Sequence[str], facts: dict[str, Any]) -> dict[str, Any]:
+def _summarise(outcome: Outcome, comparison: Comparison, facts: dict[str, Any]) -> dict[str, Any]:
+    methods = comparison.methods
     return {
         "n": len(outcome.rows),
         "methods": summary(outcome.rows, methods),
+        "what_they_do": {method: words_of(MethodName(method), comparison.inversion) for method in methods},
         "chi2_not_above_iterative": {
             method: float(np.mean([row[f"{method}_chi2"] <= row["iterative_chi2"] for row in outcome.rows]))  # type: ignore[operator]
             for method in methods

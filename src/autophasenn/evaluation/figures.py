@@ -13,6 +13,7 @@ from torch import Tensor
 from autophasenn.evaluation.comparison import Outcome
 from autophasenn.evaluation.scores import Numbers
 from autophasenn.experiment.dataset import DatasetFile
+from autophasenn.inversion.names import METHODS
 from autophasenn.physics.ambiguity import align
 from autophasenn.physics.metrics import support_of, thresholded
 from autophasenn.physics.strain import phase_ramp, remove_ramp
@@ -21,15 +22,13 @@ from autophasenn.report.examples import TRUTH, Example, examples
 from autophasenn.volumes import OBJECT_VOXELS, PATTERN_VOXELS, crop_or_pad
 
 LABELS = {"chi2": "χ²", "correlation": "correlation with the truth", "ssim": "SSIM of the amplitude"}
-ORDER = ("iterative", "network", "er50", "refined")
-"""From left to right."""
-RANKED_BY = ("refined", "network", "er50", "iterative")
-"""The first of them that was run decides which samples are best, median and worst."""
+ORDER = METHODS[::-1]
+"""From left to right. The last of them that was run decides which samples are best, median and worst."""
 
 
 def draw(folder: Path, dataset: Path, outcome: Outcome, methods: Sequence[str], seed: int) -> list[str]:
     """Write all figures; returns a sentence for each that this machine cannot draw as it should be."""
-    shown = [method for method in ORDER if method in methods]
+    shown: list[str] = [method for method in ORDER if method in methods]
     values = {
         label: {method: _column(outcome.rows, f"{method}_{name}") for method in shown} for name, label in LABELS.items()
     }
@@ -55,7 +54,7 @@ def representative(rows: Sequence[Numbers], methods: Sequence[str], seed: int) -
 
     By correlation with the truth, or by chi2 where no truth is known.
     """
-    method = next(method for method in RANKED_BY if method in methods)
+    method = next(method for method in METHODS if method in methods)
     score = _column(rows, f"{method}_correlation")
     if not np.isfinite(score).any():
         score = -_column(rows, f"{method}_chi2")

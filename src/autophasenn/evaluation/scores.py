@@ -20,7 +20,10 @@ from autophasenn.volumes import OBJECT_VOXELS, crop_or_pad, twin
 
 Numbers = dict[str, float | None]
 """None: not known."""
-METRICS = ("chi2", "chi2_free", "correlation", "correlation_other_twin", "ssim", "support_iou", "phase_mae", "seconds")
+METRICS = (
+    *("chi2", "chi2_free", "correlation", "correlation_other_twin", "ssim", "support_iou", "phase_mae", "confidence"),
+    *("starts", "averaged", "seconds"),
+)
 """Of a method on a pattern."""
 
 OF_TRUTH = ("chi2_truth", "chi2_noise", "twin_correlation")
@@ -41,7 +44,7 @@ class Judgement:
     Parameters
     ----------
     numbers : dict
-        The metrics, but for the seconds.
+        The metrics that need no more than the object; the others are None.
     aligned : complex64 tensor (32, 32, 32)
         The object, brought onto the truth where that is known; 0 where its amplitude is below 10 % of the largest.
     """
@@ -50,14 +53,16 @@ class Judgement:
     aligned: Object32
 
 
-def judge(rho: Object64, counts: Pattern64, measured: Mask64, truth: Object32 | None) -> Judgement:
-    """Compare an object with the pattern, and with the truth where it is known.
+def judge(
+    rho: Object64, counts: Pattern64, measured: Mask64, truth: Object32 | None, kernel: Tensor | None = None
+) -> Judgement:
+    """Compare an object, and the coherence kernel found with it, with the pattern, and with the truth where it is known.
 
     ``correlation_other_twin`` is the correlation with whichever of the truth and its twin fits less well: a superposition of
     both has two correlations that are nearly the same.
     """
     numbers: Numbers = dict.fromkeys(METRICS)
-    numbers["chi2"] = float(metrics.chi2(rho, counts, measured))
+    numbers["chi2"] = float(metrics.chi2(rho, counts, measured, ForwardModel(kernel=kernel)))
     found = metrics.thresholded(rho)
     if truth is None:
         return Judgement(numbers, crop_or_pad(found, OBJECT))

@@ -6,7 +6,6 @@ of the beginning where no others are better by a hundredth.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -21,20 +20,18 @@ from autophasenn.errors import PlanError
 from autophasenn.experiment.augmentation import Augmentation, augment
 from autophasenn.experiment.detectors import draw_window
 from autophasenn.experiment.experiment import BEAMLINE
-from autophasenn.inversion.prediction import Prediction, Refined, ask
+from autophasenn.inversion.prediction import Prediction, Predictions, predict
 from autophasenn.network.architectures import Network
 from autophasenn.network.predict import Predictor
 from autophasenn.options import options
 from autophasenn.phasing.engine import OnIteration
-from autophasenn.phasing.further import Grid
+from autophasenn.phasing.held_out import HeldOut
 from autophasenn.randomness import Stream, generator_of, happens
 from autophasenn.training.average import Average
 from autophasenn.training.beam_loss import BeamObjective, held_out_misfit
 from autophasenn.training.objective import Objective
 from autophasenn.training.plan import Loss
 from autophasenn.volumes import Pattern
-
-logger = logging.getLogger(__name__)
 
 GAIN = 0.99
 """Share of the first chi2_free below which other weights are better."""
@@ -115,7 +112,7 @@ class Adaptation:
 
 
 @dataclass(frozen=True, eq=False)
-class Adapted:
+class AdaptationResult:
     """What became of a network.
 
     Parameters
@@ -136,6 +133,16 @@ class Adapted:
     steps: int
     best_step: int
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence, where nothing was gained."""
+        if self.best_step:
+            return ()
+        return (
+            "Learning on from this pattern made the network's prediction of held-out voxels no better (chi2_free "
+            f"{self.before:.3g}), so the image is that of --method refined.",
+        )
+
     def facts(self) -> dict[str, Any]:
         """For the report."""
         return {
@@ -148,20 +155,20 @@ class Adapted:
 
 def adapt(
     network: Network,
-    boxes: Sequence[Grid],
+    boxes: Sequence[HeldOut],
     options: Adaptation | None = None,
     *,
     seed: int,
     share_done: Callable[[int], float] | None = None,
     on_iteration: OnIteration | None = None,
-) -> Adapted:
+) -> AdaptationResult:
     """Let a network learn on from patterns, on the CPU wherever they are.
 
     Parameters
     ----------
     network : Network
         Stays as it is; a copy learns.
-    boxes : sequence of Grid
+    boxes : sequence of HeldOut
         Patterns of 64^3 voxels, and which of these are held out.
     options : Adaptation, optional
     seed : int
@@ -173,7 +180,7 @@ def adapt(
     """
     options = options or Adaptation()
     done = share_done or (lambda step: step / options.steps)
-    boxes = [_on_cpu(box) for box in boxes]
+    boxes = [box.to("cpu") for box in boxes]
     misfit_of = partial(held_out_misfit, draws=options.draws, seed=seed, partial_coherence=options.partial_coherence)
     learner = deepcopy(network).cpu().train().requires_grad_(True)
     average = Average(learner, options.average)
@@ -205,45 +212,36 @@ def adapt(
             misfit = misfit_of(average.network, judges)
             if misfit < (best if best_step else GAIN * before):
                 kept, best, best_step = deepcopy(average.network), misfit, step
-    return Adapted(kept.eval(), before, best, step, best_step)
+    return AdaptationResult(kept.eval(), before, best, step, best_step)
 
 
-def adapted(
-    predictor: Predictor,
+def adapt_to(
     prediction: Prediction,
+    predictor: Predictor,
     options: Adaptation,
-    asked: Refined,
+    predictions: Predictions,
     *,
     seed: int,
     on_iteration: OnIteration | None = None,
-) -> tuple[Predictor, Prediction, Adapted]:
+) -> tuple[Predictor, Prediction, AdaptationResult]:
     """A network that has learned on from one pattern, what it says of it, and how it learned.
 
-    The first two are those that were given where nothing was gained; a warning says so.
+    The first two are those that were given where nothing was gained.
     """
-    found = adapt(predictor.network, [prediction.inside], options, seed=seed % 2**31, on_iteration=on_iteration)
+    inside = prediction.boxed.inside
+    found = adapt(predictor.network, [inside], options, seed=seed % 2**31, on_iteration=on_iteration)
     if not found.best_step:
-        logger.warning(
-            "Learning on from this pattern made the network's prediction of held-out voxels no better (chi2_free %.3g), so "
-            "the image is that of --method refined.",
-            found.before,
-        )
         return predictor, prediction, found
     tuned = Predictor(found.network, predictor.inference, predictor.device)
-    candidates, correlations = ask(prediction.inside, tuned, asked, seed=seed)
-    return tuned, replace(prediction, candidates=candidates, correlations=correlations), found
+    return tuned, predict(prediction.boxed, tuned, predictions, seed=seed), found
 
 
-def _spread_evenly(boxes: Sequence[Grid], most: int) -> list[Grid]:
+def _spread_evenly(boxes: Sequence[HeldOut], most: int) -> list[HeldOut]:
     number = min(most, len(boxes))
     return [boxes[place * len(boxes) // number] for place in range(number)]
 
 
-def _on_cpu(box: Grid) -> Grid:
-    return Grid(Pattern(box.pattern.counts.cpu(), box.pattern.mask.cpu()), box.free.cpu())
-
-
-def _seen(boxes: Sequence[Grid], seed: int, index: int, options: Adaptation) -> Pattern:
+def _seen(boxes: Sequence[HeldOut], seed: int, index: int, options: Adaptation) -> Pattern:
     """What the network sees of a pattern: voxels not held out, in another orientation, behind gaps, of fewer photons."""
     box = boxes[index % len(boxes)]
     used = Pattern(torch.where(box.used[0], box.pattern.counts, 0), box.used[0])

@@ -17,20 +17,16 @@ from typing import Any
 import torch
 
 from autophasenn.errors import InputError
-from autophasenn.inversion.novelty import Familiar, signs_of
-from autophasenn.inversion.orientations import Spread
+from autophasenn.inversion.ensemble import ImageEnsemble
+from autophasenn.inversion.novelty import TrainedRange, features_of
 from autophasenn.phasing.engine import Retrieval
-from autophasenn.phasing.further import Grid
+from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.preprocessing.aliens import Aliens
 
-GOOD = 0.95
-"""Correlation with the truth that an image is hoped to have."""
-WORDS = ((0.8, "Believable"), (0.2, "Doubtful"), (0.0, "Not believable"))
-"""From which number on an image is called what."""
 LEAST_DISCORD, LEAST_UNEXPLAINED = 5e-3, 1e-4
-"""Below these nothing more is learned: variants that agree ten times better than asked of the truth may be wrong alike."""
+"""Below these nothing more is learned: images that agree ten times better than asked of the truth may be wrong alike."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Evidence:
     Parameters
     ----------
     discord : float
-        1 less the mean correlation of the best variant with the others of the better half: do those agree that fit best?
+        1 less the mean correlation of the best image with the others of the better half: do those agree that fit best?
     unexplained : float
         chi2 less that of counting noise: the part of the pattern that neither the image nor the noise explains.
     misfit : float
@@ -91,7 +87,7 @@ class Calibration:
 
 
 @lru_cache(2)
-def shipped(kind: str = "refined") -> Calibration:
+def packaged_calibration(kind: str = "refined") -> Calibration:
     """The calibration of the package, of refined images or of the network's predictions as they are ("network")."""
     stored = json.loads(files("autophasenn").joinpath("weights", "confidence.json").read_text())[kind]
     return Calibration(stored["intercept"], tuple(stored["slopes"]), stored["provenance"])
@@ -99,7 +95,7 @@ def shipped(kind: str = "refined") -> Calibration:
 
 @dataclass(frozen=True)
 class Confidence:
-    """How far the image of a `Spread` can be believed.
+    """How far the image of an `ImageEnsemble` can be believed.
 
     Parameters
     ----------
@@ -109,8 +105,9 @@ class Confidence:
         Sentences, one for each way in which the pattern is unlike those that the network was trained on.
     features : dict
         The evidence, the signs, and for information: ``chi2``, ``chi2_noise``, ``chi2_free``, ``chi2_noise_free`` (null
-        where nothing was held out), ``variants``, ``pairwise_correlation`` of all of them, ``largest_mode``, ``agreeing``
-        (share of the variants), ``phase_spread`` (rad) and ``amplitude_spread``, medians inside the support.
+        where nothing was held out), ``variants`` (how many images), ``pairwise_correlation`` of all of them,
+        ``largest_mode``, ``agreeing`` (share of the images), ``phase_spread`` (rad) and ``amplitude_spread``, medians
+        inside the support.
     """
 
     number: float
@@ -119,71 +116,71 @@ class Confidence:
 
 
 def confidence_of(
-    spread: Spread,
-    inside: Grid,
+    images: ImageEnsemble,
+    inside: HeldOut,
     *,
     aliens: Aliens | None = None,
     calibration: Calibration | None = None,
-    familiar: Familiar | None = None,
+    trained: TrainedRange | None = None,
 ) -> Confidence:
-    """Judge the variants of a pattern.
+    """Judge the images of a pattern.
 
     Parameters
     ----------
-    spread : Spread
-        Of at least two variants.
-    inside : Grid
+    images : ImageEnsemble
+        At least two.
+    inside : HeldOut
         The network's box, in which they were found.
     aliens : Aliens, optional
         Those that preprocessing found. None: they are searched for.
     calibration : Calibration, optional
         None: that of the package, for refined images.
-    familiar : Familiar, optional
+    trained : TrainedRange, optional
         Beyond which there are warnings.
 
     Raises
     ------
     InputError
-        If there is a single variant.
+        If there is a single image.
     """
-    fit = _fit(spread.image, inside)
+    fit = _fit(images.image, inside)
     evidence = Evidence(
-        discord_of(spread), fit["chi2"] - fit["chi2_noise"], fit["chi2"] / max(fit["chi2_noise"], 1e-12)
+        discord_of(images), fit["chi2"] - fit["chi2_noise"], fit["chi2"] / max(fit["chi2_noise"], 1e-12)
     )
-    signs = signs_of(inside.pattern.counts, inside.pattern.mask, spread.crystal, aliens)
-    support = spread.support
+    signs = features_of(inside.pattern.counts, inside.pattern.mask, images.crystal, aliens)
+    support = images.support
     features = {
         **asdict(evidence),
         **asdict(signs),
         **{name: value if math.isfinite(value) else None for name, value in fit.items()},
-        "pairwise_correlation": spread.pairwise,
-        "largest_mode": spread.largest_mode,
-        "variants": len(spread.objects),
-        "agreeing": float(spread.agreeing.float().mean()),
-        "phase_spread": float(spread.phase_spread[support].median()),
-        "amplitude_spread": float(spread.amplitude_spread[support].median()),
+        "pairwise_correlation": images.pairwise,
+        "largest_mode": images.largest_mode,
+        "variants": len(images.objects),
+        "agreeing": float(images.agreeing.float().mean()),
+        "phase_spread": float(images.phase_spread[support].median()),
+        "amplitude_spread": float(images.amplitude_spread[support].median()),
     }
-    number = (calibration or shipped())(evidence)
-    return Confidence(number, tuple((familiar or Familiar()).sentences(signs)), features)
+    number = (calibration or packaged_calibration())(evidence)
+    return Confidence(number, tuple((trained or TrainedRange()).sentences(signs)), features)
 
 
-def discord_of(spread: Spread) -> float:
-    """1 less the mean correlation of the best variant with the others of the better half, the second best at least.
+def discord_of(images: ImageEnsemble) -> float:
+    """1 less the mean correlation of the best image with the others of the better half, the second best at least.
 
     Raises
     ------
     InputError
-        If there is a single variant.
+        If there is a single image.
     """
-    number = len(spread.objects)
+    number = len(images.objects)
     if number < 2:
         raise InputError(
-            "The confidence of 1 variant is unknown, as nothing can disagree with it; give 2 variants or more."
+            "The confidence of 1 image is unknown, as nothing can disagree with it; give 2 orientations or more."
         )
-    return 1 - float(spread.correlations[1 : max(2, number // 2)].mean())
+    return 1 - float(images.correlations[1 : max(2, number // 2)].mean())
 
 
-def _fit(image: Retrieval, inside: Grid) -> dict[str, float]:
+def _fit(image: Retrieval, inside: HeldOut) -> dict[str, float]:
     """chi2 and its noise floor for an object, on the voxels that were used and on those held out."""
     counts, used = inside.pattern.counts[None], inside.used
     intensity = ForwardModel(kernel=image.kernel)(metrics.thresholded(image.object))
@@ -194,36 +191,3 @@ def _fit(image: Retrieval, inside: Grid) -> dict[str, float]:
         result[f"chi2{suffix}"] = float(metrics.chi2_of_intensity(intensity, counts, voxels, scale=scale))
         result[f"chi2_noise{suffix}"] = float(metrics.chi2_noise(expected, counts, voxels))
     return result
-
-
-def described(judged: Confidence | None, method: str) -> dict[str, Any]:
-    """For the report: the number, what it means, and what it was made of; None = unknown."""
-    known: dict[str, Any] = {} if judged is None else judged.features
-    return {
-        "number": None if judged is None else judged.number,
-        "meaning": _meaning(judged, method),
-        "warnings": [] if judged is None else list(judged.warnings),
-        **{name: known.get(name) for name in ("discord", "unexplained", "misfit", "variants", "agreeing")},
-        "phase_spread_rad": known.get("phase_spread"),
-        "amplitude_spread": known.get("amplitude_spread"),
-    }
-
-
-def _meaning(judged: Confidence | None, method: str) -> str:
-    if judged is None and method == "iterative":
-        return "Unknown: it is calibrated for images that began from the network's prediction."
-    if judged is None:
-        return "Unknown: no variants were asked for (confidence.variants is 0)."
-    word = next(word for least, word in WORDS if judged.number >= least)
-    unusual = ", and this pattern is unlike them (see the warnings)" if judged.warnings else ""
-    spread = judged.features["phase_spread"]
-    return (
-        f"{word}: of simulated crystals with this evidence {_percent(judged.number)} were found with a correlation of "
-        f"{GOOD:g} or more{unusual}. The phase varies by {spread:.2f} rad (median) from image to image."
-    )
-
-
-def _percent(share: float) -> str:
-    if share > 0.99:
-        return "more than 99 %"
-    return "less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")

@@ -1,10 +1,11 @@
-"""The methods of `autophasenn reconstruct`: from a pattern to its object, and how far that can be believed."""
+"""From a pattern to its object, and how far that can be believed: one function for every method and every user of it.
+
+`pipeline.reconstruct`, `evaluation`, `benchmark`, `live` and the scripts behind the docs all call :func:`invert`.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,49 +13,26 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from autophasenn.inversion.adaptation import Adaptation, adapted
-from autophasenn.inversion.again import from_random_start, inversion
+from autophasenn.errors import PlanError
+from autophasenn.inversion.adaptation import adapt_to
 from autophasenn.inversion.box import LEAST_VOXELS, NetworkBox
-from autophasenn.inversion.confidence import Confidence, confidence_of, shipped
-from autophasenn.inversion.novelty import Familiar, other_pieces, separate_lobe
-from autophasenn.inversion.orientations import RANDOM, Spread, Variants, spread
-from autophasenn.inversion.prediction import Prediction, Refined, predict, predicted, refined
+from autophasenn.inversion.confidence import Confidence, confidence_of, packaged_calibration
+from autophasenn.inversion.ensemble import RANDOM, ImageEnsemble
+from autophasenn.inversion.names import METHODS, MethodName
+from autophasenn.inversion.novelty import TrainedRange, other_pieces, separate_lobe
+from autophasenn.inversion.options import PAPER, Inversion, check_method, words_of
+from autophasenn.inversion.orientations import by_network, by_retrieval, invert_from_all_sides
+from autophasenn.inversion.prediction import Prediction, in_network_box, predict
 from autophasenn.network.predict import Predictor
-from autophasenn.options import options
 from autophasenn.phasing.engine import Retrieval
-from autophasenn.phasing.ensemble import Ensemble, reconstruct_ensemble
-from autophasenn.preprocessing.preprocess import Preprocessed
-from autophasenn.progress import Progress, Stopwatch
+from autophasenn.phasing.ensemble import reconstruct_ensemble
+from autophasenn.phasing.held_out import HeldOut
+from autophasenn.phasing.refinement import Refined, Refinement, Step, refine, refine_on_grid
+from autophasenn.preprocessing.aliens import Aliens
+from autophasenn.progress import Progress, Silent, Stopwatch
 from autophasenn.volumes import Pattern, Reconstruction
 
-logger = logging.getLogger(__name__)
-
-METHODS = ("refined", "adapted", "network", "iterative")
-"""What `--method` may ask for: the network's prediction refined, the same by a network that first learned on from this
-pattern, the prediction as it is, or retrieval from random starts."""
-
-
-@options
-class Inversion:
-    """How a pattern is inverted.
-
-    Parameters
-    ----------
-    retrieval : Ensemble
-        From the pattern to the object, by --method iterative: how many starts, what is done in which iteration, and what
-        is made of them.
-    refined : Refined
-        The same by --method refined and network: predictions, their refinement, coherence of the beam.
-    confidence : Variants
-        How far the image of --method refined and network can be believed: how often the pattern is inverted for that.
-    adapted : Adaptation
-        How the network first learns on from the pattern, by --method adapted.
-    """
-
-    retrieval: Ensemble = field(default_factory=Ensemble)
-    refined: Refined = field(default_factory=Refined)
-    confidence: Variants = field(default_factory=Variants)
-    adapted: Adaptation = field(default_factory=Adaptation)
+__all__ = ["METHODS", "Found", "Inversion", "MethodName", "describe", "invert"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,174 +46,225 @@ class Found:
     path : dict, optional
         How it was found, for the report; None: iterative.
     confidence : Confidence, optional
-        None: iterative, or no variants were asked for.
+        None: iterative or er50, or no orientations were asked for.
+    warnings : tuple of str
+        Sentences, beside those of the confidence.
     """
 
     reconstruction: Reconstruction
     path: dict[str, Any] | None = None
     confidence: Confidence | None = None
+    warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A pattern and what to do with it.
+def invert(
+    pattern: Pattern,
+    oversampling: tuple[float, float, float],
+    method: str = MethodName.refined,
+    options: Inversion | None = None,
+    *,
+    predictor: Predictor | None = None,
+    seed: int = 0,
+    aliens: Aliens | None = None,
+    progress: Progress | None = None,
+    watch: Stopwatch | None = None,
+) -> Found:
+    """Find the crystal of a pattern.
 
     Parameters
     ----------
-    prepared : Preprocessed
-    plan : Inversion
+    pattern : Pattern
+        Of any shape; on the device that shall do the work.
+    oversampling : tuple of 3 floats
+        Along each axis, see `preprocessing.oversampling.estimate_oversampling`.
     method : str
         One of `METHODS`.
+    options : Inversion, optional
+    predictor : Predictor, optional
+        The network (`prediction.load_predictor`); every method but iterative needs it.
     seed : int
-    device : torch.device
-    progress : Progress
-    watch : Stopwatch
+        The whole randomness.
+    aliens : Aliens, optional
+        Those that preprocessing found. None: the confidence searches for them.
+    progress : Progress, optional
+    watch : Stopwatch, optional
+        Given the seconds of network, refinement and confidence.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to phase, or the pattern has too few voxels for the network.
+    PlanError
+        If there is no such method, or it needs a network and none was given.
     """
-
-    prepared: Preprocessed
-    plan: Inversion
-    method: str
-    seed: int
-    device: torch.device
-    progress: Progress
-    watch: Stopwatch
-
-    def run(self, load: Callable[[], Predictor]) -> Found:
-        """The crystal by the method asked for; `load` gives the network, where one is needed."""
-        pattern, plan, progress = self.prepared.pattern.to(self.device), self.plan, self.progress
-        if self.method == "iterative":
-            progress.stage("Phase retrieval")
-            with self.watch.measure("refine"):
-                found = reconstruct_ensemble(pattern, plan.retrieval, seed=self.seed, on_iteration=progress.advance)
-            return Found(self._warned(found))
-        progress.stage("Network")
-        with self.watch.measure("network"):
-            predictor = load()
-            prediction = predict(pattern, self.prepared.oversampling, predictor, plan.refined, seed=self.seed)
-        learned = None
-        if self.method == "adapted":
-            progress.stage("Adapt")
-            with self.watch.measure("network"):
-                predictor, prediction, learned = adapted(
-                    predictor, prediction, plan.adapted, plan.refined, seed=self.seed, on_iteration=progress.advance
-                )
-        judge = _Judge(self, prediction, predictor)
-        choose = judge if plan.confidence.variants else None
-        if self.method == "network":
-            found, path = predicted(prediction, plan.refined, choose=choose)
-        else:
-            progress.stage("Refinement")
-            with self.watch.measure("refine"):
-                found, path = refined(prediction, plan.refined, progress.advance, choose=choose)
-        if learned is not None:
-            path["adapted"] = learned.facts()
-        if judge.spread is None:
-            return Found(self._warned(found), path)
-        path["image_from"] = "random start" if judge.spread.elements[0] == RANDOM else "network"
-        kind = "network" if self.method == "network" else "refined"
-        with self.watch.measure("confidence"):
-            confidence = confidence_of(
-                judge.spread,
-                prediction.inside,
-                aliens=self.prepared.aliens if self.prepared.are_aliens_known else None,
-                calibration=shipped(kind),
-            )
-            return Found(_with_spread(found, prediction.box, judge.spread), path, confidence)
-
-    def _warned(self, found: Reconstruction) -> Reconstruction:
-        """The same, after a word on more than one particle; where there are variants, `confidence_of` says it."""
-        pattern = self.prepared.pattern
-        pieces = other_pieces(found.object.abs().numpy())
-        lobe = 0.0
-        if min(pattern.shape) >= LEAST_VOXELS:
-            box = NetworkBox.of(pattern.shape, self.prepared.oversampling)
-            counts, measured = box.counts_into(pattern.counts, pattern.mask)
-            lobe = separate_lobe(counts.numpy(), measured.numpy())
-        for sentence in Familiar().particle_sentences(lobe, pieces):
-            logger.warning(sentence)
-        return found
-
-    def describe(self) -> dict[str, Any]:
-        """What the method would do, for people."""
-        return _described(self.prepared.pattern, self.prepared.oversampling, self.plan, self.method)
+    options, progress, watch = options or Inversion(), progress or Silent(), watch or Stopwatch()
+    chosen = check_method(method, options)
+    if chosen is MethodName.iterative:
+        return _iterative(pattern, oversampling, options, seed, progress, watch)
+    if predictor is None:
+        raise PlanError(f"The method {method} begins from a network's prediction; give a predictor.")
+    progress.stage("Network")
+    with watch.measure("network"):
+        boxed = in_network_box(pattern, oversampling, free_fraction=options.free_fraction, seed=seed)
+        prediction = predict(boxed, predictor, options.prediction, seed=seed)
+    path = prediction.facts(oversampling)
+    warnings: list[str] = []
+    if chosen is MethodName.adapted:
+        progress.stage("Adapt")
+        with watch.measure("network"):
+            predictor, prediction, learned = adapt_to(
+                *(prediction, predictor, options.adaptation, options.prediction),
+                seed=seed, on_iteration=progress.advance,
+            )  # fmt: skip
+        path = prediction.facts(oversampling) | {"adapted": learned.facts()}
+        warnings += learned.warnings
+    in_box = None
+    if chosen is not MethodName.network:
+        progress.stage("Refinement")
+        with watch.measure("refine"):
+            in_box = _refined_in_box(prediction, chosen, options.refinement, progress)
+    best = prediction.best if in_box is None else in_box.best
+    images = None
+    if options.confidence.number and chosen is not MethodName.er50:
+        progress.stage("Confidence")
+        with watch.measure("confidence"):
+            images = _from_all_sides(best, prediction, predictor, chosen, options, seed, progress)
+        best, warnings = images.image, [*warnings, *images.warnings]
+        path["image_from"] = "random start" if images.elements[0] == RANDOM else "network"
+    if chosen in (MethodName.refined, MethodName.adapted) and best is prediction.best:
+        warnings.append(
+            "No step of the refinement in the network's box explains the pattern better than the prediction, which goes on "
+            "as it is; take the plan's defaults, another --seed, or --method iterative."
+        )
+    final, on_grid = boxed.on_grid(best), None
+    if chosen in (MethodName.refined, MethodName.adapted) and not boxed.box.is_whole_pattern:
+        progress.stage("Full resolution")
+        with watch.measure("refine"):
+            on_grid = refine_on_grid(
+                boxed.grid, final, options.refinement, partially_coherent=best.kernel is not None,
+                steps=boxed.box.steps, on_iteration=progress.advance,
+            )  # fmt: skip
+        warnings += _spoiled(boxed.grid, final, on_grid)
+        final = on_grid.best
+    parts = [part for part in (in_box, on_grid) if part is not None]
+    path["iterations"] = [step.facts() for part in parts for step in part.steps]
+    errors = torch.cat([prediction.best.errors, *(part.errors for part in parts)], 1)
+    found = prediction.reconstruction(final, errors, options.agreement)
+    if images is None:
+        return Found(found, path, None, (*warnings, *_particles(found, pattern, oversampling)))
+    with watch.measure("confidence"):
+        calibration = packaged_calibration("network" if chosen is MethodName.network else "refined")
+        confidence = confidence_of(images, boxed.inside, aliens=aliens, calibration=calibration)
+        return Found(_with_spread(found, boxed.box, images), path, confidence, tuple(warnings))
 
 
-class _Judge:
-    """Given the best object of the network's box, inverts the variants and gives the image that they make."""
-
-    def __init__(self, job: Job, prediction: Prediction, predictor: Predictor) -> None:
-        self.job, self.prediction, self.predictor = job, prediction, predictor
-        self.spread: Spread | None = None
-
-    def __call__(self, first: Retrieval) -> Retrieval:
-        job, options = self.job, self.job.plan.confidence
-        with job.watch.measure("confidence"):
-            job.progress.stage("Confidence")
-            invert = inversion(
-                self.predictor,
-                job.plan.refined,
-                seed=job.seed,
-                is_refined=job.method != "network",
-                partially_coherent=first.kernel is not None,
-            )
-            again = None
-            if job.method != "network":
-                again = from_random_start(
-                    self.prediction.inside,
-                    job.plan.refined,
-                    seed=job.seed,
-                    partially_coherent=self.prediction.partially_coherent(job.plan.refined),
-                )
-            self.spread = spread(
-                first, self.prediction.inside, invert, options, job.progress.advance, retrieve_again=again
-            )
-        if not self.prediction.box.is_whole_pattern:
-            job.progress.stage("Full resolution")
-        return self.spread.image
+def describe(
+    pattern: Pattern, oversampling: tuple[float, float, float], method: str, options: Inversion | None = None
+) -> dict[str, Any]:
+    """What a method would do with a pattern, for people."""
+    options = options or Inversion()
+    chosen = check_method(method, options)
+    if chosen is MethodName.iterative:
+        return {"starts": options.retrieval.starts, "schedule": words_of(chosen, options)}
+    box = NetworkBox.of(pattern.shape, oversampling)
+    steps = ", ".join(f"{step:.2f}" for step in box.steps)
+    number, starts = options.confidence.number, options.confidence.random_starts
+    judged = number and chosen is not MethodName.er50
+    at_full = chosen in (MethodName.refined, MethodName.adapted) and not box.is_whole_pattern
+    most = options.refinement.most_iterations(is_on_grid=True)
+    return {
+        "network box": f"64 x 64 x 64, a voxel every {steps} voxels of the pattern",
+        "schedule": words_of(chosen, options) + (f", then {most} at most at full resolution" if at_full else ""),
+        "confidence": f"from {number} orientations of the pattern, and {starts} random starts if they disagree"
+        if judged
+        else "unknown: no orientations are asked for",
+    }
 
 
-def _with_spread(found: Reconstruction, box: NetworkBox, variants: Spread) -> Reconstruction:
-    """An object with the spread of its variants: theirs of the box, on its own voxels; NaN outside of its support."""
-    inside = variants.support.cpu().numpy()
+def _iterative(
+    pattern: Pattern,
+    oversampling: tuple[float, float, float],
+    options: Inversion,
+    seed: int,
+    progress: Progress,
+    watch: Stopwatch,
+) -> Found:
+    progress.stage("Phase retrieval")
+    with watch.measure("refine"):
+        held_out = HeldOut.of(pattern, options.free_fraction, seed)
+        found = reconstruct_ensemble(
+            held_out, options.retrieval, seed=seed, agreement=options.agreement, on_iteration=progress.advance
+        )
+    return Found(found, warnings=tuple(_particles(found, pattern, oversampling)))
+
+
+def _refined_in_box(prediction: Prediction, method: MethodName, options: Refinement, progress: Progress) -> Refined:
+    inside, start = prediction.boxed.inside, prediction.best
+    if method is not MethodName.er50:
+        return refine(inside, start, options, on_iteration=progress.advance)
+    run = inside.retrieve(start, PAPER, progress.advance)
+    return Refined(run, run, (Step("error reduction", "box", PAPER.iterations),), run.errors)
+
+
+def _from_all_sides(
+    best: Retrieval,
+    prediction: Prediction,
+    predictor: Predictor,
+    method: MethodName,
+    options: Inversion,
+    seed: int,
+    progress: Progress,
+) -> ImageEnsemble:
+    inside, refinement = prediction.boxed.inside, None if method is MethodName.network else options.refinement
+    invert_one = by_network(
+        predictor, options.prediction, refinement, seed=seed, partially_coherent=best.kernel is not None
+    )
+    again = None if refinement is None else by_retrieval(inside, refinement, seed=seed)
+    return invert_from_all_sides(
+        best,
+        inside,
+        invert_one,
+        options.confidence,
+        agreement=options.agreement,
+        from_random_start=again,
+        on_iteration=progress.advance,
+    )
+
+
+def _spoiled(grid: HeldOut, start: Retrieval, refined: Refined) -> tuple[str, ...]:
+    """A sentence, where the refinement ended worse than it began."""
+    last, best = grid.score(refined.last), grid.score(refined.best)
+    if refined.best is not start:
+        return ()
+    return (
+        f"The refinement ended worse than it began (misfit of the voxels that judge it {last:.3g}, before {best:.3g}), so "
+        "the image is that from before; try another --seed, or --method iterative.",
+    )
+
+
+def _particles(found: Reconstruction, pattern: Pattern, oversampling: tuple[float, float, float]) -> list[str]:
+    """A word on more than one particle; where there are several images, `confidence_of` says it."""
+    pieces = other_pieces(found.object.abs().numpy())
+    lobe = 0.0
+    if min(pattern.shape) >= LEAST_VOXELS:
+        box = NetworkBox.of(pattern.shape, oversampling)
+        counts, measured = box.counts_into(pattern.counts, pattern.mask)
+        lobe = separate_lobe(counts.cpu().numpy(), measured.cpu().numpy())
+    return TrainedRange().particle_sentences(lobe, pieces)
+
+
+def _with_spread(found: Reconstruction, box: NetworkBox, images: ImageEnsemble) -> Reconstruction:
+    """An object with the spread of its images: theirs of the box, on its own voxels; NaN outside of its support."""
+    inside = images.support.cpu().numpy()
 
     def carried(values: Tensor) -> Tensor:
         on_grid = box.values_onto_grid(torch.from_numpy(_continued(values.cpu().numpy(), inside)))
         return torch.where(found.support, on_grid, torch.nan)
 
-    return replace(
-        found, phase_spread=carried(variants.phase_spread), amplitude_spread=carried(variants.amplitude_spread)
-    )
+    return replace(found, phase_spread=carried(images.phase_spread), amplitude_spread=carried(images.amplitude_spread))
 
 
 def _continued(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Values, and outside that of the nearest voxel inside: beyond the surface a phase has no meaning."""
     nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
     return np.asarray(values[tuple(nearest)])
-
-
-def _described(
-    pattern: Pattern, oversampling: tuple[float, float, float], plan: Inversion, method: str
-) -> dict[str, Any]:
-    if method == "iterative":
-        schedule = plan.retrieval.schedule
-        blocks = ", ".join(f"{type(b.algorithm).__name__} {b.iterations}" for b in schedule.blocks)
-        return {
-            "starts": plan.retrieval.starts,
-            "schedule": f"{schedule.repeats} x ({blocks}) = {schedule.iterations} iterations a start",
-        }
-    box = NetworkBox.of(pattern.shape, oversampling)
-    steps = ", ".join(f"{step:.2f}" for step in box.steps)
-    further, likelihood = plan.refined.further.iterations, plan.refined.likelihood
-    likely = f", {likelihood.evaluations} evaluations of the likelihood" if likelihood else ""
-    at_full = "" if box.is_whole_pattern else f", then {further}{likely} at full resolution"
-    iterations = (
-        f"{plan.refined.first.iterations} iterations in the box, {further} with a coherence kernel{likely}{at_full}"
-    )
-    number, starts = plan.confidence.variants, plan.confidence.random_starts
-    return {
-        "network box": f"64 x 64 x 64, a voxel every {steps} voxels of the pattern",
-        "schedule": "none" if method == "network" else iterations,
-        "confidence": f"from {number} orientations of the pattern, and {starts} random starts if they disagree"
-        if number
-        else "unknown: no variants are asked for",
-    }

@@ -36,7 +36,7 @@ a mask costs little."""
 
 
 @dataclass(frozen=True)
-class Signs:
+class PatternFeatures:
     """What is looked at.
 
     Parameters
@@ -68,7 +68,7 @@ class Signs:
 
 
 @dataclass(frozen=True)
-class Familiar:
+class TrainedRange:
     """What is taken as known from training.
 
     Parameters
@@ -91,7 +91,7 @@ class Familiar:
     highest_lobe: float = 0.15
     other_pieces: float = 0.1
 
-    def sentences(self, signs: Signs) -> list[str]:
+    def sentences(self, signs: PatternFeatures) -> list[str]:
         """One for each way in which a pattern is unlike those of the training; none for ordinary ones."""
         least = min(signs.oversampling)
         axis = signs.oversampling.index(least)
@@ -130,12 +130,12 @@ class Familiar:
         return {of_pattern: lobe > self.highest_lobe, of_image: other_pieces > self.other_pieces}
 
 
-def signs_of(
+def features_of(
     counts: Float[Tensor, "64 64 64"],
     measured: Bool[Tensor, "64 64 64"],
     rho: Complex[Tensor, "32 32 32"],
     aliens: Aliens | None = None,
-) -> Signs:
+) -> PatternFeatures:
     """Look at a pattern and at the image that was made of it.
 
     Parameters
@@ -155,7 +155,7 @@ def signs_of(
     striking = [c for c in unmasked if c.counts >= ALIEN_SHARE * photons and c.counterpart_ratio >= ALIEN_ASYMMETRY]
     largest = rho.abs().max()
     image = rho.cpu() / largest.cpu() if largest > 0 else rho.cpu()
-    return Signs(
+    return PatternFeatures(
         photons=photons,
         oversampling=oversampling,
         central_share=float(numbers[mask].max()) * math.prod(oversampling) / photons,

@@ -130,14 +130,14 @@ class _Worker:
 
     def __init__(self, settings: Settings) -> None:
         from autophasenn.devices import use_threads
-        from autophasenn.inversion.orientations import Variants
+        from autophasenn.inversion.orientations import Orientations
         from autophasenn.pipeline.plan import Plan, load_plan
 
         use_threads(settings.threads)
         self._settings = settings
         self._plan = Plan() if settings.plan is None else load_plan(settings.plan)
         # How far an image can be believed takes several more; the first one shall come at once.
-        self._quick_plan = replace(self._plan, confidence=Variants(variants=0))
+        self._quick_plan = replace(self._plan, confidence=Orientations(number=0))
         self._predictor = settings.run.predictor()
 
     def warm_up(self) -> None:

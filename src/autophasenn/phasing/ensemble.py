@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import field, replace
-from typing import Annotated
 
 import torch
-from annotated_types import Ge, Le
 from torch import Tensor
 
-from autophasenn.options import Count, Fraction, Number, Share, options
+from autophasenn.options import Count, Fraction, Number, options
 from autophasenn.phasing.coherence import CoherenceEstimate
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
+from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.schedule import Schedule, error_reduction
 from autophasenn.phasing.support import FIRST_SUPPORT_THRESHOLD
 from autophasenn.physics import ambiguity, metrics
 from autophasenn.physics.diffraction import ForwardModel, intensity_of
 from autophasenn.physics.fourier import diffract
-from autophasenn.volumes import Mask, ObjectVolume, Pattern, Reconstruction
+from autophasenn.randomness import Stream, seed_of
+from autophasenn.volumes import ObjectVolume, Pattern, Reconstruction
 
 GPU_BYTES_PER_VOXEL = 120
 """Buffers of the loop for one voxel of one start (measured: object, waves, ratio, weights, mean)."""
 
-
-COHERENCE_GAIN = 0.95
-"""A coherence kernel is kept where chi2_free falls below this share of what full coherence gives."""
+AGREEMENT = 0.9
+"""Correlation from which two objects are taken for the same: of starts, predictions, orientations."""
 
 
 @options
@@ -37,10 +35,6 @@ class Ensemble:
     ----------
     starts : int
         Independent random starts.
-    free_fraction : float
-        Share of the measured voxels held out of the retrieval, for chi2_free. 0: none.
-    agreement : float
-        Starts whose correlation with the best one is at least this are averaged; the others found something else.
     polish : int
         Iterations of error reduction from the average, on its own support.
     coherence : CoherenceEstimate, optional
@@ -53,57 +47,31 @@ class Ensemble:
     """
 
     starts: Number = 5
-    free_fraction: Annotated[float, Ge(0), Le(0.3)] = 0.02
-    agreement: Share = 0.9
     polish: Count = 50
     coherence: CoherenceEstimate | None = field(default_factory=CoherenceEstimate)
     support_threshold: Fraction = FIRST_SUPPORT_THRESHOLD
     schedule: Schedule = field(default_factory=Schedule)
 
 
-def hold_out(measured: Mask, fraction: float, seed: int) -> Mask:
-    """Choose measured voxels to keep out of a retrieval, in cubes of 3 x 3 x 3.
-
-    Neighbouring voxels of an oversampled pattern determine each other, so single ones would not be free. The middle
-    of the peak (a tenth of each axis) stays in: a few voxels there hold most photons and would decide alone.
-
-    Parameters
-    ----------
-    measured : bool tensor (n0, n1, n2)
-    fraction : float
-        Share of the measured voxels.
-    seed : int
-
-    Returns
-    -------
-    bool tensor (n0, n1, n2); True = measured, but held out.
-    """
-    shape = measured.shape
-    if fraction == 0:
-        return torch.zeros_like(measured)
-    cubes = torch.rand([-(-n // 3) for n in shape], generator=torch.Generator().manual_seed(seed % 2**63)) < fraction
-    free = cubes.repeat_interleave(3, 0).repeat_interleave(3, 1).repeat_interleave(3, 2)
-    free = free[tuple(slice(n) for n in shape)].clone()
-    free[tuple(slice(n // 2 - n // 20, n // 2 + n // 20 + 1) for n in shape)] = False
-    return free.to(measured.device) & measured
-
-
 def reconstruct_ensemble(
-    pattern: Pattern,
+    held_out: HeldOut,
     ensemble: Ensemble,
     *,
     seed: int,
+    agreement: float = AGREEMENT,
     on_iteration: OnIteration | None = None,
 ) -> Reconstruction:
     """Phase a pattern from several random starts, and average those that agree with the best.
 
     Parameters
     ----------
-    pattern : Pattern
-        On the device that shall do the work.
+    held_out : HeldOut
+        The pattern, on the device that shall do the work.
     ensemble : Ensemble
     seed : int
-        Of the held-out voxels and of the starts.
+        Of the starts.
+    agreement : float
+        Starts whose correlation with the best one is at least this are averaged; the others found something else.
     on_iteration : callable, optional
         Told the iterations done, over all starts, and their total.
 
@@ -112,18 +80,17 @@ def reconstruct_ensemble(
     Reconstruction
         On the CPU. ``errors`` and ``free_errors`` belong to the starts; ``free_error`` to the object itself.
     """
-    free = hold_out(pattern.mask, ensemble.free_fraction, seed)
-    used = pattern.mask & ~free
-    polishes = _polishes(ensemble, bool((pattern.counts[free] > 0).any()))
+    pattern = held_out.pattern
+    polishes = _polishes(ensemble, held_out.can_judge)
     total = ensemble.starts * ensemble.schedule.iterations + sum(polish.iterations for polish in polishes)
-    seeds = [(seed * 100_003 + 1 + i) % 2**63 for i in range(ensemble.starts)]
+    seeds = [seed_of(seed, start, Stream.RETRIEVAL) for start in range(ensemble.starts)]
     runs: list[Retrieval] = []
     for chosen in _batches(seeds, pattern):
         done = sum(run.errors.numel() for run in runs)
         runs.append(
             retrieve(
                 pattern.counts[None],
-                used[None],
+                held_out.used,
                 ensemble.schedule,
                 seeds=chosen,
                 support_threshold=ensemble.support_threshold,
@@ -131,11 +98,11 @@ def reconstruct_ensemble(
             )
         )
     starts = [one for run in runs for one in _one_by_one(run)]
-    scores = [score(pattern, free, start) for start in starts]
+    scores = [held_out.score(start) for start in starts]
     best = min(range(len(starts)), key=lambda i: scores[i])
     alignments = [ambiguity.align(starts[best].object[0], start.object[0]) for start in starts]
     aligned = torch.stack([alignment.aligned for alignment in alignments])
-    family = aligned[[alignment.correlation >= ensemble.agreement for alignment in alignments]]
+    family = aligned[[alignment.correlation >= agreement for alignment in alignments]]
 
     mean = Retrieval(family.mean(0, keepdim=True), starts[best].support, starts[best].errors, starts[best].kernel)
     candidates = [mean] if not polishes else []
@@ -143,7 +110,7 @@ def reconstruct_ensemble(
         candidates.append(
             retrieve(
                 pattern.counts[None],
-                used[None],
+                held_out.used,
                 polish,
                 seeds=[0],
                 start=mean.object,
@@ -156,17 +123,15 @@ def reconstruct_ensemble(
         )
     final = candidates[0]
     for other in candidates[1:]:
-        if score(pattern, free, other) < COHERENCE_GAIN * score(pattern, free, final):
-            final = other
+        final = held_out.better(final, other)
     prtf = None
     if len(family) > 1:
         prtf = metrics.prtf_of(torch.stack([diffract(member) for member in family]), pattern.counts, pattern.mask)
     return as_reconstruction(
-        pattern,
+        held_out,
         final,
-        free,
         errors=torch.cat([start.errors for start in starts]),
-        free_errors=[free_error(pattern, free, start) for start in starts],
+        free_errors=[held_out.free_error(start) for start in starts],
         best=best,
         averaged=len(family),
         prtf=prtf,
@@ -224,25 +189,9 @@ def _one_by_one(run: Retrieval) -> list[Retrieval]:
     return [Retrieval(*part) for part in parts]
 
 
-def free_error(pattern: Pattern, free: Mask, start: Retrieval) -> float:
-    """chi2 of a start on the held-out voxels; NaN where none were held out."""
-    model = ForwardModel(kernel=start.kernel)
-    return float(metrics.chi2_free(start.object, pattern.counts[None], pattern.mask[None], free[None], model))
-
-
-def score(pattern: Pattern, free: Mask, start: Retrieval) -> float:
-    """What ranks starts: chi2_free, or chi2 where no photon was held out."""
-    error = free_error(pattern, free, start)
-    if math.isfinite(error):
-        return error
-    model = ForwardModel(kernel=start.kernel)
-    return float(metrics.chi2(start.object, pattern.counts[None], pattern.mask[None], model))
-
-
 def as_reconstruction(
-    pattern: Pattern,
+    held_out: HeldOut,
     final: Retrieval,
-    free: Mask,
     *,
     errors: Tensor,
     free_errors: Sequence[float],
@@ -255,15 +204,15 @@ def as_reconstruction(
 
     Parameters
     ----------
-    pattern : Pattern
+    held_out : HeldOut
+        Its pattern.
     final : Retrieval
         One object, whatever its scale.
-    free : bool tensor (n0, n1, n2)
-        Held-out voxels.
     errors, free_errors, best, averaged, prtf, modes
         As in `volumes.Reconstruction`.
     """
-    rho, kernel = final.object[0], None if final.kernel is None else final.kernel[0]
+    pattern, rho = held_out.pattern, final.object[0]
+    kernel = None if final.kernel is None else final.kernel[0]
     support = metrics.support_of(rho)
     wave = diffract(rho * support)
     intensity = ForwardModel(kernel=kernel).blur(intensity_of(wave))
@@ -275,7 +224,7 @@ def as_reconstruction(
         intensity=(intensity * scale.square()).cpu(),
         errors=errors.cpu(),
         free_errors=torch.tensor(free_errors),
-        free_error=free_error(pattern, free, final),
+        free_error=held_out.free_error(final),
         best=best,
         averaged=averaged,
         kernel=None if kernel is None else kernel.cpu(),

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import field
 from typing import Annotated, Literal
 
 import numpy as np
@@ -28,7 +27,6 @@ from torch import Tensor
 from autophasenn.errors import PlanError
 from autophasenn.options import Number, Positive, options
 from autophasenn.phasing.engine import OnIteration, Retrieval
-from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import back_propagate_corner, diffract_corner, to_centre, to_corner
 from autophasenn.physics.metrics import best_scale
@@ -51,9 +49,6 @@ class Likelihood:
     of : "root" or "poisson"
         Least squares of the root of the counts, or the law of counting itself. The second finds the same object from
         many photons, but chi2 judges it by the first.
-    support : ShrinkWrap
-        Which voxels the object is confined to: its threshold, and its last Gaussian. A narrower one has a lower chi2, as
-        weak voxels count as outside of the crystal when the image is judged, but cuts its surface (docs/reconstruct.md).
     first_sigma : float
         Standard deviation of the kernel in voxels of the network's box, to begin with.
     history : int
@@ -69,7 +64,6 @@ class Likelihood:
 
     evaluations: Number = 50
     of: Literal["root", "poisson"] = "root"
-    support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.1, sigma_last=0.7))
     first_sigma: Positive = 0.3
     history: Number = 10
     kernel_width: Annotated[int, Ge(3)] = 31
@@ -97,7 +91,7 @@ def most_likely(
     used : bool tensor (1, n0, n1, n2)
         True = measured, and not held out.
     run : Retrieval
-        One object. Its support and its kernel are forgotten.
+        One object, and the support that it is confined to. Its kernel is forgotten.
     how : Likelihood
     partially_coherent : bool
         Whether the beam is found too.
@@ -111,8 +105,7 @@ def most_likely(
     Retrieval
         ``errors`` (1, evaluations): modulus error of every object that was tried. The last need not be the least.
     """
-    support = how.support.update(run.object, 0, 1)
-    problem = _Problem(to_corner(counts[0]), to_corner(used[0]), to_corner(support[0]), how, steps)
+    problem = _Problem(to_corner(counts[0]), to_corner(used[0]), to_corner(run.support[0]), how, steps)
     first = problem.values_of(to_corner(run.object[0]))
     voxels = first.numel()
     errors: list[Tensor] = []
@@ -136,7 +129,7 @@ def most_likely(
     values, beam = split(minimize(evaluate, beginning, jac=True, method="L-BFGS-B", options=limits).x)
     kernel = None if beam is None else problem.kernel(beam)[None]
     rho = to_centre(problem.object_of(values))[None]
-    return Retrieval(rho, support, torch.stack(errors)[None].to(first), kernel)
+    return Retrieval(rho, run.support, torch.stack(errors)[None].to(first), kernel)
 
 
 class _Problem:

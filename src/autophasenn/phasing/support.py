@@ -74,7 +74,14 @@ class ShrinkWrap:
 
     def update(self, rho: ObjectVolume, iteration: int, iterations: int) -> Support:
         """New support of an object (..., n0, n1, n2), in the order (corner or centre) of the object."""
-        blurred = blur(rho.abs(), self.sigma(iteration, iterations))
+        return self._bounded(rho, self.sigma(iteration, iterations))
+
+    def final_support(self, rho: ObjectVolume) -> Support:
+        """Support of an object (..., n0, n1, n2) by the last, narrowest Gaussian, in the order of the object."""
+        return self._bounded(rho, self.sigma_last)
+
+    def _bounded(self, rho: ObjectVolume, sigma: float) -> Support:
+        blurred = blur(rho.abs(), sigma)
         power = blurred.square()
         typical = (power.square().sum(SPATIAL, keepdim=True) / power.sum(SPATIAL, keepdim=True)).sqrt()
         return blurred >= self.threshold * typical

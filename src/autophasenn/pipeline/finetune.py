@@ -19,13 +19,13 @@ from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanEr
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import check_folder
-from autophasenn.inversion.adaptation import Adaptation, Adapted, adapt
-from autophasenn.inversion.prediction import Refined, boxed
+from autophasenn.inversion.adaptation import Adaptation, AdaptationResult, adapt
+from autophasenn.inversion.prediction import in_network_box
 from autophasenn.machine import Stop
 from autophasenn.network import weights
 from autophasenn.network.first_guess import COARSE_PATTERN
 from autophasenn.network.predict import SHIPPED
-from autophasenn.phasing.further import Grid
+from autophasenn.phasing.held_out import HeldOut
 from autophasenn.pipeline.prepare import prepare
 from autophasenn.pipeline.source import Source
 from autophasenn.progress import Progress, Silent
@@ -106,7 +106,7 @@ def finetune(job: Finetuning, progress: Progress | None = None) -> dict[str, Any
     start = job.begin_with or SHIPPED
     network, card = weights.load(start)
     progress.stage("Read")
-    boxes: list[Grid] = []
+    boxes: list[HeldOut] = []
     for number, source in enumerate(job.inputs):
         boxes += _patterns_of(source, job.seed)
         progress.advance(number + 1, len(job.inputs))
@@ -148,7 +148,7 @@ def _check_output(job: Finetuning) -> None:
         raise OutputError(f"The output {job.output} cannot be written ({error.strerror}); give another.") from error
 
 
-def _patterns_of(source: Source, seed: int) -> list[Grid]:
+def _patterns_of(source: Source, seed: int) -> list[HeldOut]:
     """What an input holds, in the network's box and with voxels held out."""
     name = source.input or ""
     try:
@@ -159,10 +159,10 @@ def _patterns_of(source: Source, seed: int) -> list[Grid]:
                 places = range(min(len(dataset), MOST_PATTERNS))
                 read = zip(places, dataset.patterns(places), dataset.masks(places), strict=True)
                 patterns = [_measured(*each) for each in read]
-            fraction = Refined().free_fraction
-            return [boxed(each, (3.0, 3.0, 3.0), fraction, seed + n)[1] for n, each in enumerate(patterns)]
+            boxes = [in_network_box(each, (3.0, 3.0, 3.0), seed=seed + n) for n, each in enumerate(patterns)]
+            return [each.inside for each in boxes]
         prepared = prepare(source).preprocessed
-        return [boxed(prepared.pattern, prepared.oversampling, Refined().free_fraction, seed)[1]]
+        return [in_network_box(prepared.pattern, prepared.oversampling, seed=seed).inside]
     except AutoPhaseNNError as error:
         raise type(error)(f"Nothing can be learned from {name}: {error}") from error
 
@@ -187,7 +187,7 @@ def _is_dataset(path: Path) -> bool:
         raise InputError(f"It is truncated or damaged ({error}); copy it again from where it was made.") from error
 
 
-def _card(job: Finetuning, found: Adapted, boxes: Sequence[Grid], seconds: float) -> dict[str, Any]:
+def _card(job: Finetuning, found: AdaptationResult, boxes: Sequence[HeldOut], seconds: float) -> dict[str, Any]:
     files = [Path(source.input or "") for source in job.inputs]
     return {
         "method": "finetuned",

@@ -81,5 +81,4 @@ def _stages(path: Any) -> list[tuple[str, int]]:
     """Name and iterations of each part of a refinement, the prediction first; none of retrieval from random starts."""
     if path is None:
         return []
-    named = [line.rsplit(": ", 1) for line in path["iterations"]]
-    return [("prediction", 1), *((name, int(iterations)) for name, iterations in named)]
+    return [("prediction", 1), *((step["name"], step["iterations"]) for step in path["iterations"])]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from autophasenn.files.writing import staged_folder
-from autophasenn.inversion.methods import Job
+from autophasenn.inversion.methods import describe as describe_method
+from autophasenn.inversion.methods import invert
 from autophasenn.network.predict import Predictor
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
@@ -58,8 +59,20 @@ def reconstruct(
     device = run.torch_device()
     prepared = source if isinstance(source, Prepared) else prepare(source, plan, progress, force=run.force)
     preprocessed, watch = prepared.preprocessed, Stopwatch.going_on(prepared.seconds)
-    job = Job(preprocessed, plan, run.method, run.seed, device, progress, watch)
-    found = job.run(lambda: predictor or run.predictor())
+    if predictor is None and run.needs_network:
+        with watch.measure("network"):
+            predictor = run.predictor()
+    found = invert(
+        preprocessed.pattern.to(device),
+        preprocessed.oversampling,
+        run.method,
+        plan,
+        predictor=predictor,
+        seed=run.seed,
+        aliens=preprocessed.aliens if preprocessed.are_aliens_known else None,
+        progress=progress,
+        watch=watch,
+    )
     progress.stage("Strain")
     with watch.measure("postprocess"):
         done = postprocess(found.reconstruction, preprocessed.pattern, plan.postprocess)
@@ -133,7 +146,6 @@ def describe(source: Source, run: Run, output: Output, plan: Plan | None = None)
     output.check()
     read = prepare(source, plan, force=run.force)
     prepared, scan = read.preprocessed, read.scan
-    job = Job(prepared, plan, run.method, run.seed, device, Silent(), Stopwatch())
     return {
         "input": scan.source.get("path"),
         "frames": list(scan.frames.shape),
@@ -143,7 +155,7 @@ def describe(source: Source, run: Run, output: Output, plan: Plan | None = None)
         "masked": f"{100 * (1 - prepared.pattern.mask.float().mean().item()):.2f} %",
         "geometry": "unknown: the result has voxel units" if scan.geometry is None else "known",
         "method": run.method,
-        **job.describe(),
+        **describe_method(prepared.pattern, prepared.oversampling, run.method, plan),
         "device": str(device),
         "memory": f"about {memory_gib(prepared.pattern.counts.numel()):.1f} GiB",
         "output": str(output.folder),

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autophasenn.errors import PlanError
+from autophasenn.inversion.names import MethodName, method_of
 
 if TYPE_CHECKING:
     import torch
 
     from autophasenn.inversion.methods import Inversion
     from autophasenn.network.predict import Predictor
-
-DEFAULT = "refined"
-"""The method, unless another is asked for."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Run:
     Parameters
     ----------
     method : str
-        One of `inversion.methods.METHODS`.
+        One of `inversion.names.METHODS`.
     seed : int
         The whole randomness, 0 or more.
     device : str
@@ -41,7 +39,7 @@ class Run:
         If there is no such method, or the seed is negative.
     """
 
-    method: str = DEFAULT
+    method: str = MethodName.refined
     seed: int = 0
     device: str = "cpu"
     weights: Path | None = None
@@ -50,12 +48,12 @@ class Run:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise PlanError(f"The seed {self.seed} is not usable; give a whole number, 0 or more.")
-        if self.method == DEFAULT:
-            return
-        from autophasenn.inversion.methods import METHODS
+        method_of(self.method)
 
-        if self.method not in METHODS:
-            raise PlanError(f"The method {self.method!r} is not known; choose from {', '.join(METHODS)}.")
+    @property
+    def needs_network(self) -> bool:
+        """Does it begin from a network's prediction?"""
+        return method_of(self.method).needs_network
 
     def torch_device(self) -> torch.device:
         """The device.
@@ -77,24 +75,18 @@ class Run:
         PlanError
             If nothing can judge the network that has learned on.
         """
-        if self.method == "adapted" and plan.refined.free_fraction == 0:
-            raise PlanError(
-                "refined.free_fraction is 0, and --method adapted keeps only what explains held-out voxels better; give a "
-                "free_fraction above 0, for instance 0.02, or --method refined."
-            )
+        from autophasenn.inversion.options import check_method
+
+        check_method(self.method, plan)
 
     def predictor(self) -> Predictor:
-        """The network, loaded.
-
-        Measuring which precision is quicker takes longer than the one prediction that is asked for. Whether another is
-        needed is judged by `inversion.prediction.predict`: partial coherence alone makes a right prediction fit worse than
-        noise allows.
+        """The network, loaded; see `inversion.prediction.load_predictor`.
 
         Raises
         ------
         InputError, PlanError
             If the weights are not those of a network, or the device is not there.
         """
-        from autophasenn.network.predict import Inference, Predictor
+        from autophasenn.inversion.prediction import load_predictor
 
-        return Predictor.from_file(self.weights, Inference("float32", starts=1), self.torch_device())
+        return load_predictor(self.weights, self.torch_device())

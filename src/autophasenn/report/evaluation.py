@@ -16,7 +16,7 @@ Values = NDArray[np.floating]
 
 COLOURS = {"iterative": "#2a5b8c", "network": "#8c8c99", "er50": "#c99a2e", "refined": ACCENT}
 NAMES = {
-    "iterative": "iterative, one start",
+    "iterative": "random starts",
     "network": "network",
     "er50": "network + 50 ER",
     "refined": "network + refinement",

@@ -2,7 +2,7 @@
 
 A blurred pattern fits no crystal, and a network that learns from it as if the beam were coherent learns to draw what is not
 there. So the diffraction of its image is blurred first, by the kernel with which that image explains the pattern best
-(`phasing.further`): as a refinement does it, but from the prediction. The gradient takes the kernel as given.
+(`phasing.coherence_rounds`): as a refinement does it, but from the prediction. The gradient takes the kernel as given.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from autophasenn.network.architectures import Network
 from autophasenn.network.estimates import Stage
 from autophasenn.network.loss import unit_modulus
 from autophasenn.network.predict import Inference, Predictor
-from autophasenn.phasing.further import Further, Grid, coherence_kernel
+from autophasenn.phasing.coherence_rounds import CoherenceRounds
+from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, intensity_of
 from autophasenn.training.examples import Counts, Masks
@@ -62,9 +63,9 @@ def beam_of(
     counts: Float[Tensor, "64 64 64"], measured: Bool[Tensor, "64 64 64"], rho: Complex[Tensor, "n n n"]
 ) -> ForwardModel:
     """The beam through which an object explains a pattern best: an estimated kernel, less blurred where that fits better."""
-    grid = Grid(Pattern(counts, measured), torch.zeros_like(measured))
+    grid = HeldOut(Pattern(counts, measured), torch.zeros_like(measured))
     found = grid.found(crop_or_pad(rho, PATTERN))
-    kernel = coherence_kernel(grid, found, Further())
+    kernel = CoherenceRounds().kernel(grid, found)
     coherent = ForwardModel()(metrics.thresholded(found.object))
     shares = torch.tensor(SHARES, device=counts.device)[:, None, None, None]
     seen = torch.lerp(coherent, ForwardModel(kernel=kernel).blur(coherent), shares)
@@ -76,14 +77,14 @@ def beam_of(
 
 
 def held_out_misfit(
-    network: Network, boxes: Sequence[Grid], draws: int, seed: int, *, partial_coherence: bool = True
+    network: Network, boxes: Sequence[HeldOut], draws: int, seed: int, *, partial_coherence: bool = True
 ) -> float:
     """chi2_free of a network's predictions (chi2 where no photon was held out): geometric mean over patterns and starts.
 
     Parameters
     ----------
     network : Network
-    boxes : sequence of Grid
+    boxes : sequence of HeldOut
     draws : int
         Starts of each pattern.
     seed : int

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +12,16 @@ import torch
 
 from autophasenn.errors import InputError, PlanError
 from autophasenn.files.size import check_room, stored_voxels
-from autophasenn.inversion.prediction import Refined, better, predict, predicted, refined
+from autophasenn.inversion.methods import METHODS, Found, Inversion, invert
+from autophasenn.inversion.orientations import Orientations
+from autophasenn.inversion.prediction import Predictions, in_network_box, predict
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
-from autophasenn.phasing.ensemble import hold_out
-from autophasenn.phasing.further import Further, Grid, improve
-from autophasenn.phasing.refine import PAPER
+from autophasenn.phasing.ensemble import Ensemble
+from autophasenn.phasing.held_out import hold_out
+from autophasenn.phasing.refinement import Refinement, refine
+from autophasenn.phasing.schedule import error_reduction
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel
 from autophasenn.pipeline.reconstruct import describe, reconstruct, reconstruct_into
@@ -63,119 +66,146 @@ def shifted_truth(rho: torch.Tensor) -> torch.Tensor:
     return back_propagate(torch.roll(wave, [n // 2 - int(i) for n, i in zip(rho.shape, peak, strict=True)], (0, 1, 2)))
 
 
-def test_a_crystal_at_the_networks_sampling_is_found(predictor: Predictor) -> None:
+ONE_SIDE = Orientations(number=0)
+"""Without the confidence, which takes several times as long."""
+
+
+def inverted(
+    pattern: Pattern, oversampling: tuple[float, float, float], predictor: Predictor, method: str = "refined", **options
+) -> Found:
+    return invert(pattern, oversampling, method, Inversion(confidence=ONE_SIDE, **options), predictor=predictor, seed=1)
+
+
+def test_a_crystal_at_the_networks_sampling_is_found_and_nothing_is_done_that_gains_nothing(
+    predictor: Predictor,
+) -> None:
     rho = crystal((64, 64, 64), OVERSAMPLING)
-    prediction = predict(pattern_of(rho), OVERSAMPLING, predictor, Refined(), seed=1)
-    found, facts = refined(prediction, Refined())
+    answer = inverted(pattern_of(rho), OVERSAMPLING, predictor)
+    found = answer.reconstruction
     assert metrics.correlation(shifted_truth(rho), found.object) > 0.98
     assert found.kernel is None, "the beam was coherent"
-    assert facts["iterations"][0] == f"coherent beam: {Refined().first.iterations}"
-    before, _ = predicted(prediction, Refined())
+    first = Refinement().search.iterations + Refinement().polish
+    assert answer.path["iterations"] == [{"name": "coherent beam", "grid": "box", "iterations": first}]
+    assert answer.warnings == ()
+    before = inverted(pattern_of(rho), OVERSAMPLING, predictor, "network").reconstruction
     assert found.free_error < before.free_error
 
 
 @pytest.mark.parametrize("seed", [50_000, 20261123, 2**40])
 def test_any_seed_will_do(predictor: Predictor, seed: int) -> None:
-    counts = pattern_of(crystal((64, 64, 64), OVERSAMPLING))
-    assert math.isfinite(predict(counts, OVERSAMPLING, predictor, Refined(starts=1), seed=seed).candidates[0].errors)
+    boxed = in_network_box(pattern_of(crystal((64, 64, 64), OVERSAMPLING)), OVERSAMPLING, seed=seed)
+    assert math.isfinite(predict(boxed, predictor, Predictions(starts=1), seed=seed).best.errors)
 
 
 def test_a_crystal_at_another_sampling_is_found_at_its_full_resolution(predictor: Predictor) -> None:
     shape, oversampling = (48, 96, 80), (2.6, 4.4, 3.6)
     rho = crystal(shape, oversampling)
-    prediction = predict(pattern_of(rho), oversampling, predictor, Refined(), seed=1)
-    assert not prediction.box.is_whole_pattern
-    carried, _ = predicted(prediction, Refined())
-    found, facts = refined(prediction, Refined())
+    carried = inverted(pattern_of(rho), oversampling, predictor, "network").reconstruction
+    answer = inverted(pattern_of(rho), oversampling, predictor)
+    found = answer.reconstruction
     assert found.object.shape == found.support.shape == found.intensity.shape == shape
     assert metrics.correlation(shifted_truth(rho), carried.object) > 0.85
     assert metrics.correlation(shifted_truth(rho), found.object) > 0.97
-    assert facts["iterations"][-2] == f"full resolution: {Further().iterations}"
-    assert facts["iterations"][-1].startswith("most likely: ")
+    steps = answer.path["iterations"]
+    assert [step["grid"] for step in steps] == sorted(step["grid"] for step in steps)
+    assert next(step for step in steps if step["grid"] == "pattern")["name"] == "full resolution"
+    assert found.errors.shape[1] == 1 + sum(step["iterations"] for step in steps)
+
+
+def test_the_papers_refinement_is_50_iterations_of_error_reduction(predictor: Predictor) -> None:
+    answer = inverted(pattern_of(crystal((64, 64, 64), OVERSAMPLING)), OVERSAMPLING, predictor, "er50")
+    assert answer.path["iterations"] == [{"name": "error reduction", "grid": "box", "iterations": 50}]
+    errors = answer.reconstruction.errors[0, 1:]
+    assert (errors.diff() <= 1e-6).all()
+    assert errors[-1] < errors[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_needs_a_network_or_needs_none(method: str, predictor: Predictor) -> None:
+    """Which it says before it begins."""
+    pattern = pattern_of(crystal((64, 64, 64), OVERSAMPLING))
+    if method.needs_network:  # type: ignore[attr-defined]
+        with pytest.raises(PlanError, match=f"{method} begins from a network's prediction"):
+            invert(pattern, OVERSAMPLING, method)
+    else:
+        quick = Ensemble(starts=1, polish=0, schedule=error_reduction(2))
+        found = inverted(pattern, OVERSAMPLING, None, method, retrieval=quick)  # type: ignore[arg-type]
+        assert found.path is None
+        assert found.confidence is None
+
+
+def test_a_method_that_is_not_known_is_refused_with_those_that_are() -> None:
+    with pytest.raises(PlanError, match="'guess' is not known; choose from refined, adapted, er50, network, iterative"):
+        invert(pattern_of(crystal((64, 64, 64), OVERSAMPLING)), OVERSAMPLING, "guess")
 
 
 def test_nothing_is_fitted_to_voxels_that_were_held_out(predictor: Predictor) -> None:
-    """Whatever the held-out voxels hold, the object is the same to the last bit."""
+    """Whatever the held-out voxels hold, the objects are the same to the last bit."""
     pattern = pattern_of(crystal((64, 64, 64), OVERSAMPLING))
-    quick = Refined(first=PAPER, further=Further(rounds=0, polish_rounds=1, polish=3), partial_coherence=False)
-    free = hold_out(pattern.mask, quick.free_fraction, 3)
+    quick = Refinement(error_reduction(3), None, enough=0.0, partial_coherence=False, likelihood=None)
+    free = hold_out(pattern.mask, 0.02, 3)
     assert free.any()
     spoiled = replace(pattern, counts=torch.where(free, 1e5, pattern.counts))
     objects = []
     for each in (pattern, spoiled):
-        prediction = predict(each, OVERSAMPLING, predictor, replace(quick, poor=1.0), seed=3)
-        objects.append(prediction.candidates[0].object)
-        box = prediction.inside
-        objects.append(improve(box, prediction.candidates[0], quick.further, partially_coherent=True).object)
-    assert torch.equal(objects[0], objects[2])
-    assert torch.equal(objects[1], objects[3])
+        prediction = predict(in_network_box(each, OVERSAMPLING, seed=3), predictor, Predictions(poor=1.0), seed=3)
+        inside = prediction.boxed.inside
+        objects.append((prediction.best.object, refine(inside, prediction.best, quick).last.object))
+    assert torch.equal(objects[0][0], objects[1][0])
+    assert torch.equal(objects[0][1], objects[1][1])
 
 
 def test_a_partially_coherent_beam_is_noticed_and_its_kernel_explains_the_pattern(predictor: Predictor) -> None:
     rho = crystal((64, 64, 64), OVERSAMPLING)
     kernel = gaussian_kernel((11, 11, 11), (0.5, 0.6, 0.5))
     pattern = pattern_of(rho, kernel)
-    prediction = predict(pattern, OVERSAMPLING, predictor, Refined(), seed=1)
-    found, _ = refined(prediction, Refined())
-    coherent, _ = refined(prediction, Refined(partial_coherence=False))
+    found = inverted(pattern, OVERSAMPLING, predictor).reconstruction
+    coherent = inverted(pattern, OVERSAMPLING, predictor, refinement=Refinement(partial_coherence=False)).reconstruction
     assert found.kernel is not None
     assert coherent.kernel is None
     assert found.free_error < 0.5 * coherent.free_error
     assert found.kernel.sum() == pytest.approx(1, abs=1e-4)
 
 
-def test_where_refinement_spoils_the_best_before_it_is_kept_and_said(
-    predictor: Predictor, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_where_refinement_spoils_the_best_before_it_is_kept_and_said(predictor: Predictor) -> None:
     """At full resolution one iteration within a support that cuts most of the crystal away."""
     shape, oversampling = (48, 96, 64), (2.6, 4.4, 3.0)
-    prediction = predict(pattern_of(crystal(shape, oversampling)), oversampling, predictor, Refined(), seed=1)
-    bad = Further(rounds=0, polish_rounds=1, polish=1)
-    bad = replace(bad, polish_support=replace(bad.polish_support, threshold=0.999))
-    kept, _ = refined(prediction, Refined(further=bad, likelihood=None, partial_coherence=False))
-    assert "ended worse than it began" in caplog.text
-    wanted, _ = refined(prediction, Refined(further=Further(), likelihood=None, partial_coherence=False))
-    assert kept.free_error < 5 * wanted.free_error
+    pattern = pattern_of(crystal(shape, oversampling))
+    wanted = inverted(pattern, oversampling, predictor, refinement=Refinement(partial_coherence=False))
+    bad = Refinement(polish=1, partial_coherence=False, likelihood=None)
+    bad = replace(
+        bad,
+        coherence=replace(bad.coherence, rounds=0),
+        polish_support=replace(bad.polish_support, threshold=0.999),
+    )
+    kept = inverted(pattern, oversampling, predictor, refinement=bad)
+    assert any("ended worse than it began" in sentence for sentence in kept.warnings)
+    assert kept.reconstruction.free_error < 5 * wanted.reconstruction.free_error
 
 
 def test_a_poor_prediction_is_made_again_and_the_best_comes_first(predictor: Predictor) -> None:
-    pattern = pattern_of(crystal((64, 64, 64), OVERSAMPLING))
-    strict = Refined(starts=3, poor=1e-6)
-    prediction = predict(pattern, OVERSAMPLING, predictor, strict, seed=0)
+    boxed = in_network_box(pattern_of(crystal((64, 64, 64), OVERSAMPLING)), OVERSAMPLING, seed=0)
+    prediction = predict(boxed, predictor, Predictions(starts=3, poor=1e-6), seed=0)
     errors = [float(each.errors) for each in prediction.candidates]
     assert 1 <= len(errors) <= 3
     assert errors == sorted(errors)
-    assert prediction.correlations[0] == pytest.approx(1, abs=1e-3)
-    assert len(predict(pattern, OVERSAMPLING, predictor, replace(strict, poor=1.0), seed=0).candidates) == 1
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_an_object_that_is_not_finite_is_poor_and_any_other_is_better(value: float) -> None:
-    rho = crystal((64, 64, 64), OVERSAMPLING)
-    pattern = pattern_of(rho)
-    for fraction in (0.02, 0.0):
-        grid = Grid(pattern, hold_out(pattern.mask, fraction, 0))
-        good, spoiled = grid.found(rho), grid.found(torch.where(rho.abs() == rho.abs().max(), value, rho))
-        assert grid.is_poor(spoiled, 1.0)
-        assert not grid.is_poor(good, 1.0)
-        assert grid.score(spoiled) == math.inf
-        assert better(grid, spoiled, good) is better(grid, good, spoiled) is good
+    assert prediction.correlations[0] == 1
+    assert all(0 <= correlation <= 1 for correlation in prediction.correlations)
+    assert len(predict(boxed, predictor, Predictions(starts=3, poor=1.0), seed=0).candidates) == 1
 
 
 @pytest.mark.parametrize(
-    "change", [{"kernel_width": 10}, {"kernel_width": 1}, {"kernel_updates": 0}, {"kernel_middle": 20}]
+    "wrong",
+    [
+        lambda: Predictions(starts=0),
+        lambda: Predictions(poor=0.0),
+        lambda: Inversion(free_fraction=0.5),
+        lambda: Inversion(agreement=2.0),
+    ],
 )
-def test_a_coherence_kernel_out_of_range_is_refused_before_anything_is_computed(change: dict[str, int]) -> None:
-    with pytest.raises(PlanError, match=rf"refined\.further\..*{next(iter(change))}"):
-        Further(**change)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "change", [{"starts": 0}, {"free_fraction": 0.5}, {"agreement": 2.0}, {"poor": 0.0}], ids=lambda c: next(iter(c))
-)
-def test_options_out_of_range_are_refused(change: dict[str, float]) -> None:
-    with pytest.raises(PlanError, match=next(iter(change))):
-        Refined(**change)  # type: ignore[arg-type]
+def test_options_out_of_range_are_refused(wrong: Callable[[], object]) -> None:
+    with pytest.raises(PlanError, match=r"starts|poor|free_fraction|agreement"):
+        wrong()
 
 
 @pytest.mark.parametrize("method", ["refined", "network"])
@@ -190,6 +220,7 @@ def test_the_command_takes_a_plain_pattern_to_a_whole_result(method: str, tmp_pa
     assert (written["seconds"]["refine"] is None) == (method == "network")
     assert len(written["path"]["network_box"]["steps"]) == 3
     assert bool(written["path"]["iterations"]) == (method == "refined")
+    assert all(step["iterations"] > 0 for step in written["path"]["iterations"])
     assert report.chi2 < 0.1
     assert (tmp_path / "out" / "overview.png").exists()
     assert "network box" in describe(source, Run(method), Output(tmp_path / "other"))
@@ -227,15 +258,3 @@ def test_an_axis_that_was_nowhere_measured_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"planes of the pattern along axis 1 only \d have a measured voxel"):
         reconstruct_into(Output(tmp_path / "out"), Source(str(tmp_path / "pattern.npz")))
     assert not (tmp_path / "out").exists()
-
-
-def test_a_coherence_kernel_never_divides_by_what_transforms_round_away() -> None:
-    """A peak of 1e12 and an object whose wave is nearly zero elsewhere: the blurred intensity is lost in rounding."""
-    rho = torch.zeros(32, 32, 32, dtype=torch.complex64)
-    rho[10:22, 10:22, 10:22] = 1e4
-    counts = torch.full((32, 32, 32), 5.0)
-    counts[16, 16, 16] = 1e12
-    grid = Grid(Pattern(counts, counts >= 0), counts < 0)
-    found = improve(grid, grid.found(rho), Further(), partially_coherent=True)
-    assert torch.isfinite(found.errors).all()
-    assert torch.isfinite(found.object.abs()).all()

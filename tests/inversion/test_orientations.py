@@ -1,4 +1,4 @@
-"""Laws of the variants: undoing a symmetry is exact, what is held out decides nothing, spreads are what they say."""
+"""Laws of the orientations: undoing a symmetry is exact, what is held out decides nothing, spreads are what they say."""
 
 import math
 from dataclasses import replace
@@ -8,21 +8,21 @@ import torch
 from confidence_cases import CASES, Sample
 
 from autophasenn.errors import PlanError
-from autophasenn.inversion.again import from_random_start, inversion
-from autophasenn.inversion.orientations import MOST_PHASE_SPREAD, RANDOM, Invert, Spread, Variants, spread
-from autophasenn.inversion.prediction import Refined
+from autophasenn.inversion.ensemble import MOST_PHASE_SPREAD, RANDOM, ImageEnsemble
+from autophasenn.inversion.orientations import Invert, Orientations, by_network, by_retrieval, invert_from_all_sides
+from autophasenn.inversion.prediction import Predictions
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.engine import Retrieval
-from autophasenn.phasing.ensemble import hold_out
-from autophasenn.phasing.further import Grid
+from autophasenn.phasing.held_out import HeldOut
+from autophasenn.phasing.refinement import Refinement
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import gaussian_kernel
 from autophasenn.physics.symmetry import ELEMENTS, symmetry
 from autophasenn.volumes import Pattern, crop_or_pad
 
-OPTIONS = Refined()
+OPTIONS = Refinement()
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +36,25 @@ def sample() -> Sample:
 
 
 @pytest.fixture(scope="module")
-def inside(sample: Sample) -> Grid:
-    return Grid(Pattern(sample.counts, sample.measured), hold_out(sample.measured, 0.02, 0))
+def inside(sample: Sample) -> HeldOut:
+    return HeldOut.of(Pattern(sample.counts, sample.measured), 0.02, 0)
 
 
 def plain(predictor: Predictor, seed: int = 0) -> Invert:
     """The prediction as it is."""
-    return inversion(predictor, OPTIONS, seed=seed, is_refined=False, partially_coherent=False)
+    return by_network(predictor, Predictions(), None, seed=seed)
 
 
 @pytest.fixture(scope="module")
-def found(predictor: Predictor, inside: Grid) -> Spread:
-    return spread(plain(predictor)(inside), inside, plain(predictor), Variants(3))
+def found(predictor: Predictor, inside: HeldOut) -> ImageEnsemble:
+    return invert_from_all_sides(plain(predictor)(inside), inside, plain(predictor), Orientations(3))
 
 
-def of_objects(objects: torch.Tensor, agreeing: torch.Tensor | None = None) -> Spread:
+def of_objects(objects: torch.Tensor, agreeing: torch.Tensor | None = None) -> ImageEnsemble:
     number = len(objects)
     everything = torch.ones(number, dtype=torch.bool) if agreeing is None else agreeing
     image = Retrieval(objects[:1], objects[:1].abs() > 0, torch.zeros(1, 1))
-    return Spread(objects, tuple(range(number)), torch.zeros(number), torch.ones(number), everything, image)
+    return ImageEnsemble(objects, tuple(range(number)), torch.zeros(number), torch.ones(number), everything, image)
 
 
 def phases(number: int, deviation: float) -> torch.Tensor:
@@ -63,21 +63,23 @@ def phases(number: int, deviation: float) -> torch.Tensor:
 
 
 def test_every_element_of_the_cube_is_reached_before_one_repeats() -> None:
-    assert sorted(Variants(ELEMENTS).elements) == list(range(ELEMENTS))
-    assert Variants().elements[0] == 0
+    assert sorted(Orientations(ELEMENTS).elements) == list(range(ELEMENTS))
+    assert Orientations().elements[0] == 0
 
 
-def test_every_variant_shows_the_crystal_in_the_orientation_of_the_pattern(found: Spread, sample: Sample) -> None:
-    assert set(found.elements) == set(Variants(3).elements)
+def test_every_variant_shows_the_crystal_in_the_orientation_of_the_pattern(
+    found: ImageEnsemble, sample: Sample
+) -> None:
+    assert set(found.elements) == set(Orientations(3).elements)
     assert all(metrics.correlation(sample.truth, rho) > 0.9 for rho in found.objects)
 
 
-def test_undoing_and_aligning_keep_the_fit(found: Spread, inside: Grid) -> None:
+def test_undoing_and_aligning_keep_the_fit(found: ImageEnsemble, inside: HeldOut) -> None:
     for rho, chi2 in zip(found.objects, found.chi2, strict=True):
         assert inside.score(inside.found(rho)) == pytest.approx(float(chi2), rel=0.1)
 
 
-def test_ranks_rise_from_the_best(found: Spread) -> None:
+def test_ranks_rise_from_the_best(found: ImageEnsemble) -> None:
     assert (found.chi2.diff() >= 0).all()
     assert found.correlations[0] == 1
     assert found.best.abs().max() == pytest.approx(1)
@@ -85,9 +87,9 @@ def test_ranks_rise_from_the_best(found: Spread) -> None:
 
 
 def test_the_best_goes_on_where_it_lies_or_the_mean_of_those_alike(
-    predictor: Predictor, inside: Grid, found: Spread
+    predictor: Predictor, inside: HeldOut, found: ImageEnsemble
 ) -> None:
-    mean = spread(plain(predictor)(inside), inside, plain(predictor), Variants(3, average=True))
+    mean = invert_from_all_sides(plain(predictor)(inside), inside, plain(predictor), Orientations(3, average=True))
     assert not torch.allclose(mean.image.object[0], found.image.object[0])
     assert metrics.correlation(mean.image.object[0], found.mean) == pytest.approx(1, abs=1e-5)
     overlap = (mean.image.object[0].abs() * found.image.object[0].abs()).sum()
@@ -95,36 +97,38 @@ def test_the_best_goes_on_where_it_lies_or_the_mean_of_those_alike(
 
 
 def test_refinement_lowers_chi2_and_finds_no_kernel_that_is_not_asked_for(
-    predictor: Predictor, inside: Grid, found: Spread
+    predictor: Predictor, inside: HeldOut, found: ImageEnsemble
 ) -> None:
-    invert = inversion(predictor, OPTIONS, seed=0, is_refined=True, partially_coherent=False)
+    invert = by_network(predictor, Predictions(), OPTIONS, seed=0, partially_coherent=False)
     assert inside.score(invert(inside)) < 0.7 * float(found.chi2[0])
     assert invert(inside).kernel is None
 
 
-def test_a_coherence_kernel_is_turned_back_with_its_object(inside: Grid) -> None:
+def test_a_coherence_kernel_is_turned_back_with_its_object(inside: HeldOut) -> None:
     """The pattern that object and kernel give must not depend on the orientation in which they were found."""
     truth = crop_or_pad(CASES["paper"](7, 1).truth, (64, 64, 64))
     kernel = gaussian_kernel((11, 11, 11), (0.3, 0.6, 0.9))[None]
     first = replace(inside.found(truth), kernel=kernel)
 
-    def invert(grid: Grid) -> Retrieval:
+    def invert(grid: HeldOut) -> Retrieval:
         return next(
             Retrieval(symmetry(first.object, e), symmetry(first.support, e), first.errors, symmetry(kernel, e))
-            for e in Variants(3).elements[1:]
+            for e in Orientations(3).elements[1:]
             if torch.equal(symmetry(inside.pattern.counts, e), grid.pattern.counts)
         )
 
-    chi2 = spread(first, inside, invert, Variants(3)).chi2
+    chi2 = invert_from_all_sides(first, inside, invert, Orientations(3)).chi2
     assert torch.allclose(chi2, chi2[:1].expand(3), rtol=1e-4)
 
 
-def test_held_out_voxels_rank_but_do_not_enter(predictor: Predictor, inside: Grid) -> None:
-    disturbed = Grid(
+def test_held_out_voxels_rank_but_do_not_enter(predictor: Predictor, inside: HeldOut) -> None:
+    disturbed = HeldOut(
         Pattern(torch.where(inside.free, inside.pattern.counts + 1e4, inside.pattern.counts), inside.pattern.mask),
         inside.free,
     )
-    first, second = (spread(plain(predictor)(g), g, plain(predictor), Variants(2)) for g in (inside, disturbed))
+    first, second = (
+        invert_from_all_sides(plain(predictor)(g), g, plain(predictor), Orientations(2)) for g in (inside, disturbed)
+    )
     by_element = [dict(zip(each.elements, each.objects, strict=True)) for each in (first, second)]
     assert all(metrics.correlation(by_element[0][e], by_element[1][e]) > 1 - 1e-5 for e in first.elements)
     assert second.chi2[0] > first.chi2[0]
@@ -168,25 +172,22 @@ def test_pairs_of_orthogonal_objects_do_not_correlate() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"variants": 1},
-        {"variants": 49},
-        {"agreement": 1.5},
+        {"number": 1},
+        {"number": 49},
         {"random_starts": -1},
         {"poor": 0.0},
-        {"variants": 0, "average": True},
+        {"number": 0, "average": True},
     ],
 )
-def test_impossible_variants_are_refused(options: dict[str, float]) -> None:
+def test_impossible_orientations_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(PlanError, match="confidence"):
-        Variants(**options)
+        Orientations(**options)
 
 
-def test_random_starts_join_where_the_variants_disagree_and_nowhere_else(
-    inside: Grid, sample: Sample, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_random_starts_join_where_the_variants_disagree_and_nowhere_else(inside: HeldOut, sample: Sample) -> None:
     """Three unlike objects are no image; the crystal that a random start finds is. Where all are alike, none is made."""
-    options = replace(OPTIONS, first=replace(OPTIONS.first, longer_search=None), likelihood=None)
-    again = from_random_start(inside, options, seed=0, partially_coherent=False)
+    options = replace(OPTIONS, longer_search=None, likelihood=None, partial_coherence=False)
+    again = by_retrieval(inside, options, seed=0)
     truth = crop_or_pad(sample.truth, (64, 64, 64))
 
     def noise(seed: int) -> Retrieval:
@@ -194,22 +195,26 @@ def test_random_starts_join_where_the_variants_disagree_and_nowhere_else(
         return inside.found(truth.abs() * torch.polar(torch.ones(64, 64, 64), 6 * torch.rand(64, 64, 64, generator=g)))
 
     seeds = iter(range(1, 3))
-    found = spread(noise(0), inside, lambda _: noise(next(seeds)), Variants(3, random_starts=1), retrieve_again=again)
+    found = invert_from_all_sides(
+        noise(0), inside, lambda _: noise(next(seeds)), Orientations(3, random_starts=1), from_random_start=again
+    )
     assert len(found.objects) == 4
-    assert "1 retrieval" in caplog.text
+    assert found.random_starts == 1
+    assert "1 retrieval from" in found.warnings[0]
     assert found.elements[0] == RANDOM
     assert metrics.correlation(sample.truth, found.best) > 0.95
-    caplog.clear()
-    alike = spread(found.image, inside, plain_of(found.image), Variants(3, poor=1.0), retrieve_again=again)
+    alike = invert_from_all_sides(
+        found.image, inside, plain_of(found.image), Orientations(3, poor=1.0), from_random_start=again
+    )
     assert len(alike.objects) == 3
-    assert not caplog.text
+    assert not alike.warnings
 
 
 def plain_of(run: Retrieval) -> Invert:
     """The same object in the orientation of every variant."""
-    elements = iter(Variants(3).elements[1:])
+    elements = iter(Orientations(3).elements[1:])
 
-    def invert(_: Grid) -> Retrieval:
+    def invert(_: HeldOut) -> Retrieval:
         element = next(elements)
         return Retrieval(symmetry(run.object, element), symmetry(run.support, element), run.errors, run.kernel)
 

@@ -1,0 +1,51 @@
+"""The methods by name; without torch, so that the command line can list them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from autophasenn.errors import PlanError
+
+
+class MethodName(StrEnum):
+    """How a crystal is found from its pattern: the only list of it."""
+
+    refined = "refined"
+    adapted = "adapted"
+    er50 = "er50"
+    network = "network"
+    iterative = "iterative"
+
+    @property
+    def needs_network(self) -> bool:
+        """Does it begin from a network's prediction?"""
+        return self is not MethodName.iterative
+
+    @property
+    def words(self) -> str:
+        """What it does."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    MethodName.refined: "the network's prediction, refined at full resolution",
+    MethodName.adapted: "the same, after the network learned on from this pattern, minutes",
+    MethodName.er50: "50 iterations of error reduction from the prediction (Yao et al. 2022)",
+    MethodName.network: "the prediction as it is",
+    MethodName.iterative: "phase retrieval from random starts, averaged",
+}
+METHODS = tuple(MethodName)
+
+
+def method_of(name: str) -> MethodName:
+    """The method of a name.
+
+    Raises
+    ------
+    PlanError
+        If there is none.
+    """
+    try:
+        return MethodName(name)
+    except ValueError:
+        raise PlanError(f"The method {name!r} is not known; choose from {', '.join(METHODS)}.") from None

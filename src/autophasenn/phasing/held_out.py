@@ -1,0 +1,160 @@
+"""A pattern of which some measured voxels are held out: nothing is fitted to them, so that they can judge what was found.
+
+chi2_free on these voxels is to phase retrieval what R_free is to crystallography (Brunger, Nature 355, 472 (1992)).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Annotated, NamedTuple
+
+import torch
+from annotated_types import Ge, Le
+from jaxtyping import Bool, Complex
+from torch import Tensor
+
+from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
+from autophasenn.phasing.schedule import Schedule
+from autophasenn.physics import metrics
+from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.volumes import Mask, Pattern
+
+FREE_FRACTION = 0.02
+"""Share of the measured voxels that is held out."""
+FreeFraction = Annotated[float, Ge(0), Le(0.3)]
+"""Such a share: without a larger one the object would suffer."""
+EDGE = 3
+"""Of the cubes that are held out, voxels."""
+COHERENCE_GAIN = 0.95
+"""A coherence kernel is kept where chi2_free falls below this share of what full coherence gives."""
+NOISE_MARGIN = 1.5
+"""A chi2 of more than so many times that of counting noise is not explained by it."""
+
+
+class Misfit(NamedTuple):
+    """How an object fits the voxels that it may be fitted to; both infinite where it is not finite."""
+
+    chi2: float
+    noise: float
+    """chi2 that counting noise alone gives a perfect object."""
+
+    @property
+    def ratio(self) -> float:
+        """chi2 over that of counting noise; infinite where the object is not finite."""
+        return self.chi2 / self.noise if 0 < self.noise < math.inf else math.inf
+
+    def is_poor(self, poor: float) -> bool:
+        """Is chi2 above `poor` and not explained by counting noise?"""
+        return self.chi2 > poor and self.ratio > NOISE_MARGIN
+
+
+def hold_out(measured: Mask, fraction: float, seed: int) -> Mask:
+    """Choose measured voxels to keep out of a retrieval, in cubes of 3 x 3 x 3.
+
+    Neighbouring voxels of an oversampled pattern determine each other, so single ones would not be free. The middle
+    of the peak (a tenth of each axis) stays in: a few voxels there hold most photons and would decide alone.
+
+    Parameters
+    ----------
+    measured : bool tensor (n0, n1, n2)
+    fraction : float
+        Share of the measured voxels.
+    seed : int
+
+    Returns
+    -------
+    bool tensor (n0, n1, n2); True = measured, but held out.
+    """
+    shape = measured.shape
+    if fraction == 0:
+        return torch.zeros_like(measured)
+    cubes = torch.rand([-(-n // EDGE) for n in shape], generator=torch.Generator().manual_seed(seed % 2**63)) < fraction
+    free = cubes.repeat_interleave(EDGE, 0).repeat_interleave(EDGE, 1).repeat_interleave(EDGE, 2)
+    free = free[tuple(slice(n) for n in shape)].clone()
+    free[tuple(slice(n // 2 - n // 20, n // 2 + n // 20 + 1) for n in shape)] = False
+    return free.to(measured.device) & measured
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """A pattern, and which of its voxels nothing may be fitted to.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    free : bool tensor (n0, n1, n2)
+        True = measured, but held out.
+    """
+
+    pattern: Pattern
+    free: Bool[Tensor, "n0 n1 n2"]
+
+    @classmethod
+    def of(cls, pattern: Pattern, fraction: float, seed: int) -> HeldOut:
+        """A pattern with a share of its voxels held out; see `hold_out`."""
+        return cls(pattern, hold_out(pattern.mask, fraction, seed))
+
+    @property
+    def used(self) -> Mask:
+        """True = measured and not held out, (1, n0, n1, n2)."""
+        return (self.pattern.mask & ~self.free)[None]
+
+    @property
+    def can_judge(self) -> bool:
+        """Was a photon held out?"""
+        return bool((self.pattern.counts[self.free] > 0).any())
+
+    def free_error(self, run: Retrieval) -> float:
+        """chi2 of an object on the held-out voxels; NaN where no photon was held out."""
+        counts, mask = self.pattern.counts[None], self.pattern.mask[None]
+        return float(metrics.chi2_free(run.object, counts, mask, self.free[None], ForwardModel(kernel=run.kernel)))
+
+    def score(self, run: Retrieval) -> float:
+        """What ranks objects: chi2_free, or chi2 where no photon was held out; infinite where the object is not finite."""
+        error = self.free_error(run)
+        if not math.isfinite(error):
+            model = ForwardModel(kernel=run.kernel)
+            error = float(metrics.chi2(run.object, self.pattern.counts[None], self.pattern.mask[None], model))
+        return error if math.isfinite(error) else math.inf
+
+    def better(self, run: Retrieval, other: Retrieval) -> Retrieval:
+        """The one that explains the held-out voxels better; a coherence kernel must earn its freedom."""
+        gain = COHERENCE_GAIN if run.kernel is None and other.kernel is not None else 1.0
+        return other if self.score(other) < gain * self.score(run) else run
+
+    def misfit(self, run: Retrieval) -> Misfit:
+        """chi2 of an object on the voxels that are used, and that of counting noise."""
+        counts = self.pattern.counts[None]
+        intensity = ForwardModel(kernel=run.kernel)(metrics.thresholded(run.object))
+        scale = metrics.best_scale(intensity, counts, self.used)
+        chi2 = metrics.chi2_of_intensity(intensity, counts, self.used, scale=scale)
+        if not bool(torch.isfinite(chi2)):
+            return Misfit(math.inf, math.inf)
+        noise = metrics.chi2_noise(intensity * scale.square()[:, None, None, None], counts, self.used)
+        return Misfit(float(chi2), float(noise))
+
+    def found(
+        self, rho: Complex[Tensor, "n0 n1 n2"], support_threshold: float = metrics.SUPPORT_THRESHOLD
+    ) -> Retrieval:
+        """An object that no iteration led to, and its chi2."""
+        amplitude = rho.abs()
+        error = metrics.chi2(rho, self.pattern.counts, self.used[0])
+        return Retrieval(rho[None], (amplitude >= support_threshold * amplitude.max())[None], error.reshape(1, 1))
+
+    def retrieve(self, run: Retrieval, schedule: Schedule, on_iteration: OnIteration | None = None) -> Retrieval:
+        """More iterations from an object, with its support and its coherence kernel."""
+        return retrieve(
+            self.pattern.counts[None],
+            self.used,
+            schedule,
+            seeds=[0],
+            start=run.object,
+            support=run.support,
+            kernel=run.kernel,
+            on_iteration=on_iteration,
+        )
+
+    def to(self, device: torch.device | str) -> HeldOut:
+        """The same with its volumes on `device`."""
+        return replace(self, pattern=self.pattern.to(device), free=self.free.to(device))
