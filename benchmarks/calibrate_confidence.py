@@ -28,10 +28,11 @@ from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import make_folder, write_atomically
-from autophasenn.inversion.confidence import GOOD, LEAST_DISCORD, Calibration, Evidence, confidence_of
+from autophasenn.inversion.confidence import LEAST_DISCORD, Calibration, Evidence, confidence_of
 from autophasenn.inversion.methods import Inversion, MethodName
 from autophasenn.inversion.orientations import by_network, by_retrieval, invert_from_all_sides
 from autophasenn.inversion.prediction import PREDICTING, load_predictor
+from autophasenn.inversion.verdict import GOOD
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import SHIPPED, Predictor
 from autophasenn.network.unrolled import UnrolledDesign

@@ -25,10 +25,6 @@ from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.preprocessing.aliens import Aliens
 
-GOOD = 0.95
-"""Correlation with the truth that an image is hoped to have."""
-WORDS = ((0.8, "Believable"), (0.2, "Doubtful"), (0.0, "Not believable"))
-"""From which number on an image is called what."""
 LEAST_DISCORD, LEAST_UNEXPLAINED = 5e-3, 1e-4
 """Below these nothing more is learned: images that agree ten times better than asked of the truth may be wrong alike."""
 
@@ -195,36 +191,3 @@ def _fit(image: Retrieval, inside: HeldOut) -> dict[str, float]:
         result[f"chi2{suffix}"] = float(metrics.chi2_of_intensity(intensity, counts, voxels, scale=scale))
         result[f"chi2_noise{suffix}"] = float(metrics.chi2_noise(expected, counts, voxels))
     return result
-
-
-def described(judged: Confidence | None, method: str) -> dict[str, Any]:
-    """For the report: the number, what it means, and what it was made of; None = unknown."""
-    known: dict[str, Any] = {} if judged is None else judged.features
-    return {
-        "number": None if judged is None else judged.number,
-        "meaning": _meaning(judged, method),
-        "warnings": [] if judged is None else list(judged.warnings),
-        **{name: known.get(name) for name in ("discord", "unexplained", "misfit", "variants", "agreeing")},
-        "phase_spread_rad": known.get("phase_spread"),
-        "amplitude_spread": known.get("amplitude_spread"),
-    }
-
-
-def _meaning(judged: Confidence | None, method: str) -> str:
-    if judged is None and method == "iterative":
-        return "Unknown: it is calibrated for images that began from the network's prediction."
-    if judged is None:
-        return "Unknown: no orientations were asked for (confidence.number is 0)."
-    word = next(word for least, word in WORDS if judged.number >= least)
-    unusual = ", and this pattern is unlike them (see the warnings)" if judged.warnings else ""
-    spread = judged.features["phase_spread"]
-    return (
-        f"{word}: of simulated crystals with this evidence {_percent(judged.number)} were found with a correlation of "
-        f"{GOOD:g} or more{unusual}. The phase varies by {spread:.2f} rad (median) from image to image."
-    )
-
-
-def _percent(share: float) -> str:
-    if share > 0.99:
-        return "more than 99 %"
-    return "less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
