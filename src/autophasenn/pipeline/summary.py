@@ -27,7 +27,7 @@ from autophasenn.volumes import Pattern, Reconstruction
 LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py")
 """Whose versions are told."""
 NOT_CALIBRATED = "it is calibrated for images that began from the network's prediction."
-NOT_ASKED_FOR = "no variants were asked for (confidence.variants is 0)."
+NOT_ASKED_FOR = "no orientations were asked for (confidence.number is 0)."
 ALIKE = 3
 """So many warnings that say the same of other voxels are each told; of more, the first and a count."""
 NUMBER = re.compile(r"\d[\d.,]*(?:e[-+]?\d+)?")
@@ -70,7 +70,7 @@ def summarise(
     verdict = judge(_grounds(found, run.method, plan, chi2, noise))
     numbers = statistics(done.image)
     unlike = () if found.confidence is None else found.confidence.warnings
-    warnings = [*prepared.warnings, *getattr(found, "warnings", ()), *done.warnings, *unlike]
+    warnings = [*prepared.warnings, *found.warnings, *done.warnings, *unlike]
     if done.image.voxel_size is None:
         warnings.append(WITHOUT_GEOMETRY)
     resolution = _resolution(shells, pattern)
