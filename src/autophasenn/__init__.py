@@ -1,3 +1,40 @@
-"""From a 3-D Bragg coherent diffraction pattern to the crystal and the strain inside it."""
+"""From a 3-D Bragg coherent diffraction pattern to the crystal and the strain inside it.
+
+>>> import autophasenn as ap
+>>> pattern = ap.load("scan.npz")  # doctest: +SKIP
+>>> result = ap.reconstruct(pattern)  # doctest: +SKIP
+>>> result.plot().savefig("overview.png")  # doctest: +SKIP
+>>> result.save("result")  # doctest: +SKIP
+
+What each name does stands with it; nothing heavy is imported before it is used.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    **dict.fromkeys(("Pattern", "evaluate", "load", "reconstruct", "simulate", "view"), "door"),
+    **dict.fromkeys(("AutoPhaseNNError", "GeometryError", "InputError", "OutputError", "PlanError"), "errors"),
+    "CrystalImage": "image",
+    "Network": "door",
+    "Plan": "pipeline.plan",
+    "Report": "report.numbers",
+    "Result": "pipeline.result",
+    "load_plan": "pipeline.plan",
+}
+"""Name -> module that has it. The stub ``__init__.pyi`` tells editors and type checkers the same."""
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -70,6 +71,29 @@ def read_pattern_file(
     """
     with reading(path):
         return _read_scan(path, mask_path, axes)
+
+
+def scan_of_arrays(stored: StoredPattern, name: str) -> Scan:
+    """The scan of arrays in memory, checked as those of a file are.
+
+    Parameters
+    ----------
+    stored : StoredPattern
+    name : str
+        What error messages and the result call it.
+
+    Raises
+    ------
+    InputError
+        If they hold no stack of numbers, or the mask does not fit.
+    GeometryError
+        If the steps or the scattering vector describe no volume.
+    """
+    counts = _checked_counts(stored.counts, name)
+    given = with_mask_as_measured(replace(stored, counts=counts), name)
+    mask = None if given.mask is None else _checked_mask(given.mask, counts.shape, name)
+    source = {"path": name, "sha256": hashlib.sha256(counts.data).hexdigest()}
+    return Scan(counts, mask=mask, geometry=_geometry(stored, name), source=source, warnings=given.warnings)
 
 
 def _read_scan(path: str | Path, mask_path: str | Path | None, axes: tuple[str, ...] | None) -> Scan:

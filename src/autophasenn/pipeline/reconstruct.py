@@ -34,8 +34,8 @@ def reconstruct(
     Parameters
     ----------
     source : Source, Scan or Prepared
-        What to read, or what was read, or what :func:`~autophasenn.pipeline.prepare.prepare` made of
-        it, for a second method.
+        What to read, or what was read, or what :func:`~autophasenn.pipeline.prepare.prepare` made of it,
+        for a second method.
     run : Run, optional
         None: the default one.
     plan : Plan, optional
@@ -43,7 +43,7 @@ def reconstruct(
     progress : Progress, optional
         Told of stages and iterations.
     predictor : Predictor, optional
-        The network, loaded already (:meth:`Method.predictor`); None: it is loaded where the method needs it.
+        The network, loaded already (:meth:`Run.predictor`); None: it is loaded where the method needs it.
     command : str
         The command line that asked for it, to be kept with the result.
 

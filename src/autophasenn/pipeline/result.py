@@ -6,8 +6,9 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autophasenn.files import cxi, vtk
 from autophasenn.files.writing import check_folder, staged_folder
@@ -15,12 +16,17 @@ from autophasenn.image import CrystalImage
 from autophasenn.machine import peak_memory
 from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.pipeline.pictures import draw_all
-from autophasenn.pipeline.plan import Plan, dump_plan
+from autophasenn.pipeline.plan import Plan, dump_plan, load_plan
 from autophasenn.pipeline.summary import LIBRARIES as LIBRARIES
-from autophasenn.pipeline.summary import Shells
+from autophasenn.pipeline.summary import Shells, prtf_shells
 from autophasenn.preprocessing.aliens import Aliens
+from autophasenn.report.html import html_of
 from autophasenn.report.numbers import Report
+from autophasenn.report.words import percent
 from autophasenn.volumes import Pattern, Reconstruction
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FILES = (
     *("report.json", "result.cxi", "crystal.vti", "object_detector_frame.vts", "plan.yaml", "SHA256SUMS"),
@@ -29,6 +35,10 @@ FILES = (
     *("prtf.png (if two starts agree)", "aliens.png (if there are any)"),
 )
 """What a stored result consists of."""
+
+
+RESULT = "result.cxi"
+"""The file that holds the image and all that led to it."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +118,67 @@ class Result:
 
     def __repr__(self) -> str:
         number = self.report.confidence.number
-        trust = "" if number is None else f", confidence {number:.2f}"
+        trust = "" if number is None else f", confidence {percent(number)}"
         return f"<Result of {self.title or 'a pattern'}: {self.report.method}, {self.report.status}{trust}>"
+
+    @classmethod
+    def load(cls, path: Path | str) -> Result:
+        """Read a stored result.
+
+        Parameters
+        ----------
+        path : path
+            Its folder, or its ``result.cxi``.
+
+        Returns
+        -------
+        Result
+            What was masked as alien is not stored, and None.
+
+        Raises
+        ------
+        InputError
+            If there is no result of this package, or it is damaged.
+        PlanError
+            If its plan is that of another version.
+        """
+        file = Path(path) / RESULT if Path(path).is_dir() else Path(path)
+        stored = cxi.read_result(file)
+        beside = file.with_name("plan.yaml")
+        return cls(
+            image=stored.image,
+            report=Report.from_json(_stored_report(file, stored.process)),
+            reconstruction=stored.reconstruction,
+            pattern=stored.pattern,
+            plan=load_plan(beside) if beside.is_file() else Plan(),
+            prtf_shells=prtf_shells(stored.reconstruction, stored.pattern),
+            source=stored.process.get("input") or {},
+            command=str(stored.process.get("command") or ""),
+        )
+
+    def plot(self) -> Figure:
+        """The overview: the crystal in 3-D, slices of phase and strain, the pattern measured and calculated, key numbers.
+
+        Returns
+        -------
+        matplotlib Figure
+            Free of pyplot; a notebook shows it, and ``savefig`` writes it.
+        """
+        from autophasenn.report.overview import overview_figure
+
+        return overview_figure(self.image, self.pattern, self.reconstruction, self.report, title=self.title)
+
+    def _repr_png_(self) -> bytes:
+        return self._picture
+
+    def _repr_html_(self) -> str:
+        return html_of(self.report, self._picture)
+
+    @cached_property
+    def _picture(self) -> bytes:
+        from autophasenn.report.style import png_of
+
+        return png_of(self.plot())
 
     def save(self, folder: Path | str, overwrite: bool = False, figures: bool = True) -> Result:
         """Write everything into a folder, whole or not at all.
@@ -160,7 +229,7 @@ class Result:
             "parameters": asdict(self.plan),
             "report": self.report.to_json(),
         }
-        cxi.write_result(folder / "result.cxi", pattern, found, self.image, process)
+        cxi.write_result(folder / RESULT, pattern, found, self.image, process)
         vtk.write_image(folder / "crystal.vti", self.image)
         steps = pattern.reciprocal_steps
         vectors = None if steps is None else direct_voxel_vectors(steps, pattern.shape).numpy()
@@ -201,3 +270,11 @@ class Result:
             seconds=seconds,
             peak_memory_bytes=peak_memory(),
         )
+
+
+def _stored_report(file: Path, process: Mapping[str, Any]) -> object:
+    """That of ``report.json``, which has the time of writing; else the one inside the file."""
+    try:
+        return json.loads(file.with_name("report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return process.get("report")

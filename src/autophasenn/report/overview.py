@@ -17,7 +17,7 @@ from autophasenn.report.opengl import NoOpenGLError
 from autophasenn.report.planes import SECTIONS, planes_of
 from autophasenn.report.scales import Scale, phase_scale, strain_scale
 from autophasenn.report.slices import draw_slice
-from autophasenn.report.style import SLIDE, blank, colour_bar, figure_to
+from autophasenn.report.style import SLIDE, blank, colour_bar, figure_to, new_figure
 from autophasenn.report.surface import render, surface_of
 from autophasenn.report.words import facts
 from autophasenn.volumes import Pattern, Reconstruction
@@ -51,15 +51,30 @@ def overview(
         Above the slide: sample, scan, reflection.
     """
     with figure_to(path, SLIDE) as figure:
-        grid = figure.add_gridspec(2, 4, width_ratios=[1, 1.02, 0.98, 0.72])
-        panels = [[figure.add_subplot(grid[row, column]) for column in range(3)] for row in range(2)]
-        _draw_crystal(figure, image, [row[:2] for row in panels])
-        _draw_patterns(figure, pattern, reconstruction, [row[2] for row in panels])
-        for axes in figure.axes[:6]:
-            axes.set_anchor("N")
-        _write_numbers(figure.add_subplot(grid[:, 3]), report)
-        if title:
-            figure.suptitle(title, fontsize=17, fontweight="bold", x=0.01, ha="left")
+        _draw(figure, image, pattern, reconstruction, report, title)
+
+
+def overview_figure(
+    image: CrystalImage, pattern: Pattern, reconstruction: Reconstruction, report: Report, *, title: str = ""
+) -> Figure:
+    """The slide of :func:`overview` as a figure, not written."""
+    with new_figure(SLIDE) as figure:
+        _draw(figure, image, pattern, reconstruction, report, title)
+        return figure
+
+
+def _draw(
+    figure: Figure, image: CrystalImage, pattern: Pattern, reconstruction: Reconstruction, report: Report, title: str
+) -> None:
+    grid = figure.add_gridspec(2, 4, width_ratios=[1, 1.02, 0.98, 0.72])
+    panels = [[figure.add_subplot(grid[row, column]) for column in range(3)] for row in range(2)]
+    _draw_crystal(figure, image, [row[:2] for row in panels])
+    _draw_patterns(figure, pattern, reconstruction, [row[2] for row in panels])
+    for axes in figure.axes[:6]:
+        axes.set_anchor("N")
+    _write_numbers(figure.add_subplot(grid[:, 3]), report)
+    if title:
+        figure.suptitle(title, fontsize=17, fontweight="bold", x=0.01, ha="left")
 
 
 def _draw_crystal(figure: Figure, image: CrystalImage, panels: list[list[Axes]]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,32 @@ _RC: dict[Any, Any] = {
 }
 
 
+class NotebookFigure(Figure):
+    """A figure that a notebook shows where it is the last value of a cell, with or without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return png_of(self)
+
+
+@contextmanager
+def new_figure(size: tuple[float, float] = SLIDE) -> Iterator[NotebookFigure]:
+    """A new figure of `size` (inches), to be drawn in the block."""
+    with matplotlib.rc_context(_RC):
+        yield NotebookFigure(figsize=size, dpi=DPI, layout="constrained")
+
+
+def png_of(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG file."""
+    buffer = BytesIO()
+    with matplotlib.rc_context(_RC):
+        figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
 @contextmanager
 def figure_to(path: Path | str, size: tuple[float, float] = SLIDE) -> Iterator[Figure]:
     """A new figure of `size` (inches) that is written to `path` (PNG) when the block ends without an error."""
-    with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    with new_figure(size) as figure:
         yield figure
         figure.savefig(path, format="png", dpi=DPI)
 

@@ -1,0 +1,20 @@
+from autophasenn.door import Network as Network
+from autophasenn.door import Pattern as Pattern
+from autophasenn.door import evaluate as evaluate
+from autophasenn.door import load as load
+from autophasenn.door import reconstruct as reconstruct
+from autophasenn.door import simulate as simulate
+from autophasenn.door import view as view
+from autophasenn.errors import AutoPhaseNNError as AutoPhaseNNError
+from autophasenn.errors import GeometryError as GeometryError
+from autophasenn.errors import InputError as InputError
+from autophasenn.errors import OutputError as OutputError
+from autophasenn.errors import PlanError as PlanError
+from autophasenn.image import CrystalImage as CrystalImage
+from autophasenn.pipeline.plan import Plan as Plan
+from autophasenn.pipeline.plan import load_plan as load_plan
+from autophasenn.pipeline.result import Result as Result
+from autophasenn.report.numbers import Report as Report
+
+__version__: str
+__all__: list[str]

@@ -1,0 +1,208 @@
+"""`import autophasenn as ap`: light, complete, and as strict as the command line."""
+
+import doctest
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import autophasenn as ap
+from autophasenn import cli, door
+from autophasenn.phasing.ensemble import Ensemble
+from autophasenn.phasing.schedule import error_reduction
+from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.pipeline.plan import dump_plan
+
+PNG = b"\x89PNG\r\n\x1a\n"
+QUICK = ap.Plan(retrieval=Ensemble(starts=1, polish=0, schedule=error_reduction(20)))
+STUB = Path(ap.__file__).with_suffix(".pyi")
+
+
+@pytest.fixture(scope="module")
+def result() -> ap.Result:
+    return ap.reconstruct(EXAMPLE, method="iterative", plan=QUICK, seed=4)
+
+
+def test_the_import_takes_less_than_50_ms_and_loads_nothing_heavy() -> None:
+    code = (
+        "import time, sys; began = time.perf_counter(); import autophasenn as ap; taken = time.perf_counter() - began\n"
+        "assert not {'torch', 'numpy', 'scipy', 'matplotlib', 'pydantic', 'h5py'} & sys.modules.keys()\n"
+        "assert {'load', 'reconstruct', 'view', 'Pattern', 'Result', 'Plan'} <= set(dir(ap))\n"
+        "assert 'autophasenn.door' not in sys.modules\n"
+        "print(taken)"
+    )
+    taken = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(3)
+    ]
+    assert min(taken) < 0.05
+
+
+def test_every_name_is_there_and_the_stub_tells_editors_the_same() -> None:
+    named = {line.split(" as ")[1] for line in STUB.read_text().splitlines() if " as " in line}
+    assert named | {"__version__"} == set(ap.__all__)
+    for name in ap.__all__:
+        assert getattr(ap, name) is not None
+    with pytest.raises(AttributeError, match="'reconstrukt'"):
+        _ = ap.reconstrukt  # type: ignore[attr-defined]
+
+
+def test_every_name_explains_itself() -> None:
+    for name in set(ap.__all__) - {"__version__"}:
+        assert getattr(ap, name).__doc__, name
+    for function in (ap.load, ap.reconstruct, ap.view, ap.simulate, ap.evaluate):
+        assert set(get_type_hints(function, vars(door))) >= {"return"}
+
+
+def test_the_examples_of_the_door_run() -> None:
+    assert doctest.testmod(door, optionflags=doctest.ELLIPSIS) == (0, 11)
+
+
+def test_files_arrays_and_patterns_give_the_same_image(result: ap.Result) -> None:
+    stored = np.load(EXAMPLE)
+    geometry = {name: stored[name] for name in ("reciprocal_steps", "scattering_vector")}
+    for given in (str(EXAMPLE), ap.load(EXAMPLE), ap.Pattern(stored["counts"], **geometry)):
+        again = ap.reconstruct(given, method="iterative", plan=QUICK, seed=4)
+        np.testing.assert_array_equal(again.image.amplitude, result.image.amplitude)
+        np.testing.assert_array_equal(again.image.strain, result.image.strain)
+        assert again.report.chi2 == result.report.chi2
+
+
+def test_an_array_and_its_mask_give_an_image_in_voxels() -> None:
+    counts = np.load(EXAMPLE)["counts"]
+    mask = np.ones(counts.shape[1:], bool)
+    mask[:, :3] = False
+    found = ap.reconstruct(counts, mask, method="iterative", plan=QUICK)
+    assert found.image.voxel_size is None
+    assert not found.pattern.mask[..., :3].any()
+    assert found.report.input.path == "pattern"
+    assert len(found.report.input.sha256 or "") == 64
+    assert any("geometry is unknown" in sentence for sentence in found.warnings)
+
+
+def test_a_plan_may_be_a_file(result: ap.Result, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(dump_plan(QUICK))
+    again = ap.reconstruct(EXAMPLE, method="iterative", plan=tmp_path / "plan.yaml", seed=4)
+    assert again.plan == QUICK
+    assert again.report.chi2 == result.report.chi2
+
+
+def test_a_result_is_frozen_and_tells_what_it_is(result: ap.Result) -> None:
+    with pytest.raises(AttributeError):
+        result.seed = 1  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError):
+        result.report.chi2 = 0.0  # type: ignore[misc]
+    assert repr(result) == f"<Result of gold.npz: iterative, {result.report.status}>"
+    assert result.warnings == result.report.warnings
+    assert result.command == ""
+
+
+def test_a_notebook_shows_a_result_and_its_figure(result: ap.Result) -> None:
+    figure = result.plot()
+    assert isinstance(figure, Figure)
+    assert figure._repr_png_().startswith(PNG)  # type: ignore[attr-defined]
+    assert result._repr_png_().startswith(PNG)
+    html = result._repr_html_()
+    assert "data:image/png;base64,iVBOR" in html
+    assert result.report.message is not None
+    assert result.report.message.split(";")[0] in html
+    assert html.count("<tr>") == html.count("</tr>") > 10
+
+
+def test_a_saved_result_is_read_back_and_phased_again(result: ap.Result, tmp_path: Path) -> None:
+    written = result.save(tmp_path / "result", figures=False)
+    assert written.report.seconds["write"] > 0
+    assert json.loads((tmp_path / "result" / "report.json").read_text()) == written.report.to_json()
+    for place in (tmp_path / "result", tmp_path / "result" / "result.cxi"):
+        stored = ap.load(place)
+        assert isinstance(stored, ap.Result)
+        assert stored.report == written.report
+        assert stored.plan == result.plan
+        np.testing.assert_array_equal(stored.image.strain, result.image.strain)
+    again = ap.reconstruct(stored, method="network", plan=ap.Plan())
+    assert again.report.method == "network"
+    with pytest.raises(ap.OutputError, match="--overwrite"):
+        result.save(tmp_path / "result", figures=False)
+    result.save(tmp_path / "result", overwrite=True, figures=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "call"),
+    [
+        (["absent.npy"], lambda: ap.reconstruct("absent.npy")),
+        (["."], lambda: ap.reconstruct(".")),
+        (["a.npy", "--dark", "d.tif"], lambda: ap.load("a.npy", dark="d.tif")),
+        (["scan", "--beamline", "P99", "--spec", "s"], lambda: ap.load("scan", beamline="P99", spec="s")),
+        (["flat.npy"], lambda: ap.reconstruct(np.load("flat.npy"))),
+        (["flat.npy", "--device", "cuda:7"], lambda: ap.reconstruct("flat.npy", device="cuda:7")),
+        (["flat.npy", "--weights", "none"], lambda: ap.reconstruct("pattern.npy", weights="none")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_door_raises_what_the_command_line_says(
+    words: list[str], call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("flat.npy", np.ones((16, 16, 16), np.int32))
+    np.save("pattern.npy", np.load(EXAMPLE)["counts"])
+    if "none" in words:
+        words = ["pattern.npy", *words[1:]]
+    monkeypatch.setattr(sys, "argv", ["autophasenn", "reconstruct", *words, "-o", "out"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    with pytest.raises(ap.AutoPhaseNNError) as raised:
+        call()
+    assert capsys.readouterr().err == f"Error: {raised.value}\n"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ap.reconstruct(EXAMPLE, np.ones((64, 64), bool)),
+        lambda: ap.reconstruct(np.ones((8, 8, 8)), "mask.npy"),
+        lambda: ap.reconstruct(ap.load(EXAMPLE), np.ones((64, 64), bool)),
+    ],
+)
+def test_a_mask_of_another_kind_than_its_counts_is_refused(call) -> None:
+    with pytest.raises(ap.PlanError, match="mask"):
+        call()
+
+
+def test_crystals_are_simulated_and_methods_compared(tmp_path: Path) -> None:
+    from autophasenn.experiment.dataset import Description, encoded
+
+    samples = ap.simulate(2, seed=3)
+    np.testing.assert_array_equal(samples.counts, ap.simulate(2, seed=3).counts)
+    (tmp_path / "crystals.h5").write_bytes(encoded(samples, Description("polyhedra", 3, {})))
+    summary = ap.evaluate(tmp_path / "crystals.h5", tmp_path / "evaluation", methods=["network"])
+    assert summary["n"] == 2
+    assert set(summary["methods"]) == {"network"}
+
+
+def test_a_network_is_loaded_once_for_many_patterns(result: ap.Result) -> None:
+    network = ap.Network.from_file()
+    plan = ap.Plan(confidence=type(ap.Plan().confidence)(0))
+    one = ap.reconstruct(EXAMPLE, method="network", weights=network, plan=plan)
+    assert one.report.method == "network"
+
+
+def test_a_result_in_memory_is_viewed_while_python_goes_on(result: ap.Result) -> None:
+    pytest.importorskip("trame", reason="the extra `viewer` is not installed")
+    with ap.view(result, open_browser=False) as page:
+        with urllib.request.urlopen(page.address, timeout=60) as answer:
+            assert answer.status == 200
+        assert page.address in page._repr_html_()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(page.address, timeout=5)
+
+
+def test_what_cannot_be_viewed_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("trame", reason="the extra `viewer` is not installed")
+    with pytest.raises(ap.InputError, match="nothing"):
+        ap.view(tmp_path / "nothing", open_browser=False)
