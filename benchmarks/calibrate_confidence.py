@@ -39,6 +39,7 @@ from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
 from autophasenn.report.confidence import EDGES, reliability
+from autophasenn.report.style import save
 from autophasenn.volumes import PATTERN, Pattern, crop_or_pad
 
 RELAXED = "relaxed atoms"
@@ -211,7 +212,7 @@ def calibrate(
         fitted, tested = scores(numbers(calibration, simulated), simulated), scores(number, rows)
         result[kind] = {"fit": fitted, "test": tested} | {case: scores(*some) for case, some in by_case.items()}
         shown = {case: (confidence, _correlations(some)) for case, (confidence, some) in by_case.items()}
-        reliability(shown, folder / f"reliability_{kind}.png", GOOD)
+        save(reliability(shown, GOOD), folder / f"reliability_{kind}.png")
     for name, value in (("confidence.json", stored), ("scores.json", result)):
         _write(folder / name, value)
     return result

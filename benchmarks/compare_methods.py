@@ -30,6 +30,7 @@ from autophasenn.progress import Stopwatch
 from autophasenn.report.evaluation import fall_of_chi2
 from autophasenn.report.methods import methods
 from autophasenn.report.opengl import NoOpenGLError
+from autophasenn.report.style import save
 from autophasenn.volumes import Reconstruction
 
 ORDER = (MethodName.iterative, MethodName.network, MethodName.refined)
@@ -98,10 +99,10 @@ def compare(source: Source, asked: Run, output: Path, plan: Plan, title: str = "
     errors = {method: found[method].errors.double().numpy() for method in ("iterative", "refined")}
     noise = numbers["refined"]["chi2_noise"]
     predicted = numbers["network"]["chi2"]
-    fall_of_chi2(errors, output / "chi2.png", noise=noise, predicted=predicted)
+    save(fall_of_chi2(errors, noise=noise, predicted=predicted), output / "chi2.png")
     captions = {method: _caption(each["chi2"], each["seconds"]) for method, each in numbers.items()}
     try:
-        methods(images, captions, output / "methods.png", title=title)
+        save(methods(images, captions, title=title), output / "methods.png")
     except (NoOpenGLError, InputError) as error:
         print(error, file=sys.stderr)
     return numbers

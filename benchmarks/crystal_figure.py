@@ -18,6 +18,7 @@ from autophasenn.crystals.statistics import SCALARS, describe, levelled
 from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.report.crystal_statistics import EXAMPLES, Population, crystal_statistics
+from autophasenn.report.style import save
 
 PANELS = ("volume", "edge_width", "peak_offset", "phase_range", "phase_rms", "strain_rms", "core_strain_rms")
 PERCENTILES = (10, 25, 50, 75, 90)
@@ -57,7 +58,7 @@ def draw(dataset: Path, path: Path, source: Polyhedra | None = None) -> tuple[Po
         fast = (source or Polyhedra()).objects(file.description.seed, range(len(file)))
     populations = population("LAMMPS", relaxed), population("fast", fast)
     title = f"{len(relaxed)} crystals relaxed atom by atom, and the same facets in the fast source"
-    crystal_statistics(*populations, {name: SCALARS[name] for name in PANELS}, path, title)
+    save(crystal_statistics(*populations, {name: SCALARS[name] for name in PANELS}, title), path)
     return populations
 
 

@@ -12,6 +12,7 @@ from calibrate_confidence import Campaign, calibrate, fit, numbers, scores
 from confidence_cases import CASES, ORDINARY, Sample
 
 from autophasenn.errors import InputError
+from autophasenn.image import CrystalImage
 from autophasenn.inversion.confidence import (
     Calibration,
     Confidence,
@@ -33,6 +34,7 @@ from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.refinement import Refinement
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.report.confidence import reliability, spread_map, wilson
+from autophasenn.report.style import save
 from autophasenn.volumes import Pattern, crop_or_pad
 
 GOOD = Evidence(discord=2e-3, unexplained=1e-3, misfit=1.1)
@@ -199,22 +201,29 @@ def test_a_calibration_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
 def test_doubtful_voxels_can_be_seen_in_the_map(tmp_path: Path) -> None:
     from matplotlib.image import imread
 
-    axes = torch.meshgrid(*[torch.arange(24.0) - 12] * 3, indexing="ij")
-    support = sum(a**2 for a in axes).numpy() < 60
-    rho = np.where(support, np.exp(0.3j * axes[0].numpy() / 12), 0).astype(np.complex64)
-    doubt = np.where(axes[0].numpy() > 2, 0.5, 0.0)
+    axes = np.meshgrid(*[np.arange(24.0) - 12] * 3, indexing="ij")
+    support = sum(a**2 for a in axes) < 60
+    inside = np.where(support, np.float32(1), np.float32(np.nan))
+    image = CrystalImage(
+        support.astype(np.float32), inside * 0.3 * axes[0] / 12, support, amplitude_spread=inside * 0.02
+    )
+    doubt = np.where(axes[0] > 2, 0.5, 0.0)
     dark = []
     for place, phase_spread in enumerate((np.full_like(doubt, 0.05), doubt)):
-        spread_map(rho, np.full_like(doubt, 0.02), phase_spread, support, tmp_path / f"{place}.png", title="a sphere")
-        column = imread(tmp_path / f"{place}.png")[:, -480:, :3]
+        figure = spread_map(replace(image, phase_spread=inside * phase_spread), title="a sphere")
+        save(figure, tmp_path / f"{place}.png")
+        column = imread(tmp_path / f"{place}.png")[:, -310:, :3]
         dark.append(int((np.abs(column - np.array([68, 1, 84]) / 255).max(2) < 0.12).sum()))
     assert dark[1] > 5 * dark[0]  # where the spread is the same everywhere, only the colour bar begins dark
 
 
 def test_the_reliability_diagram_is_drawn_of_any_samples(tmp_path: Path) -> None:
     samples = {"few": (np.array([0.01, 0.99]), np.array([0.4, 0.999])), "one": (np.array([0.5]), np.array([1.0]))}
-    reliability(samples, tmp_path / "reliability.png", 0.95)
-    assert (tmp_path / "reliability.png").stat().st_size > 10_000
+    figure = reliability(samples, 0.95)
+    save(figure, tmp_path / "reliability.png")
+    left, right = figure.axes
+    assert sorted(text.get_text() for text in left.texts) == ["1", "1", "1"]
+    assert sum(len(points.get_offsets()) for points in right.collections) == 3
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:

@@ -24,7 +24,7 @@ from autophasenn.pipeline.inspect import Inspection, draw, look, picture_of, spr
 from autophasenn.pipeline.simulate import Simulation
 from autophasenn.pipeline.source import Source
 from autophasenn.report.contact_sheet import Row, contact_sheet
-from autophasenn.report.style import UNMEASURED, cyclic_map
+from autophasenn.report.style import UNMEASURED, cyclic_map, save
 from autophasenn.volumes import Pattern, Reconstruction
 
 COARSE = 50
@@ -106,7 +106,7 @@ def test_unmeasured_voxels_are_grey_and_only_those(samples: Samples, tmp_path: P
     grey = to_rgb(UNMEASURED)
     for index in (0, 1):
         row = Row(samples.counts[index], samples.masks[index], None, ["sample"])
-        contact_sheet([row], tmp_path / f"{index}.png")
+        save(contact_sheet([row]), tmp_path / f"{index}.png")
     assert share_of_colour(tmp_path / "0.png", grey) < 1e-3
     # 4 of 64 rows of two of the three planes, which fill about a third of the picture
     assert 0.005 < share_of_colour(tmp_path / "1.png", grey) < 0.05
@@ -119,7 +119,7 @@ def test_the_phase_is_drawn_in_the_cyclic_map(tmp_path: Path) -> None:
         rho[8:24, 8:24, 8:24] = complex(np.exp(1j * phase))
         counts = diffract(rho).abs().square()
         rows.append(Row(counts, counts >= 0, rho, ["sample"]))
-    contact_sheet(rows, tmp_path / "sheet.png")
+    save(contact_sheet(rows), tmp_path / "sheet.png")
     for phase in phases:
         own, opposite = (
             share_of_colour(tmp_path / "sheet.png", cyclic_map()((angle + np.pi) / (2 * np.pi) % 1))

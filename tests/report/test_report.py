@@ -22,21 +22,23 @@ from matplotlib.figure import Figure
 from PIL import Image
 from skimage.color import rgb2lab
 
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, OutputError
 from autophasenn.image import CrystalImage
 from autophasenn.physics.fourier import diffract
+from autophasenn.report import isosurface as isosurface_module
 from autophasenn.report import opengl, scales, style
 from autophasenn.report.aliens import aliens
 from autophasenn.report.annotations import SCALE_BAR
+from autophasenn.report.confidence import spread_map
 from autophasenn.report.convergence import convergence
-from autophasenn.report.isosurface import BACK, FRONT, isosurface
+from autophasenn.report.isosurface import BACK, FRONT, CrystalViews, isosurface
 from autophasenn.report.numbers import Distribution, Report
 from autophasenn.report.overview import key_numbers, overview
 from autophasenn.report.pattern import pattern_comparison
 from autophasenn.report.planes import GRID_PLANES, LAB_PLANES, Plane
 from autophasenn.report.prtf import prtf
 from autophasenn.report.slices import slices
-from autophasenn.report.surface import View, render, surface_of
+from autophasenn.report.surface import Renderer, View, render, surface_of
 from autophasenn.volumes import Pattern, Reconstruction
 
 
@@ -103,24 +105,18 @@ class Drawn:
     is_clean: bool
 
 
-def draw(function: Callable[[Path], None], path: Path) -> Drawn:
+def draw(function: Callable[[], Figure], path: Path) -> Drawn:
     """Draw with few pixels: nothing here depends on how many there are."""
-    figures: list[Figure] = []
-    write = Figure.savefig
-
-    def savefig(figure: Figure, *arguments: Any, **options: Any) -> None:
-        figures.append(figure)
-        write(figure, *arguments, **options)
 
     def state() -> tuple[Any, ...]:
         return plt.get_fignums(), dict(matplotlib.rcParams), dict(os.environ)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", savefig)
         patch.setattr(style, "DPI", _DPI)
         before = state()
-        function(path)
-        return Drawn(figures[-1], path, state() == before)
+        figure = function()
+        style.save(figure, path)
+        return Drawn(figure, path, state() == before)
 
 
 _DPI = 50
@@ -151,25 +147,29 @@ def without_opengl(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opengl, "_has_library", lambda name: False)
 
 
-def alien_figure(path: Path) -> None:
+def alien_figure() -> Figure:
     mask = np.zeros(PATTERN.shape, dtype=bool)
     mask[4:8, 30:33, 5:9] = True
-    aliens(PATTERN.counts.numpy(), mask, [(5.5, 31.0, 6.5)], path)
+    return aliens(PATTERN.counts.numpy(), mask, [(5.5, 31.0, 6.5)])
 
 
-FIGURES: dict[str, Callable[[Path], None]] = {
-    "slices": lambda path: slices(CRYSTAL, path),
-    "slices in voxels": lambda path: slices(IN_VOXELS, path),
-    "pattern": lambda path: pattern_comparison(PATTERN, RECONSTRUCTION, path),
-    "convergence": lambda path: convergence(RECONSTRUCTION, path, chi2_noise=0.003),
-    "prtf": lambda path: prtf(FREQUENCIES, PRTF, 1.5e-8, path),
+UNCERTAIN = dataclasses.replace(
+    CRYSTAL, phase_spread=0.02 * np.abs(CRYSTAL.phase), amplitude_spread=np.where(CRYSTAL.support, 0.01, np.nan)
+)
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "slices": lambda: slices(CRYSTAL),
+    "slices in voxels": lambda: slices(IN_VOXELS),
+    "uncertainties": lambda: spread_map(UNCERTAIN, title="a sphere"),
+    "pattern": lambda: pattern_comparison(PATTERN, RECONSTRUCTION),
+    "convergence": lambda: convergence(RECONSTRUCTION, chi2_noise=0.003),
+    "prtf": lambda: prtf(FREQUENCIES, PRTF, 1.5e-8),
     "aliens": alien_figure,
 }
-RENDERED: dict[str, Callable[[Path], None]] = {
-    "isosurface": lambda path: isosurface(CRYSTAL, path),
-    "isosurface in voxels": lambda path: isosurface(IN_VOXELS, path),
-    "overview": lambda path: overview(CRYSTAL, PATTERN, RECONSTRUCTION, REPORT, path, title="Gold"),
-    "overview in voxels": lambda path: overview(IN_VOXELS, PATTERN, RECONSTRUCTION, Report(), path),
+RENDERED: dict[str, Callable[[], Figure]] = {
+    "isosurface": lambda: isosurface(CRYSTAL),
+    "isosurface in voxels": lambda: isosurface(IN_VOXELS),
+    "overview": lambda: overview(CRYSTAL, PATTERN, RECONSTRUCTION, REPORT, title="Gold"),
+    "overview in voxels": lambda: overview(IN_VOXELS, PATTERN, RECONSTRUCTION, Report()),
 }
 
 
@@ -213,6 +213,7 @@ RECIPROCAL = 2 * math.pi / (5 * 40)
     [
         ("slices", 12, "nm", [5.0]),
         ("slices in voxels", 6, "voxels", [1.0]),
+        ("uncertainties", 12, "nm", [5.0]),
         ("aliens", 3, "voxels", [1.0]),
         ("pattern", 9, "nm⁻¹", [RECIPROCAL, 0.6 * RECIPROCAL, 0.6 * RECIPROCAL]),
     ],
@@ -253,6 +254,46 @@ def test_a_rendered_length_is_true() -> None:
         shape = (picture < 128).any(-1)
         for axis in (0, 1):
             assert shape.any(axis).sum() * 2 * 200.0 / 400 == pytest.approx(300, abs=4)
+
+
+@pytest.mark.usefixtures("has_opengl")
+def test_every_view_of_every_quantity_is_a_picture_of_its_own() -> None:
+    figure = isosurface(CRYSTAL)
+    pictures = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert len(pictures) == 6
+    for one, other in itertools.combinations(pictures, 2):
+        assert np.abs(one.astype(int) - other).mean() > 2
+    for phase, strain in zip(pictures[:3], pictures[3:], strict=True):  # the same crystal in other colours
+        assert ((phase < 255).any(-1) == (strain < 255).any(-1)).mean() > 0.99
+
+
+@pytest.mark.usefixtures("has_opengl")
+def test_the_surface_is_computed_once_for_all_figures_that_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed, rendered = [], []
+    surface_of_image, render_once = isosurface_module.surface_of, Renderer._look
+    monkeypatch.setattr(isosurface_module, "surface_of", lambda *a: computed.append(a) or surface_of_image(*a))
+    monkeypatch.setattr(Renderer, "_look", lambda self, view: rendered.append(view) or render_once(self, view))
+    with CrystalViews(CRYSTAL) as views:
+        overview(CRYSTAL, PATTERN, RECONSTRUCTION, REPORT, views=views)
+        isosurface(CRYSTAL, views=views)
+    assert len(computed) == 1
+    assert len(rendered) == 6  # the two of the overview are among them
+
+
+def test_an_image_of_one_reconstruction_has_no_map_of_its_uncertainty() -> None:
+    with pytest.raises(InputError, match=r"confidence\.number"):
+        spread_map(CRYSTAL)
+
+
+@pytest.mark.parametrize(("name", "begins"), [("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.SVG", b"<?xml")])
+def test_a_figure_can_be_kept_for_a_screen_and_for_print(name: str, begins: bytes, tmp_path: Path) -> None:
+    style.save(prtf(FREQUENCIES, PRTF, 1.5e-8), tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_other_formats_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"\.png, \.pdf, \.svg"):
+        style.save(prtf(FREQUENCIES, PRTF, 1.5e-8), tmp_path / "a.docx")
 
 
 @pytest.mark.usefixtures("has_opengl")
@@ -338,10 +379,10 @@ def test_a_surface_is_closed_at_the_edge_of_the_array() -> None:
     assert surface.mesh.n_open_edges == 0
 
 
-def test_an_image_below_the_isovalue_has_no_surface(tmp_path: Path) -> None:
+def test_an_image_below_the_isovalue_has_no_surface() -> None:
     dim = dataclasses.replace(CRYSTAL, amplitude=0.1 * CRYSTAL.amplitude)
     with pytest.raises(InputError, match=r"0\.3 or more .*0\.1"):
-        isosurface(dim, tmp_path / "isosurface.png")
+        isosurface(dim)
 
 
 @pytest.mark.usefixtures("without_opengl")
@@ -349,8 +390,7 @@ def test_without_opengl_the_isosurface_says_what_to_install_and_the_overview_doe
     tmp_path: Path,
 ) -> None:
     with pytest.raises(opengl.NoOpenGLError, match="libegl1"):
-        isosurface(CRYSTAL, tmp_path / "isosurface.png")
-    assert not (tmp_path / "isosurface.png").exists()
+        isosurface(CRYSTAL)
     result = draw(RENDERED["overview"], tmp_path / "overview.png")
     assert result.path.exists()
     assert "surface" not in result.figure.axes[0].get_title()
@@ -420,7 +460,7 @@ def test_an_empty_support_can_be_drawn(tmp_path: Path) -> None:
     empty = dataclasses.replace(
         CRYSTAL, support=np.zeros_like(CRYSTAL.support), phase=nothing, displacement=nothing, strain=nothing
     )
-    assert draw(lambda path: slices(empty, path), tmp_path / "slices.png").is_clean
+    assert draw(lambda: slices(empty), tmp_path / "slices.png").is_clean
 
 
 def test_measured_and_calculated_counts_share_one_scale_and_gaps_are_not_zero(drawn: Callable[[str], Drawn]) -> None:
@@ -437,7 +477,7 @@ def test_measured_and_calculated_counts_share_one_scale_and_gaps_are_not_zero(dr
 
 def test_a_pattern_much_shorter_along_one_axis_is_stretched_and_says_so(tmp_path: Path) -> None:
     counts, mask = PATTERN.counts[16:24], PATTERN.mask[16:24]
-    result = draw(lambda path: aliens(counts.numpy(), ~mask.numpy(), [], path), tmp_path / "aliens.png")
+    result = draw(lambda: aliens(counts.numpy(), ~mask.numpy(), []), tmp_path / "aliens.png")
     across, frames = (axes.get_xlabel() for axes in result.figure.axes[:2])
     assert across == "column →"
     assert frames == "frame →\n(stretched × 2.5)"
@@ -458,7 +498,7 @@ def test_a_refinement_on_two_grids_is_drawn_stage_by_stage_with_the_noise_of_the
     found = dataclasses.replace(
         RECONSTRUCTION, errors=torch.full((1, 20), 0.1), free_errors=torch.tensor([0.104]), free_error=0.0054, best=0
     )
-    result = draw(lambda path: convergence(found, path, chi2_noise=0.003, stages=stages), tmp_path / "convergence.png")
+    result = draw(lambda: convergence(found, chi2_noise=0.003, stages=stages), tmp_path / "convergence.png")
     score, noise = result.figure.legends
     assert [text.get_text() for text in score.get_texts()] == ["result: 0.0054"]
     assert "full grid" in noise.get_texts()[0].get_text()
@@ -477,7 +517,7 @@ def test_starts_that_stopped_early_are_ranked_by_their_last_error(tmp_path: Path
     errors[7, 9] = 0.01
     errors[3] = float("nan")
     many = dataclasses.replace(RECONSTRUCTION, errors=errors, free_errors=torch.full((9,), float("nan")), best=7)
-    (legend,) = draw(lambda path: convergence(many, path), tmp_path / "convergence.png").figure.legends
+    (legend,) = draw(lambda: convergence(many), tmp_path / "convergence.png").figure.legends
     assert legend.get_texts()[0].get_text() == "start 7: 0.01"
     assert len(legend.get_texts()) == 6
     assert "6 of 9" in legend.get_title().get_text()
@@ -496,7 +536,7 @@ def test_the_resolution_is_read_off_where_the_prtf_crosses(
     resolution: float | None, in_voxels: bool, words: str, tmp_path: Path
 ) -> None:
     frequencies = np.linspace(0.1, math.pi, 30) if in_voxels else FREQUENCIES
-    result = draw(lambda path: prtf(frequencies, PRTF, resolution, path, in_voxels=in_voxels), tmp_path / "prtf.png")
+    result = draw(lambda: prtf(frequencies, PRTF, resolution, in_voxels=in_voxels), tmp_path / "prtf.png")
     axes = result.figure.axes[0]
     assert words in axes.get_title() + " ".join(text.get_text() for text in axes.texts)
     if resolution is not None:

@@ -19,6 +19,7 @@ from autophasenn.physics.metrics import support_of, thresholded
 from autophasenn.physics.strain import phase_ramp, remove_ramp
 from autophasenn.report.evaluation import fall_of_chi2, histograms
 from autophasenn.report.examples import TRUTH, Example, examples
+from autophasenn.report.style import save
 from autophasenn.volumes import OBJECT_VOXELS, PATTERN_VOXELS, crop_or_pad
 
 LABELS = {"chi2": "χ²", "correlation": "correlation with the truth", "ssim": "SSIM of the amplitude"}
@@ -33,19 +34,16 @@ def draw(folder: Path, dataset: Path, outcome: Outcome, methods: Sequence[str], 
         label: {method: _column(outcome.rows, f"{method}_{name}") for method in shown} for name, label in LABELS.items()
     }
     known = {label: by for label, by in values.items() if any(np.isfinite(v).any() for v in by.values())}
-    histograms(known, folder / "histograms.png", logarithmic=[LABELS["chi2"]])
+    save(histograms(known, logarithmic=[LABELS["chi2"]]), folder / "histograms.png")
     if outcome.errors:
         noise, predicted = (_median(outcome.rows, name) for name in ("chi2_noise", "network_chi2"))
-        fall_of_chi2(
-            {method: outcome.errors[method] for method in shown if method in outcome.errors},
-            folder / "convergence.png",
-            noise=noise,
-            predicted=predicted,
-        )
+        errors = {method: outcome.errors[method] for method in shown if method in outcome.errors}
+        save(fall_of_chi2(errors, noise=noise, predicted=predicted), folder / "convergence.png")
     with DatasetFile(dataset) as file:
         chosen = representative(outcome.rows, methods, seed)
         rows = [_example(file, outcome, shown, title, index) for title, index in chosen]
-    trouble = examples(rows, folder / "examples.png")
+    figure, trouble = examples(rows)
+    save(figure, folder / "examples.png")
     return [] if trouble is None else [trouble]
 
 

@@ -22,6 +22,7 @@ from autophasenn.pipeline.wording import told, words
 from autophasenn.preprocessing.oversampling import estimate_oversampling
 from autophasenn.preprocessing.preprocess import preprocess
 from autophasenn.report.contact_sheet import Row, contact_sheet
+from autophasenn.report.style import save
 from autophasenn.volumes import Scan, crop_or_pad
 
 PICTURE = ".inspect.png"
@@ -134,7 +135,7 @@ def draw(inspection: Inspection, picture: Path, overwrite: bool = False) -> None
     try:
         with write_atomically(picture) as temporary:
             temporary.touch()  # drawing takes a second: first see whether it can be kept
-            contact_sheet(inspection.rows, temporary, inspection.path.name)
+            save(contact_sheet(inspection.rows, inspection.path.name), temporary)
     except OSError as error:
         raise OutputError(
             f"The picture {picture} cannot be written ({error.strerror or error}); say where it may be with -o "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def draw_all(
     shells: Shells | None,
     title: str,
 ) -> tuple[str, ...]:
-    """Draw every figure that applies.
+    """Draw every figure that applies, the overview first.
 
     Parameters
     ----------
@@ -47,33 +48,38 @@ def draw_all(
     from autophasenn.report.aliens import aliens as draw_aliens
     from autophasenn.report.confidence import spread_map
     from autophasenn.report.convergence import convergence
-    from autophasenn.report.isosurface import isosurface
+    from autophasenn.report.isosurface import CrystalViews, isosurface
     from autophasenn.report.opengl import NoOpenGLError
     from autophasenn.report.overview import overview
     from autophasenn.report.pattern import pattern_comparison
     from autophasenn.report.prtf import prtf
     from autophasenn.report.slices import slices
+    from autophasenn.report.style import save
 
     left_out: list[str] = []
-    slices(image, folder / "slices.png")
-    pattern_comparison(pattern, found, folder / "pattern.png")
-    convergence(found, folder / "convergence.png", chi2_noise=report.chi2_noise, stages=_stages(report.path))
-    overview(image, pattern, found, report, folder / "overview.png", title=title)
-    try:
-        isosurface(image, folder / "isosurface.png")
-    except (NoOpenGLError, InputError) as error:  # InputError: no voxel inside reaches the isovalue
-        left_out.append(str(error))
+    with ExitStack() as stack:
+        views: CrystalViews | None = None
+        try:
+            views = stack.enter_context(CrystalViews(image))
+        except (NoOpenGLError, InputError) as error:  # InputError: no voxel inside reaches the isovalue
+            left_out.append(str(error))
+        save(overview(image, pattern, found, report, title=title, views=views), folder / "overview.png")
+        if views is not None:
+            save(isosurface(image, views=views), folder / "isosurface.png")
+    save(slices(image), folder / "slices.png")
+    save(pattern_comparison(pattern, found), folder / "pattern.png")
+    stages = _stages(report.path)
+    save(convergence(found, chi2_noise=report.chi2_noise, stages=stages), folder / "convergence.png")
     if shells is not None:
         frequency, value = shells
-        unknown = pattern.reciprocal_steps is None
-        prtf(frequency, value, metrics.resolution(frequency, value), folder / "prtf.png", in_voxels=unknown)
-    if found.phase_spread is not None and found.amplitude_spread is not None:
-        spreads = found.amplitude_spread.numpy(), found.phase_spread.numpy()
+        length = metrics.resolution(frequency, value)
+        save(prtf(frequency, value, length, in_voxels=pattern.reciprocal_steps is None), folder / "prtf.png")
+    if image.phase_spread is not None:
         caption = f"Confidence {percent(report.confidence.number)}, from {report.confidence.variants} images"
-        spread_map(found.object.numpy(), *spreads, found.support.numpy(), folder / "confidence.png", title=caption)
+        save(spread_map(image, title=caption), folder / "confidence.png")
     if aliens is not None and aliens.clusters:
         centres = [cluster.centre for cluster in aliens.clusters]
-        draw_aliens(pattern.counts.numpy(), aliens.mask, centres, folder / "aliens.png")
+        save(draw_aliens(pattern.counts.numpy(), aliens.mask, centres), folder / "aliens.png")
     return tuple(left_out)
 
 

@@ -164,9 +164,9 @@ class Result:
         matplotlib Figure
             Free of pyplot; a notebook shows it, and ``savefig`` writes it.
         """
-        from autophasenn.report.overview import overview_figure
+        from autophasenn.report.overview import overview
 
-        return overview_figure(self.image, self.pattern, self.reconstruction, self.report, title=self.title)
+        return overview(self.image, self.pattern, self.reconstruction, self.report, title=self.title)
 
     def _repr_png_(self) -> bytes:
         return self._picture

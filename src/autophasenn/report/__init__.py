@@ -1,17 +1,20 @@
-"""Figures of a result: PNG files that can stand on a slide, each quantity with its unit, each length with a scale bar.
+"""Figures of a result that can stand on a slide, each quantity with its unit, each length with a scale bar.
 
 ============== ================================================ =======================================================
 module         function                                         picture
 ============== ================================================ =======================================================
 overview       ``overview(image, pattern, reconstruction, ...)`` one 16:9 slide with everything that matters
-slices         ``slices(image, path)``                          amplitude, phase, displacement, strain in three planes
-isosurface     ``isosurface(image, path)``                      the crystal in 3-D, coloured by phase and by strain
-pattern        ``pattern_comparison(pattern, result, path)``    measured against calculated counts, and the residual
-convergence    ``convergence(reconstruction, path)``            chi2 against iteration, every start
-prtf           ``prtf(frequencies, values, resolution, path)``  phase retrieval transfer function
-aliens         ``aliens(counts, mask, centres, path)``          what was masked as belonging to another crystal
+slices         ``slices(image)``                                amplitude, phase, displacement, strain in three planes
+isosurface     ``isosurface(image)``                            the crystal in 3-D, coloured by phase and by strain
+confidence     ``spread_map(image)``                            how uncertain amplitude and phase are
+pattern        ``pattern_comparison(pattern, result)``          measured against calculated counts, and the residual
+convergence    ``convergence(reconstruction)``                  chi2 against iteration, every start
+prtf           ``prtf(frequencies, values, resolution)``        phase retrieval transfer function
+aliens         ``aliens(counts, mask, centres)``                what was masked as belonging to another crystal
 ============== ================================================ =======================================================
 
-No function keeps a figure open or touches the state of pyplot. Only `isosurface` and `overview` need OpenGL; without it
-the first raises :class:`~autophasenn.report.opengl.NoOpenGLError` and the second shows slices in place of 3-D views.
+Each returns a matplotlib ``Figure`` that pyplot does not know, for a notebook or for `style.save`, which writes PNG, PDF or
+SVG. Nothing touches the state of matplotlib. Only `isosurface` and `overview` need OpenGL; without it the first raises
+:class:`~autophasenn.report.opengl.NoOpenGLError` and the second shows slices in place of 3-D views. Where both are drawn,
+`isosurface.CrystalViews` computes and renders the surface once.
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +14,7 @@ from torch import Tensor
 from autophasenn.physics.metrics import support_of
 from autophasenn.report.detector import Panels, counts_scale, loggable
 from autophasenn.report.planes import SECTIONS
-from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, figure_to, frame, named_map
+from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, frame, named_map, new_figure, styled
 
 _SIDES = (2.7, 1.75)
 """Height of a row in inches: of a single one, of many."""
@@ -50,7 +49,8 @@ class Row:
     reciprocal_steps: Tensor | None = None
 
 
-def contact_sheet(rows: Sequence[Row], path: Path | str, title: str = "") -> None:
+@styled
+def contact_sheet(rows: Sequence[Row], title: str = "") -> Figure:
     """Draw each sample on a row: numbers, counts on the three central planes, amplitude and phase on the first of them.
 
     Counts share one logarithmic scale, in which unmeasured voxels are grey. The phase is as stored, over -pi..pi in a
@@ -60,8 +60,6 @@ def contact_sheet(rows: Sequence[Row], path: Path | str, title: str = "") -> Non
     ----------
     rows : sequence of Row
         At least one; all patterns of one shape.
-    path : path
-        PNG file to write.
     title : str
     """
     side = _SIDES[len(rows) > 1]
@@ -73,22 +71,23 @@ def contact_sheet(rows: Sequence[Row], path: Path | str, title: str = "") -> Non
     smallest = min((float(counts.min()) for counts in seen if counts.numel()), default=1.0)
     colours, norm = counts_scale(largest, smallest)
     height = (side + 0.06) * len(rows) + (1.75 if title else 1.35)
-    with figure_to(path, (sum(widths) + 0.1 * len(widths) + 0.2, height)) as figure:
-        if title:
-            figure.suptitle(title, fontsize=13)
-        grid = figure.subplots(len(rows), len(widths), squeeze=False, width_ratios=widths)
-        for row, axes in zip(rows, grid, strict=True):
-            _notes(axes[0], row.notes)
-            for number, section in enumerate(SECTIONS):
-                values = loggable(section.central(row.counts), norm, section.central(row.mask))
-                panels.draw(axes[1 + number], values, number, colours, norm)
-            if with_object:
-                _draw_object(axes[4], axes[5], row.object)
-        for number in range(len(SECTIONS)):
-            across, down = panels.labels(number)
-            grid[0, 1 + number].set_title(across, fontsize=11)
-            grid[0, 1 + number].set_ylabel(down, fontsize=11)
-        _colour_bars(figure, grid, colours, norm, with_object=with_object)
+    figure = new_figure((sum(widths) + 0.1 * len(widths) + 0.2, height))
+    if title:
+        figure.suptitle(title, fontsize=13)
+    grid = figure.subplots(len(rows), len(widths), squeeze=False, width_ratios=widths)
+    for row, axes in zip(rows, grid, strict=True):
+        _notes(axes[0], row.notes)
+        for number, section in enumerate(SECTIONS):
+            values = loggable(section.central(row.counts), norm, section.central(row.mask))
+            panels.draw(axes[1 + number], values, number, colours, norm)
+        if with_object:
+            _draw_object(axes[4], axes[5], row.object)
+    for number in range(len(SECTIONS)):
+        across, down = panels.labels(number)
+        grid[0, 1 + number].set_title(across, fontsize=11)
+        grid[0, 1 + number].set_ylabel(down, fontsize=11)
+    _colour_bars(figure, grid, colours, norm, with_object=with_object)
+    return figure
 
 
 def _shape(volume: Tensor) -> tuple[int, int, int]:

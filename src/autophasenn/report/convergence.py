@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation
 
-from autophasenn.report.style import ACCENT, figure_to
+from autophasenn.report.style import ACCENT, new_figure, styled
 from autophasenn.volumes import Reconstruction
 
 FULL = "full resolution"
@@ -20,21 +20,19 @@ _ROOM = 0.06
 """Share of the axis that a stage needs for its name."""
 
 
+@styled
 def convergence(
     reconstruction: Reconstruction,
-    path: Path | str,
     *,
     chi2_noise: float | None = None,
     stages: Sequence[tuple[str, int]] = (),
-) -> None:
+) -> Figure:
     """Draw chi2 against the iteration: the chosen start in bold, the others thin, listed by rank.
 
     Parameters
     ----------
     reconstruction : Reconstruction
         Starts are ranked by `free_errors`, or by their last error where no voxels were held out.
-    path : path
-        PNG file to write.
     chi2_noise : float, optional
         What counting noise alone gives a perfect object on the full grid; drawn as a level over the iterations there.
     stages : sequence of (str, int), optional
@@ -58,35 +56,36 @@ def convergence(
     full = next((int(begin) for begin, (stage, _) in zip(begins, stages, strict=False) if stage == FULL), 0)
     iterations = np.arange(1, errors.shape[1] + 1)
 
-    with figure_to(path, (11.0, 5.4)) as figure:
-        axes = figure.subplots()
-        for rank, start in enumerate(ranked):
-            is_best = start == reconstruction.best
-            shade = 0.25 + 0.5 * rank / max(1, len(ranked) - 1)
-            axes.plot(
-                np.insert(iterations.astype(float), full, np.nan),  # errors on two grids are no one line
-                np.insert(errors[start], full, np.nan),
-                color=ACCENT if is_best else str(shade),
-                linewidth=2.6 if is_best else 1.0,
-                marker="o" if len(iterations) == 1 else None,
-                zorder=3 if is_best else 2,
-                label=labels[start] if rank < _LISTED or is_best else None,
-            )
-        figure.legend(title=title, loc="outside right upper", alignment="left")
-        axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(1.5, 0.6)))
-        axes.set_xlabel("iteration")
-        axes.set_ylabel("χ²")
-        axes.set_xlim(0, errors.shape[1] + 1)
-        axes.grid(True, which="major", color="#e2e2e8", linewidth=0.8)
-        if chi2_noise:
-            (level,) = axes.plot(
-                (full, errors.shape[1] + 1), (chi2_noise, chi2_noise),
-                color="#2166ac", linestyle="--", linewidth=1.6, zorder=1,
-                label=f"counting noise\nalone: {chi2_noise:.3g}" + ("\n(full grid)" if full else ""),
-            )  # fmt: skip
-            figure.legend(handles=[level], loc="outside right lower")
-        _tell_apart(axes, stages, begins, full)
+    figure = new_figure((11.0, 5.4))
+    axes = figure.subplots()
+    for rank, start in enumerate(ranked):
+        is_best = start == reconstruction.best
+        shade = 0.25 + 0.5 * rank / max(1, len(ranked) - 1)
+        axes.plot(
+            np.insert(iterations.astype(float), full, np.nan),  # errors on two grids are no one line
+            np.insert(errors[start], full, np.nan),
+            color=ACCENT if is_best else str(shade),
+            linewidth=2.6 if is_best else 1.0,
+            marker="o" if len(iterations) == 1 else None,
+            zorder=3 if is_best else 2,
+            label=labels[start] if rank < _LISTED or is_best else None,
+        )
+    figure.legend(title=title, loc="outside right upper", alignment="left")
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(1.5, 0.6)))
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("χ²")
+    axes.set_xlim(0, errors.shape[1] + 1)
+    axes.grid(True, which="major", color="#e2e2e8", linewidth=0.8)
+    if chi2_noise:
+        (level,) = axes.plot(
+            (full, errors.shape[1] + 1), (chi2_noise, chi2_noise),
+            color="#2166ac", linestyle="--", linewidth=1.6, zorder=1,
+            label=f"counting noise\nalone: {chi2_noise:.3g}" + ("\n(full grid)" if full else ""),
+        )  # fmt: skip
+        figure.legend(handles=[level], loc="outside right lower")
+    _tell_apart(axes, stages, begins, full)
+    return figure
 
 
 def _tell_apart(axes: Axes, stages: Sequence[tuple[str, int]], begins: np.ndarray, full: int) -> None:

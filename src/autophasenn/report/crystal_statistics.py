@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from numpy.typing import NDArray
 
-from autophasenn.report.style import ACCENT, INK, OUTSIDE, colour_bar, figure_to, frame, named_map
+from autophasenn.report.style import ACCENT, INK, OUTSIDE, colour_bar, frame, named_map, new_figure, styled
 
 COLOURS = ("#2a5b8c", ACCENT)
 EXAMPLES = 6
@@ -43,9 +42,8 @@ class Population:
     slices: NDArray[np.complexfloating]
 
 
-def crystal_statistics(
-    first: Population, second: Population, labels: Mapping[str, str], path: Path | str, title: str = ""
-) -> None:
+@styled
+def crystal_statistics(first: Population, second: Population, labels: Mapping[str, str], title: str = "") -> Figure:
     """Draw both populations into one figure.
 
     Parameters
@@ -54,20 +52,19 @@ def crystal_statistics(
         The first is the reference: its slices stand above.
     labels : mapping of str to str
         The seven numbers to draw, and the words for each, with unit.
-    path : path
-        PNG file to write.
     title : str
     """
-    with figure_to(path, (13.33, 9.0)) as figure:
-        if title:
-            figure.suptitle(title, fontsize=16, fontweight="bold")
-        grid = figure.add_gridspec(2, 1, height_ratios=(1, 2))
-        _draw_slices(figure, grid[0], (first, second))
-        cells = grid[1].subgridspec(2, 4)
-        panels = [figure.add_subplot(cells[place]) for place in range(8)]
-        for axes, (name, label) in zip(panels[:-1], labels.items(), strict=True):
-            _draw_distribution(axes, label, [population.numbers[name] for population in (first, second)])
-        _draw_spectra(panels[-1], (first, second))
+    figure = new_figure((13.33, 9.0))
+    if title:
+        figure.suptitle(title, fontsize=16, fontweight="bold")
+    grid = figure.add_gridspec(2, 1, height_ratios=(1, 2))
+    _draw_slices(figure, grid[0], (first, second))
+    cells = grid[1].subgridspec(2, 4)
+    panels = [figure.add_subplot(cells[place]) for place in range(8)]
+    for axes, (name, label) in zip(panels[:-1], labels.items(), strict=True):
+        _draw_distribution(axes, label, [population.numbers[name] for population in (first, second)])
+    _draw_spectra(panels[-1], (first, second))
+    return figure
 
 
 def _draw_slices(figure: Figure, place: SubplotSpec, populations: Sequence[Population]) -> None:

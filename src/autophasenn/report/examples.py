@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,7 +19,7 @@ from autophasenn.report.evaluation import NAMES
 from autophasenn.report.isosurface import FRONT
 from autophasenn.report.opengl import NoOpenGLError
 from autophasenn.report.planes import SECTIONS
-from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, figure_to, frame
+from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, frame, new_figure, styled
 from autophasenn.report.surface import ISOVALUE, render, surface_of
 
 TRUTH = "truth"
@@ -51,57 +51,55 @@ class Example:
     captions: Mapping[str, str]
 
 
-def examples(rows: Sequence[Example], path: Path | str) -> str | None:
+@styled
+def examples(rows: Sequence[Example]) -> tuple[Figure, str | None]:
     """Draw a row for each example: the pattern, and surfaces at 30 % of the largest amplitude coloured by phase.
 
     Parameters
     ----------
     rows : sequence of Example
         At least one; the same objects in all.
-    path : path
-        PNG file to write.
 
     Returns
     -------
-    str or None
+    figure : matplotlib.figure.Figure
+    trouble : str or None
         A sentence where this machine cannot render surfaces: central slices of the phase are drawn in their place.
     """
     names = list(rows[0].objects)
     trouble: str | None = None
-    with figure_to(path, (1.6 + (_SIDE + 0.05) * (1 + len(names)), (_SIDE + 0.35) * len(rows) + 1.4)) as figure:
-        figure.suptitle(f"Surfaces at {ISOVALUE:.0%} of the largest amplitude", fontsize=14)
-        grid = figure.subplots(
-            len(rows), 2 + len(names), squeeze=False, width_ratios=[1.6, *[_SIDE] * (1 + len(names))]
-        )
-        for axes, row in zip(grid, rows, strict=True):
-            axes[0].axis("off")
-            axes[0].text(0, 0.5, "\n".join(row.notes), transform=axes[0].transAxes, va="center", linespacing=1.5)
-            _draw_pattern(axes[1], row)
-            try:
-                pictures = _rendered(row)
-            except NoOpenGLError as error:
-                trouble, pictures = str(error), {}
-            for panel, name in zip(axes[2:], names, strict=True):
-                if name in pictures:
-                    panel.imshow(pictures[name], interpolation="antialiased")
-                elif trouble is not None:
-                    _draw_slice(panel, row.objects[name])
-                frame(panel)
-                panel.spines[:].set_visible(False)
-                panel.set_xlabel(row.captions.get(name, ""), fontsize=10)
-        for panel, name in zip(grid[0, 1:], ("pattern", *names), strict=True):
-            panel.set_title(NAMES.get(name, name), fontsize=12)
-        colour_bar(
-            figure,
-            list(grid[:, 2:].flat),
-            cyclic_map(),
-            _PHASE,
-            "phase (rad)",
-            location="bottom",
-            shrink=0.4,
-            aspect=40,
-        )
-    return trouble
+    figure = new_figure((1.6 + (_SIDE + 0.05) * (1 + len(names)), (_SIDE + 0.35) * len(rows) + 1.4))
+    figure.suptitle(f"Surfaces at {ISOVALUE:.0%} of the largest amplitude", fontsize=14)
+    grid = figure.subplots(len(rows), 2 + len(names), squeeze=False, width_ratios=[1.6, *[_SIDE] * (1 + len(names))])
+    for axes, row in zip(grid, rows, strict=True):
+        axes[0].axis("off")
+        axes[0].text(0, 0.5, "\n".join(row.notes), transform=axes[0].transAxes, va="center", linespacing=1.5)
+        _draw_pattern(axes[1], row)
+        try:
+            pictures = _rendered(row)
+        except NoOpenGLError as error:
+            trouble, pictures = str(error), {}
+        for panel, name in zip(axes[2:], names, strict=True):
+            if name in pictures:
+                panel.imshow(pictures[name], interpolation="antialiased")
+            elif trouble is not None:
+                _draw_slice(panel, row.objects[name])
+            frame(panel)
+            panel.spines[:].set_visible(False)
+            panel.set_xlabel(row.captions.get(name, ""), fontsize=10)
+    for panel, name in zip(grid[0, 1:], ("pattern", *names), strict=True):
+        panel.set_title(NAMES.get(name, name), fontsize=12)
+    colour_bar(
+        figure,
+        list(grid[:, 2:].flat),
+        cyclic_map(),
+        _PHASE,
+        "phase (rad)",
+        location="bottom",
+        shrink=0.4,
+        aspect=40,
+    )
+    return figure, trouble
 
 
 def _draw_pattern(axes: Axes, row: Example) -> None:

@@ -3,24 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from autophasenn.image import CrystalImage, Floats
 from autophasenn.report.annotations import direction, scale_bar, seen_from
 from autophasenn.report.scales import Scale, phase_scale, strain_scale
-from autophasenn.report.style import ACCENT, SLIDE, blank, figure_to
-from autophasenn.report.surface import ISOVALUE, Surface, View, render, surface_of
+from autophasenn.report.style import ACCENT, SLIDE, blank, new_figure, panel, styled
+from autophasenn.report.surface import ISOVALUE, Renderer, Surface, View, surface_of
 
 FRONT = View("front", (0.7, 0.55, 1.0))
 BACK = View("back", (-0.7, -0.55, -1.0))
 ABOVE = View("top", (0.0, 1.0, 0.0), up=(1.0, 0.0, 0.0))
 
 
-def isosurface(image: CrystalImage, path: Path | str, *, isovalue: float = ISOVALUE) -> None:
+class CrystalViews:
+    """The surface of a crystal with its colours, computed once for all figures that show it, and rendered when asked for.
+
+    Use it as a context, so that the renderer is closed.
+
+    Parameters
+    ----------
+    image : CrystalImage
+    isovalue : float
+        Amplitude of the surface; the largest amplitude is 1.
+
+    Raises
+    ------
+    InputError
+        If no voxel reaches the isovalue.
+    NoOpenGLError
+        If this machine cannot render off screen.
+    """
+
+    def __init__(self, image: CrystalImage, isovalue: float = ISOVALUE) -> None:
+        self.image, self.isovalue = image, isovalue
+        surface = surface_of(image, isovalue)
+        self.views = (FRONT, BACK, _against(image.q_direction))
+        self.rows = surface_colours(image, surface)
+        self._renderer = Renderer(surface, surface.half_width(self.views))
+
+    def __enter__(self) -> CrystalViews:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._renderer.close()
+
+    def draw(self, axes: Axes, row: int, view: View) -> None:
+        """Place a view, coloured by the quantity of `rows[row]`, in axes."""
+        scale, values = self.rows[row]
+        picture = self._renderer.picture(scale.title, scale.rgb(values), view)
+        draw_view(axes, picture, view, self._renderer.half_width, self.image)
+
+
+@styled
+def isosurface(image: CrystalImage, *, views: CrystalViews | None = None) -> Figure:
     """Draw the surface of constant amplitude from three sides, coloured by phase and, where it is known, by strain.
 
     The front is what someone sees who stands downstream, outboard and above; the back is the opposite of it; the third
@@ -30,10 +70,8 @@ def isosurface(image: CrystalImage, path: Path | str, *, isovalue: float = ISOVA
     Parameters
     ----------
     image : CrystalImage
-    path : path
-        PNG file to write.
-    isovalue : float
-        Amplitude of the surface; the largest amplitude is 1.
+    views : CrystalViews, optional
+        Of this image, where another figure shows it too.
 
     Raises
     ------
@@ -42,21 +80,22 @@ def isosurface(image: CrystalImage, path: Path | str, *, isovalue: float = ISOVA
     NoOpenGLError
         If this machine cannot render off screen. Catch it and leave the figure out.
     """
-    surface = surface_of(image, isovalue)
-    views = (FRONT, BACK, _against(image.q_direction))
-    half_width = surface.half_width(views)
-    rows = surface_colours(image, surface)
-    pictures = [render(surface, scale.rgb(values), views, half_width) for scale, values in rows]
-
-    with figure_to(path, (SLIDE[0], 0.35 + 3.85 * len(rows))) as figure:
-        panels = figure.subplots(len(rows), len(views), squeeze=False)
-        for row, (scale, _) in enumerate(rows):
-            for axes, view, picture in zip(panels[row], views, pictures[row], strict=True):
-                draw_view(axes, picture, view, half_width, image)
-                if row == 0:
-                    axes.set_title(view.name)
-            scale.colour_bar(figure, list(panels[row]), scale.title, shrink=0.8, aspect=22)
-        figure.suptitle(f"Surface at {isovalue:.0%} of the largest amplitude", fontsize=14)
+    if views is None:
+        with CrystalViews(image) as own:
+            return isosurface(image, views=own)
+    side, above = 3.8, 0.75
+    figure = new_figure((SLIDE[0], above + side * len(views.rows)), is_placed=True)
+    for row, (scale, _) in enumerate(views.rows):
+        top = above + row * side
+        for column, view in enumerate(views.views):
+            axes = panel(figure, 0.15 + column * (side + 0.05), top, side, side - 0.1)
+            views.draw(axes, row, view)
+            if row == 0:
+                axes.set_title(view.name)
+        cax = panel(figure, 0.3 + len(views.views) * (side + 0.05), top + 0.35, 0.16, side - 0.8)
+        scale.colour_bar(figure, [], scale.title, cax=cax)
+    figure.suptitle(f"Surface at {views.isovalue:.0%} of the largest amplitude", fontsize=14)
+    return figure
 
 
 def surface_colours(image: CrystalImage, surface: Surface) -> list[tuple[Scale, NDArray[np.float32]]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from autophasenn.image import CrystalImage
 from autophasenn.report.isosurface import FRONT, draw_view, surface_colours
-from autophasenn.report.style import figure_to
+from autophasenn.report.style import new_figure, styled
 from autophasenn.report.surface import ISOVALUE, View, render, surface_of
 
 CUT = (0.0, 0.0, 1.0)
@@ -18,9 +19,8 @@ NAMES = {"iterative": "random starts", "network": "network", "refined": "network
 _SIDE, _PIXELS = 3.0, 400
 
 
-def methods(
-    images: Mapping[str, CrystalImage], captions: Mapping[str, str], path: Path | str, *, title: str = ""
-) -> None:
+@styled
+def methods(images: Mapping[str, CrystalImage], captions: Mapping[str, str], *, title: str = "") -> Figure:
     """Draw a column for each method: the surface coloured by phase, then cut open, coloured by phase and by strain.
 
     Each row has one scale, that of the last method. Without geometry there is no strain.
@@ -31,8 +31,6 @@ def methods(
         In the order of the columns.
     captions : mapping of str to str
         Under the names of the methods.
-    path : path
-        PNG file to write.
     title : str
 
     Raises
@@ -48,15 +46,16 @@ def methods(
     last = list(images)[-1]
     scales = [scale for scale, _ in surface_colours(images[last], whole[last])]
     rows = [(whole, scales[0], 0, FRONT), *((halves, scale, place, OPEN) for place, scale in enumerate(scales))]
-    with figure_to(path, (0.9 + _SIDE * len(images), 0.7 + _SIDE * len(rows))) as figure:
-        panels = figure.subplots(len(rows), len(images), squeeze=False)
-        for row, (surfaces, scale, place, view) in zip(panels, rows, strict=True):
-            for axes, (name, image) in zip(row, images.items(), strict=True):
-                _, values = surface_colours(image, surfaces[name])[place]
-                (picture,) = render(surfaces[name], scale.rgb(values), [view], half_width, _PIXELS)
-                draw_view(axes, picture, view, half_width, image)
-            scale.colour_bar(figure, list(row), scale.title, shrink=0.8, aspect=22)
-        for axes, name in zip(panels[0], images, strict=True):
-            axes.set_title(f"{NAMES.get(name, name)}\n{captions.get(name, '')}".rstrip(), fontsize=12)
-        note = f"surfaces at {100 * ISOVALUE:.0f} % of the largest amplitude, below: cut open"
-        figure.suptitle(f"{title}: {note}" if title else note, fontsize=13)
+    figure = new_figure((0.9 + _SIDE * len(images), 0.7 + _SIDE * len(rows)))
+    panels = figure.subplots(len(rows), len(images), squeeze=False)
+    for row, (surfaces, scale, place, view) in zip(panels, rows, strict=True):
+        for axes, (name, image) in zip(row, images.items(), strict=True):
+            _, values = surface_colours(image, surfaces[name])[place]
+            (picture,) = render(surfaces[name], scale.rgb(values), [view], half_width, _PIXELS)
+            draw_view(axes, picture, view, half_width, image)
+        scale.colour_bar(figure, list(row), scale.title, shrink=0.8, aspect=22)
+    for axes, name in zip(panels[0], images, strict=True):
+        axes.set_title(f"{NAMES.get(name, name)}\n{captions.get(name, '')}".rstrip(), fontsize=12)
+    note = f"surfaces at {100 * ISOVALUE:.0f} % of the largest amplitude, below: cut open"
+    figure.suptitle(f"{title}: {note}" if title else note, fontsize=13)
+    return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import ExitStack
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,27 +11,32 @@ from matplotlib.figure import Figure
 from autophasenn.errors import InputError
 from autophasenn.image import CrystalImage
 from autophasenn.report.detector import Panels, counts_scale, loggable
-from autophasenn.report.isosurface import BACK, FRONT, draw_view, surface_colours
+from autophasenn.report.isosurface import BACK, FRONT, CrystalViews
 from autophasenn.report.numbers import Report
 from autophasenn.report.opengl import NoOpenGLError
 from autophasenn.report.planes import SECTIONS, planes_of
 from autophasenn.report.scales import Scale, phase_scale, strain_scale
 from autophasenn.report.slices import draw_slice
-from autophasenn.report.style import SLIDE, blank, colour_bar, figure_to, new_figure
-from autophasenn.report.surface import render, surface_of
+from autophasenn.report.style import SLIDE, blank, colour_bar, new_figure, panel, styled
 from autophasenn.report.words import facts
 from autophasenn.volumes import Pattern, Reconstruction
 
+_SIDE = 2.85
+_TOPS = (0.95, 4.2)
+_CRYSTAL, _SLICE, _COUNTS = (0.15, _SIDE), (3.45, _SIDE), (7.55, _SIDE)
+"""Inches: side of the panels, upper edges of both rows, left edge and width of each column."""
 
+
+@styled
 def overview(
     image: CrystalImage,
     pattern: Pattern,
     reconstruction: Reconstruction,
     report: Report,
-    path: Path | str,
     *,
     title: str = "",
-) -> None:
+    views: CrystalViews | None = None,
+) -> Figure:
     """Draw the crystal in 3-D, a slice of phase and strain, the patterns, and the key numbers on one 16:9 slide.
 
     The slice is the plane that holds most of the scattering vector. Where this machine cannot render, or the support
@@ -45,39 +50,28 @@ def overview(
     reconstruction : Reconstruction
     report : Report
         What is unknown is left out.
-    path : path
-        PNG file to write.
     title : str
         Above the slide: sample, scan, reflection.
+    views : CrystalViews, optional
+        Of this image, where another figure shows it too.
     """
-    with figure_to(path, SLIDE) as figure:
-        _draw(figure, image, pattern, reconstruction, report, title)
-
-
-def overview_figure(
-    image: CrystalImage, pattern: Pattern, reconstruction: Reconstruction, report: Report, *, title: str = ""
-) -> Figure:
-    """The slide of :func:`overview` as a figure, not written."""
-    with new_figure(SLIDE) as figure:
-        _draw(figure, image, pattern, reconstruction, report, title)
-        return figure
-
-
-def _draw(
-    figure: Figure, image: CrystalImage, pattern: Pattern, reconstruction: Reconstruction, report: Report, title: str
-) -> None:
-    grid = figure.add_gridspec(2, 4, width_ratios=[1, 1.02, 0.98, 0.72])
-    panels = [[figure.add_subplot(grid[row, column]) for column in range(3)] for row in range(2)]
-    _draw_crystal(figure, image, [row[:2] for row in panels])
-    _draw_patterns(figure, pattern, reconstruction, [row[2] for row in panels])
-    for axes in figure.axes[:6]:
+    figure = new_figure(SLIDE, is_placed=True)
+    crystal, slices, counts = (
+        [panel(figure, left, top, width, _SIDE) for top in _TOPS] for left, width in (_CRYSTAL, _SLICE, _COUNTS)
+    )
+    _draw_crystal(figure, image, views, list(zip(crystal, slices, strict=True)))
+    _draw_patterns(figure, pattern, reconstruction, counts)
+    for axes in (*crystal, *slices, *counts):
         axes.set_anchor("N")
-    _write_numbers(figure.add_subplot(grid[:, 3]), report)
+    _write_numbers(panel(figure, 11.55, _TOPS[0], 1.75, SLIDE[1] - _TOPS[0]), report)
     if title:
-        figure.suptitle(title, fontsize=17, fontweight="bold", x=0.01, ha="left")
+        figure.suptitle(title, fontsize=17, fontweight="bold", x=0.015, y=0.975, ha="left")
+    return figure
 
 
-def _draw_crystal(figure: Figure, image: CrystalImage, panels: list[list[Axes]]) -> None:
+def _draw_crystal(
+    figure: Figure, image: CrystalImage, views: CrystalViews | None, panels: list[tuple[Axes, Axes]]
+) -> None:
     """The 3-D views on the left and the slices beside them, one colour scale a row."""
     planes = sorted(planes_of(image), key=lambda plane: _share_along(image, plane.normal))
     phase = phase_scale(image.phase, wrap=True)
@@ -88,26 +82,27 @@ def _draw_crystal(figure: Figure, image: CrystalImage, panels: list[list[Axes]])
     rows += rows * second
     left = "surface at 30 % amplitude"
     try:
-        _draw_surfaces(image, [row[0] for row in panels])
+        with ExitStack() as stack:
+            _draw_surfaces(views or stack.enter_context(CrystalViews(image)), [row[0] for row in panels])
     except (NoOpenGLError, InputError):
         left = planes[1].title(image)
         for axes, (scale, values) in zip(panels, rows, strict=True):
             draw_slice(axes[0], image, planes[1], scale, values)
     for row, (scale, values) in enumerate(rows):
         draw_slice(panels[row][1], image, planes[1 if second and row else 0], scale, values)
-        scale.colour_bar(figure, panels[row], scale.title, shrink=0.8, aspect=20)
+        cax = panel(figure, _SLICE[0] + _SLICE[1] + 0.12, _TOPS[row] + 0.25, 0.14, _SIDE - 0.5)
+        scale.colour_bar(figure, [], scale.title, cax=cax)
     panels[0][0].set_title(left)
     panels[0][1].set_title("slices" if second else planes[0].title(image))
 
 
-def _draw_surfaces(image: CrystalImage, panels: list[Axes]) -> None:
-    surface = surface_of(image)
-    coloured = surface_colours(image, surface)
-    views = (FRONT, FRONT) if len(coloured) == 2 else (FRONT, BACK)
-    half_width = surface.half_width(views)
-    for axes, view, (scale, values) in zip(panels, views, (coloured * 2)[:2], strict=True):
-        (picture,) = render(surface, scale.rgb(values), [view], half_width)
-        draw_view(axes, picture, view, half_width, image)
+def _draw_surfaces(views: CrystalViews, panels: list[Axes]) -> None:
+    if len(views.rows) == 2:
+        views.draw(panels[0], 0, FRONT)
+        views.draw(panels[1], 1, FRONT)
+    else:
+        views.draw(panels[0], 0, FRONT)
+        views.draw(panels[1], 0, BACK)
 
 
 def _share_along(image: CrystalImage, axis: int) -> float:
@@ -126,7 +121,8 @@ def _draw_patterns(figure: Figure, pattern: Pattern, reconstruction: Reconstruct
     for axes, values, name in zip(panels, (measured, calculated), ("measured", "calculated"), strict=True):
         drawn.draw(axes, values, 0, colours, norm)
         axes.set_title(name)
-    colour_bar(figure, panels, colours, norm, "counts", location="right", shrink=0.8, aspect=36)
+    cax = panel(figure, _COUNTS[0] + _COUNTS[1] + 0.12, _TOPS[0] + 0.5, 0.14, _TOPS[1] + _SIDE - _TOPS[0] - 1.0)
+    colour_bar(figure, [], colours, norm, "counts", cax=cax)
 
 
 KEY_NUMBERS = (

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from matplotlib.figure import Figure
 
 from autophasenn.report.detector import Panels, counts_scale, loggable, residual_of, residual_scale
 from autophasenn.report.planes import SECTIONS
-from autophasenn.report.style import colour_bar, figure_to
+from autophasenn.report.style import colour_bar, new_figure, panel, styled
 from autophasenn.volumes import Pattern, Reconstruction
 
+_LEFT, _GAP, _BETWEEN = 0.75, 0.12, 0.25
+"""Inches: room for labels on the left, between panels, and more of it for the names of their axes."""
 
-def pattern_comparison(pattern: Pattern, reconstruction: Reconstruction, path: Path | str) -> None:
+
+@styled
+def pattern_comparison(pattern: Pattern, reconstruction: Reconstruction) -> Figure:
     """Draw measured counts, calculated counts and their residual on the three central planes.
 
     Counts share one logarithmic scale. The residual is ``sqrt(I_m) - sqrt(I_c)``, whose standard deviation from
@@ -21,8 +25,6 @@ def pattern_comparison(pattern: Pattern, reconstruction: Reconstruction, path: P
     pattern : Pattern
     reconstruction : Reconstruction
         On the grid of `pattern`.
-    path : path
-        PNG file to write.
     """
     measured = [section.central(pattern.counts) for section in SECTIONS]
     calculated = [section.central(reconstruction.intensity) for section in SECTIONS]
@@ -34,19 +36,29 @@ def pattern_comparison(pattern: Pattern, reconstruction: Reconstruction, path: P
     residual_colours, residual_norm = residual_scale(residuals)
 
     panels = Panels.of(pattern.shape, pattern.reciprocal_steps, 2.7)
-    with figure_to(path, (sum(panels.widths) + 2.6, 3 * panels.height + 0.9)) as figure:
-        grid = panels.draw_on(figure, 3)
-        for number in range(len(SECTIONS)):
-            rows = (
-                (loggable(measured[number], norm, masks[number]), colours, norm),
-                (loggable(calculated[number], norm), colours, norm),
-                (residuals[number], residual_colours, residual_norm),
-            )
+    above = 0.4 + 0.2 * any("\n" in panels.labels(number)[0] for number in range(len(SECTIONS)))
+    right = _LEFT + sum(panels.widths) + _GAP * len(SECTIONS) + _BETWEEN * (len(SECTIONS) - 1)
+    step = panels.height + _GAP
+    figure = new_figure((right + 1.35, above + 3 * step), is_placed=True)
+    counts_style, residual_style = (colours, norm), (residual_colours, residual_norm)
+    rows = (
+        ("measured", [loggable(m, norm, mask) for m, mask in zip(measured, masks, strict=True)], counts_style),
+        ("calculated", [loggable(c, norm) for c in calculated], counts_style),
+        ("residual", residuals, residual_style),
+    )
+    for row, (name, planes, (map_of_row, norm_of_row)) in enumerate(rows):
+        left = _LEFT
+        for number, (values, width) in enumerate(zip(planes, panels.widths, strict=True)):
             across, down = panels.labels(number)
-            grid[0, number].set_title(across, fontsize=12)
-            for axes, row, name in zip(grid[:, number], rows, ("measured", "calculated", "residual"), strict=True):
-                panels.draw(axes, row[0], number, row[1], row[2])
-                axes.set_ylabel(f"{name}\n{down}" if number == 0 else down, linespacing=1.5)
-        colour_bar(figure, [*grid[0], *grid[1]], colours, norm, "counts", shrink=0.8, aspect=32, extend="min")
-        label = "√measured − √calculated\n(noise alone: ±0.5)"
-        colour_bar(figure, list(grid[2]), residual_colours, residual_norm, label, shrink=0.85, aspect=16, extend="both")
+            axes = panel(figure, left, above + row * step, width, panels.height)
+            panels.draw(axes, values, number, map_of_row, norm_of_row)
+            axes.set_ylabel(f"{name}\n{down}" if number == 0 else down, linespacing=1.5)
+            if row == 0:
+                axes.set_title(across, fontsize=12)
+            left += width + _GAP + _BETWEEN
+    bar = panel(figure, right, above + 0.4, 0.15, 2 * step - 1.0)
+    colour_bar(figure, [], colours, norm, "counts", cax=bar, extend="min")
+    label = "√measured − √calculated\n(noise alone: ±0.5)"
+    bar = panel(figure, right, above + 2 * step + 0.1, 0.15, panels.height - 0.2)
+    colour_bar(figure, [], residual_colours, residual_norm, label, cax=bar, extend="both")
+    return figure

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from autophasenn.report.style import colour_bar, cyclic_map, named_map
 
+MOST_SHOWN = 0.98
+"""Share of the voxels whose uncertainty the colours tell apart."""
 _STEPS = (1, 2, 5, 10)
 _LIMITS = (1, 1.2, 1.4, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10)
 
@@ -49,11 +51,15 @@ class Scale:
         Name of the quantity with its unit.
     colours : Colormap
     limit : float
-        Colours run over ``-limit..limit``, in the unit of `title`.
+        Colours run over ``-limit..limit``, in the unit of `title`; of a rising scale from 0 to `limit`.
     factor : float
         SI value times `factor` is the value in the unit of `title`.
     is_cyclic : bool
         True: values are angles, wrapped into -pi..pi before they are coloured.
+    extend : str
+        At which ends some values lie beyond the colours: "neither", "both" or "max".
+    is_rising : bool
+        True: no value is negative.
     """
 
     title: str
@@ -62,16 +68,22 @@ class Scale:
     factor: float = 1.0
     is_cyclic: bool = False
     extend: str = "neither"
+    is_rising: bool = False
+
+    @property
+    def low(self) -> float:
+        """Where the colours begin, in the unit of `title`."""
+        return 0.0 if self.is_rising else -self.limit
 
     @property
     def norm(self) -> Normalize:
         """Values in the unit of `title`, mapped onto the colours."""
-        return Normalize(-self.limit, self.limit)
+        return Normalize(self.low, self.limit)
 
     def colour_bar(self, figure: Figure, beside: Axes | list[Axes], label: str = "", **options: Any) -> None:
         """A colour bar of this scale with five ticks, the limits among them."""
         bar = colour_bar(figure, beside, self.colours, self.norm, label, extend=self.extend, **options)
-        places = [self.limit * share for share in (-1, -0.5, 0, 0.5, 1)]
+        places = np.linspace(self.low, self.limit, 5).tolist()
         names = ["−π", "−π/2", "0", "π/2", "π"] if self.is_cyclic else [f"{x:.3g}".replace("-", "−") for x in places]
         bar.set_ticks(places, labels=names)
 
@@ -111,6 +123,16 @@ def strain_scale(strain: ArrayLike) -> Scale:
     limit = reach(strain, 0.99)
     factor, unit = (1e2, "%") if limit >= 0.01 else (1e4, "10⁻⁴")
     return _diverging(f"strain ({unit})", "RdBu_r", strain, limit, factor)
+
+
+def spread_scale(title: str, spread: ArrayLike) -> Scale:
+    """Scale of an uncertainty, from 0 on in a map that rises in lightness, so that a doubtful voxel cannot be overlooked.
+
+    The 2 % of the voxels that are the least certain, which hold hardly any amplitude, are not told apart.
+    """
+    limit = round_up(reach(spread, MOST_SHOWN))
+    is_cut = reach(spread, 1.0) > limit
+    return Scale(title, named_map("viridis"), limit, extend="max" if is_cut else "neither", is_rising=True)
 
 
 def _diverging(title: str, name: str, values: ArrayLike, limit: float, factor: float) -> Scale:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from autophasenn.image import CrystalImage
 from autophasenn.report.annotations import direction, scale_bar
 from autophasenn.report.planes import Plane, axis_label, planes_of
 from autophasenn.report.scales import Scale, displacement_scale, phase_scale, strain_scale
-from autophasenn.report.style import INK, OUTSIDE, colour_bar, figure_to, frame, named_map
+from autophasenn.report.style import INK, OUTSIDE, colour_bar, frame, named_map, new_figure, panel, styled
 
 
-def slices(image: CrystalImage, path: Path | str) -> None:
+@styled
+def slices(image: CrystalImage) -> Figure:
     """Draw amplitude, phase, displacement and strain on the three planes through the centre of mass.
 
     One row a plane and one column a quantity, all at one scale. Outside the support is neutral grey, the outline of the
@@ -27,36 +29,54 @@ def slices(image: CrystalImage, path: Path | str) -> None:
     Parameters
     ----------
     image : CrystalImage
-    path : path
-        PNG file to write.
     """
-    columns = _columns(image)
+    title = "" if image.voxel_size else "Geometry unknown: lengths in voxels, no strain"
+    return draw_columns(image, _columns(image), title)
+
+
+def draw_columns(
+    image: CrystalImage, columns: Sequence[tuple[Scale | None, NDArray[np.floating[Any]]]], title: str = ""
+) -> Figure:
+    """One column a quantity, its colour bar below; one row a plane through the centre of mass.
+
+    Parameters
+    ----------
+    image : CrystalImage
+    columns : sequence of (Scale or None, float array (nx, ny, nz))
+        None stands for the amplitude, 0 to 1.
+    title : str
+    """
     planes = planes_of(image)
-    width, height = 0.5 + 2.85 * len(columns), 1.2 + 2.75 * len(planes)
-    with figure_to(path, (width, height)) as figure:
-        panels = figure.subplots(len(planes), len(columns), squeeze=False)
-        for column, (scale, values) in enumerate(columns):
-            for row, plane in enumerate(planes):
-                axes = panels[row, column]
-                draw_slice(axes, image, plane, scale, values, with_labels=column == 0)
-                if row == 0:
-                    axes.set_title(scale.title if scale else "amplitude")
-            below = list(panels[:, column])
-            placed: dict[str, Any] = {"location": "bottom", "shrink": 0.9, "aspect": 22, "pad": 0.015}
-            if scale is None:
-                colour_bar(figure, below, _AMPLITUDE, Normalize(0, 1), **placed)
-            else:
-                scale.colour_bar(figure, below, **placed)
-        if image.voxel_size is None:
-            figure.suptitle("Geometry unknown: lengths in voxels, no strain", fontsize=13, color=INK)
+    above = 0.45 + 0.4 * bool(title)
+    bars = above + len(planes) * (_SIDE + _BELOW) + 0.05
+    figure = new_figure((_LEFT + len(columns) * (_SIDE + _GAP), bars + 0.55), is_placed=True)
+    lefts = [_LEFT + column * (_SIDE + _GAP) for column in range(len(columns))]
+    for row, plane in enumerate(planes):
+        for left, (scale, values) in zip(lefts, columns, strict=True):
+            axes = panel(figure, left, above + row * (_SIDE + _BELOW), _SIDE, _SIDE)
+            draw_slice(axes, image, plane, scale, values, with_labels=left == _LEFT)
+            if row == 0:
+                axes.set_title(scale.title if scale else "amplitude")
+    for left, (scale, _) in zip(lefts, columns, strict=True):
+        cax = panel(figure, left + 0.1, bars, _SIDE - 0.2, 0.13)
+        placed: dict[str, Any] = {"cax": cax, "orientation": "horizontal"}
+        if scale is None:
+            colour_bar(figure, [], _AMPLITUDE, Normalize(0, 1), **placed)
+        else:
+            scale.colour_bar(figure, [], **placed)
+    if title:
+        figure.suptitle(title, fontsize=13, color=INK)
+    return figure
 
 
+_LEFT, _SIDE, _GAP, _BELOW = 0.45, 2.6, 0.2, 0.32
+"""Inches: room for labels, side of a panel, between panels, below them."""
 _AMPLITUDE = named_map("bone_r", 0.0, 0.82)
 
 
-def _columns(image: CrystalImage) -> list[tuple[Scale | None, NDArray[np.float32]]]:
+def _columns(image: CrystalImage) -> list[tuple[Scale | None, NDArray[np.floating[Any]]]]:
     """Each quantity with its scale; None stands for the amplitude, 0 to 1."""
-    columns: list[tuple[Scale | None, NDArray[np.float32]]] = [
+    columns: list[tuple[Scale | None, NDArray[np.floating[Any]]]] = [
         (None, image.amplitude),
         (phase_scale(image.phase), image.phase),
     ]
@@ -72,7 +92,7 @@ def draw_slice(
     image: CrystalImage,
     plane: Plane,
     scale: Scale | None,
-    values: NDArray[np.float32],
+    values: NDArray[np.floating[Any]],
     *,
     with_labels: bool = True,
 ) -> None:

@@ -20,7 +20,11 @@ LIGHTS = (((-0.6, 0.9, 1.0), 0.55), ((0.9, -0.6, 0.8), 0.35), ((0.0, 0.0, 1.0), 
 """Where the lights stand as seen from the camera, and how bright they are."""
 
 
-@dataclass(frozen=True, eq=False)
+PIXELS = 440
+"""Side of a rendered picture: 4 inches of a figure."""
+
+
+@dataclass(frozen=True)
 class View:
     """A direction from which the crystal is seen, without perspective.
 
@@ -103,10 +107,93 @@ def surface_of(
     return Surface(mesh, np.arctan2(mesh["sine"], mesh["cosine"]).astype(np.float32), strain)
 
 
+class Renderer:
+    """Pictures of one surface without perspective, so that a length is the same everywhere; each is rendered once.
+
+    Use it as a context, so that the window is closed.
+
+    Parameters
+    ----------
+    surface : Surface
+    half_width : float
+        From the middle of a picture to its edge, in nm (or voxels).
+    pixels : int
+        Side of a picture.
+
+    Raises
+    ------
+    NoOpenGLError
+        If nothing can be rendered on this machine.
+    """
+
+    def __init__(self, surface: Surface, half_width: float, pixels: int = PIXELS) -> None:
+        self.half_width = half_width
+        self._pictures: dict[tuple[str, View], NDArray[np.uint8]] = {}
+        self._mesh = surface.mesh
+        self._actors: dict[str, Any] = {}
+        with off_screen():
+            import pyvista
+
+            plotter: Any = pyvista.Plotter(off_screen=True, window_size=[pixels, pixels], lighting="none")
+        self._plotter = plotter
+        plotter.set_background("white")
+        for position, intensity in LIGHTS:
+            plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
+        plotter.enable_anti_aliasing("ssaa")
+        plotter.enable_parallel_projection()
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def picture(self, name: str, colours: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+        """The surface from one side: uint8 (pixels, pixels, 3), white around the crystal.
+
+        Parameters
+        ----------
+        name : str
+            Of what the surface is coloured by.
+        colours : uint8 array (corners, 3)
+            RGB at each corner.
+        view : View
+        """
+        if (name, view) not in self._pictures:
+            self._show(name, colours)
+            self._look(view)
+            with off_screen():
+                self._plotter.render()
+                self._pictures[name, view] = np.array(self._plotter.screenshot(return_img=True))[..., :3]
+        return self._pictures[name, view]
+
+    def _show(self, name: str, colours: NDArray[np.uint8]) -> None:
+        if name not in self._actors:
+            self._actors[name] = self._plotter.add_mesh(
+                self._mesh.copy(deep=False), scalars=colours, rgb=True, smooth_shading=True, ambient=0.48, diffuse=0.62,
+                specular=0.12, specular_power=12, show_scalar_bar=False,
+            )  # fmt: skip
+        for each, actor in self._actors.items():
+            actor.SetVisibility(each == name)
+
+    def close(self) -> None:
+        """Give the window back."""
+        self._plotter.close()
+
+    def _look(self, view: View) -> None:
+        _, up, towards = view.basis()
+        camera = self._plotter.camera
+        camera.focal_point = (0, 0, 0)
+        camera.position = tuple(towards * self.half_width * 10)
+        camera.up = tuple(up)
+        camera.parallel_scale = self.half_width
+        self._plotter.reset_camera_clipping_range()
+
+
 def render(
-    surface: Surface, colours: NDArray[np.uint8], views: Sequence[View], half_width: float, pixels: int = 700
+    surface: Surface, colours: NDArray[np.uint8], views: Sequence[View], half_width: float, pixels: int = PIXELS
 ) -> list[NDArray[np.uint8]]:
-    """Square pictures of a surface, without perspective, so that a length is the same everywhere.
+    """Square pictures of a surface in one colouring.
 
     Parameters
     ----------
@@ -128,28 +215,5 @@ def render(
     NoOpenGLError
         If nothing can be rendered on this machine.
     """
-    with off_screen():
-        import pyvista
-
-        plotter: Any = pyvista.Plotter(off_screen=True, window_size=[pixels, pixels], lighting="none")
-        plotter.set_background("white")
-        for position, intensity in LIGHTS:
-            plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
-        plotter.add_mesh(
-            surface.mesh, scalars=colours, rgb=True, smooth_shading=True, ambient=0.48, diffuse=0.62, specular=0.12,
-            specular_power=12, show_scalar_bar=False,
-        )  # fmt: skip
-        plotter.enable_anti_aliasing("ssaa")
-        plotter.enable_parallel_projection()
-        pictures = []
-        for view in views:
-            _, up, towards = view.basis()
-            plotter.camera.focal_point = (0, 0, 0)
-            plotter.camera.position = tuple(towards * half_width * 10)
-            plotter.camera.up = tuple(up)
-            plotter.camera.parallel_scale = half_width
-            plotter.reset_camera_clipping_range()
-            plotter.render()
-            pictures.append(np.array(plotter.screenshot(return_img=True))[..., :3])
-        plotter.close()
-    return pictures
+    with Renderer(surface, half_width, pixels) as renderer:
+        return [renderer.picture("", colours, view) for view in views]
