@@ -4,10 +4,6 @@ The command line turns every :class:`AutoPhaseNNError` into one sentence and exi
 of the program and leaves with status 1.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 
 class AutoPhaseNNError(Exception):
     """Base of every error that the user can mend."""
@@ -36,13 +32,13 @@ def install(extra: str) -> str:
     )
 
 
-@contextmanager
-def reading(path: str | Path) -> Iterator[None]:
-    """Explain what the operating system says against reading `path`, or a file in it, as an :class:`InputError`."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or path} cannot be read ({error.strerror or error}); check that it is there, that you may "
-            "read it, and that its disk works."
-        ) from error
+QUOTED = 200
+"""Characters of foreign words that a message quotes."""
+
+
+def quoted(words: object, limit: int = QUOTED) -> str:
+    """A name, or the first line of what a library says, in one line and short enough for a sentence."""
+    text = str(words).strip()
+    line = " ".join((text.splitlines() or [""])[0].split()) if isinstance(words, BaseException) else text
+    line = line.replace("\n", "\\n")
+    return line if len(line) <= limit else f"{line[: limit // 2]}...{line[3 - limit // 2 :]}"

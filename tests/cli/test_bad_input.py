@@ -152,8 +152,8 @@ def no_file(place: Place) -> None:
 
 
 def unknown_kind(place: Place) -> None:
-    (place.root / "pattern.mat").write_bytes(b"counts")
-    place.words = [str(place.root / "pattern.mat")]
+    (place.root / "pattern.dat").write_bytes(b"counts")
+    place.words = [str(place.root / "pattern.dat")]
 
 
 def truncated_file(place: Place) -> None:
@@ -186,7 +186,7 @@ def with_mask(mask: np.ndarray) -> Callable[[Place], None]:
 INPUTS: dict[str, tuple[Callable[[Place], None], str]] = {
     "no folder": (no_folder, "There is no folder"),
     "folder without frames": (folder_without_frames, "holds no frame"),
-    "truncated frame": (truncated_frame, f"{NAME}_00003.tif is truncated"),
+    "truncated frame": (truncated_frame, f"{NAME}_00003.tif cannot be read as a TIFF file (it is truncated"),
     "frames of different sizes": (frame_of_another_size, "16 x 13"),
     "frame that is a folder": (frame_that_is_a_folder, f"{NAME}_00005.tif cannot be read"),
     "compressed frame": (compressed_frame, "is compressed"),
@@ -199,7 +199,7 @@ INPUTS: dict[str, tuple[Callable[[Place], None], str]] = {
     "no SPEC file": (no_spec_file, "There is no SPEC file"),
     "unknown beamline": (unknown_beamline, "'P10' is not known"),
     "no file": (no_file, "There is no file"),
-    "unknown kind of file": (unknown_kind, "unknown kind '.mat'"),
+    "unknown kind of file": (unknown_kind, "unknown kind '.dat'"),
     "truncated file": (truncated_file, "cannot be read as a NumPy array"),
     "NaN": (spoiled(np.nan), "1 measured voxels are NaN"),
     "negative": (spoiled(-7), "negative, the first -7"),
@@ -211,7 +211,7 @@ INPUTS: dict[str, tuple[Callable[[Place], None], str]] = {
     "reconstruction": (written(counts().astype(np.complex64)), "complex numbers"),
     "gap markers everywhere": (written(np.full(SHAPE, -1)), "100% of the voxels hold a gap marker"),
     "mask of another shape": (with_mask(np.ones((8, 16, 13), bool)), "(8, 16, 13)"),
-    "mask that leaves nothing": (with_mask(np.zeros(SHAPE, bool)), "no measured voxel"),
+    "mask that leaves nothing": (with_mask(np.zeros(SHAPE, bool)), "no measured voxels: it removes 100 %"),
 }
 
 

@@ -206,7 +206,7 @@ def without_seed(path: Path) -> None:
     ("spoil", "words"),
     [
         (Path.unlink, "There is no dataset file"),
-        (lambda path: path.write_text("patterns"), "truncated or no HDF5 file"),
+        (lambda path: path.write_text("patterns"), "damaged or no HDF5 file"),
         (truncated, "truncated"),
         (set_attribute("format", "other"), "no dataset file of autophasenn"),
         (set_attribute("version", 2), "of version 2, and this program reads version 1"),

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from autophasenn.files.size import check_room, stored_voxels
 
 from autophasenn.errors import InputError, PlanError
-from autophasenn.files.size import check_room, stored_voxels
 from autophasenn.inversion.methods import METHODS, Found, Inversion, invert
 from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions, in_network_box, predict

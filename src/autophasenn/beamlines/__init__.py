@@ -8,7 +8,8 @@ from pathlib import Path
 from autophasenn.beamlines.assemble import as_scan
 from autophasenn.beamlines.measurement import Asked, Ramp, Setup
 from autophasenn.beamlines.registry import BEAMLINES, Beamline
-from autophasenn.errors import InputError, reading
+from autophasenn.errors import InputError
+from autophasenn.files.boundary import reading
 from autophasenn.volumes import Scan
 
 __all__ = ["BEAMLINES", "Asked", "Beamline", "Ramp", "Setup", "beamline", "expected_frames", "read_scan"]

@@ -28,7 +28,8 @@ import torch
 from autophasenn.beamlines import diffractometers
 from autophasenn.beamlines.assemble import as_scan
 from autophasenn.beamlines.measurement import Asked, Measurement, Motor, Ramp, Setup
-from autophasenn.errors import InputError, PlanError, reading
+from autophasenn.errors import InputError, PlanError
+from autophasenn.files.boundary import reading
 from autophasenn.options import Positive, options, read_mapping, typed
 from autophasenn.physics.axes import axes, circles, direction
 from autophasenn.physics.diffractometer import Diffractometer

@@ -12,8 +12,7 @@ import numpy as np
 
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, plain
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
-from autophasenn.errors import InputError
-from autophasenn.files.tree import quoted
+from autophasenn.errors import InputError, quoted
 from autophasenn.machine import check_room
 from autophasenn.physics.diffractometer import Diffractometer
 

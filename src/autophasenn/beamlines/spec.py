@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from autophasenn.errors import GeometryError, InputError
+from autophasenn.files.spec_text import legible
 
 LINE_SCANS = ("ascan", "dscan", "lup", "a2scan", "d2scan", "a3scan", "d3scan", "fscan", "scan", "loopscan")
 """Commands ``NAME [motor start stop]... intervals seconds``; those with d, and lup, count from where the motors stand."""
@@ -166,49 +167,49 @@ def read_spec_scan(path: Path, number: int) -> SpecScan:
     """
     from silx.io.specfile import SfErrFileOpen, SpecFile
 
-    if not path.is_file():
-        raise InputError(f"There is no SPEC file {path}; give the file that recorded the scan.")
-    try:
-        file = SpecFile(str(path))
-    except SfErrFileOpen as error:
-        raise InputError(
-            f"{path} is no SPEC file: it has no #S line that opens a scan. Give the beamline's SPEC file."
-        ) from error
-    if not file.list():
-        raise InputError(f"{path} is no SPEC file of a scan: it has none. Give the beamline's SPEC file.")
-    keys = [key for key, scan_number in zip(file.keys(), file.list(), strict=True) if scan_number == number]
-    if not keys:
-        raise InputError(
-            f"{path} has no scan {number}; it has {_ranges(sorted(set(file.list())))}. Choose one with --scan."
+    with legible(path) as text:
+        try:
+            file = SpecFile(str(text))
+        except SfErrFileOpen as error:
+            raise InputError(
+                f"{path} is no SPEC file: it has no #S line that opens a scan. Give the beamline's SPEC file."
+            ) from error
+        if not file.list():
+            raise InputError(f"{path} is no SPEC file of a scan: it has none. Give the beamline's SPEC file.")
+        keys = [key for key, scan_number in zip(file.keys(), file.list(), strict=True) if scan_number == number]
+        if not keys:
+            raise InputError(
+                f"{path} has no scan {number}; it has {_ranges(sorted(set(file.list())))}. Choose one with --scan."
+            )
+        warnings = (
+            [f"{path} has {len(keys)} scans with the number {number}; the last one is used."] if len(keys) > 1 else []
         )
-    warnings = (
-        [f"{path} has {len(keys)} scans with the number {number}; the last one is used."] if len(keys) > 1 else []
-    )
-    scan = file[keys[-1]]
-    lines = [*scan.file_header, *scan.scan_header]
-    motors, doubtful = _motors(lines)
-    if doubtful:
-        first, why = next(iter(doubtful.items()))
-        warnings.append(
-            f"Scan {number} of {path}: {why}; motors from there on ({first}, ...) are not used, {len(motors)} before it are."
+        scan = file[keys[-1]]
+        lines = [*scan.file_header, *scan.scan_header]
+        motors, doubtful = _motors(lines)
+        if doubtful:
+            first, why = next(iter(doubtful.items()))
+            warnings.append(
+                f"Scan {number} of {path}: {why}; motors from there on ({first}, ...) are not used, {len(motors)} "
+                "before it are."
+            )
+        header = {key: str(value) for key, value in scan.scan_header_dict.items()}
+        command = header["S"].split(maxsplit=1)[1] if " " in header["S"] else ""
+        data = np.asarray(scan.data)
+        columns = {label: data[i] for i, label in enumerate(scan.labels) if i < len(data)} if data.ndim == 2 else {}
+        positions = np.asarray(data[0]) if len(data) else np.empty(0)
+        return SpecScan(
+            path,
+            number,
+            " ".join(command.split()),
+            motors,
+            header,
+            positions,
+            columns,
+            _mnemonics(lines),
+            doubtful,
+            tuple(warnings),
         )
-    header = {key: str(value) for key, value in scan.scan_header_dict.items()}
-    command = header["S"].split(maxsplit=1)[1] if " " in header["S"] else ""
-    data = np.asarray(scan.data)
-    columns = {label: data[i] for i, label in enumerate(scan.labels) if i < len(data)} if data.ndim == 2 else {}
-    positions = np.asarray(data[0]) if len(data) else np.empty(0)
-    return SpecScan(
-        path,
-        number,
-        " ".join(command.split()),
-        motors,
-        header,
-        positions,
-        columns,
-        _mnemonics(lines),
-        doubtful,
-        tuple(warnings),
-    )
 
 
 def _motors(lines: list[str]) -> tuple[dict[str, float], dict[str, str]]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import os
 import sys
+import tempfile
+import traceback
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import autophasenn
 from autophasenn.cli.terminal import complain
-from autophasenn.errors import AutoPhaseNNError
+from autophasenn.errors import AutoPhaseNNError, quoted
 from autophasenn.machine import load_average, waiting_threads
 
 app = typer.Typer(help=autophasenn.__doc__, add_completion=False, pretty_exceptions_enable=False)
@@ -27,10 +33,12 @@ ALL_DAY = "watch"
 def main() -> None:
     """Entry point of the console script: 0 when it worked, 2 for what the user can mend, 130 after Ctrl-C.
 
-    Any other exception is a failure of the program; it keeps its trace and leaves with status 1.
+    Any other exception is a failure of the program: one sentence that names the file with its trace, and status 1.
     """
     # Warnings reach the user through the report; without a handler Python would print them among the progress bars.
     logging.getLogger("autophasenn").addHandler(logging.NullHandler())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be Unicode
     # The threads of NumPy and SciPy would only get in the way of torch's.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     load = None if sys.argv[1:2] == [ALL_DAY] else load_average()
@@ -45,9 +53,50 @@ def main() -> None:
     except AutoPhaseNNError as error:
         complain(str(error))
         status = 2
+    except MemoryError:
+        complain(
+            "The memory of this machine is used up; cut the scan around its peak, bin it, or take a larger machine."
+        )
+        status = 2
+    except Exception as error:
+        status = _explained(error)
+    status = _flushed(status or 0)
     if status == INTERRUPTED:
         complain("interrupted; an unfinished result is not kept.")
     sys.exit(status)
+
+
+def _explained(error: Exception) -> int:
+    """One sentence about what nobody expected; its trace is kept in a file. The exit status."""
+    if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF) and not error.filename:
+        return _unwritten(error)
+    name = "the trace cannot be kept"
+    with suppress(OSError):
+        descriptor, name = tempfile.mkstemp(prefix="autophasenn-", suffix=".txt")
+        os.close(descriptor)
+        with Path(name).open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"autophasenn {autophasenn.__version__}: {command_line()}\n\n")
+            traceback.print_exception(error, file=file)
+        name = f"the file {name} says where"
+    words = f"{type(error).__name__}: {quoted(error)}".removesuffix(": ").rstrip(".")
+    complain(f"This is a fault of the program, not yours ({words}); {name}, so please report it with that file.")
+    return 1
+
+
+def _flushed(status: int) -> int:
+    """What was printed is only now known to be written: standard output may be full, or closed by whoever read it."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:  # ValueError: it was closed from the start
+        return _unwritten(error) if status == 0 else status
+    return status
+
+
+def _unwritten(error: Exception) -> int:
+    reason = getattr(error, "strerror", None) or "it is closed"
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - Python flushes it once more at the end
+    complain(f"Standard output cannot be written ({reason}); free some space, or let it go elsewhere.")
+    return 2
 
 
 def command_line() -> str:

@@ -21,15 +21,21 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from autophasenn.errors import quoted
+
 if TYPE_CHECKING:
     from autophasenn.report.numbers import Report
 
 _STAGE_WIDTH = 36
+LONGEST_WORD = 300
+"""Characters of a word in an error; paths of files are rarely longer."""
 
 
 def complain(sentence: str) -> None:
     """One line on standard error."""
-    print(f"Error: {' '.join(sentence.split())}", file=sys.stderr)
+    words = (quoted(word, LONGEST_WORD) for word in sentence.split())
+    line = "".join(each if each.isprintable() else repr(each)[1:-1] for each in " ".join(words))
+    print(f"Error: {line}", file=sys.stderr)
 
 
 class TerminalProgress:

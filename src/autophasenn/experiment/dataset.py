@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +27,7 @@ from torch import Tensor
 
 from autophasenn.errors import InputError
 from autophasenn.experiment.experiment import Samples
+from autophasenn.files.boundary import check_regular, reading
 from autophasenn.volumes import OBJECT_VOXELS, PATTERN_VOXELS
 
 FORMAT = "autophasenn-dataset"
@@ -164,7 +164,7 @@ class DatasetFile:
         self.path = Path(path)
         self._file = _opened(self.path)
         try:
-            with self._explained():
+            with reading(self.path, "a dataset file"):
                 self.description = _checked(self._file, self.path)
         except BaseException:
             self._file.close()
@@ -226,19 +226,10 @@ class DatasetFile:
     def _read(self, name: str, indices: Iterable[int], shape: tuple[int, ...], kind: type) -> np.ndarray:
         places, data = self._places(indices), self._file[name]
         values: np.ndarray = np.empty((len(places), *shape), kind)
-        with self._explained():
+        with reading(self.path, "a dataset file"):
             for row, place in zip(values, places, strict=True):
                 row[...] = data[place]  # HDF5 would convert to float several times slower
         return values
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"The dataset {self.path} cannot be read ({error}); it is damaged, copy it again from where it was made."
-            ) from error
 
 
 def _create(file: h5py.File, count: int, *, with_masks: bool) -> None:
@@ -256,18 +247,18 @@ def _copy_chunks(source: h5py.Dataset, target: h5py.Dataset, first: int) -> None
 
 
 def _opened(path: Path) -> h5py.File:
-    if not path.is_file():
-        raise InputError(f"There is no dataset file {path}; check the path.")
-    try:
+    check_regular(path, "dataset file")
+    with reading(path, "an HDF5 file"):
         return h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(
-            f"{path} is truncated or no HDF5 file ({error}); copy it again from where it was made."
-        ) from error
 
 
 def _checked(file: h5py.File, path: Path) -> Description:
     """The description of a file that keeps what the format promises."""
+    with reading(path, "a dataset file"):
+        return _description_of(file, path)
+
+
+def _description_of(file: h5py.File, path: Path) -> Description:
     attributes = dict(file.attrs)
     if not np.array_equal(attributes.get("format", ""), FORMAT):
         raise InputError(f"{path} is no dataset file of autophasenn; make one with `autophasenn simulate`.")
@@ -301,6 +292,8 @@ LAYOUT: dict[str, tuple[tuple[int, ...], type]] = {
 def _check_array(data: Any, shape: tuple[int, ...], kind: np.dtype, where: str) -> None:
     if not isinstance(data, h5py.Dataset):
         raise InputError(f"{where} is no array; version {VERSION} has {shape} {kind} there. Make it anew.")
+    if data.is_virtual or data.external:
+        raise InputError(f"{where} takes its numbers from another file, which is not followed; make it anew.")
     if data.shape != shape or data.dtype.kind != kind.kind:
         raise InputError(
             f"{where} has shape {data.shape} and type {data.dtype}; version {VERSION} has {shape} and {kind} there. Make "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from autophasenn.errors import InputError
+from autophasenn.files.arrays import tiff_explained
+from autophasenn.files.boundary import check_regular
 from autophasenn.machine import check_room
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -44,6 +47,33 @@ def frame_number(path: Path) -> int | None:
     return int(numbers[-1]) if numbers else None
 
 
+def check_numbers(paths: Sequence[Path]) -> None:
+    """Refuse frames whose numbers do not follow one another: one that is missing or there twice would shift the rest.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        In the order of `find_frames`.
+
+    Raises
+    ------
+    InputError
+        Naming the frame.
+    """
+    if len(paths) < 2:
+        return
+    remedy = "give a folder that holds the frames of one scan, numbered one by one"
+    numbers = [(frame_number(path), path) for path in paths]
+    for (former, _), (number, path) in itertools.pairwise(numbers):
+        if former is None or number is None:
+            nameless = next(path for number, path in numbers if number is None)
+            raise InputError(f"The frame {nameless} has no number in its name, so its place is not known; {remedy}.")
+        if number == former:
+            raise InputError(f"The frame {path} has the same number {number} as another one; {remedy}.")
+        if number != former + 1:
+            raise InputError(f"The frame before {path} is missing (number {number - 1}); {remedy}.")
+
+
 def read_frames(paths: Sequence[Path]) -> tuple[np.ndarray, str]:
     """Read equally large frames into one array.
 
@@ -64,6 +94,7 @@ def read_frames(paths: Sequence[Path]) -> tuple[np.ndarray, str]:
     InputError
         If a frame is truncated or no image, or differs in size or type from the first; or the memory cannot hold them.
     """
+    check_numbers(paths)
     first, first_digest = _read_frame(paths[0])
     check_room(len(paths) * first.size, str(paths[0].parent))
     frames = np.empty((len(paths), *first.shape), first.dtype)
@@ -97,12 +128,12 @@ def read_image(path: Path, what: str) -> np.ndarray:
     InputError
         If the file is missing, truncated or no 2-D image.
     """
-    if not path.is_file():
-        raise InputError(f"There is no {what} {path}; give the path of a TIFF file.")
+    check_regular(path, what)
     return _decode(path.read_bytes(), f"The {what} {path}")
 
 
 def _read_frame(path: Path) -> tuple[np.ndarray, str]:
+    check_regular(path, "frame")
     content = path.read_bytes()
     return _decode(content, f"The frame {path}"), hashlib.sha256(content).hexdigest()
 
@@ -110,19 +141,15 @@ def _read_frame(path: Path) -> tuple[np.ndarray, str]:
 def _decode(content: bytes, name: str) -> np.ndarray:
     import tifffile
 
-    try:
-        with tifffile.TiffFile(BytesIO(content)) as tiff:
-            page = tiff.pages.first if len(tiff.pages) else None
-            # A damaged header may ask for more than the memory.
-            if page is not None and page.compression == 1 and page.nbytes > len(content):
-                raise ValueError(f"its image would take {page.nbytes} bytes, and it has {len(content)}")
-            image = tiff.asarray()
-    except Exception as error:  # damaged headers end in ZeroDivisionError, KeyError, MemoryError, struct.error, ...
-        if "imagecodecs" in str(error):
-            raise InputError(
-                f"{name} is compressed ({error}); store it without compression, or `pip install imagecodecs`."
-            ) from error
-        raise InputError(f"{name} is truncated or no TIFF file ({error}); copy it again from the beamline.") from error
+    with tiff_explained(name), tifffile.TiffFile(BytesIO(content)) as tiff:
+        page = tiff.pages.first if len(tiff.pages) else None
+        if page is not None:  # a damaged header may ask for more than the memory
+            check_room(page.size, name)
+            if page.compression == 1 and page.nbytes > len(content):
+                raise ValueError(
+                    f"it is truncated: its image would take {page.nbytes} bytes, and it has {len(content)}"
+                )
+        image = tiff.asarray()
     if image.size == 0:
         # The directory of EPICS areaDetector files stands behind the image: a truncated file has no page at all.
         raise InputError(f"{name} is truncated: its file ends before the image does; copy it again from the beamline.")

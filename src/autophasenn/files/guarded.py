@@ -13,7 +13,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, quoted
+from autophasenn.files.boundary import check_regular, reading
 
 CREATOR = "autophasenn"
 """How the attribute `creator` of a result file begins."""
@@ -142,24 +143,18 @@ def opened_result(path: Path, limits: Limits = UNLIMITED) -> Iterator[GuardedFil
     InputError
         If it is missing, damaged, larger than the limits, or no result of this package.
     """
-    try:
-        size = path.stat().st_size if path.is_file() else None
-        if size is None:
-            raise InputError(f"There is no result file {path}; give the .cxi file of a reconstruction.")
-        if limits.file_bytes is not None and size > limits.file_bytes:
-            raise InputError(
-                f"{path} has {size / 2**30:.1f} GiB, more than the {limits.file_bytes / 2**30:.1f} GiB that are opened; "
-                "bin the pattern, or phase a smaller part of it."
-            )
-        with h5py.File(path, "r") as file:
-            if not str(file.attrs.get("creator", "")).startswith(CREATOR):
-                raise InputError(
-                    f"{path} is no result file of autophasenn, as another program made it; give the .cxi file of a "
-                    "reconstruction."
-                )
-            free = psutil.virtual_memory().available // 2
-            yield GuardedFile(file, free if limits.memory_bytes is None else min(limits.memory_bytes, free))
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
+    check_regular(path, "result file")
+    size = path.stat().st_size
+    if limits.file_bytes is not None and size > limits.file_bytes:
         raise InputError(
-            f"{path} is no result file of autophasenn, or damaged ({error}); give the .cxi file of a reconstruction."
-        ) from error
+            f"{quoted(path)} has {size / 2**30:.1f} GiB, more than the {limits.file_bytes / 2**30:.1f} GiB that are opened; "
+            "bin the pattern, or phase a smaller part of it."
+        )
+    with reading(path, "a result file of autophasenn"), h5py.File(path, "r") as file:
+        if not str(file.attrs.get("creator", "")).startswith(CREATOR):
+            raise InputError(
+                f"{quoted(path)} is no result file of autophasenn, as another program made it; give the .cxi file of a "
+                "reconstruction."
+            )
+        free = psutil.virtual_memory().available // 2
+        yield GuardedFile(file, free if limits.memory_bytes is None else min(limits.memory_bytes, free))

@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, quoted
 from autophasenn.files.stored import StoredPattern
-from autophasenn.files.tree import Frames, check_sources, is_stack, node, opened, stacks
+from autophasenn.files.tree import Frames, is_stack, load, node, opened, stacks
 from autophasenn.physics.bragg import HC_EV_M
 
 CXI_DATA = ("entry_1/instrument_1/detector_1/data", "entry_1/data_1/data", "entry_1/image_1/data")
@@ -21,33 +21,30 @@ EIGER = "entry/data"
 """The group in which the master file of an Eiger links to its frames."""
 JOULE = 1.602176634e-19
 """Of one electronvolt."""
-MAX_LISTED = 10
+MAX_LISTED = 5
 """How many datasets a message lists."""
 
 
 def read_cxi(path: Path) -> StoredPattern:
     """The pattern of a CXI file with its mask (there 0 = good pixel) and, in files of this package, its sampling."""
     with opened(path) as file:
-        name = next((name for name in CXI_DATA if isinstance(file.get(name), h5py.Dataset)), None)
-        if name is None:
+        found = {name: node(file, name) for name in CXI_DATA}
+        name, data = next(((k, d) for k, d in found.items() if isinstance(d, h5py.Dataset)), ("", None))
+        if data is None:
             raise InputError(f"{path} has no pattern at {' or '.join(CXI_DATA)}; {_what_it_holds(path, file)}")
-        counts = _load(path, file[name])
+        counts = load(data)
         if "/image_1/" in name and _is_set(file, "entry_1/image_1/is_fft_shifted"):
             raise InputError(
                 f"The pattern in {path} is stored with its centre in the corners (is_fft_shifted); centre it."
             )
-        group = file[name].parent
-        steps, vector = (
-            np.asarray(group[key][()], np.float64) if key in group else None
-            for key in ("reciprocal_steps", "scattering_vector")
-        )
-        return StoredPattern(counts, _read_mask(path, file), steps, vector, _recorded(file))
+        steps, vector = (_numbers(data.parent, key) for key in ("reciprocal_steps", "scattering_vector"))
+        return StoredPattern(counts, _read_mask(file), steps, vector, recorded=_recorded(file))
 
 
 def read_cxi_mask(path: Path) -> np.ndarray:
     """The mask of a CXI file, True = measured."""
     with opened(path) as file:
-        mask = _read_mask(path, file)
+        mask = _read_mask(file)
         if mask is None:
             raise InputError(f"{path} has no mask at {' or '.join(CXI_MASKS)}; {_what_it_holds(path, file)}")
         return mask
@@ -71,8 +68,7 @@ def read_dataset(path: Path, name: str | None) -> StoredPattern:
                     return StoredPattern(Frames(tuple(parts)).load())
             if not isinstance(found, h5py.Dataset):
                 raise InputError(f"{path} has no dataset {name}; {_what_it_holds(path, file)}")
-            check_sources(found)
-            return StoredPattern(_load(path, found))
+            return StoredPattern(load(found))
         if "cxi_version" not in file:
             raise InputError(
                 f"{path} is an HDF5 file: say which dataset, as in {path}:/entry/data; {_what_it_holds(path, file)}"
@@ -86,29 +82,34 @@ def _is_stack(group: h5py.Group, name: str) -> bool:
 
 
 def _is_set(file: h5py.File, name: str) -> bool:
-    return name in file and bool(np.any(file[name][()]))
+    found = _numbers(file, name)
+    return found is not None and bool(found.any())
 
 
-def _read_mask(path: Path, file: h5py.File) -> np.ndarray | None:
+def _numbers(group: h5py.Group, name: str) -> np.ndarray | None:
+    """What a data set holds; None where there is none."""
+    found = node(group, name)
+    return load(found) if isinstance(found, h5py.Dataset) else None
+
+
+def _read_mask(file: h5py.File) -> np.ndarray | None:
     """CXI file format 1.5, table of mask bits: any bit set = unusable pixel."""
     for name in CXI_MASKS:
-        if isinstance(file.get(name), h5py.Dataset):
-            return np.asarray(_load(path, file[name]) == 0)
+        mask = _numbers(file, name)
+        if mask is not None and mask.dtype.kind not in "biu":
+            raise InputError(
+                f"The mask at {name} of {file.filename} holds values of type {quoted(mask.dtype)}; a CXI mask is of whole "
+                "numbers, 0 = good pixel."
+            )
+        if mask is not None:
+            return np.asarray(mask == 0)
     return None
-
-
-def _load(path: Path, dataset: h5py.Dataset) -> np.ndarray:
-    try:
-        return np.asarray(dataset[()])
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"The dataset {dataset.name} of {path} cannot be read ({error}); the file is damaged."
-        ) from error
 
 
 def _what_it_holds(path: Path, file: h5py.File) -> str:
     volumes = [
-        f"{path}:{found.name if found.file == file else _link_to(file, found)} {found.shape}" for found in stacks(file)
+        f"{path}:{quoted(found.name if found.file == file else _link_to(file, found))} {found.shape}"
+        for found in stacks(file)[: MAX_LISTED + 1]
     ]
     if not volumes:
         return "it holds no 3-D dataset."
@@ -134,8 +135,8 @@ def _recorded(file: h5py.File) -> dict[str, Any]:
     def number(*names: str) -> float | None:
         for name in names:
             found = node(file, f"entry_1/{name}")
-            if isinstance(found, h5py.Dataset) and found.dtype.kind in "uif" and found.size:
-                return float(np.ravel(found[()])[0])
+            if isinstance(found, h5py.Dataset) and found.dtype.kind in "uif" and found.size == 1:
+                return float(load(found).item())
         return None
 
     energy = number("instrument_1/source_1/energy", "image_1/source_1/energy")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from autophasenn.errors import InputError, reading
+from autophasenn.errors import InputError, quoted
 from autophasenn.files.arrays import read_mat, read_npy, read_npz, read_npz_mask, read_tiff, with_mask_as_measured
+from autophasenn.files.boundary import check_regular, reading
 from autophasenn.files.hdf5 import read_cxi, read_cxi_mask, read_dataset
-from autophasenn.files.size import check_room
 from autophasenn.files.stored import StoredPattern, sha256_of
 from autophasenn.physics.geometry import FixedGeometry
 from autophasenn.volumes import Scan
@@ -33,6 +33,8 @@ READERS: dict[str, Callable[[Path], StoredPattern]] = {
 NAMED = (*HDF5_SUFFIXES, ".mat")
 """Suffixes of files that hold several arrays, of which one is named behind a colon."""
 AXES = ("frame", "row", "column")
+MOST_MASKED = 0.98
+"""Share of the voxels that no mask of a detector removes."""
 
 MASK_READERS: dict[str, Callable[[Path], np.ndarray]] = {".npz": read_npz_mask, ".cxi": read_cxi_mask}
 """Suffix -> reader of a mask, where it differs from the reader of counts."""
@@ -98,7 +100,6 @@ def scan_of_arrays(stored: StoredPattern, name: str) -> Scan:
 
 def _read_scan(path: str | Path, mask_path: str | Path | None, axes: tuple[str, ...] | None) -> Scan:
     file, dataset = _split(path)
-    check_room(file, dataset)
     stored = _in_order(_read(file, dataset), file, axes)
     counts = _checked_counts(stored.counts, str(path))
     source: dict[str, Any] = {"path": str(file), "sha256": sha256_of(file), "dataset": dataset}
@@ -118,17 +119,25 @@ def _read_scan(path: str | Path, mask_path: str | Path | None, axes: tuple[str, 
 def _split(path: str | Path) -> tuple[Path, str | None]:
     """``file.h5:/entry/data`` -> file and dataset; checks that the file is there and of a known kind."""
     suffixes = "|".join(map(re.escape, NAMED))
-    match = re.fullmatch(rf"(.+(?:{suffixes}))(?:::?)(/?[^:]+)", str(path), re.IGNORECASE)
+    match = re.fullmatch(rf"(.+(?:{suffixes}))(?:::?)(/?[^:]+)", str(path), re.IGNORECASE | re.DOTALL)
+    if match and _exists(Path(path)):
+        match = None  # a colon in the name of a file
     file, dataset = (Path(match[1]), match[2]) if match else (Path(path), None)
     known = sorted({*READERS, *HDF5_SUFFIXES})
     if file.suffix.lower() not in known:
-        kind = f"of unknown kind {file.suffix!r}" if file.suffix else "without a suffix"
-        raise InputError(f"{file} is a file {kind}; a pattern is one of {', '.join(known)}.")
-    if not file.is_file():
-        raise InputError(f"There is no file {file}; check the path.")
+        kind = f"of unknown kind {quoted(file.suffix, 40)!r}" if file.suffix else "without a suffix"
+        raise InputError(f"{quoted(file)} is a file {kind}; a pattern is one of {', '.join(known)}.")
+    check_regular(file)
     if file.stat().st_size == 0:
-        raise InputError(f"The file {file} is empty (0 bytes); copy it again from where it was made.")
+        raise InputError(f"The file {quoted(file)} is empty (0 bytes); copy it again from where it was made.")
     return file, dataset
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than the system's limit
+        return False
 
 
 def _read(file: Path, dataset: str | None) -> StoredPattern:
@@ -173,7 +182,9 @@ def _checked_counts(counts: np.ndarray, name: str) -> np.ndarray:
             "pattern. Give the counts of the detector."
         )
     if counts.dtype.kind not in "uif":
-        raise InputError(f"{name} holds values of type {counts.dtype}; a pattern holds counts, integers or floats.")
+        raise InputError(
+            f"{name} holds values of type {quoted(counts.dtype)}; a pattern holds counts, integers or floats."
+        )
     if counts.ndim != 3:
         raise InputError(
             f"{name} has {counts.ndim} dimensions, shape {counts.shape}; a pattern is a 3-D stack [frame, row, "
@@ -181,7 +192,8 @@ def _checked_counts(counts: np.ndarray, name: str) -> np.ndarray:
         )
     if counts.size == 0:
         raise InputError(f"{name} has shape {counts.shape}: there is no voxel in it. Give a stack of frames.")
-    return np.ascontiguousarray(counts, counts.dtype.newbyteorder("="))
+    kind = counts.dtype.newbyteorder("=") if counts.dtype.itemsize <= 8 else np.float64  # long double
+    return np.ascontiguousarray(counts, kind)
 
 
 def _checked_mask(mask: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -190,13 +202,18 @@ def _checked_mask(mask: np.ndarray, shape: tuple[int, ...], name: str) -> np.nda
             f"The mask in {name} has shape {mask.shape} and the pattern {shape}; give a mask of the pattern's shape or "
             f"of one frame, {shape[1:]}."
         )
-    if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+    if mask.dtype.kind not in "biuf" or not ((mask == 0) | (mask == 1)).all():
         raise InputError(
-            f"The mask in {name} holds values other than 0 and 1; give True or 1 = measured, False or 0 = not."
+            f"The mask in {name}, of type {quoted(mask.dtype)}, holds values other than 0 and 1; give True or 1 = measured, "
+            "False or 0 = not."
         )
     mask = mask.astype(bool)
-    if not mask.any():
-        raise InputError(f"The mask in {name} leaves no measured voxel; True means measured, so it may be inverted.")
+    removed = float(1 - mask.mean())
+    if removed > MOST_MASKED:
+        raise InputError(
+            f"The mask in {name} leaves {'few' if mask.any() else 'no'} measured voxels: it removes {100 * removed:.3g} % "
+            "of them. True means measured, so it may be inverted: give its opposite."
+        )
     return mask
 
 
@@ -213,4 +230,10 @@ def _geometry(stored: StoredPattern, name: str) -> FixedGeometry | None:
             f"In {name} 'reciprocal_steps' has shape {steps.shape} and 'scattering_vector' {q.shape}; they are (3, 3), "
             "one row an axis, and (3,), in 1/m."
         )
+    for key, values in {"reciprocal_steps": steps, "scattering_vector": q}.items():
+        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+            raise InputError(
+                f"In {name} {key!r} holds no finite numbers ({quoted(values.ravel()[0], 40)}, ...); the geometry is in 1/m."
+            )
+    steps, q = steps.astype(np.float64), q.astype(np.float64)
     return FixedGeometry(torch.tensor(steps, dtype=torch.float64), torch.tensor(q, dtype=torch.float64))

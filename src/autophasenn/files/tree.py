@@ -16,7 +16,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from autophasenn.errors import AutoPhaseNNError, InputError
+from autophasenn.errors import InputError, quoted
+from autophasenn.files.boundary import c_library_silenced, check_regular, reading
 from autophasenn.machine import check_room
 
 MAX_NODES = 50_000
@@ -24,8 +25,10 @@ MAX_NODES = 50_000
 MAX_DEPTH = 30
 MAX_LISTED = 8
 """How many names a message lists."""
-MAX_LINE = 200
-"""Characters of a library's own words that a message quotes."""
+MAX_HOPS = 10
+"""Links that are followed from one to the next."""
+PLAIN_FILTERS = {1, 2, 3}
+"""HDF5's own filters (deflate, shuffle, fletcher32), which print nothing; those of plugins may."""
 
 
 @contextmanager
@@ -39,75 +42,84 @@ def opened(path: Path) -> Iterator[h5py.File]:
     """
     import hdf5plugin  # noqa: F401 - registers the compression filters of detectors (bitshuffle, lz4, blosc)
 
-    if not path.exists():
-        raise InputError(f"There is no file {path}; check the path.")
-    if not path.is_file():
-        raise InputError(f"{path} is no file; give the HDF5 file of the scan.")
-    try:
+    check_regular(path)
+    with reading(path, "an HDF5 file"):
         try:
             file = h5py.File(path, "r")
         except BlockingIOError:  # a detector that writes it holds a lock
             file = h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise InputError(
-            f"{path} is truncated or no HDF5 file ({quoted(error)}); copy it again from where it was made."
-        ) from error
-    try:
         with file:
             yield file
-    except AutoPhaseNNError:
-        raise
-    except (RuntimeError, KeyError, ValueError, TypeError, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read ({type(error).__name__}: {quoted(error)}); the file is damaged or of a layout that is "
-            "not known. Copy it again from where it was made."
-        ) from error
 
 
-def quoted(error: Exception) -> str:
-    """What a library said, short enough for a sentence."""
-    words = " ".join(str(error).split())
-    return words if len(words) <= MAX_LINE else words[: MAX_LINE - 3] + "..."
-
-
-def node(file: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+def node(file: h5py.Group, name: str, hops: int = 0) -> h5py.Group | h5py.Dataset | None:
     """What is at `name`, behind links into other files too; None where there is nothing.
+
+    Parameters
+    ----------
+    file : h5py.Group
+    name : str
+        Path in it.
+    hops : int
+        Links that led here.
 
     Raises
     ------
     InputError
-        If a link on the way leads to a file that is missing, or to nothing in it.
+        If a link on the way leads to a file that is missing, to nothing in it, or in a ring.
     """
-    at: h5py.Group | h5py.Dataset = file
-    for part in filter(None, name.split("/")):
+    at: h5py.Group | h5py.Dataset = file.file if name.startswith("/") else file
+    for part in name.split("/"):
+        if part in ("", "."):
+            continue
         if not isinstance(at, h5py.Group):
             return None
         link = at.get(part, getlink=True)
         if link is None:
             return None
-        if isinstance(link, h5py.ExternalLink):
-            _check_external(at, part, link)
-        try:
-            at = at[part]
-        except (KeyError, OSError, RuntimeError) as error:
-            if isinstance(link, h5py.HardLink):
-                raise
-            target = f"{link.filename}:{link.path}" if isinstance(link, h5py.ExternalLink) else link.path
+        if not isinstance(link, h5py.HardLink):
+            _check_link(at, part, link, hops + 1)
+        at = at[part]
+    return at if isinstance(at, h5py.Group | h5py.Dataset) else None
+
+
+def _check_link(group: h5py.Group, name: str, link: h5py.SoftLink | h5py.ExternalLink, hops: int) -> None:
+    """h5py opens whatever a link names: a ring ends in an unclear error, a pipe in none at all."""
+    file = group.file.filename
+    where = f"{quoted(file)} has at {quoted(group.name.rstrip('/'))}/{quoted(name)} a link"
+    if hops > MAX_HOPS:
+        raise InputError(f"{where} that leads in a ring; the file is damaged, so copy it again from where it was made.")
+    target = link.path
+    if isinstance(link, h5py.ExternalLink):
+        target = f"{link.filename}:{link.path}"
+        other = _beside(file, link.filename)
+        if other is None:
             raise InputError(
-                f"{at.file.filename} has at {at.name.rstrip('/')}/{part} a link to {target}, where there is nothing; copy "
-                "all files of the scan, side by side as they were."
-            ) from error
-    return at
-
-
-def _check_external(group: h5py.Group, name: str, link: h5py.ExternalLink) -> None:
-    """h5py opens whatever a link names: a missing file ends in an unclear error, a pipe in none."""
-    target = Path(group.file.filename).parent / link.filename
-    if not (target.is_file() or Path(link.filename).is_file()):
+                f"{where} to the file {quoted(link.filename)}, which is missing; copy it to {Path(file).parent}."
+            )
+        with opened(other) as inside:
+            found = node(inside, link.path, hops) is not None
+    else:
+        found = node(group, link.path, hops) is not None
+    if not found:
         raise InputError(
-            f"{group.file.filename} has at {group.name.rstrip('/')}/{name} a link to the file {link.filename}, which is "
-            f"missing; copy it to {target.parent}."
+            f"{where} to {quoted(target)}, where there is nothing; copy all files of the scan, side by side as they were."
         )
+
+
+def _beside(file: str, name: str) -> Path | None:
+    """The file that HDF5 means by a name that stands in another file; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is a pipe or a device.
+    """
+    for path in (Path(file).parent / name, Path(name)):
+        if path.exists():
+            check_regular(path)
+            return path
+    return None
 
 
 def required(file: h5py.Group, names: Sequence[str], what: str, remedy: str = "") -> h5py.Group | h5py.Dataset:
@@ -142,8 +154,7 @@ def numbers(found: h5py.Dataset | h5py.Group | None, what: str) -> np.ndarray:
     if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "uifb" or found.shape is None:
         name = getattr(found, "name", "nothing")
         raise InputError(f"The {what} at {name} is no number; check that the file is of that beamline.")
-    check_room(math.prod(found.shape), str(found.file.filename))
-    values = np.asarray(found[()], np.float64).squeeze()
+    values = np.asarray(load(found), np.float64).squeeze()
     if values.size == 0:
         raise InputError(f"The {what} at {found.name} of {found.file.filename} is empty; the scan was not recorded.")
     return values
@@ -187,45 +198,81 @@ class Frames:
         if len(sizes) > 1:
             raise InputError(f"The frames in {path} have the sizes {sorted(sizes)}; all frames of a scan are alike.")
         check_room(math.prod(self.shape), path)
-        parts = []
-        for dataset in self.datasets:
-            check_sources(dataset)
-            try:
-                part = np.asarray(dataset[()])
-            except (OSError, RuntimeError) as error:
-                raise InputError(
-                    f"The frames at {dataset.name} of {dataset.file.filename} cannot be read ({quoted(error)}); the file "
-                    "is damaged, or still being written."
-                ) from error
-            parts.append(part.reshape(-1, *part.shape[-2:]))
+        parts = [load(dataset) for dataset in self.datasets]
+        parts = [part.reshape(-1, *part.shape[-2:]) for part in parts]
         frames = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return frames.astype(frames.dtype.newbyteorder("="), copy=False)
 
 
-def check_sources(dataset: h5py.Dataset) -> None:
-    """Refuse a virtual data set whose sources are gone (they read as zeros) or that is its own source (a crash).
+def load(dataset: h5py.Dataset) -> np.ndarray:
+    """All numbers of a data set, as they are stored.
+
+    Raises
+    ------
+    InputError
+        If they do not fit the memory, lie in files that are missing, are no numbers or none at all, or cannot be read.
+    """
+    file = str(dataset.file.filename)
+    where = f"{quoted(dataset.name)} of {quoted(file)}"
+    if dataset.shape is None or dataset.dtype.kind not in "biufcV":
+        kind = "nothing" if dataset.shape is None else f"values of type {quoted(dataset.dtype)}"
+        raise InputError(f"The dataset {where} holds {kind}, not numbers; give another one.")
+    # HDF5 holds a whole chunk in memory to read a part of it.
+    check_room(max(math.prod(dataset.shape), math.prod(dataset.chunks or (0,))), file)
+    check_sources(dataset)
+    with reading(where, "a dataset"):
+        if {dataset.id.get_create_plist().get_filter(i)[0] for i in range(_filters(dataset))} <= PLAIN_FILTERS:
+            return np.asarray(dataset[()])
+        with c_library_silenced(file):
+            return np.asarray(dataset[()])
+
+
+def _filters(dataset: h5py.Dataset) -> int:
+    return int(dataset.id.get_create_plist().get_nfilters())
+
+
+def check_sources(dataset: h5py.Dataset, hops: int = 0) -> None:
+    """Refuse a data set whose numbers lie in files that are gone (they read as zeros) or in itself (a crash).
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Of any kind; only virtual ones and those of external files are looked at.
+    hops : int
+        Virtual data sets that led here.
 
     Raises
     ------
     InputError
         Naming the files that are missing.
     """
-    if not dataset.is_virtual:
-        return
-    folder, missing = Path(dataset.file.filename).parent, list[str]()
-    for source in dataset.virtual_sources():
-        is_here = source.file_name in (".", dataset.file.filename)
-        if is_here and source.dset_name.strip("/") == dataset.name.strip("/"):
-            raise InputError(
-                f"The data set {dataset.name} of {dataset.file.filename} is its own source; it is damaged."
-            )
-        if not is_here and not (folder / source.file_name).is_file():
-            missing.append(source.file_name)
+    file = str(dataset.file.filename)
+    where = f"{quoted(dataset.name)} of {quoted(file)}"
+    missing = [name for name, *_ in dataset.external or () if _beside(file, name) is None]
+    sources: dict[str, list[str]] = {}
+    for source in dataset.virtual_sources() if dataset.is_virtual else ():
+        first = source.file_name.replace("%b", "0"), source.dset_name.replace("%b", "0")  # %b: one file a block
+        sources.setdefault(first[0], []).append(first[1])
+    if sources and hops > MAX_HOPS:
+        raise InputError(f"The data set {where} is its own source; it is damaged, so copy it again.")
+    for name, inner in sources.items():
+        path = Path(file) if name == "." else _beside(file, name)
+        if path is None:
+            missing.append(name)
+            continue
+        with opened(path) as other:
+            for part in dict.fromkeys(inner):
+                found = node(other, part)
+                if not isinstance(found, h5py.Dataset):
+                    raise InputError(
+                        f"The data set {where} takes its numbers from {quoted(part)} of {quoted(path)}, where there are "
+                        "none; copy all files of the scan, side by side as they were."
+                    )
+                check_sources(found, hops + 1)
     if missing:
-        names = ", ".join(list(dict.fromkeys(missing))[:MAX_LISTED])
+        names = ", ".join(map(quoted, list(dict.fromkeys(missing))[:MAX_LISTED]))
         raise InputError(
-            f"The frames at {dataset.name} of {dataset.file.filename} lie in files that are missing: {names}; copy them to "
-            f"{folder}."
+            f"The frames at {where} lie in files that are missing: {names}; copy them to {quoted(Path(file).parent)}."
         )
 
 

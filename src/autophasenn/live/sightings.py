@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from autophasenn.errors import InputError, reading
+from autophasenn.errors import InputError
+from autophasenn.files.boundary import reading
 from autophasenn.files.frames import TIFF_SUFFIXES
 from autophasenn.files.readers import HDF5_SUFFIXES, READERS
 

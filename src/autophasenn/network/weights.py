@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from autophasenn.errors import InputError
+from autophasenn.files.boundary import check_regular, reading
 from autophasenn.files.writing import write_atomically
 from autophasenn.network.architectures import DESIGNS, Design, Network, build
 
@@ -105,7 +106,9 @@ def load(path: str | Path, architecture: str | None = None) -> tuple[Network, di
         network = build(_design(found, metadata["design"]))
         network.load_state_dict(tensors)
         card = json.loads(metadata["card"])
-    except (ValueError, RuntimeError) as error:
+        if not isinstance(card, dict):
+            raise ValueError("its card is no mapping")
+    except Exception as error:  # of whatever the header makes of the design
         raise InputError(
             f"The weights {path} do not fit the network {found} of this program ({' '.join(str(error).split())[:200]}); "
             "install the version of autophasenn that wrote them."
@@ -123,13 +126,9 @@ def _design(architecture: str, written: str) -> Design:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise InputError(f"There is no file of weights {path}; check the path.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"The weights {path} are damaged or no safetensors file ({error}); copy it again.") from error
+    check_regular(path, "file of weights")
+    with reading(path, "a safetensors file"), safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
 def _sha256(tensors: Mapping[str, Tensor]) -> str:

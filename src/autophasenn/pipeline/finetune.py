@@ -17,7 +17,9 @@ from torch import Tensor
 import autophasenn
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
 from autophasenn.experiment.dataset import DatasetFile
+from autophasenn.files.boundary import reading
 from autophasenn.files.stored import sha256_of
+from autophasenn.files.tree import opened
 from autophasenn.files.writing import check_folder
 from autophasenn.inversion.adaptation import Adaptation, AdaptationResult, adapt
 from autophasenn.inversion.prediction import in_network_box
@@ -178,13 +180,11 @@ def _measured(number: int, counts: Tensor, mask: Tensor) -> Pattern:
 
 
 def _is_dataset(path: Path) -> bool:
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with h5py.File(path, "r") as file:
+    with reading(path):
+        if not path.is_file() or not h5py.is_hdf5(path):
+            return False
+        with opened(path) as file:
             return "format" in file.attrs or "patterns" in file
-    except OSError as error:
-        raise InputError(f"It is truncated or damaged ({error}); copy it again from where it was made.") from error
 
 
 def _card(job: Finetuning, found: AdaptationResult, boxes: Sequence[HeldOut], seconds: float) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
 from autophasenn.experiment.dataset import DatasetFile
+from autophasenn.files.boundary import reading
 from autophasenn.files.convention import PROCESS
 from autophasenn.files.cxi import read_result
+from autophasenn.files.tree import opened
 from autophasenn.files.writing import write_atomically
 from autophasenn.pipeline.source import Source
 from autophasenn.pipeline.wording import told, words
@@ -145,15 +147,13 @@ def draw(inspection: Inspection, picture: Path, overwrite: bool = False) -> None
 
 def _kind(path: Path) -> str:
     """By what it says of itself; "pattern" if it says nothing."""
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return "pattern"
-    try:
-        with h5py.File(path, "r") as file:
+    with reading(path):
+        if not path.is_file() or not h5py.is_hdf5(path):
+            return "pattern"
+        with opened(path) as file:
             if "format" in file.attrs:
                 return "dataset"
             return "result" if PROCESS in file else "pattern"
-    except OSError:
-        return "pattern"
 
 
 def _dataset(path: Path, samples: int) -> Inspection:

@@ -73,7 +73,7 @@ def contact_sheet(rows: Sequence[Row], title: str = "") -> Figure:
     height = (side + 0.06) * len(rows) + (1.75 if title else 1.35)
     figure = new_figure((sum(widths) + 0.1 * len(widths) + 0.2, height))
     if title:
-        figure.suptitle(title, fontsize=13)
+        figure.suptitle(title, parse_math=False, fontsize=13)
     grid = figure.subplots(len(rows), len(widths), squeeze=False, width_ratios=widths)
     for row, axes in zip(rows, grid, strict=True):
         _notes(axes[0], row.notes)

@@ -56,7 +56,7 @@ def crystal_statistics(first: Population, second: Population, labels: Mapping[st
     """
     figure = new_figure((13.33, 9.0))
     if title:
-        figure.suptitle(title, fontsize=16, fontweight="bold")
+        figure.suptitle(title, parse_math=False, fontsize=16, fontweight="bold")
     grid = figure.add_gridspec(2, 1, height_ratios=(1, 2))
     _draw_slices(figure, grid[0], (first, second))
     cells = grid[1].subgridspec(2, 4)

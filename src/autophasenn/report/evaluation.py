@@ -49,7 +49,7 @@ def histograms(
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     if title:
-        figure.suptitle(title, fontsize=14)
+        figure.suptitle(title, parse_math=False, fontsize=14)
     return figure
 
 

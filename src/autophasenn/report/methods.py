@@ -57,5 +57,5 @@ def methods(images: Mapping[str, CrystalImage], captions: Mapping[str, str], *, 
     for axes, name in zip(panels[0], images, strict=True):
         axes.set_title(f"{NAMES.get(name, name)}\n{captions.get(name, '')}".rstrip(), fontsize=12)
     note = f"surfaces at {100 * ISOVALUE:.0f} % of the largest amplitude, below: cut open"
-    figure.suptitle(f"{title}: {note}" if title else note, fontsize=13)
+    figure.suptitle(f"{title}: {note}" if title else note, parse_math=False, fontsize=13)
     return figure

@@ -65,7 +65,7 @@ def overview(
         axes.set_anchor("N")
     _write_numbers(panel(figure, 11.55, _TOPS[0], 1.75, SLIDE[1] - _TOPS[0]), report)
     if title:
-        figure.suptitle(title, fontsize=17, fontweight="bold", x=0.015, y=0.975, ha="left")
+        figure.suptitle(title, parse_math=False, fontsize=17, fontweight="bold", x=0.015, y=0.975, ha="left")
     return figure
 
 

@@ -65,7 +65,7 @@ def draw_columns(
         else:
             scale.colour_bar(figure, [], **placed)
     if title:
-        figure.suptitle(title, fontsize=13, color=INK)
+        figure.suptitle(title, parse_math=False, fontsize=13, color=INK)
     return figure
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from autophasenn.errors import InputError, reading
+from autophasenn.errors import InputError
+from autophasenn.files.boundary import reading
 from autophasenn.files.cxi_image import image_in, process_in
 from autophasenn.files.guarded import GuardedFile, Limits, opened_result
 from autophasenn.image import CrystalImage
