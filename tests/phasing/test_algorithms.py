@@ -5,7 +5,7 @@ import torch
 
 from autophasenn.errors import PlanError
 from autophasenn.phasing.algorithms import CHIO, DM, ER, HIO, RAAR, SF, Algorithm, SupportRegion
-from autophasenn.phasing.engine import ModulusProjection
+from autophasenn.phasing.projection import ModulusProjection
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel, intensity_of
 
 SHAPE = (2, 8, 6, 10)

@@ -11,7 +11,7 @@ from autophasenn.phasing.likelihood import Likelihood, _Problem, most_likely
 from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel, intensity_of
-from autophasenn.physics.fourier import diffract
+from autophasenn.physics.fourier import diffract, to_corner
 
 SHAPE = (32, 32, 32)
 SIGMA = (0.8, 0.6, 1.0)
@@ -59,6 +59,7 @@ def test_the_gradient_is_that_of_the_value(of: str) -> None:
 
     _, _, slope_in_values, slope_in_beam = problem(values, beam)
     assert slope_in_beam is not None
+    assert slope_in_values.shape == values.shape
     for place in range(4):
         step = torch.zeros(4).index_fill_(0, torch.tensor([place]), 2.0)
         slope = (value(values, beam + step) - value(values, beam - step)) / 4
@@ -68,6 +69,27 @@ def test_the_gradient_is_that_of_the_value(of: str) -> None:
         step[place, place % 2] = 0.1
         slope = (value(values + step, beam) - value(values - step, beam)) / 0.2
         assert slope == pytest.approx(float(slope_in_values[place, place % 2]), rel=5e-3, abs=0.05)
+
+
+def test_the_coherent_gradient_is_that_of_the_value() -> None:
+    """It is the way from the object to its projection onto the measured modulus."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (12, 16, 9)
+    counts = torch.poisson(20 * torch.rand(shape, generator=generator), generator=generator)
+    used, support = torch.rand(shape, generator=generator) > 0.1, torch.zeros(shape, dtype=torch.bool)
+    support[3:7, 4:9, 2:5] = True
+    problem = _Problem(counts, used, support, Likelihood(), (1.0, 1.0, 1.0))
+    values = problem.values_of(torch.complex(*torch.randn(2, *shape, generator=generator)))
+    value, chi2, slope, _ = problem(values, None)
+    modulus = diffract(problem.object_of(values)).abs()
+    misfit = torch.where(used, to_corner(modulus) - counts.sqrt(), 0).square().sum()
+    assert value == pytest.approx(2 * float(misfit), rel=1e-5)
+    assert float(chi2) == pytest.approx(float(misfit / counts[used].sum()), rel=1e-5)
+    for place in (0, 7, 20):
+        step = torch.zeros_like(values)
+        step[place, place % 2] = 0.1
+        found = (problem(values + step, None)[0] - problem(values - step, None)[0]) / 0.2
+        assert found == pytest.approx(float(slope[place, place % 2]), rel=5e-3, abs=0.05)
 
 
 def test_object_and_beam_are_found_together() -> None:

@@ -14,6 +14,7 @@ Marchesini, Rev. Sci. Instrum. 78, 011301 (2007) writes them in one notation.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import field
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
@@ -21,7 +22,6 @@ import torch
 from annotated_types import Gt, Le
 from torch import Tensor
 
-from autophasenn.errors import PlanError
 from autophasenn.options import options
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.volumes import ObjectVolume, Support
@@ -76,63 +76,78 @@ class Algorithm(Protocol):
         """The next object, from this one and its projection onto the modulus; `rho` may be overwritten."""
 
 
-class _ProbesItself:
-    """P_M is applied to the running object."""
+class Feedback(ABC):
+    """An algorithm that projects the running object itself, and is linear outside of the support: ``c rho + d rho'``.
+
+    So the loop knows what becomes of the wave outside, and need not leave reciprocal space for it (`phasing.confined`).
+    """
+
+    @property
+    @abstractmethod
+    def outside(self) -> tuple[float, float]:
+        """The factors c and d."""
+
+    def inside(self, rho: ObjectVolume, projected: ObjectVolume) -> ObjectVolume:
+        """What the object becomes in the support, voxel by voxel: ``rho'``."""
+        return projected
 
     def probe(self, rho: ObjectVolume, support: SupportRegion) -> ObjectVolume:
         """`rho`."""
         return rho
 
-
-def _check_beta(name: str, beta: float) -> None:
-    if not 0 < beta <= 1:
-        raise PlanError(f"{name} was given beta = {beta:g}; the feedback lies in 0 < beta <= 1, and 0.9 is usual.")
+    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """`inside` in the support, ``c rho + d rho'`` elsewhere."""
+        return support.mix(rho, projected, inside=(0.0, 1.0), outside=self.outside)
 
 
 @options
-class ER(_ProbesItself):
+class ER(Feedback):
     """Error reduction: ``P_S P_M``. Its modulus error never grows."""
 
     name: Literal["ER"] = field(default="ER", kw_only=True, repr=False)
 
-    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
-        """Keep the projection in the support."""
-        return support.mix(rho, projected, inside=(0.0, 1.0), outside=(0.0, 0.0))
+    @property
+    def outside(self) -> tuple[float, float]:
+        """0."""
+        return 0.0, 0.0
 
 
 @options
-class HIO(_ProbesItself):
+class HIO(Feedback):
     """Hybrid input-output: negative feedback outside the support leaves local minima."""
 
     name: Literal["HIO"] = field(default="HIO", kw_only=True, repr=False)
     beta: Annotated[float, Gt(0), Le(1)] = 0.9
 
-    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
-        """``rho' in S;  rho - beta rho'``."""
-        return support.mix(rho, projected, inside=(0.0, 1.0), outside=(1.0, -self.beta))
+    @property
+    def outside(self) -> tuple[float, float]:
+        """``rho - beta rho'``."""
+        return 1.0, -self.beta
 
 
 @options
-class RAAR(_ProbesItself):
+class RAAR(Feedback):
     """Relaxed averaged alternating reflections: ``beta/2 (R_S R_M + 1) + (1 - beta) P_M``."""
 
     name: Literal["RAAR"] = field(default="RAAR", kw_only=True, repr=False)
     beta: Annotated[float, Gt(0), Le(1)] = 0.9
 
-    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
-        """``rho' in S;  beta rho + (1 - 2 beta) rho'``."""
-        return support.mix(rho, projected, inside=(0.0, 1.0), outside=(self.beta, 1 - 2 * self.beta))
+    @property
+    def outside(self) -> tuple[float, float]:
+        """``beta rho + (1 - 2 beta) rho'``."""
+        return self.beta, 1 - 2 * self.beta
 
 
 @options
-class SF(_ProbesItself):
+class SF(Feedback):
     """Solvent flipping: ``R_S P_M``."""
 
     name: Literal["SF"] = field(default="SF", kw_only=True, repr=False)
 
-    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
-        """``rho' in S;  -rho'``."""
-        return support.mix(rho, projected, inside=(0.0, 1.0), outside=(0.0, -1.0))
+    @property
+    def outside(self) -> tuple[float, float]:
+        """``-rho'``."""
+        return 0.0, -1.0
 
 
 @options
@@ -154,7 +169,7 @@ class DM:
 
 
 @options
-class CHIO(_ProbesItself):
+class CHIO(Feedback):
     """Continuous hybrid input-output.
 
     Fienup states it for real objects; for a complex one "how far along" is the component of rho' on rho,
@@ -166,13 +181,20 @@ class CHIO(_ProbesItself):
     alpha: Annotated[float, Gt(0), Le(1)] = 0.4
     beta: Annotated[float, Gt(0), Le(1)] = 0.9
 
-    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+    @property
+    def outside(self) -> tuple[float, float]:
+        """``rho - beta rho'``."""
+        return 1.0, -self.beta
+
+    def inside(self, rho: ObjectVolume, projected: ObjectVolume) -> ObjectVolume:
         """Three cases by the component of the projection on the running object."""
         along = rho.real * projected.real + rho.imag * projected.imag
-        squared = intensity_of(rho)
-        feedback = torch.where(support.inside & (along >= 0), -(1 - self.alpha) / self.alpha, -self.beta)
-        keep = support.inside & (along >= self.alpha * squared)
-        result, change = torch.view_as_real(rho), torch.view_as_real(projected)
-        result.mul_((~keep).unsqueeze(-1))
-        result.addcmul_(change, torch.where(keep, 1.0, feedback).unsqueeze(-1))
-        return rho
+        keep = along >= self.alpha * intensity_of(rho)
+        feedback = torch.where(along >= 0, -(1 - self.alpha) / self.alpha, -self.beta)
+        return rho * ~keep + projected * torch.where(keep, 1.0, feedback)
+
+    def step(self, rho: ObjectVolume, projected: ObjectVolume, support: SupportRegion) -> ObjectVolume:
+        """`inside` in the support, ``rho - beta rho'`` elsewhere."""
+        within = self.inside(rho, projected)
+        beyond = support.mix(rho, projected, inside=(1.0, 0.0), outside=self.outside)
+        return torch.where(support.inside, within, beyond)

@@ -1,7 +1,7 @@
 """The one loop of phase retrieval: batched over patterns and starts, on any torch device.
 
-It knows no algorithm: each iteration probes, projects onto the measured modulus, and steps. Volumes are kept in corner
-order while it runs, so that no transform shifts, and one set of buffers serves all iterations.
+It knows no algorithm and no form of the running object (`phasing.running`): each iteration prepares, and iterates. Waves are
+kept in corner order while it runs, so that no transform shifts, and one set of buffers serves all iterations.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from autophasenn.errors import InputError
-from autophasenn.phasing.algorithms import SupportRegion
+from autophasenn.phasing.algorithms import Feedback
+from autophasenn.phasing.running import Running, started
 from autophasenn.phasing.schedule import Schedule
 from autophasenn.phasing.support import FIRST_SUPPORT_THRESHOLD, autocorrelation_support, random_start
 from autophasenn.physics import fourier
-from autophasenn.physics.diffraction import ForwardModel, intensity_of
+from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
 
 OnIteration = Callable[[int, int], None]
@@ -46,69 +47,7 @@ class Retrieval:
     kernel: Tensor | None = None
 
 
-_NO_ZERO = 1e-20
-"""Added to intensities that are divided by."""
-
-
-class ModulusProjection:
-    """P_M: give the wave the measured modulus where it was measured; elsewhere it floats.
-
-    With a coherence kernel K the wave is multiplied by ``sqrt(I_m / (|psi|^2 * K))`` (Clark et al. 2012, eq. 2).
-    """
-
-    def __init__(self, counts: Volume, measured: Mask, model: ForwardModel, with_errors: bool = True) -> None:
-        self.model, self.with_errors = model, with_errors
-        self.counts = torch.where(measured, counts, 0)
-        self.measured = measured.to(torch.float32)
-        self._modulus = self.counts.sqrt()
-        self._total = self.counts.sum(SPATIAL, dtype=torch.float64)
-        self._unmeasured = None if bool(measured.all()) else 1 - self.measured
-        self._buffers: tuple[Tensor, Tensor] | None = None
-
-    def __call__(self, rho: ObjectVolume) -> tuple[ObjectVolume, Tensor | float]:
-        """Projection of `rho` (..., n0, n1, n2), and the chi2 (...) that `rho` had; NaN without errors."""
-        psi = self.model.to_detector(rho)
-        if self._buffers is None or self._buffers[0].shape != psi.shape:
-            self._buffers = torch.empty_like(psi.real), torch.empty_like(psi.real)
-        intensity, ratio = self._buffers
-        parts = torch.view_as_real(psi)
-        torch.mul(parts[..., 0], parts[..., 0], out=intensity).addcmul_(parts[..., 1], parts[..., 1])
-        intensity.add_(_NO_ZERO)
-        if self.model.kernel is not None:
-            # What a kernel gives a voxel is no less than what it leaves there; the rounding of a transform over a bright
-            # peak may say less, and the wave would be divided by that.
-            k0, k1, k2 = (n // 2 for n in self.model.kernel.shape[-3:])
-            middle = self.model.kernel[..., k0, k1, k2]
-            least = intensity * middle[..., None, None, None]
-            intensity = torch.maximum(self.model.blur(intensity), least).add_(_NO_ZERO)
-        torch.rsqrt(intensity, out=ratio).mul_(self._modulus)
-        chi2 = self._chi2(intensity, ratio) if self.with_errors else torch.nan
-        if self._unmeasured is not None:
-            ratio.add_(self._unmeasured)
-        return self.model.to_object(psi.mul_(ratio)), chi2
-
-    def _chi2(self, intensity: Tensor, ratio: Tensor) -> Tensor:
-        """``sum (|psi| - M)^2 / sum M^2`` over measured voxels, from the two volumes at hand."""
-        calculated = _total(intensity) if self._unmeasured is None else _inner(intensity, self.measured)
-        overlap = _inner(intensity, ratio)  # |psi|^2 M / |psi|
-        return ((calculated - 2 * overlap + self._total) / self._total).clamp_min(0).to(torch.float32)
-
-
-def _total(volume: Tensor) -> Tensor:
-    """Sum of each volume: plane by plane, then in double precision, for chi2 is a small difference of such sums."""
-    return volume.sum((-2, -1)).sum(-1, dtype=torch.float64)
-
-
-def _inner(a: Tensor, b: Tensor) -> Tensor:
-    """Sum of a b over each volume, without a volume for the product.
-
-    Plane by plane, then in double precision: chi2 is a small difference of such sums.
-    """
-    a, b = torch.broadcast_tensors(a, b)
-    planes = torch.linalg.vecdot(a.flatten(-2), b.flatten(-2))
-    return planes.sum(-1, dtype=torch.float64)
-
-
+@torch.no_grad()
 def retrieve(
     counts: Volume,
     measured: Mask,
@@ -164,71 +103,65 @@ def retrieve(
             raise InputError(
                 f"{name} has {len(volume)} volumes for {len(seeds)} seeds; give one for all, or one for each."
             )
-    centred = model is not None
+    is_far_field = model is None
     if model is None:
         model = ForwardModel(None, None, fourier.diffract_corner, fourier.back_propagate_corner)
     if kernel is not None:
         model = replace(model, kernel=kernel.expand(len(seeds), *kernel.shape[-3:]))
-    order = (lambda x: x) if centred else fourier.to_corner
-    undo = (lambda x: x) if centred else fourier.to_centre
-
-    projection = ModulusProjection(order(counts), order(measured), model, with_errors)
-    if not bool((projection.counts.sum(SPATIAL) > 0).all()):
+    if is_far_field:
+        counts, measured = fourier.to_corner(counts), fourier.to_corner(measured)
+    known = torch.where(measured, counts, 0)
+    if not bool((known.sum(SPATIAL) > 0).all()):
         raise InputError("A pattern has no counts in measured voxels; there is nothing to phase. Check the mask.")
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    inside = _first_support(projection.counts, start, support, support_threshold, order, centred)
-    inside = inside.expand(len(seeds), *inside.shape[-3:]).contiguous()
-    rho = random_start(inside, generators) if start is None else order(start).to(torch.complex64) * inside
-    rho = rho.expand(len(seeds), *rho.shape[-3:])
-    rho = _scaled(rho, projection)
+    if support is None:
+        support = _first_support(known if is_far_field else fourier.to_corner(known), start, support_threshold)
+    support = support.expand(len(seeds), *support.shape[-3:]).contiguous()
+    rho = fourier.to_centre(random_start(fourier.to_corner(support), generators)) if start is None else start
+    rho = rho.to(torch.complex64) * support
 
-    region = SupportRegion(inside)
+    algorithms = list(schedule)
+    runs = started(
+        rho, support, counts, measured, model=model, with_errors=with_errors,
+        is_confined=is_far_field and all(isinstance(algorithm, Feedback) for algorithm in algorithms),
+    )  # fmt: skip
     errors = torch.empty(len(seeds), schedule.iterations, device=counts.device)
-    mean = torch.zeros_like(rho) if schedule.average_last > 1 else None
-    for iteration, algorithm in enumerate(schedule):
-        if iteration == schedule.break_twin_at:
-            rho = rho * order(_random_half_spaces(rho, generators))
-        if schedule.shrink_wrap is not None and schedule.shrink_wrap.is_due(iteration):
-            region = SupportRegion(schedule.shrink_wrap.update(rho, iteration, schedule.iterations))
-        if schedule.coherence is not None and schedule.coherence.is_due(iteration):
-            coherent = intensity_of(model.to_detector(rho * region.inside))
-            estimate = schedule.coherence.update(model.kernel, coherent, projection.counts, projection.measured)
-            model = projection.model = replace(model, kernel=estimate)
-        projected, errors[:, iteration] = projection(algorithm.probe(rho, region))
-        rho = algorithm.step(rho, projected, region)
-        if mean is not None and iteration >= schedule.iterations - schedule.average_last:
-            mean += rho
+    averaged = schedule.average_last if schedule.average_last > 1 else 0
+    for iteration, algorithm in enumerate(algorithms):
+        halves = _random_half_spaces(rho, generators) if iteration == schedule.break_twin_at else None
+        for part, run in runs:
+            if halves is not None:
+                run.multiply(halves[part])
+            _prepare(run, schedule, iteration)
+            errors[part, iteration] = run.iterate(algorithm)
+            if iteration >= schedule.iterations - averaged:
+                run.remember()
         if on_iteration is not None:
             on_iteration(iteration + 1, schedule.iterations)
-    rho = (rho if mean is None else mean / schedule.average_last) * region.inside
-    return Retrieval(undo(rho), undo(region.inside), errors, model.kernel)
+    kernels = [run.kernel for _, run in runs if run.kernel is not None]
+    return Retrieval(
+        torch.cat([run.result(averaged) for _, run in runs]),
+        torch.cat([run.support for _, run in runs]),
+        errors,
+        torch.cat(kernels) if kernels else None,
+    )
 
 
-def _first_support(
-    counts: Volume,
-    start: ObjectVolume | None,
-    support: Support | None,
-    threshold: float,
-    order: Callable[[Tensor], Tensor],
-    centred: bool,
-) -> Support:
-    """The support that the loop begins with, in the order of the loop."""
-    if support is not None:
-        return order(support)
+def _prepare(run: Running, schedule: Schedule, iteration: int) -> None:
+    """What is due before an iteration: another support, another kernel."""
+    if schedule.shrink_wrap is not None and schedule.shrink_wrap.is_due(iteration):
+        rho = run.volume()
+        run.confine(schedule.shrink_wrap.update(rho, iteration, schedule.iterations), rho)
+    if schedule.coherence is not None and schedule.coherence.is_due(iteration):
+        run.kernel = schedule.coherence.update(run.kernel, *run.coherent())
+
+
+def _first_support(counts: Volume, start: ObjectVolume | None, threshold: float) -> Support:
+    """The support that the loop begins with, centred; the counts are in corner order."""
     if start is not None:
-        amplitude = order(start).abs()
+        amplitude = start.abs()
         return amplitude >= threshold * amplitude.amax(SPATIAL, keepdim=True)
-    if centred:
-        return fourier.to_centre(autocorrelation_support(fourier.to_corner(counts), threshold))
-    return autocorrelation_support(counts, threshold)
-
-
-def _scaled(rho: ObjectVolume, projection: ModulusProjection) -> ObjectVolume:
-    """The object with the factor that brings its calculated modulus nearest to the measured one."""
-    calculated = projection.model.blur(intensity_of(projection.model.to_detector(rho)))
-    overlap = ((calculated * projection.counts).sqrt()).sum(SPATIAL)
-    scale = overlap / (calculated * projection.measured).sum(SPATIAL).clamp_min(1e-30)
-    return rho * scale[..., None, None, None]
+    return fourier.to_centre(autocorrelation_support(counts, threshold))
 
 
 def _random_half_spaces(rho: ObjectVolume, generators: list[torch.Generator]) -> Tensor:

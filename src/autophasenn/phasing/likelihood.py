@@ -27,9 +27,11 @@ from torch import Tensor
 from autophasenn.errors import PlanError
 from autophasenn.options import Number, Positive, options
 from autophasenn.phasing.engine import OnIteration, Retrieval
+from autophasenn.phasing.projection import BoxedProjection
 from autophasenn.physics.diffraction import intensity_of
-from autophasenn.physics.fourier import back_propagate_corner, diffract_corner, to_centre, to_corner
+from autophasenn.physics.fourier import to_centre, to_corner
 from autophasenn.physics.metrics import best_scale
+from autophasenn.physics.pruned import Box, PrunedPair
 from autophasenn.volumes import Mask, Volume, crop_or_pad
 
 STEP = 3.0
@@ -105,8 +107,8 @@ def most_likely(
     Retrieval
         ``errors`` (1, evaluations): modulus error of every object that was tried. The last need not be the least.
     """
-    problem = _Problem(to_corner(counts[0]), to_corner(used[0]), to_corner(run.support[0]), how, steps)
-    first = problem.values_of(to_corner(run.object[0]))
+    problem = _Problem(to_corner(counts[0]), to_corner(used[0]), run.support[0], how, steps)
+    first = problem.values_of(run.object[0])
     voxels = first.numel()
     errors: list[Tensor] = []
 
@@ -128,18 +130,17 @@ def most_likely(
         beginning = np.concatenate([beginning, np.zeros(4)])
     values, beam = split(minimize(evaluate, beginning, jac=True, method="L-BFGS-B", options=limits).x)
     kernel = None if beam is None else problem.kernel(beam)[None]
-    rho = to_centre(problem.object_of(values))[None]
+    rho = problem.object_of(values)[None]
     return Retrieval(rho, run.support, torch.stack(errors)[None].to(first), kernel)
 
 
 class _Problem:
-    """The likelihood of one pattern, corner order, and its gradient."""
+    """The likelihood of one pattern, and its gradient: counts in corner order, objects centred."""
 
     def __init__(self, counts: Tensor, used: Tensor, support: Tensor, how: Likelihood, steps: Sequence[float]) -> None:
         self.how, self.used = how, used
         self.counts = torch.where(used, counts, 0)
         self.root, self.total = self.counts.sqrt(), self.counts.sum(dtype=torch.float64)
-        self.place = torch.nonzero(support.flatten()).flatten()
         self.shape = tuple(counts.shape)
         self.dark = DARK * float(self.counts.max())
         self.step = STEP / math.sqrt(float(self.total))
@@ -150,23 +151,39 @@ class _Problem:
         ]
         self.weight = torch.full((half,), 2 / counts.numel(), device=counts.device)  # rfftn keeps one of each pair
         self.weight[[0] if self.shape[2] % 2 else [0, -1]] /= 2
+        self.box = Box.around(support)
+        self.pair = PrunedPair((self.shape[0], self.shape[1], self.shape[2]), self.box, counts.device)
+        self.within = torch.nonzero(self.box.cut(support).flatten()).flatten()
+        self.projection = BoxedProjection(self.counts[None], used[None])
+        self.projection.confine(self.box)
         self.first = torch.tensor([math.log(how.first_sigma * step) for step in steps], device=counts.device)
 
     def values_of(self, rho: Tensor) -> Float[Tensor, "voxels 2"]:
         """An object on the scale of the counts, its voxels in the support."""
-        psi = intensity_of(diffract_corner(self.object_of(torch.view_as_real(rho.flatten()[self.place]))))
-        scale = best_scale(psi, self.counts, self.used)
-        return torch.view_as_real(rho.flatten()[self.place] * scale).contiguous()
+        values = torch.view_as_real(self.box.cut(rho).flatten()[self.within])
+        scale = best_scale(intensity_of(self.pair.to_wave(self._in_box(values)))[0], self.counts, self.used)
+        return (values * scale).contiguous()
 
     def object_of(self, values: Tensor) -> Tensor:
         """The inverse."""
-        rho = torch.zeros(math.prod(self.shape), dtype=torch.complex64, device=values.device)
-        rho[self.place] = torch.view_as_complex(values)
-        return rho.reshape(self.shape)
+        return self.box.embed(self._in_box(values)[0], self.pair.shape)
+
+    def _in_box(self, values: Tensor) -> Tensor:
+        """The voxels of the box (1, m0, m1, m2)."""
+        rho = torch.zeros(math.prod(self.box.size), dtype=torch.complex64, device=values.device)
+        rho[self.within] = torch.view_as_complex(values)
+        return rho.reshape(1, *self.box.size)
 
     def __call__(self, values: Tensor, beam: Tensor | None) -> tuple[float, Tensor, Tensor, Tensor | None]:
         """The value to be made small, the chi2 that goes with it, and the slopes in both; no beam is a coherent one."""
-        psi = diffract_corner(self.object_of(values))
+        rho = self._in_box(values)
+        if beam is None and self.how.of == "root":
+            # grad of 2 sum (|psi| - M)^2 over what is used is 4 F^-1 (psi - P psi): P leaves the rest as it is
+            projected, chi2 = self.projection(rho)
+            slope = 4 * torch.view_as_real((rho - projected).flatten()[self.within])
+            error = torch.as_tensor(chi2)[0].double()
+            return float(2 * error * self.total), error, slope, None
+        psi = self.pair.to_wave(rho)[0]
         intensity = intensity_of(psi)
         if beam is not None:
             spectrum = torch.fft.rfftn(intensity)
@@ -187,7 +204,7 @@ class _Problem:
             transformed = torch.fft.rfftn(slope)
             slope = torch.fft.irfftn(transformed * gamma, s=self.shape)
             slope_in_beam = slopes_of((spectrum * transformed.conj()).real)
-        gradient = back_propagate_corner(psi.mul_(slope)).flatten()[self.place]
+        gradient = self.pair.to_box(psi.mul_(slope)[None]).flatten()[self.within]
         return float(value), misfit / self.total, 2 * torch.view_as_real(gradient), slope_in_beam
 
     def degree(self, beam: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

@@ -1,0 +1,289 @@
+"""The projection onto the measured modulus: of whole volumes, and of objects that are confined to a box.
+
+P_M rho = F^-1 [ M psi / |psi| where measured, psi elsewhere ],   psi = F rho
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.physics.pruned import PLANE, Box, BoxValues, PrunedPair
+from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Volume, WaveVolume
+
+NO_ZERO = 1e-20
+"""Added to what is divided by."""
+CHUNK_VOXELS = 2**17
+"""Voxels of the planes that are worked on at once on a CPU: a megabyte of wave, so that they stay in its cache."""
+FEW_THREADS = 4
+"""Up to so many threads NumPy's modulus of complex numbers, which is vectorised and runs on one, beats torch's on all."""
+
+
+class ModulusProjection:
+    """P_M of whole volumes, with the transforms of any experiment.
+
+    With a coherence kernel K the wave is multiplied by ``sqrt(I_m / (|psi|^2 * K))`` (Clark et al. 2012, eq. 2).
+    """
+
+    def __init__(self, counts: Volume, measured: Mask, model: ForwardModel, with_errors: bool = True) -> None:
+        self.model, self.with_errors = model, with_errors
+        self.counts = torch.where(measured, counts, 0)
+        self.measured = measured.to(torch.float32)
+        self._modulus = self.counts.sqrt()
+        self._total = self.counts.sum(SPATIAL, dtype=torch.float64)
+        self._unmeasured = None if bool(measured.all()) else 1 - self.measured
+        self._buffers: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, rho: ObjectVolume) -> tuple[ObjectVolume, Tensor | float]:
+        """Projection of `rho` (..., n0, n1, n2), and the chi2 (...) that `rho` had; NaN without errors."""
+        psi = self.model.to_detector(rho)
+        if self._buffers is None or self._buffers[0].shape != psi.shape:
+            self._buffers = torch.empty_like(psi.real), torch.empty_like(psi.real)
+        modulus, difference = self._buffers
+        modulus_of(psi, modulus)
+        blur_modulus(modulus, self.model)
+        chi2: Tensor | float = torch.nan
+        if self.with_errors:
+            torch.sub(modulus, self._modulus, out=difference)
+            if self._unmeasured is not None:
+                difference.mul_(self.measured)
+            chi2 = (_squares(difference) / self._total).to(torch.float32)
+        ratio = torch.div(self._modulus, modulus.add_(NO_ZERO), out=modulus)
+        if self._unmeasured is not None:
+            ratio.add_(self._unmeasured)
+        return self.model.to_object(psi.mul_(ratio)), chi2
+
+
+@dataclass(eq=False)
+class _Chunk:
+    """Planes that are worked on at once, and the buffers that they use: `wide` complex and the others real."""
+
+    planes: slice
+    padded: Tensor
+    modulus: Tensor
+    difference: Tensor
+    wide: Tensor
+    target: Tensor
+    measured: Tensor | None = None
+    unmeasured: Tensor | None = None
+    place: Tensor | None = None
+
+
+class BoxedProjection:
+    """P_M of objects that are confined to a box, for far-field diffraction; planes of the wave are worked on in turn.
+
+    Parameters
+    ----------
+    counts : float32 tensor (1 or starts, n0, n1, n2)
+        In corner order.
+    measured : bool tensor (1 or starts, n0, n1, n2)
+        In corner order; other voxels float.
+    starts : int
+        Objects that are projected at once.
+    kernel : tensor (..., k, k, k), optional
+        Mutual coherence kernel, centred.
+    with_errors : bool
+        Whether chi2 is computed.
+    """
+
+    def __init__(
+        self, counts: Volume, measured: Mask, *, starts: int = 1, kernel: Tensor | None = None, with_errors: bool = True
+    ) -> None:
+        self.counts, self.measured = torch.where(measured, counts, 0), measured
+        self.shape: tuple[int, int, int] = tuple(counts.shape[-3:])  # type: ignore[assignment]
+        self.starts, self.with_errors = starts, with_errors
+        self.total = self.counts.sum(SPATIAL, dtype=torch.float64)
+        self._modulus = self.counts.sqrt()
+        self._weights = None if bool(measured.all()) else measured.to(torch.float32)
+        self._model = ForwardModel(kernel=kernel)
+        self._chunks: list[_Chunk] = []
+        self._pair: PrunedPair | None = None
+
+    @property
+    def kernel(self) -> Tensor | None:
+        """Mutual coherence kernel."""
+        return self._model.kernel
+
+    @kernel.setter
+    def kernel(self, kernel: Tensor | None) -> None:
+        if (kernel is None) != (self._model.kernel is None):
+            self._chunks = []
+        self._model = ForwardModel(kernel=kernel)
+
+    @property
+    def pair(self) -> PrunedPair:
+        """The transforms of the box."""
+        assert self._pair is not None, "confine the projection to a box first"
+        return self._pair
+
+    def confine(self, box: Box) -> None:
+        """Objects are those of this box from now on."""
+        if self._pair is None or box != self._pair.box:
+            self._pair = PrunedPair(self.shape, box, self.counts.device)
+            for chunk in self._chunks:
+                self._place(chunk)
+
+    def blurred(self, intensity: Volume) -> Volume:
+        """An intensity as the partially coherent beam shows it."""
+        return self._model.blur(intensity)
+
+    def __call__(
+        self,
+        values: BoxValues | None,
+        wave: WaveVolume | None = None,
+        *,
+        is_whole: bool = True,
+        outside: tuple[float, float] = (0.0, 0.0),
+        total: WaveVolume | None = None,
+    ) -> tuple[BoxValues, Tensor | float]:
+        """The projection in the box, and the chi2 that the object had.
+
+        Parameters
+        ----------
+        values : complex tensor (starts, m0, m1, m2), optional
+            Of the object in the box. None: nothing, and all of it is in `wave`.
+        wave : complex tensor (starts, n0, n1, n2), optional
+            What is known of the object's wave; where `outside` is not 0, it becomes ``c psi + d psi'``, psi' being the
+            projected wave.
+        is_whole : bool
+            Are the values the whole object? Else their wave is added to `wave`.
+        outside : (float, float)
+            c and d.
+        total : complex tensor (starts, n0, n1, n2), optional
+            The wave of the object is added to it.
+
+        Returns
+        -------
+        complex tensor (starts, m0, m1, m2), and float tensor (starts,), which is NaN without errors
+        """
+        if not self._chunks:
+            self._chunks = self._cut()
+        pair, (c, d) = self.pair, outside
+        columns = None if values is None else pair.columns(values)
+        found = self.counts.new_empty((self.starts, self.shape[0], *pair.box.size[1:]), dtype=torch.complex64)
+        misfit: Tensor | float = 0.0
+        for chunk in self._chunks:
+            held = None if wave is None else wave[:, chunk.planes]
+            psi = held
+            if columns is not None:
+                assert chunk.place is not None
+                chunk.place.copy_(columns[:, chunk.planes])
+                part = torch.fft.fftn(chunk.padded, dim=PLANE, norm="ortho")
+                if held is None or is_whole:
+                    psi = part if held is None or (c, d) == (0, 0) else held.copy_(part)
+                else:
+                    _real(held).add_(_real(part))
+            assert psi is not None
+            if total is not None:
+                total[:, chunk.planes] += psi
+            misfit += self._project(chunk, psi)
+            if held is not None and (c, d) != (0, 0):
+                _feed_back(held, chunk.wide, c, d)
+            planes = torch.fft.ifftn(chunk.wide, dim=PLANE, norm="ortho")
+            found[:, chunk.planes].copy_(planes[(..., *pair.box.slices[1:])])
+        chi2 = (misfit / self.total).to(torch.float32) if self.with_errors else torch.nan
+        return pair.of_columns(found), chi2
+
+    def _project(self, chunk: _Chunk, psi: WaveVolume) -> Tensor | float:
+        """The projected wave of some planes, into their wide buffer, and their squared misfit."""
+        modulus = modulus_of(psi, chunk.modulus)
+        misfit: Tensor | float = 0.0
+        blur_modulus(modulus, self._model)
+        if self.with_errors:
+            torch.sub(modulus, chunk.target, out=chunk.difference)
+            if chunk.measured is not None:
+                chunk.difference.mul_(chunk.measured)
+            misfit = _squares(chunk.difference)
+        torch.div(chunk.target, modulus.add_(NO_ZERO), out=modulus)
+        if chunk.unmeasured is not None:
+            modulus.add_(chunk.unmeasured)
+        chunk.wide.copy_(modulus)  # complex times complex is vectorised in torch, complex times real is not
+        chunk.wide.mul_(psi)
+        return misfit
+
+    def _cut(self) -> list[_Chunk]:
+        """Planes in turn; all at once on a GPU, and where a kernel mixes them."""
+        n0, n1, n2 = self.shape
+        deep = max(1, CHUNK_VOXELS // (self.starts * n1 * n2))
+        if self.counts.is_cuda or self.kernel is not None:
+            deep = n0
+        deep = min(deep, n0)
+        real = self.counts.new_empty((2, self.starts, deep, n1, n2))
+        padded, wide = torch.zeros((2, self.starts, deep, n1, n2), dtype=torch.complex64, device=real.device)
+        weights = self._weights
+        chunks = []
+        for first in range(0, n0, deep):
+            planes = slice(first, min(n0, first + deep))
+            some = slice(planes.stop - first)
+            chunk = _Chunk(
+                planes, padded[:, some], real[0][:, some], real[1][:, some], wide[:, some], self._modulus[:, planes]
+            )
+            if weights is not None:
+                chunk.measured, chunk.unmeasured = weights[:, planes], 1 - weights[:, planes]
+            self._place(chunk)
+            chunks.append(chunk)
+        return chunks
+
+    def _place(self, chunk: _Chunk) -> None:
+        """Where the box lies in the planes."""
+        chunk.padded.zero_()
+        chunk.place = chunk.padded[(..., *self.pair.box.slices[1:])]
+
+
+def modulus_of(psi: WaveVolume, out: Volume) -> Volume:
+    """|psi|, into `out`; torch's own ``abs`` of complex numbers costs as much as a transform (docs/performance.md)."""
+    if psi.device.type != "cpu":
+        return torch.abs(psi, out=out)
+    if torch.get_num_threads() <= FEW_THREADS:
+        np.abs(psi.numpy(), out=out.numpy())
+        return out
+    parts = _real(psi)
+    return torch.mul(parts[..., 0], parts[..., 0], out=out).addcmul_(parts[..., 1], parts[..., 1]).sqrt_()
+
+
+def blur_modulus(modulus: Volume, model: ForwardModel) -> None:
+    """The root of the intensity that a partially coherent beam shows of a wave of this modulus, in place of it."""
+    if model.kernel is None:
+        return
+    # What a kernel gives a voxel is no less than what it leaves there; the rounding of a transform over a bright peak may
+    # say less, and the wave would be divided by that.
+    intensity = modulus.square_()
+    k0, k1, k2 = (n // 2 for n in model.kernel.shape[-3:])
+    least = intensity * model.kernel[..., k0, k1, k2][..., None, None, None]
+    torch.maximum(model.blur(intensity), least, out=modulus)
+    modulus.sqrt_()
+
+
+def _feed_back(held: WaveVolume, projected: WaveVolume, c: float, d: float) -> None:
+    """``c psi + d psi'`` in place of psi."""
+    if c == 0:
+        torch.mul(projected, d, out=held)
+        return
+    parts = _real(held)
+    if c != 1:
+        parts.mul_(c)
+    parts.add_(_real(projected), alpha=d)
+
+
+def _real(volume: Tensor) -> Tensor:
+    """The real and imaginary parts: sums of real numbers are quicker."""
+    return torch.view_as_real(volume)
+
+
+def _squares(difference: Tensor) -> Tensor:
+    """Sum of the squares of each volume (batch, ...), double precision."""
+    if len(difference) == 1 and difference.device.type == "cpu":
+        all_of_it = difference.numpy().reshape(-1)  # BLAS sums in many parts: right to 1e-5 even of a whole volume
+        return torch.tensor([float(all_of_it @ all_of_it)], dtype=torch.float64)
+    flat = difference.flatten(-2)
+    return torch.linalg.vecdot(flat, flat).sum(-1, dtype=torch.float64)
+
+
+def scale_of(intensity: Volume, counts: Volume, measured: Tensor) -> Tensor:
+    """The factor that brings the calculated modulus nearest to the measured one, (..., 1, 1, 1)."""
+    overlap = (intensity * counts).sqrt().sum(SPATIAL, keepdim=True)
+    return overlap / (intensity * measured).sum(SPATIAL, keepdim=True).clamp_min(1e-30)
