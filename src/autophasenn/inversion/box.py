@@ -18,7 +18,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from autophasenn.errors import InputError
-from autophasenn.preprocessing.oversampling import fill_unmeasured
+from autophasenn.inversion.resampling import LOBES, on_axes, resampled
 from autophasenn.volumes import PATTERN_VOXELS, crop_or_pad
 
 WANTED = 2.9
@@ -29,12 +29,6 @@ LEAST_STEP = 1.15
 """Steps nearer to 1 gain less than resampling costs."""
 LEAST_VOXELS = 24
 """Of an axis: of fewer, most of the box would be unmeasured."""
-LOBES, SHARPNESS = 4, 5.0
-"""Half-width of the kernel in voxels of the box, and the parameter of its Kaiser window. A long kernel would be exact, but
-carry the counting noise of the peak to the faint fringes."""
-MEASURED_SHARE = 0.7
-"""Of a voxel of the box that the detector must have measured; the rest is guessed from its neighbours."""
-
 BoxCounts = Float[Tensor, "64 64 64"]
 BoxMask = Bool[Tensor, "64 64 64"]
 BoxObject = Complex[Tensor, "64 64 64"]
@@ -118,11 +112,9 @@ class NetworkBox:
             value = crop_or_pad(counts, (PATTERN_VOXELS,) * 3)
         else:
             cut = self._reached()
-            filled = fill_unmeasured(crop_or_pad(counts, cut).cpu().numpy(), crop_or_pad(mask, cut).cpu().numpy())
-            kernels = [_low_pass(size, step) for size, step in zip(cut, self.steps, strict=True)]
-            value = _on_axes(torch.from_numpy(filled).to(counts.device), kernels).clamp_min(0)
-            blocks = [_overlap(size, step) for size, step in zip(cut, self.steps, strict=True)]
-            inside = _on_axes(crop_or_pad(mask, cut).to(counts.dtype), blocks) > MEASURED_SHARE
+            value, inside = resampled(
+                crop_or_pad(counts, cut), crop_or_pad(mask, cut), (PATTERN_VOXELS,) * 3, self.steps
+            )
         value = torch.where(inside, value, 0)
         if not bool((value > 0).any()):
             raise InputError(
@@ -138,7 +130,7 @@ class NetworkBox:
         the pattern is left out.
         """
         matrices = [_sinc_series(size, step) for size, step in zip(self.shape, self.steps, strict=True)]
-        return _on_axes(rho, matrices)
+        return on_axes(rho, matrices)
 
     def values_onto_grid(self, values: Float[Tensor, "64 64 64"]) -> Float[Tensor, "n0 n1 n2"]:
         """Values of the box's object, such as its spread, on the voxels of the pattern's object: linearly between voxels.
@@ -146,7 +138,7 @@ class NetworkBox:
         Beyond the box they are those of its edge.
         """
         matrices = [_linear(size, step) for size, step in zip(self.shape, self.steps, strict=True)]
-        return _on_axes(values, matrices)
+        return on_axes(values, matrices)
 
     def _reached(self) -> tuple[int, int, int]:
         """Voxels about the middle of the pattern that the kernel reaches, along each axis."""
@@ -161,37 +153,6 @@ def _step(size: int, oversampling: float) -> float:
     """Voxels of an axis a voxel of the box: so many that the box is well sampled, but no more than the axis can fill."""
     step = max(1.0, min(oversampling / WANTED, max(size / PATTERN_VOXELS, oversampling / FINEST)))
     return 1.0 if step < LEAST_STEP else step
-
-
-def _on_axes(volume: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-    """A matrix (new size, old size) applied to each axis."""
-    for axis, matrix in enumerate(matrices):
-        volume = torch.tensordot(matrix.to(volume), volume, dims=([1], [axis])).movedim(0, axis)
-    return volume.contiguous()
-
-
-def _distances(size: int, step: float) -> np.ndarray:
-    """From every voxel of the box (rows) to every voxel of an axis (columns), in voxels of the axis."""
-    places = (np.arange(PATTERN_VOXELS) - PATTERN_VOXELS // 2) * step
-    return np.arange(size)[None] - size // 2 - places[:, None]
-
-
-def _low_pass(size: int, step: float) -> Tensor:
-    """(64, size): intensity between voxels, without what is too fine for the box; a sinc in a Kaiser window.
-
-    The sum of a row is `step`.
-    """
-    distance = _distances(size, step) / step
-    window = np.i0(SHARPNESS * np.sqrt(np.clip(1 - (distance / LOBES) ** 2, 0, None))) * (np.abs(distance) <= LOBES)
-    kernel = np.sinc(distance) * window
-    total = kernel.sum(1, keepdims=True)
-    return torch.from_numpy(kernel * step / np.where(np.abs(total) > 1e-9, total, 1))
-
-
-def _overlap(size: int, step: float) -> Tensor:
-    """(64, size): share of a voxel of the box that a voxel of the axis covers."""
-    distance = np.abs(_distances(size, step))
-    return torch.from_numpy(np.clip((step + 1) / 2 - distance, 0, min(1.0, step)) / step)
 
 
 def _linear(size: int, step: float) -> Tensor:
