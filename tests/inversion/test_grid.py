@@ -9,7 +9,7 @@ import torch
 from autophasenn.errors import InputError
 from autophasenn.inversion.grid import WorkingGrid
 from autophasenn.phasing.engine import Retrieval, retrieve
-from autophasenn.phasing.ensemble import hold_out
+from autophasenn.phasing.held_out import hold_out
 from autophasenn.phasing.likelihood import Likelihood, most_likely
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.phasing.support import ShrinkWrap
@@ -69,7 +69,7 @@ def test_counts_on_the_grid_are_those_of_the_object_on_the_grid(
     found, mask = grid.counts_onto(intensity, everywhere(intensity))
     scaled = rho * (1e7 / intensity_of(diffract(rho)).sum()).sqrt()
     expected = intensity_of(diffract(grid.object_onto(scaled)))
-    assert float(mask.double().mean()) > 0.98  # all but some edges
+    assert float(mask.double().mean()) > 0.97  # all but some edges
     assert float((found.sqrt() - expected.sqrt()).square().sum() / expected.sum()) < 1e-3
 
 

@@ -1,11 +1,15 @@
 """A confined object is the whole one, to rounding, and no transform meets a voxel outside of its box."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from autophasenn.phasing.algorithms import CHIO, ER, HIO, RAAR, SF
+from autophasenn.phasing.likelihood import Likelihood, _Problem
 from autophasenn.phasing.projection import BoxedProjection, ModulusProjection
 from autophasenn.phasing.running import Confined, Whole
 from autophasenn.phasing.schedule import AnyAlgorithm
@@ -180,3 +184,47 @@ def test_the_chi2_of_a_confined_object_is_that_of_the_conventions() -> None:
         SPATIAL
     )
     torch.testing.assert_close(run.iterate(HIO()), expected, rtol=1e-5, atol=0)
+
+
+class Spent(TorchDispatchMode):
+    """Counts voxels that go through transforms, and bytes that are allocated, whatever the machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transformed = self.allocated = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        known = {
+            each.untyped_storage().data_ptr() for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)
+        }
+        found = func(*args, **(kwargs or {}))
+        for each in tree_leaves(found):
+            if isinstance(each, torch.Tensor) and each.untyped_storage().data_ptr() not in known:
+                self.allocated += each.untyped_storage().nbytes()
+        if "fft" in str(func):
+            self.transformed += found.numel()
+        return found
+
+
+@pytest.mark.parametrize("algorithm", [ER(), HIO()], ids=lambda a: type(a).__name__)
+def test_an_iteration_is_two_transforms_of_planes_and_little_memory(algorithm: AnyAlgorithm) -> None:
+    """Exact counts, for CI: the planes twice, and what torch's transforms return with a box or two beside it."""
+    run = confined(1.0)
+    for _ in range(2):
+        run.iterate(algorithm)
+    with Spent() as spent:
+        run.iterate(algorithm)
+    volume = SHAPE[0] * SHAPE[1] * SHAPE[2]
+    assert spent.transformed == 2 * volume
+    box = PLACE.size[0] * PLACE.size[1] * PLACE.size[2]
+    columns = SHAPE[0] * PLACE.size[1] * PLACE.size[2]
+    assert spent.allocated <= 8 * (2 * volume + 2 * columns + 6 * box) + 4096
+
+
+def test_a_likelihood_of_a_coherent_beam_is_two_transforms_of_planes() -> None:
+    used = to_corner(measured(0.9))[0]
+    problem = _Problem(to_corner(counts())[0], used, support()[0], Likelihood(), (1.0, 1.0, 1.0))
+    values = problem.values_of(start()[0])
+    with Spent() as spent:
+        problem(values, None)
+    assert spent.transformed == 2 * SHAPE[0] * SHAPE[1] * SHAPE[2]

@@ -18,7 +18,7 @@ import typer
 import autophasenn
 from autophasenn.cli.terminal import complain
 from autophasenn.errors import AutoPhaseNNError, quoted
-from autophasenn.machine import load_average, waiting_threads
+from autophasenn.machine import keep_freed_memory, load_average, waiting_threads
 
 app = typer.Typer(help=autophasenn.__doc__, add_completion=False, pretty_exceptions_enable=False)
 
@@ -43,6 +43,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     load = None if sys.argv[1:2] == [ALL_DAY] else load_average()
     os.environ |= waiting_threads(load, os.cpu_count() or 1)
+    keep_freed_memory()
     try:
         status = app(prog_name="autophasenn", standalone_mode=False)
     except typer.TyperException as error:

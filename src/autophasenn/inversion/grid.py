@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from autophasenn.errors import InputError
@@ -103,12 +103,12 @@ class WorkingGrid:
             return torch.where(mask, counts, 0), mask
         return resampled(counts, mask, self.shape, self.steps, KERNEL_LOBES)
 
-    def object_onto(self, rho: Complex[Tensor, "*batch n0 n1 n2"]) -> Complex[Tensor, "*batch m0 m1 m2"]:
-        """An object of the pattern on the grid: its middle."""
+    def object_onto(self, rho: Shaped[Tensor, "*batch n0 n1 n2"]) -> Shaped[Tensor, "*batch m0 m1 m2"]:
+        """An object of the pattern on the grid, or its support: the middle."""
         return crop_or_pad(rho, self.shape)
 
-    def object_from(self, rho: Complex[Tensor, "*batch m0 m1 m2"]) -> Complex[Tensor, "*batch n0 n1 n2"]:
-        """An object of the grid as one of the pattern, on the same scale: zeros around it."""
+    def object_from(self, rho: Shaped[Tensor, "*batch m0 m1 m2"]) -> Shaped[Tensor, "*batch n0 n1 n2"]:
+        """An object of the grid as one of the pattern, on the same scale, or its support: zeros around it."""
         return crop_or_pad(rho, self.pattern)
 
 

@@ -18,6 +18,7 @@ from autophasenn.inversion.adaptation import adapt_to
 from autophasenn.inversion.box import LEAST_VOXELS, NetworkBox
 from autophasenn.inversion.confidence import Confidence, confidence_of, packaged_calibration
 from autophasenn.inversion.ensemble import RANDOM, ImageEnsemble
+from autophasenn.inversion.full_resolution import refine_at_full_resolution
 from autophasenn.inversion.names import METHODS, MethodName
 from autophasenn.inversion.novelty import TrainedRange, other_pieces, separate_lobe
 from autophasenn.inversion.options import PAPER, Inversion, check_method, words_of
@@ -27,7 +28,7 @@ from autophasenn.network.predict import Predictor
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import reconstruct_ensemble
 from autophasenn.phasing.held_out import HeldOut
-from autophasenn.phasing.refinement import Refined, Refinement, Step, refine, refine_on_grid
+from autophasenn.phasing.refinement import Refined, Refinement, Step, refine
 from autophasenn.preprocessing.aliens import Aliens
 from autophasenn.progress import Progress, Silent, Stopwatch
 from autophasenn.volumes import Pattern, Reconstruction
@@ -140,9 +141,9 @@ def invert(
     if chosen in (MethodName.refined, MethodName.adapted) and not boxed.box.is_whole_pattern:
         progress.stage("Full resolution")
         with watch.measure("refine"):
-            on_grid = refine_on_grid(
-                boxed.grid, final, options.refinement, partially_coherent=best.kernel is not None,
-                steps=boxed.box.steps, on_iteration=progress.advance,
+            on_grid = refine_at_full_resolution(
+                boxed.grid, final, boxed.box, oversampling, options.refinement,
+                partially_coherent=best.kernel is not None, on_iteration=progress.advance,
             )  # fmt: skip
         warnings += _spoiled(boxed.grid, final, on_grid)
         final = on_grid.best

@@ -1,0 +1,41 @@
+"""Freed memory is kept where the C library is glibc, and nowhere else."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from autophasenn.machine import keep_freed_memory
+
+COUNT = """
+import resource, sys, torch
+from autophasenn.machine import keep_freed_memory
+torch.set_num_threads(1)
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    torch.ones(2**21)
+before = faults()
+for _ in range(20):
+    torch.ones(2**21)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library here is not glibc")
+def test_volumes_of_8_mib_are_not_asked_of_the_system_again() -> None:
+    """20 of them have 40,960 pages; with freed memory kept hardly any is touched for the first time."""
+    run = subprocess.run([sys.executable, "-c", COUNT, "keep"], check=True, capture_output=True, text=True)
+    assert int(run.stdout) < 1000
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    assert not keep_freed_memory()
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert not keep_freed_memory()
