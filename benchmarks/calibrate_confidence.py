@@ -34,7 +34,7 @@ from autophasenn.inversion.orientations import by_network, by_retrieval, invert_
 from autophasenn.inversion.prediction import PREDICTING, load_predictor
 from autophasenn.inversion.verdict import GOOD
 from autophasenn.network.architectures import build
-from autophasenn.network.predict import SHIPPED, Predictor
+from autophasenn.network.predict import Predictor, weights_file
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
@@ -286,7 +286,7 @@ def main(arguments: Sequence[str]) -> int:
             predictor, weights = Predictor(build(UnrolledDesign()), PREDICTING), "untrained"
         else:
             predictor = load_predictor(options.weights)
-            weights = sha256_of(options.weights or SHIPPED)
+            weights = sha256_of(weights_file(options.weights))
         provenance = {
             "weights": weights,
             "orientations": campaign.inversion.confidence.number,

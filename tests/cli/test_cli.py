@@ -220,11 +220,12 @@ def test_source_method_and_output_are_what_was_typed(
             *("--dark", "dark.tif", "--white", "white.tif", "--plan", str(plan), "--starts", "2"),
             *("--seed", "7", "--device", "cuda", "--overwrite"),
             *("--method", "network", "--weights", "mine.safetensors", "--force"),
+            *("--network", "autophasenn"),
         )
         == 0
     )
     assert pipeline.source == Source("S0054", "34idc", Path("a.spec"), 54, Path("dark.tif"), Path("white.tif"))
-    assert pipeline.run == Run("network", 7, "cuda", Path("mine.safetensors"), force=True)
+    assert pipeline.run == Run("network", 7, "cuda", Path("mine.safetensors"), "autophasenn", force=True)
     assert pipeline.output == Output(Path("out"), overwrite=True)
     assert pipeline.command.startswith("autophasenn reconstruct S0054 -o out --beamline 34idc")
     assert pipeline.plan.retrieval.schedule.repeats == 3

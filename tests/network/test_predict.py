@@ -14,9 +14,10 @@ from autophasenn.network import predict, weights
 from autophasenn.network.architectures import Network, build
 from autophasenn.network.autophasenn import AutoPhaseNN, AutoPhaseNNDesign
 from autophasenn.network.folding import EdgedConvolution, folded
-from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.predict import Inference, Predictor, weights_file
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.physics.metrics import chi2
+from autophasenn.physics.symmetry import inverse, symmetry
 from autophasenn.randomness import Stream, generator_of
 from autophasenn.volumes import Pattern, crop_or_pad
 
@@ -34,9 +35,9 @@ def network() -> Network:
     return build(UnrolledDesign(stages=2, width=4, memory=1), 5).eval()
 
 
-def trained_looking(turned: bool) -> AutoPhaseNN:
+def trained_looking(turned: bool, design: AutoPhaseNNDesign | None = None) -> AutoPhaseNN:
     """The paper's network, narrow, with statistics as training leaves them; `turned`: some scales are negative."""
-    made = build(AutoPhaseNNDesign(width=3), 1).eval()
+    made = build(design or AutoPhaseNNDesign(width=3), 1).eval()
     assert isinstance(made, AutoPhaseNN)
     generator = torch.Generator().manual_seed(2)
     for layer in made.modules():
@@ -56,8 +57,11 @@ def misfit_of(objects: torch.Tensor, counts: torch.Tensor, measured: torch.Tenso
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_folding_the_normalisation_changes_nothing(patterns: tuple[torch.Tensor, torch.Tensor], turned: bool) -> None:
-    plain = trained_looking(turned)
+@pytest.mark.parametrize("design", [None, AutoPhaseNNDesign(width=2, gathered=4, patterson=True)])
+def test_folding_the_normalisation_changes_nothing(
+    patterns: tuple[torch.Tensor, torch.Tensor], turned: bool, design: AutoPhaseNNDesign | None
+) -> None:
+    plain = trained_looking(turned, design)
     quick = folded(plain)
     kept = [layer for layer in quick.modules() if isinstance(layer, nn.BatchNorm3d)]
     assert len(kept) == (4 if turned else 0)  # those before a maximum that is not theirs
@@ -111,6 +115,24 @@ def test_of_several_starts_the_best_fitting_is_kept(
         ]
     misfits = torch.stack([misfit_of(objects, counts, measured) for objects in found])
     assert torch.allclose(misfit_of(kept, counts, measured), misfits.amin(0), rtol=1e-4)
+    assert (misfits.std(0) > 0).all()
+
+
+def test_the_papers_network_looks_at_a_poor_pattern_in_other_orientations_and_keeps_the_best_fitting(
+    patterns: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    counts, measured = patterns
+    network = trained_looking(False)
+    kept = Predictor(network, replace(EXACT, starts=3, poor=0.0)).predict(counts, measured)
+    found = [Predictor(network, replace(EXACT, starts=1)).predict(counts, measured, seed) for seed in range(3)]
+    with torch.no_grad():
+        as_measured = network(counts, measured)[-1].objects
+        element = predict.APART
+        other = network(symmetry(counts, element), symmetry(measured, element))[-1].objects
+    assert torch.allclose(found[0], as_measured, atol=1e-4)
+    assert torch.allclose(found[1], symmetry(other, inverse(element)), atol=1e-4)
+    misfits = torch.stack([misfit_of(objects, counts, measured) for objects in found])
+    assert torch.allclose(misfit_of(kept, counts, measured), misfits.amin(0), rtol=1e-3)
     assert (misfits.std(0) > 0).all()
 
 
@@ -194,7 +216,7 @@ def test_options_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch,
         Inference("float8")
     with pytest.raises(PlanError, match="starts is 0"):
         Inference(starts=0)
-    monkeypatch.setattr(predict, "SHIPPED", tmp_path / "none.safetensors")
+    monkeypatch.setitem(predict.SHIPPED, "unrolled", tmp_path / "none.safetensors")
     with pytest.raises(InputError, match="no weights"):
         Predictor.from_file()
 
@@ -220,3 +242,13 @@ def test_where_one_pattern_is_too_much_the_memory_it_takes_is_said(
     monkeypatch.setattr(predict, "free_memory", lambda device: 3 * 2**20)
     with pytest.raises(InputError, match="only 3 MiB are free, and one takes about 120: close"):
         predictor.predict(patterns[0][:1], patterns[1][:1])
+
+
+def test_a_network_is_asked_for_by_its_name(tmp_path: Path) -> None:
+    weights.save(build(UnrolledDesign(width=4)), {}, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="not autophasenn; give another file"):
+        Predictor.from_file(tmp_path / "a.safetensors", EXACT, network="autophasenn")
+    with pytest.raises(InputError, match="'resnet' is not known; choose from unrolled, autophasenn"):
+        weights_file(None, "resnet")
+    assert weights_file() == predict.SHIPPED["unrolled"]
+    assert weights_file(None, "autophasenn") == predict.SHIPPED["autophasenn"]

@@ -22,6 +22,7 @@ def finetune(
     begin_with: Annotated[
         Path | None, typer.Option("--from", help="Weights to begin with; those of the package if left out.")
     ] = None,
+    network: options.Network = None,
     minutes: Annotated[float, typer.Option(help="How long to learn.")] = 5.0,
     beamline: options.Beamline = None,
     spec: options.Spec = None,
@@ -40,7 +41,7 @@ def finetune(
 
     use_threads(threads)
     found = sources(inputs, Source(beamline=beamline, spec=spec, dark=dark, white=white, mask=mask))
-    job = Finetuning(found, output, begin_with, minutes, seed, overwrite)
+    job = Finetuning(found, output, begin_with, network, minutes, seed, overwrite)
     try:
         with TerminalProgress() as progress:
             facts = run(job, progress)

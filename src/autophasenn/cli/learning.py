@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from autophasenn.cli import options as shared
 from autophasenn.cli.app import INTERRUPTED, app
 from autophasenn.cli.terminal import TerminalProgress, complain, show_evaluation, show_facts
 from autophasenn.inversion.names import METHODS
@@ -120,6 +121,7 @@ def evaluate(
     weights: Annotated[
         Path | None, typer.Option(help="Weights of the network; those of the package if left out.")
     ] = None,
+    network: shared.Network = None,
     count: Annotated[int | None, typer.Option(help="Only the first so many samples.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
     starts: Annotated[
@@ -143,7 +145,7 @@ def evaluate(
     use_threads(threads)
     named = tuple(method.strip() for method in methods.split(",") if method.strip())
     options = Inversion() if starts is None else with_starts(Inversion(), starts)
-    evaluation = Evaluation(dataset, named, weights, count, seed, device, options, confidence)
+    evaluation = Evaluation(dataset, named, weights, network, count, seed, device, options, confidence)
     try:
         with TerminalProgress() as progress:
             result = run(output, evaluation, workers=workers, overwrite=overwrite, progress=progress)

@@ -36,6 +36,7 @@ def reconstruct(
     mask: options.Mask = None,
     plan: options.PlanFile = None,
     starts: Annotated[int | None, typer.Option(min=1, help="Starts of the method; overrides the plan.")] = None,
+    network: options.Network = None,
     weights: options.Weights = None,
     force: options.Force = False,
     seed: options.Seed = 0,
@@ -61,7 +62,7 @@ def reconstruct(
     if starts is not None:
         parameters = with_starts(parameters, starts)
     source = Source(input, beamline, spec, scan, dark, white, mask)
-    how = Run(method.value, seed, device, weights, force)
+    how = Run(method.value, seed, device, weights, network, force)
     where = Output(output, overwrite)
     if dry_run:
         show_facts(describe(source, how, where, parameters))

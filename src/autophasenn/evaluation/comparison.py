@@ -85,6 +85,8 @@ class Comparison:
     methods : tuple of str
     weights : Path, optional
         None: those of the package.
+    network : str, optional
+        Which these must be of; see `network.predict.Predictor.from_file`.
     seed : int
         Of every inversion, as `autophasenn reconstruct --seed` has it.
     device : str
@@ -94,6 +96,7 @@ class Comparison:
     dataset: Path
     methods: tuple[str, ...]
     weights: Path | None
+    network: str | None
     seed: int
     device: str
     inversion: Inversion
@@ -122,7 +125,7 @@ class Comparison:
         return buffer.getvalue()
 
     def _run(self, method: str, pattern: Pattern, truth: Tensor | None) -> MethodRun:
-        predictor = _predictor(self.weights, self.device) if MethodName(method).needs_network else None
+        predictor = _predictor(self.weights, self.device, self.network) if MethodName(method).needs_network else None
         counts, measured = pattern.counts, pattern.mask
         oversampling = estimate_oversampling(counts.numpy(), measured.numpy())
         pattern = pattern.to(self.device)
@@ -156,9 +159,9 @@ def read_outcomes(files: list[Path], methods: Sequence[str]) -> Outcome:
 
 
 @lru_cache(1)
-def _predictor(weights: Path | None, device: str) -> Predictor:
+def _predictor(weights: Path | None, device: str, network: str | None) -> Predictor:
     """Made ready once a process."""
-    return load_predictor(weights, device)
+    return load_predictor(weights, device, network)
 
 
 def _of_one_length(errors: Sequence[Errors]) -> Errors:

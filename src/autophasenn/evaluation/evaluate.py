@@ -25,7 +25,7 @@ from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.inversion.methods import METHODS, Inversion, MethodName
 from autophasenn.inversion.options import words_of
 from autophasenn.inversion.prediction import load_predictor
-from autophasenn.network.predict import SHIPPED
+from autophasenn.network.predict import weights_file
 from autophasenn.pipeline.summary import versions
 from autophasenn.progress import Progress, Silent
 from autophasenn.workers import computed
@@ -46,6 +46,8 @@ class Evaluation:
         Of `inversion.names.METHODS`, each as `pipeline.reconstruct` does it.
     weights : Path, optional
         None: those of the package.
+    network : str, optional
+        "unrolled" or "autophasenn", which these must be of; see `network.predict.Predictor.from_file`.
     count : int, optional
         Only the first so many samples. None: all.
     seed : int
@@ -61,6 +63,7 @@ class Evaluation:
     dataset: Path
     methods: tuple[str, ...] = ("network", "refined", "iterative")
     weights: Path | None = None
+    network: str | None = None
     count: int | None = None
     seed: int = 0
     device: str = "cpu"
@@ -88,7 +91,7 @@ class Evaluation:
         inversion = self.inversion
         if not self.confidence:
             inversion = replace(inversion, confidence=replace(inversion.confidence, number=0, average=False))
-        return Comparison(self.dataset, self.methods, self.weights, self.seed, self.device, inversion)
+        return Comparison(self.dataset, self.methods, self.weights, self.network, self.seed, self.device, inversion)
 
 
 def evaluate(
@@ -139,7 +142,7 @@ def evaluate(
         count = min(len(dataset), evaluation.count or len(dataset))
         has_truth = dataset.has_truth
     if evaluation.needs_network:  # complains before any work
-        load_predictor(evaluation.weights, evaluation.device)
+        load_predictor(evaluation.weights, evaluation.device, evaluation.network)
     facts, comparison = _facts(evaluation, count), evaluation.comparison
     blocks = [range(first, min(first + BLOCK[kind], count)) for first in range(0, count, BLOCK[kind])]
     with held(output, facts["parameters"] | {"versions": facts["versions"]}) as parts:
@@ -175,7 +178,7 @@ def _facts(evaluation: Evaluation, count: int) -> dict[str, Any]:
     """Everything that the numbers depend on."""
     weights = None
     if evaluation.needs_network:
-        path = evaluation.weights or SHIPPED
+        path = weights_file(evaluation.weights, evaluation.network)
         weights = {"path": str(path), "sha256": sha256_of(path)}
     return {
         "parameters": {

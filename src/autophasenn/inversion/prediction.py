@@ -124,15 +124,17 @@ class Prediction:
         )
 
 
-def load_predictor(weights: Path | None = None, device: torch.device | str = "cpu") -> Predictor:
-    """The network as every method runs it; None: that of the package.
+def load_predictor(
+    weights: Path | None = None, device: torch.device | str = "cpu", network: str | None = None
+) -> Predictor:
+    """The network as every method runs it; see `Predictor.from_file`.
 
     Raises
     ------
     InputError, PlanError
         If the weights are not those of a network, or the device is not there.
     """
-    return Predictor.from_file(weights, PREDICTING, device)
+    return Predictor.from_file(weights, PREDICTING, device, network)
 
 
 def in_network_box(

@@ -25,18 +25,23 @@ import autophasenn
 from autophasenn.devices import device_of, is_shortage
 from autophasenn.errors import InputError, PlanError
 from autophasenn.network import weights
-from autophasenn.network.architectures import Network
+from autophasenn.network.architectures import DESIGNS, Network
 from autophasenn.network.autophasenn import AutoPhaseNN
 from autophasenn.network.estimates import Stage
 from autophasenn.network.folding import folded
 from autophasenn.options import NotNegative, Number, options
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.metrics import chi2_of_intensity
+from autophasenn.physics.symmetry import ELEMENTS, inverse, symmetry
 from autophasenn.randomness import Stream, generator_of
 from autophasenn.volumes import PATTERN, SPATIAL, Mask, Objects, Pattern, Volume
 
-SHIPPED = Path(autophasenn.__file__).parent / "weights" / "unrolled.safetensors"
-"""The weights of the package."""
+SHIPPED = {name: Path(autophasenn.__file__).parent / "weights" / f"{name}.safetensors" for name in DESIGNS}
+"""The weights of the package, by the name of the network."""
+DEFAULT_NETWORK = "unrolled"
+"""The network, unless another is asked for."""
+APART = 13
+"""Symmetries of the cube from one look at a pattern to the next: prime to 48, so that all come, and unlike ones first."""
 PRECISIONS = ("bfloat16", "float32")
 
 
@@ -51,7 +56,8 @@ class Inference:
     compiled : bool
         By torch.compile: quicker after half a minute or more of compiling.
     starts : int
-        Starts of a pattern at most: another is made as long as the best object is poor.
+        Starts of a pattern at most: another is made as long as the best object is poor. The paper's network, which begins
+        with nothing, looks at the pattern in another of the 48 orientations of the cube instead.
     poor : float
         Mean squared misfit of the square root of the counts, over the voxels that have any, above which an object is poor.
         Counting noise alone gives 0.25 to 0.5. 0: all starts are made.
@@ -111,8 +117,6 @@ class Predictor:
     ) -> None:
         self.device, self.network = device_of(str(device)), network
         inference = inference or Inference()
-        if isinstance(network, AutoPhaseNN):
-            inference = replace(inference, starts=1)  # it draws nothing
         ready = (folded(network) if isinstance(network, AutoPhaseNN) else deepcopy(network)).eval().to(self.device)
         chosen = inference.precision or self._quickest(ready)
         self.inference = replace(inference, precision=chosen)
@@ -126,20 +130,28 @@ class Predictor:
         path: Path | None = None,
         inference: Inference | None = None,
         device: torch.device | str = "cpu",
+        network: str | None = None,
     ) -> Predictor:
-        """The predictor of a file of weights; None: those of the package.
+        """The predictor of a file of weights.
+
+        Parameters
+        ----------
+        path : Path, optional
+            None: the package's.
+        inference : Inference, optional
+        device : torch.device or str
+        network : str, optional
+            A name of `DESIGNS`, which the weights must be of. None: any; of the package's, `DEFAULT_NETWORK`.
 
         Raises
         ------
         InputError
-            See `network.weights.load`; or if the package has none.
+            See `network.weights.load` and `weights_file`.
         PlanError
             If the device is not there.
         """
-        if path is None and not SHIPPED.is_file():
-            raise InputError(f"This installation has no weights ({SHIPPED} is missing); give a file of weights.")
-        network, _ = weights.load(path or SHIPPED)
-        return cls(network, inference, device)
+        learned, _ = weights.load(weights_file(path, network), network)
+        return cls(learned, inference, device)
 
     def predict(self, counts: Volume, measured: Mask, seed: int = 0) -> Objects:
         """Invert patterns.
@@ -178,23 +190,26 @@ class Predictor:
 
     @torch.inference_mode()
     def _best(self, counts: Volume, measured: Mask, seed: int) -> Objects:
-        objects, misfit = self._run(counts, measured, generator_of(seed, 0, Stream.START))
+        objects, misfit = self._run(counts, measured, seed, 0)
         for start in range(1, self.inference.starts):
             poor = torch.nonzero(~(misfit < self.inference.poor)).flatten()
             if not len(poor):
                 break
-            others, other = self._run(counts[poor], measured[poor], generator_of(seed, start, Stream.START))
+            others, other = self._run(counts[poor], measured[poor], seed, start)
             better = ~(misfit[poor] <= other)
             objects[poor[better]], misfit[poor[better]] = others[better], other[better]
         return objects
 
-    def _run(
-        self, counts: Volume, measured: Mask, generator: torch.Generator
-    ) -> tuple[Objects, Float[Tensor, " batch"]]:
+    def _run(self, counts: Volume, measured: Mask, seed: int, start: int) -> tuple[Objects, Float[Tensor, " batch"]]:
         """Objects and their misfit; every pattern begins alike, whatever batch it is in."""
+        element = APART * (seed + start) % ELEMENTS if isinstance(self.network, AutoPhaseNN) else 0
+        generator = generator_of(seed, start, Stream.START)
         generators = [generator.clone_state() for _ in counts]
         with _precision(self.device, self.inference.precision):
-            last = self._network(counts, measured, generators, self.inference.stages)[-1]
+            seen = symmetry(counts, element), symmetry(measured, element)
+            last = self._network(*seen, generators, self.inference.stages)[-1]
+        if element:
+            last = Stage(symmetry(last.objects, inverse(element)))
         if self.inference.starts == 1:
             return last.objects, counts.new_zeros(len(counts))
         return last.objects, _misfit(last, counts, measured)
@@ -215,6 +230,30 @@ class Predictor:
             objects = network(counts, counts > 0, [torch.Generator().manual_seed(0)], 1)[-1].objects
         objects.abs().sum().item()  # waits for the device
         return time.perf_counter() - began
+
+
+def weights_file(path: Path | None = None, network: str | None = None) -> Path:
+    """The file of weights that is meant: the one that is given, or the package's for a network.
+
+    Parameters
+    ----------
+    path : Path, optional
+    network : str, optional
+        A name of `DESIGNS`; None: `DEFAULT_NETWORK`.
+
+    Raises
+    ------
+    InputError
+        If there is no such network, or the package has no weights for it.
+    """
+    if network is not None and network not in DESIGNS:
+        raise InputError(f"The network {network!r} is not known; choose from {', '.join(DESIGNS)}.")
+    if path is not None:
+        return path
+    shipped = SHIPPED[network or DEFAULT_NETWORK]
+    if not shipped.is_file():
+        raise InputError(f"This installation has no weights ({shipped} is missing); give a file of weights.")
+    return shipped
 
 
 def _misfit(estimate: Stage, counts: Volume, measured: Mask) -> Float[Tensor, " batch"]:

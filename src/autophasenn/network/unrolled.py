@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from autophasenn.network.estimates import Generators, Stage
 from autophasenn.network.first_guess import COARSE_PATTERN, FirstGuess, first_guess
+from autophasenn.network.gathering import gathered, scattered
 from autophasenn.network.loss import TINY, unit_modulus
 from autophasenn.options import Count, Number, options
 from autophasenn.phasing.support import blur
@@ -230,21 +231,7 @@ class _UNet(nn.Module):
 
     def forward(self, x: Features) -> Float[Tensor, "batch outputs 32 32 32"]:
         """Features (batch, 9 + memory, 32, 32, 32) -> (batch, 3 + memory, 32, 32, 32), float32."""
-        half = self.before(self.enter(_gathered(x)))
+        half = self.before(self.enter(gathered(x)))
         quarter = self.middle(self.down(half))
         half = half + functional.interpolate(self.up(quarter).float(), scale_factor=2).to(half.dtype)
-        return _scattered(self.leave(self.after(half))).float()
-
-
-def _gathered(x: Tensor) -> Tensor:
-    """Cubes of 2^3 voxels become channels: (b, c, 2n, 2n, 2n) -> (b, 8c, n, n, n)."""
-    b, c, n = x.shape[0], x.shape[1], x.shape[2] // 2
-    x = x.reshape(b, c, n, 2, n, 2, n, 2).permute(0, 1, 3, 5, 7, 2, 4, 6)
-    return x.reshape(b, 8 * c, n, n, n).contiguous(memory_format=torch.channels_last_3d)
-
-
-def _scattered(x: Tensor) -> Tensor:
-    """The inverse of `_gathered`."""
-    b, c, n = x.shape[0], x.shape[1] // 8, x.shape[2]
-    x = x.reshape(b, c, 2, 2, 2, n, n, n).permute(0, 1, 5, 2, 6, 3, 7, 4)
-    return x.reshape(b, c, 2 * n, 2 * n, 2 * n).contiguous(memory_format=torch.channels_last_3d)
+        return scattered(self.leave(self.after(half))).float()

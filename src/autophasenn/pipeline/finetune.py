@@ -26,7 +26,7 @@ from autophasenn.inversion.prediction import in_network_box
 from autophasenn.machine import Stop
 from autophasenn.network import weights
 from autophasenn.network.first_guess import COARSE_PATTERN
-from autophasenn.network.predict import SHIPPED
+from autophasenn.network.predict import weights_file
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.pipeline.prepare import prepare
 from autophasenn.pipeline.source import Source
@@ -51,6 +51,8 @@ class Finetuning:
         File of weights, ``.safetensors``.
     begin_with : Path, optional
         Weights to begin with; None: those of the package.
+    network : str, optional
+        "unrolled" or "autophasenn", which these must be of; see `network.predict.weights_file`.
     minutes : float
         How long; reading comes before.
     seed : int
@@ -63,6 +65,7 @@ class Finetuning:
     inputs: tuple[Source, ...]
     output: Path
     begin_with: Path | None = None
+    network: str | None = None
     minutes: float = 5.0
     seed: int = 0
     overwrite: bool = False
@@ -105,8 +108,8 @@ def finetune(job: Finetuning, progress: Progress | None = None) -> dict[str, Any
     """
     progress = progress or Silent()
     _check_output(job)
-    start = job.begin_with or SHIPPED
-    network, card = weights.load(start)
+    start = weights_file(job.begin_with, job.network)
+    network, card = weights.load(start, job.network)
     progress.stage("Read")
     boxes: list[HeldOut] = []
     for number, source in enumerate(job.inputs):

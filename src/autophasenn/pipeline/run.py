@@ -30,6 +30,8 @@ class Run:
         A torch device.
     weights : Path, optional
         Of the network; None: those of the package.
+    network : str, optional
+        "unrolled" or "autophasenn", which the weights must be of. None: any; of the package's, "unrolled".
     force : bool
         Whether a pattern whose phases are not determined (oversampling below 2) is phased all the same.
 
@@ -43,6 +45,7 @@ class Run:
     seed: int = 0
     device: str = "cpu"
     weights: Path | None = None
+    network: str | None = None
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -89,4 +92,4 @@ class Run:
         """
         from autophasenn.inversion.prediction import load_predictor
 
-        return load_predictor(self.weights, self.torch_device())
+        return load_predictor(self.weights, self.torch_device(), self.network)
