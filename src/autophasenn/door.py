@@ -212,7 +212,7 @@ def reconstruct(
     """
     network = weights if isinstance(weights, Network) else None
     file = None if network is not None else _path(weights)  # type: ignore[arg-type]
-    run = Run(method, seed, device, file, force)
+    run = Run(method, seed, device, file, force=force)
     parameters = plan if isinstance(plan, Plan) else None if plan is None else load_plan(Path(plan))
     return _reconstruct(_input_of(pattern, mask), run, parameters, progress, predictor=network)
 
@@ -381,7 +381,7 @@ def evaluate(
     from autophasenn.evaluation.evaluate import Evaluation
     from autophasenn.evaluation.evaluate import evaluate as compare
 
-    asked = Evaluation(Path(dataset), tuple(methods), _path(weights), count, seed, device)
+    asked = Evaluation(Path(dataset), tuple(methods), _path(weights), count=count, seed=seed, device=device)
     return compare(Path(output), asked, workers=workers, overwrite=overwrite, progress=progress)
 
 

@@ -25,6 +25,8 @@ class Beamline:
         From what is asked for to what is on disk.
     expected : callable, optional
         How many frames the complete scan will have; None where it does not tell, or not yet.
+    needs_log : bool
+        Whether nothing can be read without the SPEC file.
     """
 
     name: str
@@ -32,17 +34,18 @@ class Beamline:
     needs: str
     read: Callable[[Asked], Measurement]
     expected: Callable[[Asked], int | None] | None = None
+    needs_log: bool = False
 
 
 _ALL = (
-    Beamline("34idc", "APS 34-ID-C", aps34idc.NEEDS, aps34idc.read, aps34idc.expected_frames),
-    Beamline("28idb", "APS 28-ID-B", aps.NEEDS_28IDB, aps.read_28idb),
-    Beamline("7idd", "APS 7-ID-D", aps.NEEDS_7IDD, aps.read_7idd),
+    Beamline("34idc", "APS 34-ID-C", aps34idc.NEEDS, aps34idc.read, aps34idc.expected_frames, needs_log=True),
+    Beamline("28idb", "APS 28-ID-B", aps.NEEDS_28IDB, aps.read_28idb, needs_log=True),
+    Beamline("7idd", "APS 7-ID-D", aps.NEEDS_7IDD, aps.read_7idd, needs_log=True),
     Beamline("20ide", "APS 20-ID-E", aps.NEEDS_20IDE, aps.read_20ide),
-    Beamline("1ide", "APS 1-ID-E", aps.NEEDS_1IDE, aps.read_1ide),
+    Beamline("1ide", "APS 1-ID-E", aps.NEEDS_1IDE, aps.read_1ide, needs_log=True),
     Beamline("id01", "ESRF ID01", id01.NEEDS, id01.read, id01.expected_frames),
     Beamline("id27", "ESRF ID27", id01.NEEDS_ID27, id01.read_id27, id01.expected_frames),
-    Beamline("bm02", "ESRF BM02", id01.NEEDS_BM02, id01.read_bm02),
+    Beamline("bm02", "ESRF BM02", id01.NEEDS_BM02, id01.read_bm02, needs_log=True),
     Beamline("p10", "PETRA III P10", p10.NEEDS, p10.read),
     Beamline("nanomax", "MAX IV NanoMAX", nanomax.NEEDS, nanomax.read),
     Beamline("sixs", "SOLEIL SIXS", soleil.NEEDS_SIXS, soleil.read_sixs),

@@ -10,9 +10,11 @@ import typer
 from autophasenn.cli import options
 from autophasenn.cli.app import INTERRUPTED, app
 from autophasenn.cli.terminal import TerminalProgress, complain, show_facts
+from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 
 
 @app.command()
+@options.takes_instrument
 def finetune(
     inputs: Annotated[
         list[str],
@@ -29,9 +31,11 @@ def finetune(
     dark: options.Dark = None,
     white: options.White = None,
     mask: options.Mask = None,
+    axes: options.Axes = None,
     seed: Annotated[int, typer.Option(min=0, help="Of held-out voxels, orientations and starts.")] = 0,
     threads: options.Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    instrument: Instrument = AS_RECORDED,
 ) -> None:
     """Let the network learn on from your own patterns, without labels; better weights, or those of the beginning."""
     from autophasenn.devices import use_threads
@@ -40,7 +44,10 @@ def finetune(
     from autophasenn.pipeline.source import Source
 
     use_threads(threads)
-    found = sources(inputs, Source(beamline=beamline, spec=spec, dark=dark, white=white, mask=mask))
+    found = sources(
+        inputs,
+        Source(beamline=beamline, spec=spec, dark=dark, white=white, mask=mask, instrument=instrument, axes=axes),
+    )
     job = Finetuning(found, output, begin_with, network, minutes, seed, overwrite)
     try:
         with TerminalProgress() as progress:

@@ -10,9 +10,11 @@ import typer
 from autophasenn.cli import options
 from autophasenn.cli.app import app
 from autophasenn.cli.terminal import show_facts, show_table
+from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 
 
 @app.command()
+@options.takes_instrument
 def inspect(
     source: Annotated[str, typer.Argument(metavar="FILE", help="A scan's folder, a pattern, a dataset, or a result.")],
     output: Annotated[
@@ -25,7 +27,9 @@ def inspect(
     dark: options.Dark = None,
     white: options.White = None,
     mask: options.Mask = None,
+    axes: options.Axes = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
+    instrument: Instrument = AS_RECORDED,
 ) -> None:
     """Say what is in a file, as a table and a picture."""
     from autophasenn.pipeline.inspect import check_picture, draw, look, picture_of
@@ -33,7 +37,7 @@ def inspect(
 
     if output is not None:
         check_picture(output)
-    found = look(Source(source, beamline, spec, scan, dark, white, mask), samples)
+    found = look(Source(source, beamline, spec, scan, dark, white, mask, instrument, axes), samples)
     show_table(f"{found.kind}: {source}", found.facts)
     picture = output or picture_of(found)
     draw(found, picture, overwrite)

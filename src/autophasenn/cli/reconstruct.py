@@ -11,9 +11,11 @@ from autophasenn.cli import options
 from autophasenn.cli.app import app, command_line
 from autophasenn.cli.terminal import TerminalProgress, show_facts, show_report
 from autophasenn.inversion.names import MethodName
+from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 
 
 @app.command()
+@options.takes_instrument
 def reconstruct(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
     input: Annotated[
@@ -34,6 +36,7 @@ def reconstruct(
     dark: options.Dark = None,
     white: options.White = None,
     mask: options.Mask = None,
+    axes: options.Axes = None,
     plan: options.PlanFile = None,
     starts: Annotated[int | None, typer.Option(min=1, help="Starts of the method; overrides the plan.")] = None,
     network: options.Network = None,
@@ -44,6 +47,7 @@ def reconstruct(
     threads: options.Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
+    instrument: Instrument = AS_RECORDED,
 ) -> None:
     """Turn a Bragg coherent diffraction pattern into an image of the crystal and its strain."""
     if example == (input is not None):
@@ -61,7 +65,7 @@ def reconstruct(
     parameters = Plan() if plan is None else load_plan(plan)
     if starts is not None:
         parameters = with_starts(parameters, starts)
-    source = Source(input, beamline, spec, scan, dark, white, mask)
+    source = Source(input, beamline, spec, scan, dark, white, mask, instrument, axes)
     how = Run(method.value, seed, device, weights, network, force)
     where = Output(output, overwrite)
     if dry_run:

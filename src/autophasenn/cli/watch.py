@@ -13,9 +13,11 @@ from autophasenn.cli import options
 from autophasenn.cli.app import app, command_line
 from autophasenn.cli.terminal import show_facts
 from autophasenn.errors import InputError, install
+from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 
 
 @app.command()
+@options.takes_instrument
 def watch(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all results; created.")],
     folder: Annotated[
@@ -34,6 +36,7 @@ def watch(
     dark: options.Dark = None,
     white: options.White = None,
     mask: options.Mask = None,
+    axes: options.Axes = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the counts in HDF5 files, /entry/data/data.")] = None,
     plan: options.PlanFile = None,
     weights: options.Weights = None,
@@ -65,6 +68,7 @@ def watch(
     memory_limit: Annotated[
         float | None, typer.Option(help="GiB for each of the two working processes; 40 % of the memory if left out.")
     ] = None,
+    instrument: Instrument = AS_RECORDED,
 ) -> None:
     """Reconstruct scans as they land, and keep a page with all of them up to date, until Ctrl-C or SIGTERM."""
     import os
@@ -78,7 +82,9 @@ def watch(
     from autophasenn.pipeline.source import Source
 
     settings = Settings(
-        source=Source(beamline=beamline, spec=spec, dark=dark, white=white, mask=mask),
+        source=Source(
+            beamline=beamline, spec=spec, dark=dark, white=white, mask=mask, instrument=instrument, axes=axes
+        ),
         run=Run(device=device, weights=weights, force=force),
         dataset=dataset,
         plan=plan,

@@ -118,6 +118,6 @@ class Watch:
 
     def _expected(self, folder: Path) -> int | None:
         source = self.settings.source
-        if source.beamline is None or source.spec is None:
+        if source.beamline is None:
             return None
         return expected_frames(source.beamline, folder, spec=source.spec)

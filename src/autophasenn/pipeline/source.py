@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autophasenn.errors import InputError, PlanError
+from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 
 if TYPE_CHECKING:
     from autophasenn.volumes import Scan
@@ -33,6 +34,10 @@ class Source:
         Dark field and white field of the detector.
     mask : Path, optional
         Mask of a plain file, True = measured.
+    instrument : Instrument
+        What is said of the diffractometer, in place of what was recorded.
+    axes : str, optional
+        What the axes of a plain file are, as ``row,column,frame``; None: frame, row, column.
 
     Raises
     ------
@@ -47,8 +52,11 @@ class Source:
     dark: Path | None = None
     white: Path | None = None
     mask: Path | None = None
+    instrument: Instrument = AS_RECORDED
+    axes: str | None = None
 
     def __post_init__(self) -> None:
+        self.instrument.check(self.beamline)
         if self.beamline is None:
             for name in OF_A_FOLDER:
                 if getattr(self, name) is not None:
@@ -58,11 +66,13 @@ class Source:
             return
         from autophasenn.beamlines import BEAMLINES
 
-        if self.beamline not in BEAMLINES:
+        if self.beamline.lower() not in BEAMLINES:
             raise PlanError(f"The beamline {self.beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
+        if self.axes is not None:
+            raise PlanError("--axes belongs to a plain file; the order of a beamline's files is known.")
         if self.mask is not None:
             raise PlanError("--mask belongs to a plain file; the pixels of a beamline's detector come with its reader.")
-        if self.spec is None:
+        if self.spec is None and BEAMLINES[self.beamline.lower()].needs_log:
             raise PlanError(f"--beamline {self.beamline} needs the SPEC file of its scans; add --spec FILE.")
 
     def of(self, input: str | Path) -> Source:
@@ -87,17 +97,30 @@ class Source:
             If a beamline is given, and no folder.
         """
         from autophasenn.beamlines import read_scan
+        from autophasenn.beamlines.by_hand import placed
         from autophasenn.files.readers import read_pattern_file
         from autophasenn.pipeline.example import EXAMPLE
 
-        if self.beamline is not None and self.spec is not None:
+        if self.beamline is not None:
             if self.input is None:
-                raise PlanError("--beamline belongs to a scan folder; give the folder as INPUT.")
+                raise PlanError("--beamline belongs to a scan; give its folder or file as INPUT.")
             return read_scan(
-                self.beamline, self.input, spec=self.spec, scan=self.scan, dark=self.dark, white=self.white
+                self.beamline,
+                self.input,
+                spec=self.spec,
+                scan=self.scan,
+                dark=self.dark,
+                white=self.white,
+                detector=self.instrument.detector,
+                setup=self.instrument.setup(),
             )
         if self.input is not None and Path(self.input).is_dir():
             raise InputError(
                 f"{self.input} is a folder; say whose scan it is with --beamline 34idc --spec FILE, or give a file."
             )
-        return read_pattern_file(EXAMPLE if self.input is None else self.input, self.mask)
+        axes = None if self.axes is None else tuple(word.strip() for word in self.axes.split(","))
+        scan = read_pattern_file(EXAMPLE if self.input is None else self.input, self.mask, axes)
+        if not self.instrument.given:
+            return scan
+        instrument = self.instrument
+        return placed(scan, instrument.geometry_file(), instrument.setup(), instrument.diffractometer)
