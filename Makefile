@@ -9,13 +9,14 @@ RUNTIME := $(VENV)/.installed-runtime
 VIEWER := $(VENV)/.installed-viewer
 LIVE := $(VENV)/.installed-live
 DEV := $(VENV)/.installed-dev
+DOCS := $(VENV)/.installed-docs
 PINS := pyproject.toml constraints.txt
 
 # The pins hold for pip's own build environment too; older pip reads the first variable there, newer pip the second.
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo viewer live-demo test benchmark validation clean
+.PHONY: help demo viewer live-demo test docs benchmark validation clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -38,6 +39,10 @@ test: $(DEV) ## every check: style, types, layers, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+docs: $(DOCS) ## build the manual into docs/_build/html; a warning is an error
+	PYTHONPATH=docs $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html
+	@echo "The manual: docs/_build/html/index.html"
 
 benchmark: $(RUNTIME) ## measure speed and memory into bench.json
 	OMP_WAIT_POLICY=active $(BIN)/autophasenn benchmark -o bench.json
@@ -74,3 +79,8 @@ $(DEV): $(PINS) | $(BIN)/python
 	@echo "Installing into $(VENV): some minutes, once."
 	$(INSTALL) --editable '.[dev]'
 	@touch $(RUNTIME) $(VIEWER) $(LIVE) $@
+
+$(DOCS): $(PINS) | $(BIN)/python
+	@echo "Installing into $(VENV): some minutes, once."
+	$(INSTALL) --editable '.[docs]'
+	@touch $(RUNTIME) $@

@@ -1,10 +1,10 @@
-"""docs/conventions.md names the tests that hold the code to it; they exist."""
+"""docs/physics/conventions.md names the tests that hold the code to it; they exist."""
 
 import re
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-CONVENTIONS = TESTS.parent / "docs" / "conventions.md"
+CONVENTIONS = TESTS.parent / "docs" / "physics" / "conventions.md"
 
 
 def test_every_test_that_the_conventions_name_exists():

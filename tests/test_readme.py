@@ -1,4 +1,4 @@
-"""The Python of README and of docs/python.md runs, in the order in which it stands."""
+"""The Python of README and of docs/guide/python.md runs, in the order in which it stands."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from autophasenn.pipeline.example import EXAMPLE
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("text", ["README.md", "docs/python.md"])
+@pytest.mark.parametrize("text", ["README.md", "docs/guide/python.md"])
 def test_the_python_of_the_texts_runs(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     copy(EXAMPLE, "pattern.npz")

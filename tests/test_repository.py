@@ -26,7 +26,7 @@ def tracked_files() -> list[Path]:
 
 def test_every_make_command_of_the_texts_is_a_target() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for name in ("README.md", "CONTRIBUTING.md", "docs/install.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "docs/guide/install.md"):
         named = re.findall(r"(?:`|^ +)make ([a-z -]+)`?", (ROOT / name).read_text(), re.MULTILINE)
         assert named, name
         assert {target for words in named for target in words.split()} <= targets, name
@@ -55,7 +55,7 @@ def test_the_version_stands_the_same_everywhere() -> None:
 
 def test_extras_are_those_of_the_manual() -> None:
     assert set(PROJECT["optional-dependencies"]) == {"atoms", "viewer", "live", "cluster", "docs", "dev"}
-    manual = (ROOT / "docs" / "install.md").read_text()
+    manual = (ROOT / "docs" / "guide" / "install.md").read_text()
     for extra in PROJECT["optional-dependencies"]:
         assert f"| `{extra}` |" in manual
 
@@ -87,7 +87,7 @@ def test_no_tracked_file_knows_the_machine_it_was_written_on() -> None:
 
 
 def test_links_of_the_texts_lead_somewhere() -> None:
-    for text in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+    for text in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text.read_text()):
             assert (text.parent / target).exists(), f"{text.name} links to {target}"
 

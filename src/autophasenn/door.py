@@ -371,7 +371,7 @@ def evaluate(
     Returns
     -------
     dict
-        The content of ``summary.json`` (docs/evaluation.md).
+        The content of ``summary.json`` (docs/notebook/evaluation.md).
 
     Raises
     ------

@@ -35,7 +35,7 @@ def waiting_threads(load_average: float | None, cores: int) -> dict[str, str]:
     """What to tell OpenMP, before torch is imported: spin for a while on an idle machine, sleep on a busy one.
 
     Spinning threads are the quicker ones (a half) where they are alone, and several times slower where they take the cores
-    from others (docs/performance.md). What the user has set stays.
+    from others (docs/notebook/performance.md). What the user has set stays.
     """
     if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         return {}
@@ -47,7 +47,7 @@ def keep_freed_memory() -> bool:
     """Tell glibc to keep freed volumes of up to 32 MiB for the next ones; False where the system has another library.
 
     A new volume otherwise comes from the system page by page, at each first touch, which costs a transform of 64^3 a tenth
-    to a third of its time (docs/performance.md). What the user has set in the environment stays.
+    to a third of its time (docs/notebook/performance.md). What the user has set in the environment stays.
     """
     if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
         return False

@@ -31,7 +31,7 @@ TUNED = {
     "core_strain_rms": (0.0198, 0.0531, 0.1078),
 }
 """10th, 50th and 90th percentile of 256 relaxed gold crystals, seed 2022, on which the fast source was tuned
-(docs/crystals.md)."""
+(docs/physics/crystals.md)."""
 RATIOS = {
     "volume": (0.8, 1.25),
     "edge_width": (0.9, 1.1),

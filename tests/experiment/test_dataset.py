@@ -252,7 +252,7 @@ def test_a_damaged_sample_is_said(path: Path) -> None:
 def test_the_example_of_the_manual_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manual = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    manual = (Path(__file__).parents[2] / "docs" / "guide" / "datasets.md").read_text()
     example = re.findall(r"```python\n(.*?)```", manual, re.DOTALL)[0]
     made = simulate(Polyhedra(), Experiment(), 5, range(8))
     (tmp_path / "validation.h5").write_bytes(encoded(made, DESCRIPTION))

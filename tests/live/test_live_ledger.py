@@ -117,7 +117,7 @@ def test_facts_are_kept(tmp_path: Path) -> None:
 def test_the_example_of_the_manual_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manual = (Path(__file__).parents[2] / "docs" / "live.md").read_text()
+    manual = (Path(__file__).parents[2] / "docs" / "guide" / "live.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", manual, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     Path("results").mkdir()

@@ -1,4 +1,4 @@
-"""Each measure is what docs/conventions.md says it is."""
+"""Each measure is what docs/physics/conventions.md says it is."""
 
 import math
 

@@ -28,7 +28,7 @@ def benchmark(
         Path, typer.Option(help="Virtual environment of cohere_core; made if it is not there.")
     ] = Path(".venv-cohere"),
     network: Annotated[
-        bool, typer.Option("--network", help="Measure prediction and refinement instead (docs/evaluation.md).")
+        bool, typer.Option("--network", help="Measure prediction and refinement instead (docs/notebook/evaluation.md).")
     ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda; of the network.")] = "cpu",
     size: Annotated[int, typer.Option(min=8, help="Edge of the cubic pattern in voxels.")] = 64,
@@ -36,7 +36,7 @@ def benchmark(
     iterations: Annotated[int, typer.Option(min=1, help="Iterations of one timed run.")] = 100,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed; medians count.")] = 9,
 ) -> None:
-    """Measure speed and memory of phase retrieval, as ratios to the bare Fourier transforms (docs/performance.md)."""
+    """Measure speed and memory of phase retrieval, as ratios to the bare Fourier transforms (docs/notebook/performance.md)."""
     from autophasenn.benchmark.iterations import benchmark as run
     from autophasenn.benchmark.iterations import write
 

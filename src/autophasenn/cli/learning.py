@@ -87,7 +87,7 @@ def _miller_indices(text: str | None) -> tuple[int, int, int] | None:
 @app.command()
 def train(
     plan: Annotated[
-        Path | None, typer.Option(help="What is trained on what (see plans/ and docs/training.md).")
+        Path | None, typer.Option(help="What is trained on what (see plans/ and docs/guide/training.md).")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of a new training; created.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the training in this folder.")] = None,
@@ -136,7 +136,7 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
 ) -> None:
-    """Compare network, refinement and iterative retrieval on the patterns of a dataset (docs/evaluation.md)."""
+    """Compare network, refinement and iterative retrieval on the patterns of a dataset (docs/notebook/evaluation.md)."""
     from autophasenn.devices import use_threads
     from autophasenn.evaluation.evaluate import Evaluation
     from autophasenn.evaluation.evaluate import evaluate as run

@@ -1,4 +1,4 @@
-"""The numbers that one pattern, and one object found for it, get in an evaluation (docs/conventions.md)."""
+"""The numbers that one pattern, and one object found for it, get in an evaluation (docs/physics/conventions.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dataset files: simulated patterns and the crystals behind them, one sample a chunk (docs/datasets.md).
+"""Dataset files: simulated patterns and the crystals behind them, one sample a chunk (docs/guide/datasets.md)::
 
     /patterns  (N, 64, 64, 64) uint32, counts
     /objects   (N, 32, 32, 32) complex64, the truth where it is known: for evaluation only, never for training
@@ -38,7 +38,7 @@ COUNTS_END = 2**32
 PATTERN = (PATTERN_VOXELS,) * 3
 OBJECT = (OBJECT_VOXELS,) * 3
 COMPRESSION: dict[str, Any] = {**hdf5plugin.Zstd(clevel=9), "shuffle": True}
-"""A tenth smaller than gzip and six times quicker to read (docs/datasets.md)."""
+"""A tenth smaller than gzip and six times quicker to read (docs/guide/datasets.md)."""
 OBJECT_BITS = 12
 """Significant bits that are kept of the real and imaginary part of an object. The rest, 1e-8 in chi2, would be two
 fifths of the size of the objects."""

@@ -1,4 +1,4 @@
-"""Result files: CXI 1.5 (HDF5), laid out so that PyNX, cdiutils and silx view open them.
+"""Result files: CXI 1.5 (HDF5), laid out so that PyNX, cdiutils and silx view open them::
 
     /cxi_version                                150
     /entry_1/instrument_1/detector_1            measured counts, mask (CXI: 0 = good pixel), sampling in q

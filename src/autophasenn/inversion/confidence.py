@@ -2,7 +2,7 @@
 
 The number is the probability that the correlation of the image with the truth is at least 0.95. It is a logistic function of
 three numbers that need no truth, and falls with each of them; its coefficients were fitted to simulated crystals of all
-kinds (docs/confidence.md has how, and how well it holds on others).
+kinds (docs/physics/confidence.md has how, and how well it holds on others).
 """
 
 from __future__ import annotations

@@ -49,9 +49,9 @@ class ScanRecord:
     seconds_to_image, seconds_to_refined : float, optional
         From its last frame, or from the start of the watcher where that was later.
     chi2, chi2_free, strain_std : float, optional
-        Of the newest image (docs/conventions.md); strain_std only where the geometry is known.
+        Of the newest image (docs/physics/conventions.md); strain_std only where the geometry is known.
     confidence : float, optional
-        0 to 1, how far the newest image can be believed (docs/confidence.md).
+        0 to 1, how far the newest image can be believed (docs/physics/confidence.md).
     result : str, optional
         Folder of the newest image, relative to the results folder.
     thumbnail : str, optional

@@ -3,7 +3,7 @@
 At half the resolution (the middle 32^3 voxels of the pattern) an iteration costs an eighth. The first objects are random
 and not symmetric: a crystal and its twin ``rho*(-r)`` have the same pattern, and what treats both alike ends in a
 superposition of them. Hybrid input-output with a shrinking support leaves such superpositions, which no network that was
-trained on the misfit of its diffraction alone was seen to do (docs/training.md).
+trained on the misfit of its diffraction alone was seen to do (docs/guide/training.md).
 """
 
 from __future__ import annotations

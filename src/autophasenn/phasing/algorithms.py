@@ -31,7 +31,7 @@ class SupportRegion:
     """A support, and the weighted sums of two objects that differ inside and outside of it.
 
     Real arithmetic on the interleaved real and imaginary parts: ``where`` and ``abs`` on complex tensors cost more than
-    the Fourier transform (docs/performance.md).
+    the Fourier transform (docs/notebook/performance.md).
     """
 
     def __init__(self, inside: Support) -> None:

@@ -35,7 +35,7 @@ class Retrieval:
         Centred; in the square root of counts, so that ``|diffract(object)|**2`` compares with the counts.
     support : bool tensor (starts, n0, n1, n2)
     errors : float32 tensor (starts, iterations)
-        Modulus error of the running object on the voxels that were used: chi2 as docs/conventions.md has it, but
+        Modulus error of the running object on the voxels that were used: chi2 as docs/physics/conventions.md has it, but
         without the threshold, and on the scale that the object has.
     kernel : float tensor (starts, k, k, k), optional
         Mutual coherence kernel, where it was given or estimated.

@@ -8,7 +8,7 @@ then explains its pattern as well as counting noise allows, nothing can be gaine
 Else the beam may be coherent only in part: rounds of RAAR and of error reduction follow, before each of which the mutual
 coherence kernel is estimated from the object as it is; the middle of the pattern, which holds nearly all photons, suffices
 for that. Then the likelihood is climbed, and where all this leaves the object poor, a longer search begins from the start
-anew. Held-out voxels decide what is kept. docs/evaluation.md has the comparison of schedules.
+anew. Held-out voxels decide what is kept. docs/notebook/evaluation.md has the comparison of schedules.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Refinement:
     polish_support : ShrinkWrap
         Which voxels polish and likelihood are confined to: its threshold, and its last Gaussian. A narrower one has a lower
         chi2, as weak voxels count as outside of the crystal when the image is judged, but cuts its surface
-        (docs/reconstruct.md).
+        (docs/guide/reconstruct.md).
     enough : float
         chi2 over that of counting noise at which the refinement ends, as nothing can be gained. 0: it never does.
     poor : float

@@ -45,7 +45,7 @@ class ShrinkWrap:
 
     Typical is ``sqrt(sum a^4 / sum a^2)``, the amplitude of an evenly filled crystal. The maximum, which the original
     takes, follows single bright voxels: on strained crystals of 1e6 photons a fraction of it cut the crystal away
-    (correlation with the truth 0.5, against 0.95; docs/performance.md).
+    (correlation with the truth 0.5, against 0.95; docs/notebook/performance.md).
 
     Parameters
     ----------

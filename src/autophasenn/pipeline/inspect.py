@@ -34,7 +34,7 @@ REPORTED = (
     *("status", "message", "method", "seed", "chi2", "chi2_noise", "chi2_free", "resolution_nm", "voxel_size_nm"),
     *("d_spacing_nm", "support_voxels", "volume_nm3", "oversampling"),
 )
-"""What is told of a result's report, in this order (docs/conventions.md)."""
+"""What is told of a result's report, in this order (docs/physics/conventions.md)."""
 ESTIMATED = "oversampling (estimated)"
 COUNTED = 64
 """Samples of a dataset whose photons are counted, evenly spread."""

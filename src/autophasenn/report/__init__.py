@@ -3,7 +3,7 @@
 ============== ================================================ =======================================================
 module         function                                         picture
 ============== ================================================ =======================================================
-overview       ``overview(image, pattern, reconstruction, ...)`` one 16:9 slide with everything that matters
+overview       ``overview(image, pattern, found, report)``       one 16:9 slide with everything that matters
 slices         ``slices(image)``                                amplitude, phase, displacement, strain in three planes
 isosurface     ``isosurface(image)``                            the crystal in 3-D, coloured by phase and by strain
 confidence     ``spread_map(image)``                            how uncertain amplitude and phase are

@@ -1,4 +1,4 @@
-"""The numbers of a result, typed, each with the name that it has in ``report.json`` (docs/conventions.md).
+"""The numbers of a result, typed, each with the name that it has in ``report.json`` (docs/physics/conventions.md).
 
 What is unknown is None, never left out. Reading is tolerant: a report of another version, or one that somebody edited, gives
 what it holds, and the rest is unknown.
@@ -56,7 +56,7 @@ class Starts:
 
 @dataclass(frozen=True)
 class Trust:
-    """How far the image can be believed, and what that was made of (docs/confidence.md).
+    """How far the image can be believed, and what that was made of (docs/physics/confidence.md).
 
     Parameters
     ----------

@@ -1,0 +1,81 @@
+"""How the manual is built: `make docs`."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any, get_origin
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["COLUMNS"] = "100"
+
+from generated import write_reference
+
+import autophasenn
+
+HERE = Path(__file__).parent
+
+project = "AutoPhaseNN"
+author = "The AutoPhaseNN developers"
+project_copyright = author
+version = release = autophasenn.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx_gallery.gen_gallery",
+]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "gallery/*.py", "**/README.txt"]
+myst_heading_anchors = 3
+suppress_warnings = ["config.cache"]  # the gallery's settings hold classes
+
+autodoc_typehints = "none"  # the docstrings give shapes and units, which annotations cannot
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",
+    "filename_pattern": r"plot_",
+    "image_scrapers": ("matplotlib",),
+    "remove_config_comments": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "abort_on_example_error": True,
+    "plot_gallery": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"AutoPhaseNN {release}"
+html_theme_options = {"show_prev_next": False, "use_edit_page_button": False, "navigation_with_keys": False}
+html_show_sourcelink = False
+
+_LITERAL = re.compile(r"(``.*?``|`[^`]+`)")
+
+
+def _as_written(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Bars and stars of formulas (``|Q|``, ``rho*``) are what they look like, not marks of the markup."""
+    for number, line in enumerate(lines):
+        parts = _LITERAL.split(line)
+        parts[::2] = [re.sub(r"(?<!\\)([|*])(?=\S)", r"\\\1", part) for part in parts[::2]]
+        lines[number] = "".join(parts)
+
+
+def _is_left_out(app: Any, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
+    """Type aliases have no signature, and matplotlib gives its subclasses a `set` of its own."""
+    return True if get_origin(thing) is not None or name == "set" else None
+
+
+def setup(app: Any) -> None:
+    """What Sphinx calls."""
+    app.connect("autodoc-process-docstring", _as_written, priority=100)
+    app.connect("autodoc-skip-member", _is_left_out)
+
+
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+write_reference(HERE / "reference")
