@@ -2,8 +2,8 @@
 A crystal and its twin
 ======================
 
-The pattern is the same for an object and for its twin, the conjugate seen through the origin. Everything here that compares two
-objects removes this, a shift and a global phase first.
+The pattern is the same for an object and for its twin, the conjugate seen through the origin. Everything here that compares
+two objects removes this, a shift and a global phase first.
 """
 
 import matplotlib.pyplot as plt

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from jaxtyping import Float, Integer, UInt8
-from scipy.stats import poisson
+from scipy import special
 from torch import Tensor
 
 from autophasenn.volumes import Volume
@@ -93,7 +93,7 @@ def _quantile(
 def _tables() -> tuple[Float[np.ndarray, "levels numbers"], UInt8[Tensor, " entries"]]:
     """Cumulative distribution of each step of the ladder, and its quantile in each cell, row after row."""
     levels = np.arange(int(STEPS * HIGHEST**0.5) + 1)
-    cumulative = poisson.cdf(np.arange(SEVERAL + 1), (levels[:, None] / STEPS) ** 2)
+    cumulative = special.pdtr(np.arange(SEVERAL + 1), (levels[:, None] / STEPS) ** 2)
     edges = np.arange(CELLS + 1) / CELLS
     first = np.stack([np.searchsorted(row, edges[:-1], side="right") for row in cumulative])
     last = np.stack([np.searchsorted(row, edges[1:], side="left") for row in cumulative])

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Float
-from scipy.stats import poisson
+from scipy import special
 from torch import Tensor
 
 from autophasenn.physics import ambiguity
@@ -118,7 +118,7 @@ def _root_variance(rate: Tensor) -> Tensor:
     large = 40.0
     knots = np.linspace(0, math.sqrt(large), 512) ** 2
     n = np.arange(128)
-    probability = poisson.pmf(n, knots[:, None])
+    probability = np.exp(special.xlogy(n, knots[:, None]) - knots[:, None] - special.gammaln(n + 1))  # of Poisson's law
     table = torch.from_numpy((probability * (np.sqrt(n) - np.sqrt(knots)[:, None]) ** 2).sum(1)).to(rate)
     position = (rate.clamp(0, large) / large).sqrt() * (len(knots) - 1)
     lower = position.long().clamp_max(len(knots) - 2)
