@@ -16,10 +16,8 @@ from autophasenn.volumes import twin
 
 crystal = ap.simulate(1, seed=3).objects[0]
 other = twin(crystal)
-print(
-    "largest difference of the patterns:",
-    float((intensity_of(diffract(crystal)) - intensity_of(diffract(other))).abs().max()),
-)
+difference = intensity_of(diffract(crystal)) - intensity_of(diffract(other))
+print("largest difference of the patterns:", float(difference.abs().max()))
 print("correlation once they are aligned:", round(align(crystal, other).correlation, 4))
 
 figure, panels = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained")

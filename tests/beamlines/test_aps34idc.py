@@ -104,16 +104,16 @@ def test_geometry_comes_from_the_motors(beamtime: Beamtime) -> None:
     assert geometry.step["Theta"] == pytest.approx(0.005)
 
 
-def test_the_direct_beam_is_assumed_in_the_middle_of_the_whole_detector_and_said_so(
-    beamtime: Beamtime,
-) -> None:
+def test_the_direct_beam_is_assumed_in_the_middle_of_the_frames_and_said_so(beamtime: Beamtime) -> None:
     scan = beamtime.read()
     geometry = scan.geometry
     assert isinstance(geometry, ScanGeometry)
-    assert (geometry.direct_beam, geometry.is_assumed) == ((258.5, 258.0), True)  # 517 x 516, the gap opened
-    assert any("assumed at row 258.5, column 258, the middle of the whole detector" in s for s in scan.warnings)
-    # Column 32 and row 64 are the first of the frames.
+    # The frames have 16 x 12 pixels and begin at row 64 and column 32 of the detector.
+    assert (geometry.direct_beam, geometry.is_assumed) == ((72.0, 38.0), True)
     assert geometry.detector.first_pixel == (64.0, 32.0)
+    (warning,) = scan.warnings
+    assert "middle of the frames, row 72, column 38, is assumed" in warning
+    assert "were it the middle of the whole detector, row 258.5, column 258, d would be" in warning  # the gap opened
 
 
 def test_the_direct_beam_that_is_given_is_where_q_vanishes(
@@ -446,9 +446,9 @@ def test_missing_detector_image_is_refused(beamtime: Beamtime) -> None:
 
 def test_real_scan_has_the_published_geometry(shared_data: Path) -> None:
     """Numbers on which two independent codes agree to 5e-5, the arm pointing at the middle of the frames."""
-    root = shared_data / "scan54_34idc"
+    scan = scan_54(shared_data)
     centre = (128.0, 128.0)
-    scan = read_scan("34idc", root / "Staff20-1a_S0054", spec=root / "example.spec", setup=Setup(direct_beam=centre))
+    assert any("d is 0.2335 nm" in sentence and "d would be 0.2368 nm" in sentence for sentence in scan.warnings)
     assert scan.frames.shape == (201, 256, 256)
     assert scan.frames.dtype == np.int32
     assert np.unravel_index(scan.frames.argmax(), scan.frames.shape) == (99, 126, 127)
@@ -460,9 +460,13 @@ def test_real_scan_has_the_published_geometry(shared_data: Path) -> None:
 
 
 def test_real_scan_with_the_arm_at_the_middle_of_the_whole_detector(shared_data: Path) -> None:
-    geometry = scan_54(shared_data).geometry
+    root = shared_data / "scan54_34idc"
+    scan = read_scan(
+        "34idc", root / "Staff20-1a_S0054", spec=root / "example.spec", setup=Setup(direct_beam=(258.5, 258.0))
+    )
+    geometry = scan.geometry
+    assert scan.warnings == ()
     assert isinstance(geometry, ScanGeometry)
-    assert geometry.is_assumed
     assert 1e10 * d_spacing(geometry.scattering_vector((126.0, 127.0))) == pytest.approx(2.368, abs=5e-4)
 
 
@@ -473,3 +477,25 @@ def test_dead_pixels_of_the_real_white_field_are_dead_in_the_real_frames(shared_
     dead = scan.white == 0
     assert dead.any()
     assert not scan.frames[:, dead].any()
+
+
+@pytest.mark.parametrize(("number", "first"), [(71, (0.0, 0.0)), (105, (150.0, 150.0))])
+def test_two_regions_of_one_detector_give_one_d_with_one_direct_beam(
+    number: int, first: tuple[float, float], shared_data: Path, tmp_path: Path
+) -> None:
+    """One crystal, two regions, one across the gap: 2.334 and 2.372 A as if the arm followed them."""
+    cases = shared_data.parent / "cases"
+    name = f"Staff20-1a_S{number:04d}"
+    if not (cases / f"frames_{name}.npz").is_file():
+        pytest.skip("the cases (../shared/cases) are not beside this checkout")
+    (tmp_path / name).mkdir()
+    for index, frame in enumerate(np.load(cases / f"frames_{name}.npz")["frames"]):
+        tifffile.imwrite(tmp_path / name / f"{name}_{index:05d}.tif", frame)
+    spec = cases / "three_scans.spec"
+    scan = read_scan("34idc", tmp_path / name, spec=spec, setup=Setup(direct_beam=(258.5, 258.0)))
+    geometry = scan.geometry
+    assert isinstance(geometry, ScanGeometry)
+    assert geometry.detector.first_pixel == first
+    _, row, column = np.unravel_index(scan.frames.argmax(), scan.frames.shape)
+    assert 1e10 * d_spacing(geometry.scattering_vector((float(row), float(column)))) == pytest.approx(2.3667, abs=8e-4)
+    assert scan.warnings == ()

@@ -13,6 +13,7 @@ from autophasenn.beamlines.diffractometers import adjusted
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, Ramp, Setup, plain
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.physics.axes import BEAM, Circle, carried
+from autophasenn.physics.bragg import d_spacing
 from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
 from autophasenn.physics.scan_geometry import ScanGeometry
 from autophasenn.volumes import Scan
@@ -37,10 +38,12 @@ def as_scan(found: Measurement, asked: Asked, beamline: str) -> Scan:
     if energy is None:
         raise GeometryError(f"{asked.path} does not record the photon energy; give it in eV with --energy.")
     warnings = list(found.warnings)
-    placed, beam, is_assumed = _placed(found, setup, detector, diffractometer, first, whole, asked.path, warnings)
+    placed, beam, is_assumed = _placed(found, setup, detector, diffractometer, first, asked.path)
     diffractometer = _without_unknown_circles(diffractometer, found.motors)
     motors = _motors(found, diffractometer, asked.path)
     geometry = ScanGeometry(diffractometer, placed, _plain(energy), motors, beam, is_assumed)
+    if is_assumed:
+        warnings.append(_on_the_direct_beam(geometry, found.frames.shape[1:], first, whole))
     _check(geometry, found.frames.shape[1:])
     source = {"path": str(asked.path), "sha256": found.checksum, "beamline": beamline, **found.source}
     mask = _mask(found, detector, first, warnings)
@@ -108,9 +111,7 @@ def _placed(
     detector: KnownDetector | None,
     diffractometer: Diffractometer,
     first: tuple[float, float] | None,
-    whole: tuple[int, int] | None,
     path: Path,
-    warnings: list[str],
 ) -> tuple[FlatDetector, tuple[float, float] | None, bool]:
     """The detector, the pixel of the direct beam, and whether that is assumed."""
     if found.placed is not None and setup.direct_beam is None and setup.distance_m is None:
@@ -126,23 +127,15 @@ def _placed(
             f"{path} does not record the pixels of its detector{f' {found.detector}' if found.detector else ''}; give "
             "their edge in metres with --pixel."
         )
-    at: Mapping[str, float] = setup.direct_beam_at
+    at: Mapping[str, float] = setup.direct_beam_at or found.direct_beam_at
     beam, is_assumed = setup.direct_beam, False
     if beam is None:
         beam, at = found.direct_beam, found.direct_beam_at
     if beam is None:
-        shape = found.frames.shape[1:]
-        is_whole = first is not None and whole is not None
-        rows, columns = whole if is_whole and whole is not None else shape
-        corner = (0.0, 0.0) if is_whole or first is None else first
-        # The middle of an even number of frames' pixels is counted as their voxel n // 2, of a detector's as its half.
-        middle = (rows / 2, columns / 2) if is_whole else (float(rows // 2), float(columns // 2))
-        beam, at, is_assumed = (corner[0] + middle[0], corner[1] + middle[1]), {}, True
-        warnings.append(
-            f"Where the direct beam meets the detector is not known, and its pixel is assumed at row {beam[0]:g}, column "
-            f"{beam[1]:g}, the middle of the {'whole detector' if is_whole else 'frames'}, so that d is good to about 1 %; "
-            "give it with --direct-beam ROW,COLUMN."
-        )
+        at = {}
+        rows, columns = (float(n // 2 * b) for n, b in zip(found.frames.shape[1:], setup.binning, strict=True))
+        corner = (0.0, 0.0) if first is None else first
+        beam, is_assumed = (corner[0] + rows, corner[1] + columns), True
     placed = diffractometer.detector_facing_the_beam(distance, pixel, beam, direct_beam_at=at, tilt_deg=setup.tilt_deg)
     return placed.of(first or (0.0, 0.0), setup.binning), beam, is_assumed
 
@@ -169,6 +162,27 @@ def _with_given_motors(found: Measurement, setup: Setup) -> Measurement:
         for name, value in setup.motors.items()
     }
     return replace(found, motors={**found.motors, **given})
+
+
+def _on_the_direct_beam(
+    geometry: ScanGeometry, shape: tuple[int, ...], first: tuple[float, float] | None, whole: tuple[int, int] | None
+) -> str:
+    """That its pixel is assumed, and what d would be were it the middle of the whole detector."""
+    row, column = geometry.direct_beam or (0.0, 0.0)
+    sentence = (
+        "Where the direct beam meets the detector is not known, and the middle of the frames, row "
+        f"{row:g}, column {column:g}, is assumed, so that d is good to about 1 %"
+    )
+    if first is not None and whole is not None and whole != shape:
+        middle = (whole[0] / 2, whole[1] / 2)
+        pixel = (float(shape[0] // 2), float(shape[1] // 2))
+        moved = (pixel[0] + row - middle[0], pixel[1] + column - middle[1])
+        here, there = (1e9 * d_spacing(geometry.scattering_vector(p)) for p in (pixel, moved))
+        sentence += (
+            f" (there d is {here:.4f} nm; were it the middle of the whole detector, row {middle[0]:g}, column "
+            f"{middle[1]:g}, d would be {there:.4f} nm)"
+        )
+    return f"{sentence}; give it with --direct-beam ROW,COLUMN."
 
 
 def _motors(found: Measurement, diffractometer: Diffractometer, path: Path) -> dict[str, Positions]:

@@ -1,7 +1,7 @@
 """The circles of every beamline: axis, sign and offset, outer to inner, and the way its detectors count.
 
 Sources: bcdi 2b75755 (`experiment/diffractometer.py`), cdiutils 0.2.1 (`geometry.py`), cohere-beamlines 4.5.6
-(`*/diffractometers.py`). Where they contradict each other, `docs/beamlines.md` says so and which one stands here; what
+(`*/diffractometers.py`). Where they contradict each other, `docs/guide/beamlines.md` says so and which one stands here; what
 differs can be turned round for a scan: `columns`, `rows` and `reverse` of :func:`autophasenn.beamlines.read_scan`.
 """
 

@@ -36,7 +36,7 @@ def benchmark(
     iterations: Annotated[int, typer.Option(min=1, help="Iterations of one timed run.")] = 100,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed; medians count.")] = 9,
 ) -> None:
-    """Measure speed and memory of phase retrieval, as ratios to the bare Fourier transforms (docs/notebook/performance.md)."""
+    """Measure speed and memory of phase retrieval, as ratios to the bare transforms (docs/notebook/performance.md)."""
     from autophasenn.benchmark.iterations import benchmark as run
     from autophasenn.benchmark.iterations import write
 

@@ -94,7 +94,8 @@ INSTRUMENT: dict[str, Any] = {
     ],
     "detector": Annotated[str | None, typer.Option(help="Which, where a scan has several.", rich_help_panel=PANEL)],
     "geometry": Annotated[
-        Path | None, typer.Option(help="geometry.yaml of a plain file (docs/beamlines.md).", rich_help_panel=PANEL)
+        Path | None,
+        typer.Option(help="geometry.yaml of a plain file (docs/guide/beamlines.md).", rich_help_panel=PANEL),
     ],
     "diffractometer": Annotated[
         str | None, typer.Option(help="Whose circles a plain file was taken with.", rich_help_panel=PANEL)

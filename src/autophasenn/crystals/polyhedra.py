@@ -1,7 +1,7 @@
 """The fast source: faceted crystals with smooth random displacements, filled in batches on the CPU or a GPU.
 
 The facets are those of the source that relaxes atoms; what relaxation does is drawn from distributions measured on it
-(docs/physics/crystals.md). The few numbers that describe a crystal are drawn on the CPU, its voxels are filled on the device.
+(docs/physics/crystals.md). The few numbers that describe a crystal are drawn on the CPU, its voxels on the device.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ from autophasenn.files.cxi_image import SPREAD, image_in, nx_dataset, nx_group, 
 from autophasenn.files.guarded import GuardedFile, opened_result
 from autophasenn.files.writing import write_atomically
 from autophasenn.image import CrystalImage
+from autophasenn.physics.bragg import HC_EV_M, JOULE, direct_voxel_vectors
 from autophasenn.physics.fourier import diffract
-from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.volumes import Pattern, Reconstruction
 
 
@@ -77,6 +77,7 @@ def write_result(
     with h5py.File(buffer, "w") as file:
         _write_root(file)
         _write_detector(file, pattern)
+        _write_geometry(file, (process.get("report") or {}).get("geometry") or {})
         _write_object(file, pattern, reconstruction)
         _write_process(file, reconstruction, process)
         write_image(file, image)
@@ -123,15 +124,40 @@ def _write_detector(file: h5py.File, pattern: Pattern) -> None:
     detector = nx_group(file, DETECTOR, "NXdetector")
     counts = torch.where(pattern.mask, pattern.counts, 0).cpu().numpy()
     is_integer = bool(np.all(counts == np.floor(counts))) and counts.max() < 2**32
-    _dataset(detector, "data", counts.astype(np.uint32) if is_integer else counts, "counts", interpretation="image")
+    nx_dataset(detector, "data", counts.astype(np.uint32) if is_integer else counts, "counts", interpretation="image")
     bad = (~pattern.mask).to(torch.uint8)
-    _dataset(detector, "mask", bad, note="CXI convention: 0 = measured, anything else = not measured")
+    nx_dataset(detector, "mask", bad, note="CXI convention: 0 = measured, anything else = not measured")
     if pattern.reciprocal_steps is not None:
         note = "row i: step in q along axis i of the data, laboratory frame"
-        _dataset(detector, "reciprocal_steps", pattern.reciprocal_steps, "1/m", note=note)
+        nx_dataset(detector, "reciprocal_steps", pattern.reciprocal_steps, "1/m", note=note)
     if pattern.scattering_vector is not None:
         note = "Q of the central voxel, laboratory frame"
-        _dataset(detector, "scattering_vector", pattern.scattering_vector, "1/m", note=note)
+        nx_dataset(detector, "scattering_vector", pattern.scattering_vector, "1/m", note=note)
+
+
+def _write_geometry(file: h5py.File, geometry: Mapping[str, Any]) -> None:
+    """Energy, distance and pixels where the CXI format and PyNX look for them; angles and direct beam beside them."""
+    energy, pixel, beam = (geometry.get(name) for name in ("energy_ev", "pixel_m", "direct_beam"))
+    if energy is not None:
+        source = nx_group(file, "entry_1/instrument_1/source_1", "NXsource")
+        nx_dataset(source, "energy", float(energy) * JOULE, "J")
+        light = nx_group(file, "entry_1/instrument_1/beam_1", "NXbeam")
+        nx_dataset(light, "incident_energy", float(energy), "eV")
+        nx_dataset(light, "incident_wavelength", HC_EV_M / float(energy), "m")
+    detector = file[DETECTOR]
+    if geometry.get("distance_m") is not None:
+        nx_dataset(detector, "distance", float(geometry["distance_m"]), "m")
+    if pixel is not None:
+        nx_dataset(detector, "y_pixel_size", float(pixel[0]), "m", note="of the frames, before binning of the pattern")
+        nx_dataset(detector, "x_pixel_size", float(pixel[1]), "m", note="of the frames, before binning of the pattern")
+    if beam is not None:
+        note = "assumed, nobody measured it" if beam.get("assumed") else "pixel of the whole detector"
+        nx_dataset(detector, "beam_center_y", float(beam["row"]), "pixel", note=note)
+        nx_dataset(detector, "beam_center_x", float(beam["column"]), "pixel", note=note)
+    if geometry.get("angles_deg"):
+        angles = nx_group(file, "entry_1/sample_1/angles", "NXcollection")
+        for name, angle in geometry["angles_deg"].items():
+            nx_dataset(angles, name.replace("/", "_"), float(angle), "deg")
 
 
 def _write_object(file: h5py.File, pattern: Pattern, reconstruction: Reconstruction) -> None:

@@ -12,15 +12,13 @@ import numpy as np
 from autophasenn.errors import InputError, quoted
 from autophasenn.files.stored import StoredPattern
 from autophasenn.files.tree import Frames, is_stack, load, node, opened, stacks
-from autophasenn.physics.bragg import HC_EV_M
+from autophasenn.physics.bragg import HC_EV_M, JOULE
 
 CXI_DATA = ("entry_1/instrument_1/detector_1/data", "entry_1/data_1/data", "entry_1/image_1/data")
 """Where CXI files keep a pattern, the first that is there."""
 CXI_MASKS = ("entry_1/instrument_1/detector_1/mask", "entry_1/data_1/mask")
 EIGER = "entry/data"
 """The group in which the master file of an Eiger links to its frames."""
-JOULE = 1.602176634e-19
-"""Of one electronvolt."""
 MAX_LISTED = 5
 """How many datasets a message lists."""
 

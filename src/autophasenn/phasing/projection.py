@@ -235,7 +235,7 @@ class BoxedProjection:
 
 
 def modulus_of(psi: WaveVolume, out: Volume) -> Volume:
-    """|psi|, into `out`; torch's own ``abs`` of complex numbers costs as much as a transform (docs/notebook/performance.md)."""
+    """|psi|, into `out`; torch's ``abs`` of complex numbers costs a transform (docs/notebook/performance.md)."""
     if psi.device.type != "cpu":
         return torch.abs(psi, out=out)
     if torch.get_num_threads() <= FEW_THREADS:

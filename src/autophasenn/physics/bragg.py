@@ -18,6 +18,9 @@ from autophasenn.volumes import Vectors
 HC_EV_M = 1.239841984332e-06
 """Planck constant times speed of light, eV m (CODATA 2018, exact)."""
 
+JOULE = 1.602176634e-19
+"""One electronvolt in joules (exact)."""
+
 Vector = Float[Tensor, "3"]
 """x, y, z in the laboratory frame."""
 

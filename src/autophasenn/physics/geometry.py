@@ -178,12 +178,12 @@ def describe(geometry: Geometry | None, pixel: tuple[float, float], frame: float
     pixel : (row, column)
         Of the frames that were read, and `frame`, where the peak is.
     """
-    unknown: dict[str, Any] = dict.fromkeys(
-        ("energy_ev", "distance_m", "pixel_m", "direct_beam", "angles_deg", "scanned", "step_deg", "q_per_nm")
-    )
+    names = ("energy_ev", "distance_m", "pixel_m", "direct_beam", "angles_deg", "scanned", "step_deg")
+    unknown: dict[str, Any] = dict.fromkeys((*names, "q_per_nm", "q_vector_per_nm"))
     if geometry is None:
         return unknown
     known = geometry.describe(pixel, frame) if hasattr(geometry, "describe") else {}
     if not known:
-        known = {"q_per_nm": (1e-9 * geometry.scattering_vector(pixel)).tolist()}
+        q = 1e-9 * geometry.scattering_vector(pixel)
+        known = {"q_per_nm": float(q.norm()), "q_vector_per_nm": q.tolist()}
     return unknown | known

@@ -21,8 +21,11 @@ from autophasenn.volumes import Vectors
 
 COARSE = 9
 """Places along rows and columns at which the offset is calculated; between them it is smooth."""
-MAX_GRADIENT = 0.5
+MAX_GRADIENT = 0.8
 """How much the offset may change from one voxel to the next before gridding would fold the array."""
+NEAR = 0.02
+"""Voxels to which the place is found from which a voxel of the grid takes its counts."""
+MOST_ROUNDS = 30
 
 
 @runtime_checkable
@@ -147,8 +150,10 @@ def straightened(
     for frame in range(counts.shape[0]):
         grid = np.stack(np.meshgrid([float(frame)], rows, columns, indexing="ij"))
         source = grid.copy()
-        for _ in range(4):  # source + offset(source) = grid, a contraction
-            source = grid - where.at(source)
+        for _ in range(MOST_ROUNDS):  # source + offset(source) = grid, a contraction
+            former, source = source, grid - where.at(source)
+            if np.abs(source - former).max() < NEAR:
+                break
         share = ndimage.map_coordinates(known, list(source), order=1, mode="constant", cval=0.0)
         value = ndimage.map_coordinates(filled, list(source), order=1, mode="constant", cval=0.0)
         measured[frame] = share[0] > 1 - 1e-3

@@ -223,7 +223,8 @@ class ScanGeometry:
             "scanned": ", ".join(self.scanned) or None,
             "step_deg": next((r for n, r in self.step.items() if n != "energy" and n not in stages), None),
             "steps": self.step,
-            "q_per_nm": (1e-9 * self.scattering_vector(pixel, frame)).tolist(),
+            "q_per_nm": 1e-9 * float(self.scattering_vector(pixel, frame).norm()),
+            "q_vector_per_nm": (1e-9 * self.scattering_vector(pixel, frame)).tolist(),
         }
 
     @property

@@ -19,10 +19,13 @@ from autophasenn.files.convention import PROCESS
 from autophasenn.files.cxi import read_result
 from autophasenn.files.tree import opened
 from autophasenn.files.writing import write_atomically
+from autophasenn.physics import geometry
+from autophasenn.pipeline.geometry_words import geometry_facts
 from autophasenn.pipeline.source import Source
 from autophasenn.pipeline.wording import told, words
 from autophasenn.preprocessing.oversampling import estimate_oversampling
 from autophasenn.preprocessing.preprocess import preprocess
+from autophasenn.preprocessing.sampling import middle
 from autophasenn.report.contact_sheet import Row, contact_sheet
 from autophasenn.report.style import save
 from autophasenn.volumes import Scan, crop_or_pad
@@ -234,6 +237,8 @@ def _pattern(scan: Scan, kind: str) -> Inspection:
     except AutoPhaseNNError as error:
         return Inspection(kind, path, facts | {"cannot be reconstructed": str(error)}, [_as_stored(scan)])
     pattern, found = prepared.pattern, prepared.facts
+    if scan.geometry is not None:
+        facts |= geometry_facts(geometry.describe(scan.geometry, *middle(prepared.window)))
     sampling = [f"{value:.2f}" for value in prepared.oversampling]
     facts |= {
         "photons": f"{found['photons']:.3g}",

@@ -8,6 +8,8 @@ from autophasenn.files.writing import staged_folder
 from autophasenn.inversion.methods import describe as describe_method
 from autophasenn.inversion.methods import invert
 from autophasenn.network.predict import Predictor
+from autophasenn.physics import geometry
+from autophasenn.pipeline.geometry_words import geometry_facts
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.prepare import Prepared, prepare
@@ -16,6 +18,7 @@ from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.pipeline.summary import prtf_shells, summarise
 from autophasenn.preprocessing.checks import memory_gib
+from autophasenn.preprocessing.sampling import middle
 from autophasenn.progress import Progress, Silent, Stopwatch
 from autophasenn.volumes import Scan
 
@@ -153,7 +156,7 @@ def describe(source: Source, run: Run, output: Output, plan: Plan | None = None)
         "binning": list(prepared.binning),
         "oversampling": [round(value, 2) for value in prepared.oversampling],
         "masked": f"{100 * (1 - prepared.pattern.mask.float().mean().item()):.2f} %",
-        "geometry": "unknown: the result has voxel units" if scan.geometry is None else "known",
+        **geometry_facts(geometry.describe(scan.geometry, *middle(prepared.window))),
         "method": run.method,
         **describe_method(prepared.pattern, prepared.oversampling, run.method, plan),
         "device": str(device),

@@ -16,10 +16,11 @@ from autophasenn.inversion.verdict import Grounds, Verdict, judge
 from autophasenn.machine import peak_memory
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
-from autophasenn.physics.geometry import direct_voxel_vectors
+from autophasenn.physics.geometry import describe, direct_voxel_vectors
 from autophasenn.pipeline.postprocess import Postprocessed, statistics
 from autophasenn.pipeline.prepare import Prepared
 from autophasenn.pipeline.run import Run
+from autophasenn.preprocessing.sampling import middle
 from autophasenn.progress import Stopwatch
 from autophasenn.report.numbers import Distribution, Origin, Report, Starts, Trust
 from autophasenn.volumes import Pattern, Reconstruction
@@ -88,6 +89,7 @@ def summarise(
         preprocess=preprocessed.facts,
         path=found.path,
         confidence=_confidence(verdict, found),
+        geometry=describe(prepared.scan.geometry, *middle(preprocessed.window)),
         support_voxels=numbers["support_voxels"],
         volume_nm3=numbers["volume_nm3"],
         voxel_size_nm=_tuple(numbers["voxel_size_nm"]),

@@ -14,12 +14,12 @@ from annotated_types import Ge, Gt, Lt
 from jaxtyping import Bool, Float
 
 from autophasenn.errors import PlanError
-from autophasenn.options import NotNegative, Number, Share, options
+from autophasenn.options import NotNegative, Number, Positive, Share, options
 from autophasenn.preprocessing.aliens import Aliens, Cluster, alien_warnings, find_aliens
 from autophasenn.preprocessing.corrections import correct
 from autophasenn.preprocessing.oversampling import choose_binning, estimate_oversampling, sampling_warnings
+from autophasenn.preprocessing.sampling import Windows, sampled
 from autophasenn.preprocessing.window import (
-    AxisWindow,
     check_peak_place,
     choose_window,
     crop_warnings,
@@ -29,7 +29,6 @@ from autophasenn.preprocessing.window import (
 )
 from autophasenn.volumes import Pattern, Scan, bin_sum, window_around
 
-Windows = tuple[AxisWindow, AxisWindow, AxisWindow]
 Wanted = tuple[int | None, int | None, int | None]
 """Blocks asked for along each axis; None: as many as there are."""
 LEAST_WINDOW = 64
@@ -82,6 +81,9 @@ class Preprocessing:
         A scan of more than twice as many voxels, or one that would be padded to have its peak in the middle, is cut to the
         rows and columns about the peak that hold its light; of a pattern that still has more voxels, the detector's pixels
         are binned, too, as the oversampling allows.
+    off_grid : float
+        Voxels that light may lie off a straight grid in q (uneven steps of the motor, a detector so wide that the Ewald
+        sphere bends) before its counts are interpolated onto one.
 
     Raises
     ------
@@ -104,6 +106,7 @@ class Preprocessing:
     keep_oversampling: Annotated[float, Ge(2)] = 3.0
     smallest_axis: Annotated[int, Gt(1)] = 32
     most_voxels: Annotated[int, Gt(1)] = 8_000_000
+    off_grid: Positive = 1.5
 
     def __post_init__(self) -> None:
         if self.shape is not None and any(n % 2 for n in self.shape):
@@ -213,13 +216,13 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         for w, limit, b in zip(whole, sizes, binning, strict=True)
     )
     windows, binned, measured = _bin_about_peak(counts, mask & ~alien, peak, binning, (wanted[0], wanted[1], wanted[2]))
-    sampled = tuple(o / b for o, b in zip(oversampling, binning, strict=True))
+    left = tuple(o / b for o, b in zip(oversampling, binning, strict=True))
     aliens = _on_pattern(alien, clusters, lobes, windows)
     if options.shape is None:
         warnings += crop_warnings(
             windows, counts.shape, is_cut=[w.size != limit for w, limit in zip(whole, sizes, strict=True)]
         )
-    warnings += sampling_warnings(sampled, binning)
+    warnings += sampling_warnings(left, binning)
     warnings += alien_warnings(clusters, lobes)
     facts: dict[str, float | int] = {
         "photons": float(binned[measured].sum(dtype=torch.float64)),
@@ -230,9 +233,11 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         "aliens": len(aliens.clusters),
         "alien_photons": sum(c.counts for c in aliens.clusters),
     }
+    pattern, told = sampled(binned, measured, scan.geometry, windows, options.off_grid)
+    warnings += told
     return Preprocessed(
-        pattern=_with_geometry(binned, measured, scan, windows, binning),
-        oversampling=(sampled[0], sampled[1], sampled[2]),
+        pattern=pattern,
+        oversampling=(left[0], left[1], left[2]),
         binning=binning,
         peak=peak,
         window=windows,
@@ -345,16 +350,6 @@ def _index(raw: tuple[int, int, int], windows: Windows) -> tuple[int, int, int]:
 def _to_raw(cluster: Cluster, windows: Windows) -> Cluster:
     frame, row, column = (c + w.start for c, w in zip(cluster.centre, windows, strict=True))
     return replace(cluster, centre=(frame, row, column))
-
-
-def _with_geometry(
-    counts: torch.Tensor, mask: torch.Tensor, scan: Scan, windows: Windows, binning: tuple[int, int, int]
-) -> Pattern:
-    if scan.geometry is None:
-        return Pattern(counts, mask)
-    pixel = (windows[1].middle_of(windows[1].size // 2), windows[2].middle_of(windows[2].size // 2))
-    steps = scan.geometry.reciprocal_steps(pixel) * torch.tensor(binning, dtype=torch.float64)[:, None]
-    return Pattern(counts, mask, steps, scan.geometry.scattering_vector(pixel))
 
 
 def _check_sizes(options: Preprocessing, scanned: tuple[int, ...]) -> None:

@@ -2,8 +2,8 @@
 
 A kernel of shape (out, in, k, k, k) is a matrix of out x (in k^3). Its momentum M = U S V^T becomes U V^T, so that weak
 directions of the gradient are followed as far as strong ones: a given loss is reached after less than half the samples
-that AdamW takes (docs/guide/training.md). K. Jordan et al., https://kellerjordan.github.io/posts/muon (2024); the step is scaled
-to the root mean square of AdamW's as in J. Liu et al., arXiv:2502.16982 (2025), section 2.2.
+that AdamW takes (docs/guide/training.md). K. Jordan et al., https://kellerjordan.github.io/posts/muon (2024); the step is
+scaled to the root mean square of AdamW's as in J. Liu et al., arXiv:2502.16982 (2025), section 2.2.
 """
 
 from __future__ import annotations
