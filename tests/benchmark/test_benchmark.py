@@ -4,6 +4,7 @@ import json
 import math
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,13 @@ def test_cases_alternate_with_the_reference() -> None:
     cases = {name: Case(lambda name=name: order.append(name), 1) for name in "ab"}
     alternate(Case(lambda: order.append("."), 1), cases, rounds=2)
     assert "".join(order) == ".ab" + ".a.b." + ".b.a."
+
+
+def test_no_round_begins_that_would_end_too_late_but_one_is_made() -> None:
+    slow = Case(lambda: time.sleep(0.02), 1)
+    for most, made in ((0.0, 1), (60.0, 3)):
+        _, results = alternate(slow, {"a": slow}, rounds=3, most_seconds=most)
+        assert results["a"]["rounds"] == made
 
 
 def test_the_plain_loop_comes_nearer_to_the_pattern() -> None:

@@ -323,6 +323,19 @@ def test_progress_on_a_terminal_shows_stages_and_on_a_pipe_nothing(monkeypatch: 
         assert [w in done.stderr for w in ("Phase retrieval [1/2]", "Strain")] == [terminal] * 2
 
 
+def test_long_measurements_say_on_a_pipe_what_they_do() -> None:
+    code = (
+        "from autophasenn.cli.terminal import TerminalProgress\n"
+        "with TerminalProgress(is_told=True) as progress:\n"
+        "    progress.stage('Prepare'); progress.advance(3, 10)\n"
+        "    progress.stage('Batches')\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == ""
+    assert done.stderr.split("\n") == ["Prepare ...", "Batches ...", ""]
+
+
 def test_the_printed_plan_is_yaml(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plan") == 0
     assert yaml.safe_load(capsys.readouterr().out)["version"] == 1

@@ -256,3 +256,21 @@ def test_a_network_is_asked_for_by_its_name(tmp_path: Path) -> None:
     for name, file in predict.SHIPPED.items():
         if file.is_file():
             assert weights.load(weights_file(None, name), name)[0].design.name.lower().startswith(name)
+
+
+@pytest.mark.parametrize("is_quick", [False, True])
+def test_a_precision_that_convolves_slowly_is_not_tried_on_a_whole_network(
+    is_quick: bool, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    seconds = Predictor._seconds
+
+    def recorded(self: Predictor, network: Network, counts: torch.Tensor, precision: str) -> float:
+        tried.append(precision)
+        return seconds(self, network, counts, precision)
+
+    monkeypatch.setattr(predict, "_seconds_of_convolution", lambda _, kind: float((kind is torch.float32) == is_quick))
+    monkeypatch.setattr(Predictor, "_seconds", recorded)
+    chosen = Predictor(network).inference.precision
+    assert set(tried) == ({"bfloat16", "float32"} if is_quick else set())
+    assert chosen in predict.PRECISIONS if is_quick else chosen == "float32"

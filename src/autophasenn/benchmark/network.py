@@ -46,6 +46,8 @@ COHERE_GOALS = {"torch": 100.0, "numpy": 100.0}
 BATCHES = {"cpu": (1, 4, 16), "cuda": (1, 16, 64, 256)}
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Of the matrices whose product says what the machine can do."""
+MOST_SECONDS = 120.0
+"""Of the alternated rounds: on a slow machine fewer are made."""
 
 
 def benchmark_network(
@@ -71,7 +73,7 @@ def benchmark_network(
     threads : int, optional
         CPU threads; None: as many as torch uses.
     rounds : int
-        Medians over so many are given.
+        Medians over so many are given, or over as many as two minutes allow.
     compiled : bool
         Is the network run compiled, too?
     paper : AutoPhaseNNDesign, optional
@@ -89,7 +91,7 @@ def benchmark_network(
         ``machine``; ``reference`` and ``cases`` (`timing.alternate`); ``times_as_long``: how many times as long the first
         of two takes, with ``goal`` and ``met``; ``precision``; ``patterns_per_second`` by batch; ``operations``
         (floating-point operations of the network for a pattern), ``operations_per_second`` at the best batch, and
-        ``share_of_matrix_product``: of the rate of a large product of bfloat16 matrices; ``cohere`` (or None) as
+        ``share_of_matrix_product``: of the rate of a large product of matrices in that precision; ``cohere`` (or None) as
         `compare_with_cohere` gives it, times of a whole retrieval; ``warnings`` (sentences).
 
     Raises
@@ -102,6 +104,7 @@ def benchmark_network(
     kind, progress = device_of(device).type, progress or Silent()
     if threads is not None:
         torch.set_num_threads(threads)
+    progress.stage("Prepare")
     network = network or _shipped()
     with DatasetFile(EXAMPLE.with_name("crystals.h5")) as dataset:
         counts, measured = dataset.patterns([0]).to(device), dataset.masks([0]).to(device)
@@ -132,8 +135,8 @@ def benchmark_network(
         cases["network, compiled"] = _in_a_row(lambda: _waited(quick.predict(counts, measured)))
     wave = torch.randn((1, 64, 64, 64), dtype=torch.complex64)
     host = machine(load_average(), jitter_of(lambda: transform_pair(wave)))
-    progress.stage("Network")
-    reference, results = alternate(_in_a_row(as_published), cases, rounds, progress.advance)
+    progress.stage("Prediction, refinement, retrieval")
+    reference, results = alternate(_in_a_row(as_published), cases, rounds, progress.advance, MOST_SECONDS)
     cohere = None
     if cohere_environment is not None:
         cohere = compare_with_cohere(
@@ -143,7 +146,7 @@ def benchmark_network(
     progress.stage("Batches")
     return {
         "machine": host | {"device": torch.cuda.get_device_name() if kind == "cuda" else kind},
-        "rounds": rounds,
+        "rounds": results[NETWORK]["rounds"],
         "precision": predictor.inference.precision,
         "reference": reference,
         "cases": results,
@@ -191,7 +194,8 @@ def _throughput(predictor: Predictor, counts: Tensor, measured: Tensor) -> dict[
         predictor.predict(counts, measured)
     operations, best = counter.get_total_flops(), max(rates.values())
     side = SIDE[kind]
-    matrix = torch.randn(side, side, device=predictor.device, dtype=torch.bfloat16)
+    precision = getattr(torch, predictor.inference.precision or "float32")
+    matrix = torch.randn(side, side, device=predictor.device, dtype=precision)
     peak = 2 * side**3 / _least_seconds(lambda: matrix @ matrix)
     return {
         "patterns_per_second": rates,

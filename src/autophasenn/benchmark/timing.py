@@ -6,6 +6,7 @@ reference beside it too.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -51,7 +52,11 @@ def milliseconds(case: Case) -> float:
 
 
 def alternate(
-    reference: Case, cases: Mapping[str, Case], rounds: int, tell: Callable[[int, int], None] | None = None
+    reference: Case,
+    cases: Mapping[str, Case],
+    rounds: int,
+    tell: Callable[[int, int], None] | None = None,
+    most_seconds: float = math.inf,
 ) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
     """Time cases against a reference that runs before and after each; every second round in reverse order.
 
@@ -63,22 +68,29 @@ def alternate(
         At least 1; the first run of each case, which allocates and plans, is not counted.
     tell : callable, optional
         Told the rounds done and their total.
+    most_seconds : float
+        No round begins that would end later than this, if it took as long as the longest so far; one is made in any case.
 
     Returns
     -------
     reference : dict
         ``milliseconds`` of one iteration, median, and ``fastest_milliseconds``.
     results : dict of name to dict
-        ``milliseconds`` and ``ratio`` (medians over the rounds), ``fastest_milliseconds``, ``ratio_spread`` (least,
-        largest), ``goal``, ``met``.
+        ``rounds``, ``milliseconds`` and ``ratio`` (medians over the rounds), ``fastest_milliseconds``, ``ratio_spread``
+        (least, largest), ``goal``, ``met``.
     """
+    began = time.perf_counter()
     for case in (reference, *cases.values()):
         case.run()
     names = list(cases)
     references: list[float] = []
     times: dict[str, list[float]] = {name: [] for name in cases}
     ratios: dict[str, list[float]] = {name: [] for name in cases}
+    longest = 0.0
     for done in range(rounds):
+        begun = time.perf_counter()
+        if done and begun - began + longest > most_seconds:
+            break
         before = milliseconds(reference)
         references.append(before)
         for name in names if done % 2 == 0 else reversed(names):
@@ -87,6 +99,7 @@ def alternate(
             ratios[name].append(2 * taken / (before + after))
             references.append(after)
             before = after
+        longest = max(longest, time.perf_counter() - begun)
         if tell is not None:
             tell(done + 1, rounds)
     results = {name: _result(times[name], ratios[name], cases[name].goal) for name in cases}
@@ -96,6 +109,7 @@ def alternate(
 def _result(times: list[float], ratios: list[float], goal: float | None) -> dict[str, Any]:
     ratio = statistics.median(ratios)
     return {
+        "rounds": len(ratios),
         **_times(times),
         "ratio": ratio,
         "ratio_spread": [min(ratios), max(ratios)],

@@ -44,7 +44,7 @@ def benchmark(
     if network:
         from autophasenn.benchmark.network import benchmark_network
 
-        with TerminalProgress() as progress:
+        with TerminalProgress(is_told=True) as progress:
             result = benchmark_network(
                 device=device, threads=threads, rounds=rounds, cohere_environment=environment, progress=progress
             )
@@ -52,7 +52,7 @@ def benchmark(
         if output is not None:
             write(output, result)
         return
-    with TerminalProgress() as progress:
+    with TerminalProgress(is_told=True) as progress:
         result = run(
             size=size,
             threads=threads,

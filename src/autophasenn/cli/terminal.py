@@ -39,10 +39,17 @@ def complain(sentence: str) -> None:
 
 
 class TerminalProgress:
-    """Stages of long work as bars with a time estimate on standard error; silent where that is no terminal."""
+    """Stages of long work as bars with a time estimate on standard error; silent where that is no terminal.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    is_told : bool
+        Whether each stage is a line of its own where standard error is no terminal.
+    """
+
+    def __init__(self, is_told: bool = False) -> None:
         console = Console(stderr=True)
+        self._is_told = is_told and not console.is_terminal
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -71,6 +78,8 @@ class TerminalProgress:
         """Begin a stage; the one before is done."""
         self._finish()
         self._task = self._bars.add_task(f"{escape(name):{_STAGE_WIDTH}}", total=None)
+        if self._is_told:
+            print(f"{name} ...", file=sys.stderr, flush=True)
 
     def advance(self, done: int, total: int) -> None:
         """Say how far the stage is."""
@@ -202,7 +211,7 @@ def show_network_benchmark(result: Mapping[str, Any]) -> None:
     rates = ", ".join(f"{rate:.1f} at {batch}" for batch, rate in result["patterns_per_second"].items())
     console.print(
         f"Patterns a second by batch: {rates}; {100 * result['share_of_matrix_product']:.0f} % of the operations that a "
-        "large product of bfloat16 matrices does in that time."
+        "large product of matrices in the same precision does in that time."
     )
     for sentence in result["warnings"]:
         console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")

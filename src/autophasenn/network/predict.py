@@ -43,6 +43,8 @@ DEFAULT_NETWORK = "unrolled"
 APART = 13
 """Symmetries of the cube from one look at a pattern to the next: prime to 48, so that all come, and unlike ones first."""
 PRECISIONS = ("bfloat16", "float32")
+TRIED_CHANNELS, TRIED_VOXELS = 32, 12
+"""Of the convolution that says whether a precision is worth trying: 50 million operations."""
 
 
 @options
@@ -216,6 +218,8 @@ class Predictor:
 
     def _quickest(self, network: Network) -> str:
         """The precision in which one pattern takes the least time: bfloat16 is slower than float32 on some machines."""
+        if not is_bfloat16_quick(self.device):
+            return "float32"
         counts = torch.ones(1, *PATTERN, device=self.device)
         taken = {}
         for precision in PRECISIONS:
@@ -254,6 +258,30 @@ def weights_file(path: Path | None = None, network: str | None = None) -> Path:
     if not shipped.is_file():
         raise InputError(f"This installation has no weights ({shipped} is missing); give a file of weights.")
     return shipped
+
+
+def is_bfloat16_quick(device: torch.device) -> bool:
+    """Whether one small convolution takes less time in bfloat16 than in float32.
+
+    Without instructions for it a whole network in bfloat16 takes minutes, which need not be waited for to know that.
+    """
+    taken = {name: _seconds_of_convolution(device, getattr(torch, name)) for name in PRECISIONS}
+    return taken["bfloat16"] < taken["float32"]
+
+
+@torch.inference_mode()
+def _seconds_of_convolution(device: torch.device, kind: torch.dtype) -> float:
+    """The least of a few runs; the first, which prepares the kernel, is not counted."""
+    layer = nn.Conv3d(TRIED_CHANNELS, TRIED_CHANNELS, 3, padding=1).to(device, kind)
+    volume = torch.ones(1, TRIED_CHANNELS, *[TRIED_VOXELS] * 3, dtype=kind, device=device)
+    volume = volume.to(memory_format=torch.channels_last_3d)
+    layer = layer.to(memory_format=torch.channels_last_3d)
+    taken = []
+    for _ in range(4):
+        began = time.perf_counter()
+        layer(volume).sum().item()  # waits for the device
+        taken.append(time.perf_counter() - began)
+    return min(taken[1:])
 
 
 def _misfit(estimate: Stage, counts: Volume, measured: Mask) -> Float[Tensor, " batch"]:
