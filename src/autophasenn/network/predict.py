@@ -272,10 +272,9 @@ def is_bfloat16_quick(device: torch.device) -> bool:
 @torch.inference_mode()
 def _seconds_of_convolution(device: torch.device, kind: torch.dtype) -> float:
     """The least of a few runs; the first, which prepares the kernel, is not counted."""
-    layer = nn.Conv3d(TRIED_CHANNELS, TRIED_CHANNELS, 3, padding=1).to(device, kind)
+    layer = nn.Conv3d(TRIED_CHANNELS, TRIED_CHANNELS, 3, padding=1, device=device, dtype=kind)
     volume = torch.ones(1, TRIED_CHANNELS, *[TRIED_VOXELS] * 3, dtype=kind, device=device)
-    volume = volume.to(memory_format=torch.channels_last_3d)
-    layer = layer.to(memory_format=torch.channels_last_3d)
+    volume = volume.contiguous(memory_format=torch.channels_last_3d)
     taken = []
     for _ in range(4):
         began = time.perf_counter()
