@@ -1,18 +1,23 @@
 """What the viewer draws: values, colours and places are those of the result."""
 
+import base64
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
-from autophasenn.files.cxi_image import read_counts
+from autophasenn.files.cxi_image import CountsPair, read_counts
 from autophasenn.report.opengl import NoOpenGLError, off_screen
 from autophasenn.report.planes import SECTIONS
+from autophasenn.report.words import UNKNOWN
 from autophasenn.viewer.figure import view_figure
-from autophasenn.viewer.numbers import UNKNOWN, rows_of, warnings_of
+from autophasenn.viewer.numbers import rows_of, warnings_of
 from autophasenn.viewer.overlay import overlay
-from autophasenn.viewer.pattern import PatternView
+from autophasenn.viewer.pattern import patterns_of
 from autophasenn.viewer.quantities import Quantity, lacking_of, quantities_of
 from autophasenn.viewer.results import StoredImage, read_image
 from autophasenn.viewer.scene import NEUTRAL, TURN, Appearance, Scene
@@ -101,8 +106,38 @@ def test_what_only_one_of_two_has_is_named_and_each_has_its_own_unit() -> None:
     assert lacking_of([known]) == {}
     assert lacking_of([known, unknown]) == {"strain": "Strain along Q is not shown, as other has none."}
     scene = Scene([known, unknown], quantities_of([known, unknown]))
-    assert [overlay(scene, image)["bar_text"].split()[1] for image in (known, unknown)] == ["nm", "voxels"]
+    bars = [overlay(scene, image, number) for number, image in enumerate((known, unknown))]
+    assert [bar["bar_text"].split()[1] for bar in bars] == ["nm", "voxels"]
+    scene.show(Appearance())
+    sizes = [np.ptp(surface(scene, number), axis=0).max() for number in (0, 1)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.35), "a ball in voxels is as large as one in nm"
+    # the bar of each is as long, beside its crystal, as it says: the radius of the balls is 4 nm x 8.4 and 8.4 voxels
+    height = 2 * float(scene.camera.parallel_scale)
+    for bar, size, true in zip(bars, sizes, (2 * 4 * 8.4, 2 * 8.4), strict=True):
+        drawn = bar["bar"] / 100 * height
+        assert drawn / size == pytest.approx(float(bar["bar_text"].split()[0]) / true, rel=0.05)
     scene.close()
+
+
+def test_a_length_in_voxels_and_one_in_nm_are_drawn_at_scales_of_their_own() -> None:
+    known, unknown = slices_of([ball(), replace(ball(voxel_size=None), name="other")])
+    assert known._side == slices_of([ball()])[0]._side
+    assert unknown._side == slices_of([ball(voxel_size=None)])[0]._side
+
+
+def test_the_picture_for_a_slide_has_a_scale_bar_for_each_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    write = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: figures.append(figure) or write(figure, *a, **k))
+    strain, picture = quantities_of([ball()])["strain"], np.zeros((60, 80, 3), np.uint8)
+    for pixels in ([(2.0, "nm"), (0.5, "voxels")], [(2.0, "nm"), (2.0, "nm")]):
+        view_figure(picture, strain, ["one", "two"], 0.3, pixels, "light")
+    for figure, expected in zip(figures, (["20 nm", "5 voxels"], ["20 nm"]), strict=True):
+        axes = figure.axes[0]
+        said = [text.get_text() for text in axes.texts if text.get_text().split()[-1] in ("nm", "voxels")]
+        assert said == expected
+        lengths = [float(np.ptp(line.get_xdata())) for line in axes.lines]
+        assert lengths == pytest.approx([10.0] * len(expected))  # pixels
 
 
 def test_pictures_are_drawn_on_this_machine_where_it_can(scene: Scene) -> None:
@@ -117,7 +152,7 @@ def test_pictures_are_drawn_on_this_machine_where_it_can(scene: Scene) -> None:
     middle = picture[picture.shape[0] // 2, picture.shape[1] // 2]
     assert tuple(picture[2, 2]) == (0x14, 0x16, 0x1C)
     assert np.abs(middle.astype(int) - picture[2, 2]).max() > 50
-    png = view_figure(picture, scene.quantities["strain"], ["ball"], 0.3, 1.0, "nm", "dark")
+    png = view_figure(picture, scene.quantities["strain"], ["ball"], 0.3, [(1.0, "nm")], "dark")
     assert png.startswith(b"\x89PNG")
 
 
@@ -191,14 +226,19 @@ def test_the_crosshair_stays_in_the_volume(slices: tuple[Slices, Quantity]) -> N
 def test_without_geometry_lengths_are_voxels() -> None:
     image = ball(voxel_size=None)
     cut = slices_of([image])[0]
-    assert "voxels" in cut.said(cut.start, quantities_of([image])["strain"])
-    assert cut.drawn(cut.start, quantities_of([image])["phase"], ISOVALUE)[0]["bar_text"].endswith("voxels")
+    crosshair = cut.start.moved(2, 5, image.shape)
+    first, second, _ = crosshair.voxel
+    # the index in the file, as numpy counts
+    assert cut.said(crosshair, quantities_of([image])["strain"]).startswith(f"voxel [{first}, {second}, 5]")
+    drawn = cut.drawn(crosshair, quantities_of([image])["phase"], ISOVALUE)
+    assert drawn[0]["bar_text"].endswith("voxels")
+    assert [each["at"] for each in drawn] == [f"index {crosshair.voxel[plane.normal]}" for plane in cut.planes]
 
 
 @pytest.mark.parametrize("section", range(3))
 def test_the_counts_under_the_pointer_are_those_of_the_voxel_there(example_results: Path, section: int) -> None:
     pattern = read_counts(example_results / "refined" / "result.cxi")
-    view = PatternView(pattern)
+    (view,) = patterns_of([pattern])
     down, across = SECTIONS[section].down, SECTIONS[section].across
     voxel = [0, 0, 0]
     voxel[3 - down - across], voxel[down], voxel[across] = 30, 33, 31
@@ -208,11 +248,64 @@ def test_the_counts_under_the_pointer_are_those_of_the_voxel_there(example_resul
     assert len(view.drawn(section, 30)["pictures"]) == 3
 
 
+def counts_pair(shape: tuple[int, int, int], brightest: float, unit: str = "1/nm", step: float = 0.01) -> CountsPair:
+    counts = np.ones(shape, np.float32)
+    counts[tuple(n // 2 for n in shape)] = brightest
+    return CountsPair(counts, counts, np.ones(shape, bool), np.full(3, step), unit)
+
+
+def pixel(data: str) -> np.ndarray:
+    """The pixels of a picture on the page."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))))
+
+
+def test_two_patterns_share_their_colours_and_their_scale() -> None:
+    small, large = patterns_of([counts_pair((16, 20, 24), 1e3), counts_pair((40, 60, 72), 1e5)])
+    assert small.scales() == large.scales()
+    one, two = small.drawn(0, small.peak(0)), large.drawn(0, large.peak(0))
+    # a count has the same colour in both, and a voxel the same size on the page
+    np.testing.assert_array_equal(pixel(one["pictures"][0])[0, 0], pixel(two["pictures"][0])[0, 0])
+    assert not np.array_equal(pixel(one["pictures"][0])[10, 12], pixel(two["pictures"][0])[30, 36])
+    assert (one["width"] / 24, one["height"] / 20) == pytest.approx((two["width"] / 72, two["height"] / 60))
+    assert (one["ratio"], one["bar"], one["bar_text"]) == (two["ratio"], two["bar"], two["bar_text"])
+    assert two["width"] == two["height"] == 100
+    assert small.said(0, 8, 0.02, 0.5) == "outside of this pattern"
+    assert "row 10, column 12" in small.said(0, 8, 0.5 + 0.5 / 72, 0.5 + 0.5 / 60)
+
+
+def test_patterns_in_several_units_have_each_their_own_scale() -> None:
+    known, unknown = patterns_of([counts_pair((16, 20, 24), 1e3), counts_pair((40, 60, 72), 1e5, "voxels", 1.0)])
+    assert [view.drawn(0, 3)["width"] for view in (known, unknown)] == [100, 100]
+    assert unknown.beside(known, 0, 2) == unknown.peak(0)
+
+
+def test_every_plane_of_both_patterns_can_be_seen_and_the_other_goes_as_far_from_its_peak() -> None:
+    small, large = patterns_of([counts_pair((16, 20, 24), 1e3), counts_pair((40, 60, 72), 1e5, step=0.005)])
+    for section in range(3):
+        for view in (small, large):
+            planes = {view.drawn(section, index)["index"] for index in range(view.last(section) + 1)}
+            assert planes == set(range(view.pattern.counts.shape[SECTIONS[section].normal]))
+    assert large.beside(small, 0, small.peak(0) + 3) == large.peak(0) + 6  # voxels of half the length
+    assert small.beside(large, 0, 0) == max(0, small.peak(0) - 10)
+
+
+def test_a_power_of_ten_is_multiplied_by() -> None:
+    assert quantities_of([ball()])["strain"].said(4.31) == "4.31 × 10⁻⁴"
+    assert quantities_of([ball()])["phase_spread"].said(0.2) == "0.2 rad"
+
+
 def test_what_a_report_does_not_know_is_called_unknown(example_results: Path) -> None:
     image = read_image(example_results / "refined")
     rows = {row["name"]: row["value"] for row in rows_of(image)}
     assert float(rows["χ²"]) == pytest.approx(image.report["chi2"], rel=0.01)
-    assert rows["Voxel"] == f"{image.spacing[0]:.2f} nm"
+    assert rows["Voxel"] == f"{image.spacing[0]:.3g} nm"
+    assert rows["Size"] == f"{' × '.join(f'{edge:.0f}' for edge in image.extent)} nm"
+    assert rows["Pattern"] == "64 × 64 × 64"
+    assert rows["Checksum"].removesuffix(" …") == image.report["input"]["sha256"][:12]
+    assert f"torch {image.report['versions']['torch']}" in rows["Versions"]
+    for name in ("Photons", "Oversampling", "Binning", "Starts", "Detector voxel", "|Q|", "Input", "Not measured"):
+        assert rows[name] != UNKNOWN, name
+    assert all(row["meaning"] for row in rows_of(image))
     empty = {row["name"]: row["value"] for row in rows_of(ball())}
-    assert empty["χ²"] == empty["Strain, std"] == empty["Confidence"] == UNKNOWN
+    assert {value for name, value in empty.items() if name != "Size"} == {UNKNOWN}
     assert warnings_of(ball()) == []

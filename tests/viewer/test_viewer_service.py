@@ -191,6 +191,28 @@ def test_the_result_that_was_asked_for_last_is_shown_whichever_is_read_first(
     assert asyncio.run(both()) == ["network"]
 
 
+def test_another_section_of_the_pattern_begins_at_its_peak_and_doubt_at_a_fixed_uncertainty(
+    example_results: Path,
+) -> None:
+    async def look() -> None:
+        page = Viewer(None, [], Limits())
+        await page.open([example_results / "refined", example_results / "network"])
+        assert page.state.largest_spread == 0.3  # rad, whatever the colours span
+        page.state.tab, page.state.section = "pattern", 0
+        await page._update_pattern()
+        assert [shown["index"] for shown in page.state.patterns] == [32, 32]
+        page.set_plane(1, 60)
+        await page._update_pattern()
+        assert [shown["index"] for shown in page.state.patterns] == [60, 60]
+        page.state.section = 1
+        await page._update_pattern()
+        assert [shown["index"] for shown in page.state.patterns] == [32, 32]
+        assert {shown["normal"] for shown in page.state.patterns} == {"column"}
+        await page.close()
+
+    asyncio.run(look())
+
+
 def test_what_was_opened_is_given_back_once_others_were(example_results: Path) -> None:
     deleted = threading.Event()
 

@@ -17,8 +17,8 @@ from autophasenn.viewer.figure import view_figure
 from autophasenn.viewer.numbers import headline, rows_of, warnings_of
 from autophasenn.viewer.overlay import overlay
 from autophasenn.viewer.page import Page
-from autophasenn.viewer.pattern import PatternView
-from autophasenn.viewer.quantities import NAMES, Quantity, lacking_of, quantities_of
+from autophasenn.viewer.pattern import PatternView, patterns_of
+from autophasenn.viewer.quantities import DOUBTFUL, NAMES, Quantity, lacking_of, quantities_of
 from autophasenn.viewer.results import StoredImage, read_image
 from autophasenn.viewer.scans import Scans
 from autophasenn.viewer.scene import TURN, Appearance, Scene
@@ -57,6 +57,8 @@ class Viewer:
         self._slices: list[Slices] = []
         self._crosshairs: list[Crosshair] = []
         self._patterns: list[PatternView] = []
+        self._planes: list[int] = []
+        self._section = -1
         self._results, self._limits = list(results), limits
         self._scans = None if scans is None else Scans(scans)
         self._shown: list[str] = []
@@ -87,17 +89,16 @@ class Viewer:
                 "place": 0.0,
                 "is_flipped": False,
                 "doubt": False,
-                "largest_spread": 0.5,
+                "largest_spread": DOUBTFUL,
                 "in_browser": False,
                 "section": 0,
-                "plane": 0,
                 "said": "",
                 "bar": NO_BAR,
                 "is_drawing": False,
                 "note": [],
                 "slices": [],
                 "patterns": [],
-                "pattern_scales": [[]],
+                "pattern_scales": [],
                 "pattern_error": "",
             }
         )
@@ -106,7 +107,7 @@ class Viewer:
         changes = {
             "surface": ("threshold", "quantity", "cut", "place", "is_flipped", "doubt", "largest_spread", "theme"),
             "slices": ("quantity", "threshold"),
-            "pattern": ("section", "plane"),
+            "pattern": ("section",),
         }
         for what, names in changes.items():
             self.state.change(*names)(lambda what=what, **_: self._want(what))
@@ -180,9 +181,7 @@ class Viewer:
         with self.state:
             self.state.update(self._facts())
             if not anew:
-                spread = self.quantities.get("phase_spread")
-                most = 1.0 if spread is None else spread.high / 2
-                self.state.update({"cut": "none", "place": 0.0, "doubt": False, "largest_spread": most})
+                self.state.update({"cut": "none", "place": 0.0, "doubt": False, "largest_spread": DOUBTFUL})
             self._draw()
             self.page.build()
             self.state.screen = "result"
@@ -225,12 +224,11 @@ class Viewer:
             "lacking": " ".join(lacking.values()),
             "quantity": key,
             "has_spread": spread is not None,
-            "most_spread": 1.0 if spread is None else spread.high,
+            "most_spread": max(2 * DOUBTFUL, spread.high if spread else 0.0),
             "reach": reach,
             "step": min(first.spacing) / 2,
             "can_draw": self.scene.can_draw,
             "in_browser": self.state.in_browser or not self.scene.can_draw,
-            "plane": -1,
             "patterns": [],
             "said": "",
             "stamp": time.time_ns(),
@@ -317,7 +315,7 @@ class Viewer:
     def _update_overlay(self) -> None:
         assert self.scene is not None
         own = self.images if self.state.no_geometry else self.images[:1]
-        self.state.overlays = [overlay(self.scene, image) for image in own]
+        self.state.overlays = [overlay(self.scene, image, number) for number, image in enumerate(own)]
 
     def _update_slices(self) -> None:
         quantity = self.quantities[self.state.quantity]
@@ -335,16 +333,15 @@ class Viewer:
                 if images is not self.images:  # others were opened meanwhile
                     self._want("pattern")
                     return
-                self._patterns = [PatternView(pattern) for pattern in read]
-                self.state.pattern_scales = [view.scales() for view in self._patterns]
+                self._patterns, self._section = patterns_of(read), -1
+                self.state.pattern_scales = self._patterns[0].scales()  # all share their colours
         except AutoPhaseNNError as error:
             self.state.pattern_error = str(error)
             return
-        plane = int(self.state.plane)
-        if plane < 0 or plane > self._patterns[0].last(section):
-            plane = (self._patterns[0].last(section) + 1) // 2
-            self.state.plane = plane
-        self.state.update({"pattern_error": "", "patterns": [view.drawn(section, plane) for view in self._patterns]})
+        if section != self._section:  # a plane of the section before says nothing here
+            self._section, self._planes = section, [view.peak(section) for view in self._patterns]
+        drawn = [view.drawn(section, plane) for view, plane in zip(self._patterns, self._planes, strict=True)]
+        self.state.update({"pattern_error": "", "patterns": drawn})
 
     # what the page calls
 
@@ -380,7 +377,17 @@ class Viewer:
     def probe_pattern(self, number: int, across: float, down: float) -> None:
         """Say what is under the pointer in the pattern."""
         if number < len(self._patterns):
-            self.state.said = self._patterns[number].said(int(self.state.section), int(self.state.plane), across, down)
+            self.state.said = self._patterns[number].said(self._section, self._planes[number], across, down)
+
+    def set_plane(self, number: int, index: int) -> None:
+        """Show another plane of a pattern; that of a second result goes as far from its peak."""
+        if number < len(self._patterns) and self._section >= 0:
+            moved = self._patterns[number]
+            index = min(max(int(index), 0), moved.last(self._section))
+            self._planes = [
+                index if view is moved else view.beside(moved, self._section, index) for view in self._patterns
+            ]
+            self._want("pattern")
 
     def look(self, view: str) -> None:
         """See the crystals from a named side."""
@@ -454,10 +461,11 @@ class Viewer:
         assert self.scene is not None
         picture = self.scene.picture()
         quantity, appearance = self.quantities[self.state.quantity], self.appearance()
-        nm = 2 * self.scene.camera.parallel_scale / picture.shape[0]
+        edge = 2 * self.scene.camera.parallel_scale / picture.shape[0]
+        pixels = [(edge / each, image.unit) for each, image in zip(self.scene.enlarged, self.images, strict=True)]
         names = list(self.state.names)
         return await asyncio.to_thread(
-            view_figure, picture, quantity, names, appearance.threshold, nm, _units(self.images), self.state.theme
+            view_figure, picture, quantity, names, appearance.threshold, pixels, self.state.theme
         )
 
     async def _follow(self) -> None:

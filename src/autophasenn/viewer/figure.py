@@ -23,8 +23,7 @@ def view_figure(
     quantity: Quantity,
     names: Sequence[str],
     threshold: float,
-    pixel: float,
-    unit: str,
+    pixels: Sequence[tuple[float, str]],
     theme: str,
 ) -> bytes:
     """A PNG of the crystals as they are seen.
@@ -38,9 +37,8 @@ def view_figure(
         Of the results, from left to right.
     threshold : float
         Amplitude of the surface, as a fraction of the largest.
-    pixel : float
-        Edge of a pixel of the picture, in `unit`.
-    unit : str
+    pixels : sequence of (float, str)
+        Edge of a pixel in the part of each result, and its unit.
     theme : str
         "light" or "dark".
     """
@@ -50,12 +48,15 @@ def view_figure(
     width = height * columns / rows
     figure = Figure(figsize=(width + 1.3, height + 0.6), dpi=DPI, facecolor=paper, layout="constrained")
     axes = figure.subplots()
-    axes.imshow(picture, extent=(0, columns * pixel, 0, rows * pixel))
+    axes.imshow(picture, extent=(0, columns, 0, rows))
     axes.set_axis_off()
-    length = round_length(rows * pixel, 0.25)
-    left, bottom = 0.03 * columns * pixel, 0.05 * rows * pixel
-    axes.plot([left, left + length], [bottom, bottom], color=ink, linewidth=4, solid_capstyle="butt")
-    axes.text(left + length / 2, bottom * 1.3, f"{length:g} {unit}", color=ink, ha="center", va="bottom", fontsize=13)
+    shown = pixels if len(set(pixels)) > 1 else pixels[:1]  # one bar where it holds for all
+    for number, (edge, unit) in enumerate(shown):
+        length = round_length(rows * edge, 0.25)
+        left, bottom = (0.03 + number / len(shown)) * columns, 0.05 * rows
+        axes.plot([left, left + length / edge], [bottom, bottom], color=ink, linewidth=4, solid_capstyle="butt")
+        middle = left + length / edge / 2
+        axes.text(middle, bottom * 1.3, f"{length:g} {unit}", color=ink, ha="center", va="bottom", fontsize=13)
     for number, name in enumerate(names):
         axes.text(
             (number + 0.5) / len(names), 1.01, name, color=ink, ha="center", va="bottom", transform=axes.transAxes

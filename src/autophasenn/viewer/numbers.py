@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
+from autophasenn.report.numbers import Report
+from autophasenn.report.words import UNKNOWN, Fact, facts, lengths, number, percent
 from autophasenn.viewer.results import StoredImage
 
-UNKNOWN = "unknown"
+SHOWN_OF_CHECKSUM = 12
+"""Hexadecimal digits."""
 
 
 def rows_of(image: StoredImage) -> list[dict[str, str]]:
@@ -20,32 +21,55 @@ def rows_of(image: StoredImage) -> list[dict[str, str]]:
     list of dict
         ``name``, ``value``, ``meaning``.
     """
-    report = image.report
-    ratio = _ratio(report.get("chi2"), report.get("chi2_noise"))
-    confidence, strain, displacement = (report.get(name) for name in ("confidence", "strain", "displacement_nm"))
-    facts = [
-        ("Method", str(report.get("method") or UNKNOWN), "how the phases were found"),
-        ("χ²", _number(report.get("chi2")), "misfit of the pattern, 0 is perfect"),
-        ("χ² of counting noise", _number(report.get("chi2_noise")), "what a perfect object would have"),
-        ("χ² / noise", ratio, "near 1: as good as the counts allow"),
-        ("χ² held out", _number(report.get("chi2_free")), "misfit of voxels that were not used"),
-        ("Confidence", _percent(_value(confidence, "number")), "chance that the image is right"),
-        ("Resolution", _resolution(report), "full period, where the starts agree"),
-        ("Voxel", _voxel(image), "edge of the grid of the image"),
-        ("Size", _size(image), "of the box around the crystal"),
-        ("Volume", _volume(report), f"{report.get('support_voxels') or UNKNOWN} voxels"),
-        ("Plane spacing", _number(report.get("d_spacing_nm"), "nm", digits=6), "mean of the crystal, along Q"),
-        ("Strain, std", _strain(_value(strain, "std")), "without the surface"),
-        ("Strain, 1 to 99 %", _range(_value(strain, "p1"), _value(strain, "p99"), 1e4, "10⁻⁴"), "without the surface"),
-        (
-            "Displacement, 1 to 99 %",
-            _range(_value(displacement, "p1"), _value(displacement, "p99"), 1e3, "pm"),
-            "along Q",
-        ),
-        ("Seed", str(report.get("seed") if report.get("seed") is not None else UNKNOWN), "of the random starts"),
-        ("Time", _number(_value(report.get("seconds"), "total"), "s"), "from reading to writing"),
+    report = Report.from_json(image.report)
+    found = [*facts(report).values(), *_measurement(report), *_provenance(report)]
+    size = Fact(
+        "size", f"{' × '.join(f'{edge:.0f}' for edge in image.extent)} {image.unit}", "of the box around the crystal"
+    )
+    return [
+        {"name": _begun_large(fact.name), "value": fact.value, "meaning": fact.meaning}
+        for fact in (*found[:8], size, *found[8:])
     ]
-    return [{"name": name, "value": value, "meaning": meaning} for name, value, meaning in facts]
+
+
+def _begun_large(name: str) -> str:
+    """With a capital; a Greek letter, which is a symbol, stays as it is."""
+    return name[:1].upper() + name[1:] if name[:1].isascii() else name
+
+
+def _measurement(report: Report) -> list[Fact]:
+    """Of the pattern and of how it was taken."""
+    seen, starts = report.preprocess or {}, report.starts
+    shape = UNKNOWN if not report.shape else " × ".join(map(str, report.shape))
+    binning = UNKNOWN if not report.binning else " × ".join(map(str, report.binning))
+    oversampling = UNKNOWN if not report.oversampling else " × ".join(f"{value:.2g}" for value in report.oversampling)
+    agree = UNKNOWN if starts.number is None else f"{starts.averaged} of {starts.number} agree"
+    scores = ", ".join(number(value) for value in starts.chi2_free[:8])
+    return [
+        Fact("photons", number(seen.get("photons")), "counts of the pattern"),
+        Fact("pattern", shape, "voxels along frames, rows and columns, as it was phased"),
+        Fact("binning", binning, "raw voxels that were summed"),
+        Fact("oversampling", oversampling, "along frames, rows and columns; 2 is the least"),
+        Fact("not measured", percent_or_none(seen.get("masked_fraction")), "share of the voxels that is masked"),
+        Fact("detector voxel", lengths(report.detector_voxel_size_nm, "nm"), "edges in the detector frame"),
+        Fact("starts", agree, "of which the image is made"),
+        Fact("χ² of the starts", scores or UNKNOWN, "each on its held-out voxels"),
+    ]  # fmt: skip
+
+
+def percent_or_none(share: Any) -> str:
+    """A share that may well be none at all."""
+    return "none" if share == 0 else percent(share)
+
+
+def _provenance(report: Report) -> list[Fact]:
+    """Where the image comes from."""
+    checksum, versions = report.input.sha256, report.versions or {}
+    return [
+        Fact("input", report.input.path or UNKNOWN, "file or folder that was read"),
+        Fact("checksum", f"{checksum[:SHOWN_OF_CHECKSUM]} …" if checksum else UNKNOWN, "beginning of the input's SHA-256"),
+        Fact("versions", ", ".join(f"{name} {each}" for name, each in versions.items()) or UNKNOWN, "of the programs"),
+    ]  # fmt: skip
 
 
 def warnings_of(image: StoredImage) -> list[str]:
@@ -69,46 +93,3 @@ def _value(group: Any, name: str) -> Any:
 
 def _sentences(found: Any) -> list[str]:
     return [str(sentence) for sentence in found] if isinstance(found, list) else []
-
-
-def _number(value: Any, unit: str = "", digits: int = 3) -> str:
-    if not isinstance(value, (int, float)) or not np.isfinite(value):
-        return UNKNOWN
-    return f"{value:.{digits}g} {unit}".replace("-", "−").rstrip()
-
-
-def _percent(value: Any) -> str:
-    return f"{100 * value:.0f} %" if isinstance(value, (int, float)) else UNKNOWN
-
-
-def _ratio(chi2: Any, noise: Any) -> str:
-    return _number(chi2 / noise) if isinstance(chi2, float) and isinstance(noise, float) and noise > 0 else UNKNOWN
-
-
-def _range(low: Any, high: Any, factor: float, unit: str) -> str:
-    if not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
-        return UNKNOWN
-    return f"{_number(low * factor)} to {_number(high * factor)} {unit}"
-
-
-def _strain(value: Any) -> str:
-    return _number(value * 1e4, "10⁻⁴") if isinstance(value, (int, float)) else UNKNOWN
-
-
-def _resolution(report: Mapping[str, Any]) -> str:
-    sign = "≤ " if report.get("resolution_is_bound") else ""
-    value = _number(report.get("resolution_nm"), "nm")
-    return value if value == UNKNOWN else sign + value
-
-
-def _voxel(image: StoredImage) -> str:
-    return "unknown geometry" if image.voxel_size is None else f"{image.spacing[0]:.2f} nm"
-
-
-def _size(image: StoredImage) -> str:
-    return f"{' × '.join(f'{edge:.0f}' for edge in image.extent)} {image.unit}"
-
-
-def _volume(report: Mapping[str, Any]) -> str:
-    volume = report.get("volume_nm3")
-    return f"{volume * 1e-9:.3g} µm³" if isinstance(volume, float) else UNKNOWN

@@ -15,8 +15,8 @@ COLOURS = ("#d1495b", "#2a9d5c", "#3a7bd5", "#e08e0b")
 """Of the three axes and of Q."""
 
 
-def overlay(scene: Scene, image: StoredImage) -> dict[str, Any]:
-    """Scale bar and axes of one result for the camera as it stands.
+def overlay(scene: Scene, image: StoredImage, number: int = 0) -> dict[str, Any]:
+    """Scale bar and axes of result `number` for the camera as it stands.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def overlay(scene: Scene, image: StoredImage) -> dict[str, Any]:
         ``bar`` (percent of the view's height), ``bar_text``, and ``svg``, a drawing of the axes in 100 x 100; what points
         away from the viewer is dashed.
     """
-    height = 2 * float(scene.camera.parallel_scale)
+    height = 2 * float(scene.camera.parallel_scale) / scene.enlarged[number]
     length = round_length(height, 0.25)
     rotation = scene.orientation()
     directions = dict(zip(image.axes, np.eye(3), strict=True))

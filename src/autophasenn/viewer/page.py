@@ -216,7 +216,9 @@ class Page:
                     html.Th()
                     html.Th("{{ name }}", v_for="name in names", key=("name",))
                 with html.Tbody(), html.Tr(v_for="row in rows", key=("row.name",)):
-                    html.Td("{{ row.name }}", title=("row.meaning",))
+                    with html.Td():
+                        html.Div("{{ row.name }}")
+                        html.Div("{{ row.meaning }}", classes="apn-meaning")
                     html.Td("{{ value }}", v_for="value, i in row.values", key=("i",))
 
     def _main(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import Colormap, LogNorm, Normalize
 from numpy.typing import NDArray
 
 from autophasenn.files.cxi_image import CountsPair
@@ -17,22 +20,64 @@ from autophasenn.viewer.quantities import picture
 KINDS = ("measured", "calculated", "residual")
 
 
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What the patterns of all results that are shown have in common, so that what looks different is different.
+
+    Parameters
+    ----------
+    colours : (Colormap, LogNorm)
+        Of counts.
+    residual_colours : (Colormap, Normalize)
+    extents : float array (3,), optional
+        Length of the longest pattern along each axis; None: their lengths have several units, and each has its own scale.
+    """
+
+    colours: tuple[Colormap, LogNorm]
+    residual_colours: tuple[Colormap, Normalize]
+    extents: Floats | None
+
+
+def patterns_of(patterns: Sequence[CountsPair]) -> list[PatternView]:
+    """The patterns of all results, in the same colours and, where their lengths have one unit, at the same scale."""
+    seen = [pattern.counts[pattern.measured & (pattern.counts > 0)] for pattern in patterns]
+    largest, smallest = max(float(counts.max()) for counts in seen), min(float(counts.min()) for counts in seen)
+    residuals = [
+        residual_of(*(section.central(volume) for volume in (pattern.counts, pattern.calculated, pattern.measured)))
+        for pattern in patterns
+        for section in SECTIONS
+    ]
+    extents = np.max([np.array(pattern.counts.shape) * pattern.steps for pattern in patterns], axis=0)
+    has_one_unit = len({pattern.unit for pattern in patterns}) == 1
+    shared = Shared(counts_scale(largest, smallest), residual_scale(residuals), extents if has_one_unit else None)
+    return [PatternView(pattern, shared) for pattern in patterns]
+
+
 class PatternView:
     """The pattern of one result."""
 
-    def __init__(self, pattern: CountsPair) -> None:
+    def __init__(self, pattern: CountsPair, shared: Shared) -> None:
         self.pattern = pattern
-        seen = pattern.counts[pattern.measured]
-        self._colours, self._norm = counts_scale(float(seen.max()), float(seen[seen > 0].min()))
-        central = [self._planes(section, self._middle(section)) for section in range(len(SECTIONS))]
-        self._residual_colours, self._residual_norm = residual_scale([residual_of(*planes) for planes in central])
+        self._colours, self._norm = shared.colours
+        self._residual_colours, self._residual_norm = shared.residual_colours
+        self._own = np.array(pattern.counts.shape) * pattern.steps
+        self._extents = self._own if shared.extents is None else shared.extents
+
+    def peak(self, section: int) -> int:
+        """Index of the plane of a section that goes through the Bragg peak."""
+        return int(self.pattern.counts.shape[self._normal(section)] // 2)
+
+    def beside(self, other: PatternView, section: int, index: int) -> int:
+        """The plane that lies as far from the peak as plane `index` of another pattern; the peak's in another unit."""
+        if self.pattern.unit != other.pattern.unit:
+            return self.peak(section)
+        normal = self._normal(section)
+        steps = (index - other.peak(section)) * other.pattern.steps[normal] / self.pattern.steps[normal]
+        return min(max(self.peak(section) + round(float(steps)), 0), self.last(section))
 
     def last(self, section: int) -> int:
         """Largest index of a section."""
         return int(self.pattern.counts.shape[self._normal(section)] - 1)
-
-    def _middle(self, section: int) -> int:
-        return int(self.pattern.counts.shape[self._normal(section)] // 2)
 
     def drawn(self, section: int, index: int) -> dict[str, Any]:
         """What the page shows of a section: three pictures, how they are called, and their scales.
@@ -47,10 +92,10 @@ class PatternView:
         down, across = SECTIONS[section].down, SECTIONS[section].across
         index = min(max(index, 0), self.last(section))
         counts, calculated, measured = self._planes(section, index)
-        steps = self.pattern.steps
-        true = counts.shape[1] * steps[across] / (counts.shape[0] * steps[down])
+        width, height = float(self._extents[across]), float(self._extents[down])
+        true = width / height
         ratio = float(np.clip(true, 0.5, 1.8))
-        bar = round_length(counts.shape[1] * steps[across], 0.3)
+        bar = round_length(width, 0.3)
         coloured = (
             self._log(loggable(counts, self._norm, measured)),
             self._log(loggable(calculated, self._norm)),
@@ -59,12 +104,13 @@ class PatternView:
         return {
             "pictures": [picture(rgb) for rgb in coloured],
             "ratio": ratio,
+            **self._box(section),
             "across": AXES[across] + ("" if abs(ratio / true - 1) < 0.02 else f" (stretched × {ratio / true:.2g})"),
             "down": AXES[down],
             "normal": AXES[self._normal(section)],
             "index": index,
             "last": self.last(section),
-            "bar": float(100 * bar / (counts.shape[1] * steps[across])),
+            "bar": 100 * bar / width,
             "bar_text": f"{bar:g} {'nm⁻¹' if self.pattern.unit == '1/nm' else 'voxels'}",
         }
 
@@ -93,8 +139,18 @@ class PatternView:
             },
         ]
 
+    def _box(self, section: int) -> dict[str, float]:
+        """Where the pattern lies in its panel, which is as large as the largest of all patterns: percent."""
+        plane = SECTIONS[section]
+        width, height = (float(100 * self._own[axis] / self._extents[axis]) for axis in (plane.across, plane.down))
+        return {"left": (100 - width) / 2, "top": (100 - height) / 2, "width": width, "height": height}
+
     def said(self, section: int, index: int, across: float, down: float) -> str:
-        """What lies at a place of a section, both coordinates from 0 (left, top) to 1."""
+        """What lies at a place of the panel of a section, both coordinates from 0 (left, top) to 1."""
+        box = self._box(section)
+        across, down = ((100 * across - box["left"]) / box["width"], (100 * down - box["top"]) / box["height"])
+        if not (0 <= across <= 1 and 0 <= down <= 1):
+            return "outside of this pattern"
         axis_down, axis_across = SECTIONS[section].down, SECTIONS[section].across
         voxel = [0, 0, 0]
         voxel[self._normal(section)] = min(max(index, 0), self.last(section))

@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap
 from numpy.typing import NDArray
 
 from autophasenn.image import Floats
-from autophasenn.report.scales import Scale, displacement_scale, phase_scale, reach, round_up, strain_scale
+from autophasenn.report.scales import MOST_SHOWN, Scale, displacement_scale, phase_scale, reach, round_up, strain_scale
 from autophasenn.report.style import named_map
 from autophasenn.viewer.results import StoredImage
 
@@ -26,8 +26,8 @@ NAMES = {
     "amplitude_spread": "Uncertainty of the amplitude",
 }
 """In the order of the menu."""
-WIDEST = 0.98
-"""Share of the voxels whose uncertainty the colours tell apart."""
+DOUBTFUL = 0.3
+"""Uncertainty of the phase in rad from which on it is drawn grey, unless another is asked for: a twentieth of a turn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,8 @@ class Quantity:
         if not np.isfinite(value):
             return "outside the crystal"
         number = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-        return f"{number.replace('-', '−')} {self.unit}"
+        times = "× " if self.unit.startswith("10") else ""
+        return f"{number.replace('-', '−')} {times}{self.unit}"
 
     def ticks(self) -> list[dict[str, Any]]:
         """Five places along the colour bar, 0 to 100 %, and what is written there."""
@@ -114,7 +115,7 @@ def quantities_of(images: Sequence[StoredImage]) -> dict[str, Quantity]:
     for key, unit in (("phase_spread", "rad"), ("amplitude_spread", "of max")):
         volumes = [getattr(i, key) for i in images]
         if all(volume is not None for volume in volumes):
-            high = round_up(reach(_joined(volumes), WIDEST))
+            high = round_up(reach(_joined(volumes), MOST_SHOWN))
             found.append(Quantity(key, unit, named_map("viridis"), 0.0, high, volumes, is_cut=True))
     return {quantity.key: quantity for quantity in found}
 

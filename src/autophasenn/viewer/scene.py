@@ -75,8 +75,9 @@ class Scene:
         import pyvista
 
         self.quantities = quantities
-        self._radius = max(_reach(image) for image in images)
-        self.bodies = [_body(image, quantities, number) for number, image in enumerate(images)]
+        self.enlarged = enlargements(images)
+        self._radius = max(each * _reach(image) for each, image in zip(self.enlarged, images, strict=True))
+        self.bodies = [_body(image, quantities, number, self.enlarged[number]) for number, image in enumerate(images)]
         with ExitStack() as stack:
             try:
                 stack.enter_context(off_screen())
@@ -233,7 +234,7 @@ class Scene:
         self.camera.clipping_range = (max(distance - 2 * self.radius, 0.01 * distance), distance + 2 * self.radius)
 
 
-def _body(image: StoredImage, quantities: Mapping[str, Quantity], number: int) -> Body:
+def _body(image: StoredImage, quantities: Mapping[str, Quantity], number: int, enlarged: float) -> Body:
     fields: dict[str, Floats] = {}
     for key, quantity in quantities.items():
         volume = quantity.volumes[number]
@@ -242,7 +243,15 @@ def _body(image: StoredImage, quantities: Mapping[str, Quantity], number: int) -
             fields |= {f"{key} cosine": np.cos(volume), f"{key} sine": np.sin(volume)}
         elif key != "amplitude":
             fields[key] = volume
-    return Body.of(image.amplitude, image.support, fields, image.spacing)
+    x, y, z = (enlarged * step for step in image.spacing)
+    return Body.of(image.amplitude, image.support, fields, (x, y, z))
+
+
+def enlargements(images: Sequence[StoredImage]) -> list[float]:
+    """How much larger than in its own unit each crystal is drawn: 1, but in voxels beside one in nm as large as that is."""
+    reach = {unit: max((_reach(i) for i in images if i.unit == unit), default=0.0) for unit in ("nm", "voxels")}
+    ratio = reach["nm"] / reach["voxels"] if all(reach.values()) else 1.0
+    return [ratio if image.unit == "voxels" else 1.0 for image in images]
 
 
 def _reach(image: StoredImage) -> float:

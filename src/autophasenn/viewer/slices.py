@@ -76,15 +76,25 @@ class Slices:
 
     def said(self, crosshair: Crosshair, quantity: Quantity) -> str:
         """Where a voxel lies and what it has, with units."""
-        places = ", ".join(
-            f"{name} {place:.0f}".replace("-", "−")
-            for name, place in zip(self.image.axes, self.position(crosshair), strict=True)
-        )
+        places = self._place(crosshair)
         volumes = quantity.volumes[self.number]
         value = float(volumes[crosshair.voxel])
         amplitude = f"amplitude {float(self.image.amplitude[crosshair.voxel]):.2f}"
         shown = "" if quantity.key == "amplitude" else f": {quantity.said(value)}"
-        return f"{places} {self.image.unit}{shown}, {amplitude}"
+        return f"{places}{shown}, {amplitude}"
+
+    def _place(self, crosshair: Crosshair) -> str:
+        """In nm from the origin; without geometry the index in the file."""
+        if self.image.voxel_size is None:
+            return f"voxel [{', '.join(map(str, crosshair.voxel))}]"
+        places = zip(self.image.axes, self.position(crosshair), strict=True)
+        return ", ".join(f"{name} {place:.0f}".replace("-", "−") for name, place in places) + " nm"
+
+    def _at(self, plane: Plane, crosshair: Crosshair) -> str:
+        """Where a plane lies along the axis that it leaves out, likewise."""
+        if self.image.voxel_size is None:
+            return f"index {crosshair.voxel[plane.normal]}"
+        return f"{self.position(crosshair)[plane.normal]:.0f} nm".replace("-", "−")
 
     def _drawn(self, plane: Plane, crosshair: Crosshair, quantity: Quantity, threshold: float) -> dict[str, Any]:
         steps, axes = self.image.spacing, self.image.axes
@@ -109,7 +119,7 @@ class Slices:
             "bar_text": f"{bar:g} {self.image.unit}",
             "normal": plane.normal,
             "normal_name": axes[plane.normal],
-            "at": f"{self.position(crosshair)[plane.normal]:.0f} {self.image.unit}".replace("-", "−"),
+            "at": self._at(plane, crosshair),
             "index": crosshair.voxel[plane.normal],
             "last": self.image.amplitude.shape[plane.normal] - 1,
         }
@@ -144,9 +154,11 @@ class Slices:
 
 
 def slices_of(images: Sequence[StoredImage]) -> list[Slices]:
-    """The slices of all results, drawn at one scale."""
-    side = max(max(image.extent) for image in images)
-    return [Slices(image, number, side * (1 + 2 * MARGIN)) for number, image in enumerate(images)]
+    """The slices of all results, at one scale where their lengths have one unit: a voxel is no nanometre."""
+    sides: dict[str, float] = {}
+    for image in images:
+        sides[image.unit] = max(sides.get(image.unit, 0.0), *image.extent)
+    return [Slices(image, number, sides[image.unit] * (1 + 2 * MARGIN)) for number, image in enumerate(images)]
 
 
 def _middle(image: StoredImage) -> NDArray[np.float64]:

@@ -101,12 +101,12 @@ def pattern(viewer: Viewer) -> None:
     """Measured and calculated pattern, and the residual."""
     html.Div("{{ pattern_error }}", v_if=("pattern_error",), classes="apn-centre", **ALERT)
     html.Div("Reading the pattern …", v_if=("!patterns.length && !pattern_error",), classes="apn-centre", **STATUS)
-    with html.Div(v_if=("patterns.length",), classes="d-flex align-center ga-4 px-4 pt-2"):
-        with v.VBtnToggle(v_model=("section",), mandatory=True, divided=True, variant="outlined", color="primary"):
-            for number, name in enumerate(("detector", "frame–row", "frame–column")):
-                v.VBtn(name, value=(str(number),), size="small")
-        html.Div("{{ patterns[0]?.normal }} {{ plane }}", style="min-width: 7em;")
-        slider("plane", 0, ("patterns[0]?.last || 0",), 1, "Plane of the pattern")
+    with (
+        html.Div(v_if=("patterns.length",), classes="d-flex align-center ga-4 px-4 pt-2"),
+        v.VBtnToggle(v_model=("section",), mandatory=True, divided=True, variant="outlined", color="primary"),
+    ):
+        for number, name in enumerate(("detector", "frame–row", "frame–column")):
+            v.VBtn(name, value=(str(number),), size="small")
     height = "names.length > 1 ? '50vh - 202px' : '100vh - 330px'"
     width = f"{{flex: '0 1 auto', width: 'min(32%, calc((' + ({height}) + ') * ' + p.ratio + '))'}}"
     with html.Template(v_for="p, n in patterns", key=("n",)):
@@ -121,14 +121,27 @@ def pattern(viewer: Viewer) -> None:
                 mousemove=(viewer.probe_pattern, f"[n, {PLACE}]"), data_pattern=("n + '-' + i",),
                 __properties=[("data_pattern", "data-pattern")],
             ):  # fmt: skip
-                html.Img(src=("p.pictures[i]",), alt=("name",))
+                html.Img(
+                    src=("p.pictures[i]",), alt=("name",),
+                    style=(
+                        "{position: 'absolute', left: p.left + '%', top: p.top + '%', width: p.width + '%', "
+                        "height: p.height + '%'}",
+                    ),
+                )  # fmt: skip
                 html.Div("{{ p.bar_text }}", classes="apn-over apn-bar", style=("{width: p.bar + '%'}",))
             html.Div("{{ p.across }} →, {{ p.down }} ↓", classes="text-body-2")
+        with html.Div(classes="d-flex align-center ga-4 px-4"):
+            html.Div("{{ p.normal }} {{ p.index }}", style="min-width: 7em;")
+            v.VSlider(
+                model_value=("p.index",), min=0, max=("p.last",), step=1, density="compact", hide_details=True,
+                update_modelValue=(viewer.set_plane, "[n, $event]"), color="primary",
+                aria_label=("'Plane of the pattern' + (names.length > 1 ? ' of ' + names[n] : '')",), __properties=ARIA,
+            )  # fmt: skip
     with html.Template(v_if=("patterns.length",)):
         _said("Point at the pattern for the counts there. Grey was not measured.")
         with (
             html.Div(classes="d-flex"),
-            html.Div(v_for="s in pattern_scales[0]", key=("s.title",), classes="apn-scale"),
+            html.Div(v_for="s in pattern_scales", key=("s.title",), classes="apn-scale"),
         ):
             _scale("s")
 
