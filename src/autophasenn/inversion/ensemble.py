@@ -60,18 +60,6 @@ class ImageEnsemble:
         return self.elements.count(RANDOM)
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """A sentence, where random starts were needed."""
-        number = self.random_starts
-        if not number:
-            return ()
-        return (
-            "The network's images of this pattern disagree, or explain it poorly, so "
-            f"{number} retrieval{'s' if number > 1 else ''} from random starts joined them; the image is the one of all "
-            "that fits best.",
-        )
-
-    @property
     def best(self) -> Complex[Tensor, "64 64 64"]:
         """The object that fits best."""
         return self.objects[0]

@@ -130,7 +130,7 @@ def invert(
         progress.stage("Confidence")
         with watch.measure("confidence"):
             images = _from_all_sides(best, prediction, predictor, chosen, options, seed, progress)
-        best, warnings = images.image, [*warnings, *images.warnings]
+        best = images.image
         path["image_from"] = "random start" if images.elements[0] == RANDOM else "network"
     if chosen in (MethodName.refined, MethodName.adapted) and best is prediction.best:
         warnings.append(

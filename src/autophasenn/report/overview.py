@@ -130,12 +130,18 @@ KEY_NUMBERS = (
     *("volume", "strain", "displacement, 1 to 99 %"),
 )
 """Of `report.words.facts`, the lines of the slide."""
+LONG = 16
+"""Characters of a value that do not fit in the larger type."""
 
 
 def key_numbers(report: Report) -> list[tuple[str, str]]:
     """The lines of the slide, name and value with unit, of those numbers that are known."""
     known = facts(report)
-    return [(name, known[name].value) for name in KEY_NUMBERS if known[name].is_known]
+    return [
+        (name, known[name].value)
+        for name in KEY_NUMBERS
+        if known[name].is_known and (name != "resolution" or report.resolution_nm is not None)
+    ]
 
 
 def _write_numbers(axes: Axes, report: Report) -> None:
@@ -145,4 +151,5 @@ def _write_numbers(axes: Axes, report: Report) -> None:
         axes.text(0.08, top, name, transform=axes.transAxes, fontsize=11, color="#6a6a76", va="top").set_in_layout(
             False
         )
-        axes.text(0.08, top - 0.035, value, transform=axes.transAxes, fontsize=13, va="top").set_in_layout(False)
+        size = 13 if len(value) <= LONG else 11
+        axes.text(0.08, top - 0.035, value, transform=axes.transAxes, fontsize=size, va="top").set_in_layout(False)
