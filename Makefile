@@ -16,7 +16,7 @@ PINS := pyproject.toml constraints.txt
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo viewer live-demo test docs benchmark validation clean
+.PHONY: help demo viewer live-demo test docs fuzz benchmark validation clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -44,6 +44,9 @@ docs: $(DOCS) ## build the manual into docs/_build/html; a warning is an error
 	PYTHONPATH=docs $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html
 	@echo "The manual: docs/_build/html/index.html"
 
+fuzz: $(DEV) ## damage 20,000 files of all formats (hours; goes on where it stopped) and say how each was met
+	$(BIN)/python tests/support/fuzz.py fuzz --count 20000
+
 benchmark: $(RUNTIME) ## measure speed and memory into bench.json
 	OMP_WAIT_POLICY=active $(BIN)/autophasenn benchmark -o bench.json
 
@@ -51,7 +54,7 @@ validation: $(DEV) ## make the validation set, 256 crystals of gold atoms, into 
 	$(BIN)/autophasenn simulate results/validation.h5 --count 256 --source lammps --seed 2022 --workers $(WORKERS)
 
 clean: ## remove .venv, caches and the results of demo and benchmark
-	rm -rf $(VENV) .venv-cohere demo live-demo bench.json build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
+	rm -rf $(VENV) .venv-cohere demo fuzz live-demo bench.json build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
 		src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -186,7 +186,7 @@ def with_mask(mask: np.ndarray) -> Callable[[Place], None]:
 INPUTS: dict[str, tuple[Callable[[Place], None], str]] = {
     "no folder": (no_folder, "There is no folder"),
     "folder without frames": (folder_without_frames, "holds no frame"),
-    "truncated frame": (truncated_frame, f"{NAME}_00003.tif cannot be read as a TIFF file (it is truncated"),
+    "truncated frame": (truncated_frame, f"{NAME}_00003.tif cannot be read as a TIFF file"),
     "frames of different sizes": (frame_of_another_size, "16 x 13"),
     "frame that is a folder": (frame_that_is_a_folder, f"{NAME}_00005.tif cannot be read"),
     "compressed frame": (compressed_frame, "is compressed"),

@@ -247,14 +247,14 @@ def test_a_broken_array_file_is_refused_without_advice_to_load_it_unsafely(
 ) -> None:
     path = tmp_path / f"p{suffix}"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="the file is damaged or no") as refused:
+    with pytest.raises(InputError, match="damaged or no NumPy a") as refused:
         read_pattern_file(path)
     assert "pickle" not in str(refused.value)
 
 
 def test_an_array_under_the_name_of_an_archive_is_refused(tmp_path: Path, counts: np.ndarray) -> None:
     Path(write_npy(tmp_path, counts)).rename(tmp_path / "p.npz")
-    refuse(tmp_path / "p.npz", "no .npz file")
+    refuse(tmp_path / "p.npz", "no NumPy archive")
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,16 @@ also holds what the blocks were made with: only the same parameters go on with t
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import OutputError
+from autophasenn.files import lock
 from autophasenn.files.writing import TEMPORARY, leftovers, make_folder, remove_empty, write_atomically
 
 SUFFIX = ".partial"
@@ -94,19 +94,22 @@ def held(output: Path, parameters: Mapping[str, Any]) -> Iterator[Parts]:
     """
     folder = folder_of(output)
     parts, made = Parts(folder), list[Path]()
-    try:
-        made += make_folder(folder)
-        _check_ours(parts, output)
-        lock = (folder / LOCK).open("a")
-    except (FileExistsError, NotADirectoryError) as error:
-        raise OutputError(f"The output {output} lies in a file, or {folder} is one; give another output.") from error
-    except OSError as error:
-        remove_empty(made)
-        raise OutputError(
-            f"The output {output} cannot be written ({error.strerror}); give a folder that you may write to."
-        ) from error
-    with lock:
-        _lock(lock, output)
+    with ExitStack() as stack:
+        try:
+            made += make_folder(folder)
+            _check_ours(parts, output)
+            stack.enter_context(lock.held(folder / LOCK))
+        except lock.HeldError as error:
+            raise OutputError(f"Another process is writing {output}; wait for it, or give another output.") from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputError(
+                f"The output {output} lies in a file, or {folder} is one; give another output."
+            ) from error
+        except OSError as error:
+            remove_empty(made)
+            raise OutputError(
+                f"The output {output} cannot be written ({error.strerror}); give a folder that you may write to."
+            ) from error
         try:
             _agree(folder, parameters)
             parts.tidy()  # the lock says that no other process is at work
@@ -125,14 +128,6 @@ def _check_ours(parts: Parts, output: Path) -> None:
             f"The folder {parts.folder} holds files that no simulation put there, and finished blocks would go into it; "
             f"move it away, or give another output than {output}."
         )
-
-
-def _lock(file: Any, output: Path) -> None:
-    """The lock ends with the process, however that ends."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(f"Another process is writing {output}; wait for it, or give another output.") from error
 
 
 def _agree(folder: Path, parameters: Mapping[str, Any]) -> None:

@@ -20,6 +20,19 @@ from autophasenn.errors import AutoPhaseNNError, InputError, quoted
 logger = logging.getLogger(__name__)
 
 
+class _Chatter(logging.Handler):
+    """What a library logs about files goes to the debug log of this package."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record once more, as a detail."""
+        logger.debug("%s: %s", record.name, record.getMessage())
+
+
+_tifffile = logging.getLogger("tifffile")
+_tifffile.addHandler(_Chatter())
+_tifffile.propagate = False  # else Python prints its warnings on standard error
+
+
 @contextmanager
 def reading(path: str | Path, kind: str = "") -> Iterator[None]:
     """Explain whatever goes wrong while `path`, or a file in it, is read. Warnings of libraries go to the debug log.
@@ -66,7 +79,7 @@ def _damaged(path: str | Path, kind: str, error: Exception) -> InputError:
     if isinstance(error, KeyError | IndexError | RecursionError):  # whose words alone say little
         words = f"{type(error).__name__}: {words}"
     return InputError(
-        f"{quoted(path)} cannot be read{kind and f' as {kind}'} ({words}); the file is damaged or no "
+        f"{quoted(path)} cannot be read{kind and f' as {kind}'} ({words}); the file is truncated, damaged or no "
         f"{kind.partition(' ')[2] or 'file of that kind'}, so copy it again from where it was made."
     )
 

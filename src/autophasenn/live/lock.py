@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from autophasenn.errors import OutputError
+from autophasenn.files.lock import HeldError, held
 
 FILE = ".watcher"
 
@@ -26,14 +26,13 @@ def only_one(folder: Path) -> Iterator[None]:
     path = folder / FILE
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(path.open("a+", encoding="utf-8"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
-        except BlockingIOError as error:
+            stack.enter_context(held(path))
+        except HeldError as error:
+            holder = ""
+            with suppress(OSError):
+                holder = path.read_text(encoding="utf-8").strip()
             raise OutputError(
-                f"Another watcher writes to {folder} ({path.read_text(encoding='utf-8').strip() or 'unknown process'}); "
+                f"Another watcher writes to {folder} ({holder or 'unknown process'}); "
                 "end it, or give another results folder."
             ) from error
         except OSError as error:
@@ -41,4 +40,6 @@ def only_one(folder: Path) -> Iterator[None]:
                 f"{path}, which keeps a second watcher out, cannot be written and locked ({error.strerror or error}); "
                 "remove it if no watcher runs, or give a results folder on another disk."
             ) from error
+        with suppress(OSError):  # Windows lets nobody write to a file that is locked
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield

@@ -10,16 +10,16 @@ curves/               TensorBoard
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import InputError, OutputError
+from autophasenn.files.lock import HeldError, held
 from autophasenn.files.writing import write_atomically
 
 LIBRARIES = ("autophasenn", "torch", "lightning-fabric", "numpy", "safetensors")
@@ -99,10 +99,10 @@ class RunFolder:
         OutputError
             If one does.
         """
-        with self.lock.open("w") as lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+                stack.enter_context(held(self.lock))
+            except HeldError as error:
                 raise OutputError(f"Another process is training in {self.path}; wait for it, or stop it.") from error
             yield
 
