@@ -19,7 +19,7 @@ from autophasenn import cli
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
 from autophasenn.evaluation import evaluate as module
 from autophasenn.evaluation.comparison import Comparison
-from autophasenn.evaluation.evaluate import Evaluation, evaluate
+from autophasenn.evaluation.evaluate import Evaluation, evaluate, paper
 from autophasenn.evaluation.figures import representative
 from autophasenn.evaluation.scores import METRICS, judge, summary
 from autophasenn.experiment.dataset import open_dataset
@@ -121,7 +121,7 @@ def test_all_files_are_written_and_the_summary_is_that_of_the_table(folder: Path
     assert 2 < float(rows[0]["oversampling"]) < 6
     assert float(rows[0]["chi2_truth"]) == pytest.approx(float(rows[0]["chi2_noise"]), rel=0.3)
     assert float(rows[0]["twin_correlation"]) < 1
-    assert result["parameters"]["weights"]["sha256"]
+    assert result["parameters"]["weights"]["network"]["sha256"]
     share = np.mean([float(row["refined_chi2"]) <= float(row["iterative_chi2"]) for row in rows])
     assert result["chi2_not_above_iterative"]["refined"] == pytest.approx(share)
 
@@ -245,6 +245,23 @@ def test_bad_input_is_explained_before_any_work(
     with pytest.raises(kind, match=words):
         evaluate(tmp_path / "out", replace(evaluation, **changes))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_papers_comparison_begins_with_the_papers_network_and_what_is_ours_with_the_unrolled_one(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
+    compared = paper(count=1)
+    assert dict(zip(compared.methods, compared.networks, strict=True)) == {
+        "network": "autophasenn",
+        "er50": "autophasenn",
+        "refined": "unrolled",
+        "iterative": "unrolled",
+    }
+    result = evaluate(tmp_path / "out", replace(compared, inversion=evaluation.inversion))
+    used = result["parameters"]["weights"]
+    assert used["network"] == used["er50"] != used["refined"]
+    assert "iterative" not in used
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
 
 
 def test_a_result_that_is_there_stays(evaluation: Evaluation, tmp_path: Path) -> None:

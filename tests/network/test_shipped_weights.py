@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from autophasenn.experiment.dataset import open_dataset
+from autophasenn.inversion.options import PAPER
 from autophasenn.network import weights
+from autophasenn.network.autophasenn import AutoPhaseNNDesign
 from autophasenn.network.predict import SHIPPED, Inference, Predictor
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.refinement import refine
@@ -87,3 +89,25 @@ def test_their_card_says_where_they_come_from_and_they_are_small() -> None:
     _, card = weights.load(SHIPPED["unrolled"])
     assert SHIPPED["unrolled"].stat().st_size < 16e6
     assert {"plan", "seed", "hardware", "hours", "samples", "validation", "known_limits"} <= card.keys()
+
+
+def test_those_of_the_papers_network_see_more_than_an_outline_and_50_iterations_do_the_rest(
+    crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    counts, measured, truth = crystals
+    predictor = Predictor.from_file(inference=Inference("float32", starts=1), network="autophasenn")
+    found = predictor.predict(counts, measured)
+    assert correlations(found, truth).mean() > 0.85
+    boxes = [HeldOut.of(Pattern(*each), 0.0, 0) for each in zip(counts, measured, strict=True)]
+    starts = [box.found(rho) for box, rho in zip(boxes, crop_or_pad(found, PADDED), strict=True)]
+    after = torch.cat([box.retrieve(start, PAPER).object for box, start in zip(boxes, starts, strict=True)])
+    assert metrics.chi2(after, counts, measured).mean() < 0.02
+    assert correlations(after, crop_or_pad(truth, PADDED)).mean() > 0.89
+
+
+def test_those_of_the_papers_network_say_how_they_were_made() -> None:
+    network, card = weights.load(SHIPPED["autophasenn"], "autophasenn")
+    assert SHIPPED["autophasenn"].stat().st_size < 9e6
+    assert isinstance(network.design, AutoPhaseNNDesign)
+    assert network.design.gathered == 4
+    assert {"made_by", "samples", "data", "seed", "scores", "known_limits"} <= card.keys()

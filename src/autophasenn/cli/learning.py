@@ -145,11 +145,36 @@ def evaluate(
     use_threads(threads)
     named = tuple(method.strip() for method in methods.split(",") if method.strip())
     options = Inversion() if starts is None else with_starts(Inversion(), starts)
-    evaluation = Evaluation(dataset, named, weights, network, count, seed, device, options, confidence)
+    evaluation = Evaluation(dataset, named, weights, network, (), count, seed, device, options, confidence)
     try:
         with TerminalProgress() as progress:
             result = run(output, evaluation, workers=workers, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
         complain("interrupted; the same command goes on from the patterns that are done.")
         raise SystemExit(INTERRUPTED) from None
+    show_evaluation(result, output)
+
+
+@app.command()
+def paper(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the figures; created.")],
+    dataset: Annotated[
+        Path | None, typer.Argument(metavar="[DATASET.h5]", help="Patterns; the bundled relaxed crystals if left out.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="Only the first so many samples.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
+) -> None:
+    """The comparison of Yao et al. (2022) anew: their network alone, with 50 iterations of ER, ours, and random starts."""
+    from autophasenn.devices import use_threads
+    from autophasenn.evaluation.evaluate import evaluate as run
+    from autophasenn.evaluation.evaluate import paper as compared
+
+    use_threads(threads)
+    with TerminalProgress() as progress:
+        evaluation = compared(dataset, count=count, seed=seed, device=device)
+        result = run(output, evaluation, workers=workers, overwrite=overwrite, progress=progress)
     show_evaluation(result, output)

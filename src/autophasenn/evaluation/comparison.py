@@ -85,8 +85,8 @@ class Comparison:
     methods : tuple of str
     weights : Path, optional
         None: those of the package.
-    network : str, optional
-        Which these must be of; see `network.predict.Predictor.from_file`.
+    networks : tuple of str or None
+        Which network each method begins with; see `network.predict.Predictor.from_file`.
     seed : int
         Of every inversion, as `autophasenn reconstruct --seed` has it.
     device : str
@@ -96,7 +96,7 @@ class Comparison:
     dataset: Path
     methods: tuple[str, ...]
     weights: Path | None
-    network: str | None
+    networks: tuple[str | None, ...]
     seed: int
     device: str
     inversion: Inversion
@@ -125,7 +125,8 @@ class Comparison:
         return buffer.getvalue()
 
     def _run(self, method: str, pattern: Pattern, truth: Tensor | None) -> MethodRun:
-        predictor = _predictor(self.weights, self.device, self.network) if MethodName(method).needs_network else None
+        network = self.networks[self.methods.index(method)]
+        predictor = _predictor(self.weights, self.device, network) if MethodName(method).needs_network else None
         counts, measured = pattern.counts, pattern.mask
         oversampling = estimate_oversampling(counts.numpy(), measured.numpy())
         pattern = pattern.to(self.device)
@@ -158,7 +159,7 @@ def read_outcomes(files: list[Path], methods: Sequence[str]) -> Outcome:
     return Outcome(rows, {method: each for method, each in joined.items() if each.shape[1] > 1}, files)
 
 
-@lru_cache(1)
+@lru_cache(2)
 def _predictor(weights: Path | None, device: str, network: str | None) -> Predictor:
     """Made ready once a process."""
     return load_predictor(weights, device, network)

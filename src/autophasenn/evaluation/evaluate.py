@@ -26,6 +26,7 @@ from autophasenn.inversion.methods import METHODS, Inversion, MethodName
 from autophasenn.inversion.options import words_of
 from autophasenn.inversion.prediction import load_predictor
 from autophasenn.network.predict import weights_file
+from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.summary import versions
 from autophasenn.progress import Progress, Silent
 from autophasenn.workers import computed
@@ -48,6 +49,8 @@ class Evaluation:
         None: those of the package.
     network : str, optional
         "unrolled" or "autophasenn", which these must be of; see `network.predict.Predictor.from_file`.
+    others : tuple of (str, str)
+        Methods that begin with another network of the package, and which.
     count : int, optional
         Only the first so many samples. None: all.
     seed : int
@@ -64,6 +67,7 @@ class Evaluation:
     methods: tuple[str, ...] = ("network", "refined", "iterative")
     weights: Path | None = None
     network: str | None = None
+    others: tuple[tuple[str, str], ...] = ()
     count: int | None = None
     seed: int = 0
     device: str = "cpu"
@@ -81,9 +85,16 @@ class Evaluation:
             raise PlanError(f"{self.count} samples cannot be evaluated; give a count of 1 or more.")
 
     @property
-    def needs_network(self) -> bool:
-        """Does a method begin from a prediction?"""
-        return any(MethodName(method).needs_network for method in self.methods)
+    def networks(self) -> tuple[str | None, ...]:
+        """Which network each method begins with."""
+        others = dict(self.others)
+        return tuple(others.get(method, self.network) for method in self.methods)
+
+    @property
+    def used(self) -> set[str | None]:
+        """The networks that are needed."""
+        pairs = zip(self.methods, self.networks, strict=True)
+        return {network for method, network in pairs if MethodName(method).needs_network}
 
     @property
     def comparison(self) -> Comparison:
@@ -91,7 +102,30 @@ class Evaluation:
         inversion = self.inversion
         if not self.confidence:
             inversion = replace(inversion, confidence=replace(inversion.confidence, number=0, average=False))
-        return Comparison(self.dataset, self.methods, self.weights, self.network, self.seed, self.device, inversion)
+        return Comparison(self.dataset, self.methods, self.weights, self.networks, self.seed, self.device, inversion)
+
+
+CRYSTALS = EXAMPLE.with_name("crystals.h5")
+"""Relaxed crystals of the package, which nobody trained on."""
+PAPER = (MethodName.network, MethodName.er50)
+"""What Yao et al. (2022) show of their network: its prediction, and that after 50 iterations of error reduction."""
+
+
+def paper(dataset: Path | None = None, *, count: int | None = None, seed: int = 0, device: str = "cpu") -> Evaluation:
+    """The comparison of Yao et al., npj Comput. Mater. 8, 124 (2022), figures 2 to 4, with what this program adds to it.
+
+    Their network alone and with 50 iterations of error reduction, the unrolled one refined, and iterative retrieval.
+
+    Parameters
+    ----------
+    dataset : Path, optional
+        None: `CRYSTALS`.
+    count, seed, device
+        See `Evaluation`.
+    """
+    methods = (*PAPER, MethodName.refined, MethodName.iterative)
+    others = tuple((method, "autophasenn") for method in PAPER)
+    return Evaluation(dataset or CRYSTALS, methods, None, "unrolled", others, count, seed, device)
 
 
 def evaluate(
@@ -141,8 +175,8 @@ def evaluate(
     with DatasetFile(evaluation.dataset) as dataset:
         count = min(len(dataset), evaluation.count or len(dataset))
         has_truth = dataset.has_truth
-    if evaluation.needs_network:  # complains before any work
-        load_predictor(evaluation.weights, evaluation.device, evaluation.network)
+    for network in evaluation.used:  # complains before any work
+        load_predictor(evaluation.weights, evaluation.device, network)
     facts, comparison = _facts(evaluation, count), evaluation.comparison
     blocks = [range(first, min(first + BLOCK[kind], count)) for first in range(0, count, BLOCK[kind])]
     with held(output, facts["parameters"] | {"versions": facts["versions"]}) as parts:
@@ -176,10 +210,11 @@ def _device_kind(name: str) -> str:
 
 def _facts(evaluation: Evaluation, count: int) -> dict[str, Any]:
     """Everything that the numbers depend on."""
-    weights = None
-    if evaluation.needs_network:
-        path = weights_file(evaluation.weights, evaluation.network)
-        weights = {"path": str(path), "sha256": sha256_of(path)}
+    weights = {}
+    for method, network in zip(evaluation.methods, evaluation.networks, strict=True):
+        if MethodName(method).needs_network:
+            path = weights_file(evaluation.weights, network)
+            weights[method] = {"path": str(path), "sha256": sha256_of(path)}
     return {
         "parameters": {
             "dataset": {"path": str(evaluation.dataset), "sha256": sha256_of(evaluation.dataset)},
