@@ -18,6 +18,7 @@ _HOMES = {
     **dict.fromkeys(("Pattern", "evaluate", "load", "reconstruct", "simulate", "view"), "door"),
     **dict.fromkeys(("AutoPhaseNNError", "GeometryError", "InputError", "OutputError", "PlanError"), "errors"),
     "CrystalImage": "image",
+    "Instrument": "pipeline.instrument",
     "Network": "door",
     "Plan": "pipeline.plan",
     "Report": "report.numbers",

@@ -11,6 +11,7 @@ from autophasenn.errors import InputError as InputError
 from autophasenn.errors import OutputError as OutputError
 from autophasenn.errors import PlanError as PlanError
 from autophasenn.image import CrystalImage as CrystalImage
+from autophasenn.pipeline.instrument import Instrument as Instrument
 from autophasenn.pipeline.plan import Plan as Plan
 from autophasenn.pipeline.plan import load_plan as load_plan
 from autophasenn.pipeline.result import Result as Result

@@ -17,6 +17,7 @@ from autophasenn.files.readers import scan_of_arrays
 from autophasenn.files.stored import StoredPattern
 from autophasenn.inversion.names import MethodName
 from autophasenn.network.predict import Predictor as Network
+from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 from autophasenn.pipeline.plan import Plan, load_plan
 from autophasenn.pipeline.reconstruct import reconstruct as _reconstruct
 from autophasenn.pipeline.result import RESULT, Result
@@ -110,6 +111,8 @@ def load(
     dark: str | Path | None = None,
     white: str | Path | None = None,
     mask: str | Path | None = None,
+    instrument: Instrument = AS_RECORDED,
+    axes: str | None = None,
 ) -> Pattern | Result:
     """Read a pattern, or a stored result.
 
@@ -128,6 +131,10 @@ def load(
         Dark field and white field of the detector.
     mask : path, optional
         Mask of a plain file, True = measured.
+    instrument : Instrument
+        What is known of the diffractometer better than it was recorded.
+    axes : str, optional
+        What the axes of a plain file are, as ``"row,column,frame"``; None: frame, row, column.
 
     Returns
     -------
@@ -146,7 +153,7 @@ def load(
     >>> load(EXAMPLE).shape
     (64, 64, 64)
     """
-    source = Source(str(path), beamline, _path(spec), scan, _path(dark), _path(white), _path(mask))
+    source = Source(str(path), beamline, _path(spec), scan, _path(dark), _path(white), _path(mask), instrument, axes)
     if beamline is None and mask is None and ((Path(path) / RESULT).is_file() or Path(path).name == RESULT):
         return Result.load(path)
     return Pattern.of(source.read())

@@ -206,7 +206,11 @@ def test_a_failure_of_the_program_keeps_its_trace_and_leaves_with_1() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.rstrip().endswith("RuntimeError: a bug")
+    assert done.stderr.count("\n") == 1
+    assert "a fault of the program, not yours (RuntimeError: a bug)" in done.stderr
+    (kept,) = re.findall(r"the file (\S+) says where", done.stderr)
+    assert Path(kept).read_text(encoding="utf-8").rstrip().endswith("RuntimeError: a bug")
+    Path(kept).unlink()
 
 
 def test_source_method_and_output_are_what_was_typed(
