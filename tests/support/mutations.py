@@ -1,4 +1,4 @@
-"""Small valid files of every format, and seeded damage to them: what is read from it is right, or refused in one sentence."""
+"""Small valid files of every format, and seeded damage to them: what is read is right, or refused in one sentence."""
 
 from __future__ import annotations
 
