@@ -311,7 +311,7 @@ def test_gap_markers_reach_the_corrections(beamtime: Beamtime, value: float) -> 
 def test_frame_that_cannot_be_read_is_refused_by_name(beamtime: Beamtime) -> None:
     beamtime.frame(3).unlink()
     beamtime.frame(3).mkdir()
-    refuse(beamtime, "S0054_00003.tif", "cannot be read (Is a directory)")
+    refuse(beamtime, "S0054_00003.tif", "cannot be read", "folder")
     beamtime.frame(3).rmdir()
     beamtime.frame(3).symlink_to("none.tif")
     refuse(beamtime, "S0054_00003.tif", "cannot be read (No such file")
