@@ -140,7 +140,7 @@ class FixedGeometry:
     ----------
     steps : float64 tensor (3, 3)
         Row i is the step in q along axis i of the volume, 1/m, laboratory frame.
-    q : float64 tensor (3,)
+    q_peak : float64 tensor (3,)
         Scattering vector of the Bragg peak, 1/m, laboratory frame.
 
     Raises
@@ -150,12 +150,12 @@ class FixedGeometry:
     """
 
     steps: Vectors
-    q: Vector
+    q_peak: Vector
 
     def __post_init__(self) -> None:
-        if not bool(torch.isfinite(self.q).all()) or float(self.q.norm()) == 0:
+        if not bool(torch.isfinite(self.q_peak).all()) or float(self.q_peak.norm()) == 0:
             raise GeometryError(
-                f"The scattering vector is {self.q.tolist()} 1/m; a Bragg peak has a finite, nonzero Q. Give Q in 1/m "
+                f"The scattering vector is {self.q_peak.tolist()} 1/m; a Bragg peak has a finite, nonzero Q. Give Q in 1/m "
                 "in the laboratory frame."
             )
         check_volume(self.steps)
@@ -166,7 +166,7 @@ class FixedGeometry:
 
     def scattering_vector(self, pixel: tuple[float, float], frame: float | None = None) -> Vector:
         """Q, whatever the pixel."""
-        return self.q.clone()
+        return self.q_peak.clone()
 
 
 def describe(geometry: Geometry | None, pixel: tuple[float, float], frame: float | None = None) -> dict[str, Any]:
