@@ -16,10 +16,12 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from autophasenn.crystals.dislocations import drawn_dislocation
+from autophasenn.crystals.dislocations import ANGLES, drawn_dislocation
+from autophasenn.crystals.domains import drawn_wall
 from autophasenn.crystals.fields import Along, squared_distance
 from autophasenn.crystals.shapes import facet_normals, point_inside
-from autophasenn.options import NotNegative, Range, Share, check_rising, options
+from autophasenn.errors import PlanError
+from autophasenn.options import NotNegative, Number, Range, Share, check_rising, options
 from autophasenn.randomness import choice, happens, uniform
 
 
@@ -129,8 +131,13 @@ class Defects:
 
     Parameters
     ----------
-    dislocation, inclusion, lamella : float
-        Probability that a crystal has one; each further one, up to three, has the same probability again.
+    dislocation, inclusion, lamella, wall : float
+        Probability that a crystal has one; each further one has the same probability again. A wall parts two domains.
+    most : int
+        Defects of one kind in a crystal.
+    angles : floats
+        Between Burgers vector and line of a dislocation, radians, each as likely as the others: 0 for a screw, pi/2 for an
+        edge dislocation.
     unevenness : float
         Probability that the amplitude varies through the crystal.
     hole : float
@@ -154,7 +161,10 @@ class Defects:
     dislocation: Share = 0.0
     inclusion: Share = 0.0
     lamella: Share = 0.0
+    wall: Share = 0.0
     unevenness: Share = 0.0
+    most: Number = 3
+    angles: tuple[float, ...] = ANGLES
     hole: Share = 0.5
     radius: Range = (0.15, 0.5)
     thickness: Range = (0.5e-9, 4e-9)
@@ -163,6 +173,8 @@ class Defects:
 
     def __post_init__(self) -> None:
         check_rising(radius=self.radius, thickness=self.thickness)
+        if not self.angles:
+            raise PlanError("There is no angle of a dislocation to choose from; give at least one, for instance 0.")
 
     def draw(
         self,
@@ -178,10 +190,16 @@ class Defects:
         """
         planes = faulting_planes(G, lattice_constant)
         kinds: tuple[tuple[float, int, Callable[[], Defect]], ...] = (
-            (self.dislocation, MOST, lambda: drawn_dislocation(generator, corners, G, lattice_constant)),
-            (self.inclusion, MOST, lambda: self._inclusion(generator, corners)),
-            (self.lamella, MOST if len(planes) else 0, lambda: self._lamella(generator, corners, planes)),
+            (
+                self.dislocation,
+                self.most,
+                lambda: drawn_dislocation(generator, corners, G, lattice_constant, self.angles),
+            ),
+            (self.inclusion, self.most, lambda: self._inclusion(generator, corners)),
+            (self.lamella, self.most if len(planes) else 0, lambda: self._lamella(generator, corners, planes)),
             (self.unevenness, 1, lambda: self._unevenness(generator, corners)),
+            # last: what was drawn before there were walls stays the same
+            (self.wall, self.most, lambda: drawn_wall(generator, corners)),
         )
         found = []
         for probability, most, draw in kinds:
@@ -228,7 +246,5 @@ def faulting_planes(G: Float[Tensor, " 3"], lattice_constant: float) -> Float[Te
 
 UNEVEN_WAVES = 4
 """Waves that make up an uneven amplitude, each about as long as twice the crystal."""
-MOST = 3
-"""Defects of one kind in a crystal."""
 REAL_CRYSTALS = Defects(dislocation=0.15, inclusion=0.1, lamella=0.1, unevenness=0.5)
 """A guess at what measured nanocrystals have: most of them no more than an uneven amplitude."""

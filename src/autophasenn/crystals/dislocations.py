@@ -80,14 +80,21 @@ class Dislocation:
 
 
 def drawn_dislocation(
-    generator: torch.Generator, corners: Float[Tensor, "corners 3"], G: Float[Tensor, " 3"], lattice_constant: float
+    generator: torch.Generator,
+    corners: Float[Tensor, "corners 3"],
+    G: Float[Tensor, " 3"],
+    lattice_constant: float,
+    angles: tuple[float, ...] = ANGLES,
 ) -> Dislocation:
-    """A perfect dislocation of the slip system {111}<110>, Burgers vector a/2 <110>, that the reflection sees: G.b not 0."""
+    """A perfect dislocation of the slip system {111}<110>, Burgers vector a/2 <110>, that the reflection sees: G.b not 0.
+
+    It has one of the given `angles` between Burgers vector and line, radians.
+    """
     vectors = facet_normals((1, 1, 0)) * (lattice_constant / math.sqrt(2))
     burgers = _one_of(generator, vectors[(vectors @ G).abs() > 1e-3])
     planes = facet_normals((1, 1, 1))
     plane = _one_of(generator, planes[(planes @ burgers).abs() < 1e-3 * lattice_constant])
-    angle = ANGLES[choice(generator, len(ANGLES))]
+    angle = angles[choice(generator, len(angles))]
     along = torch.nn.functional.normalize(burgers, dim=0)
     line = math.cos(angle) * along + math.sin(angle) * torch.linalg.cross(plane, along)
     return Dislocation(point_inside(generator, corners), line, burgers)
