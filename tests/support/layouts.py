@@ -84,7 +84,7 @@ class Aps34idc:
             {label: positions, "Monitor": 1000 + 0 * positions},
             ["#UIMDET 34idcTIM2:", region],
         )
-        return Written(tiffs(root / "Made_S0054", frames, "Made_S0054"), {"spec": log})
+        return Written(tiffs(root / "Made_S0054", frames, "Made_S0054"), {"spec": log}, {"direct_beam": e.beam})
 
 
 class Id01Bliss:
