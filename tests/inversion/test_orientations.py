@@ -180,7 +180,7 @@ def test_pairs_of_orthogonal_objects_do_not_correlate() -> None:
     ],
 )
 def test_impossible_orientations_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(PlanError, match="give|one alone says nothing"):
+    with pytest.raises(PlanError, match=r"give|one alone says nothing"):
         Orientations(**options)
 
 

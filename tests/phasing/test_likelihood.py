@@ -95,7 +95,8 @@ def test_the_coherent_gradient_is_that_of_the_value() -> None:
 def test_object_and_beam_are_found_together() -> None:
     kernel = gaussian_kernel((11, 11, 11), SIGMA)
     counts, start = measured(kernel)
-    how = Likelihood(support=ShrinkWrap(threshold=0.3, sigma_last=0.5))
+    start = replace(start, support=ShrinkWrap(threshold=0.3, sigma_last=0.5).update(start.object, 0, 1))
+    how = Likelihood()
     found = most_likely(counts, counts >= 0, start, how, partially_coherent=True)
     assert found.kernel is not None
     assert found.kernel.min() >= 0
@@ -113,7 +114,7 @@ def test_a_coherent_beam_leaves_the_noise_alone() -> None:
     found = most_likely(counts, counts >= 0, start, Likelihood(), partially_coherent=False)
     intensity = intensity_of(diffract(found.object))
     noise = metrics.chi2_noise(intensity, counts, counts >= 0)
-    assert found.errors.shape == (1, Likelihood().evaluations)
+    assert found.errors.shape[1] <= Likelihood().evaluations  # fewer where nothing is left to gain
     assert found.errors[0, -1] < 1.1 * noise[0]
     assert found.errors[0, -1] < 0.1 * found.errors[0, 0]
 

@@ -180,11 +180,11 @@ def test_a_coherence_kernel_never_divides_by_what_transforms_round_away() -> Non
     "change", [{"kernel_width": 10}, {"kernel_width": 1}, {"kernel_updates": 0}, {"kernel_middle": 20}, {"rounds": -1}]
 )
 def test_a_coherence_kernel_out_of_range_is_refused_before_anything_is_computed(change: dict[str, int]) -> None:
-    with pytest.raises(PlanError, match=rf"coherence\..*{next(iter(change))}"):
+    with pytest.raises(PlanError, match=next(iter(change))):
         CoherenceRounds(**change)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("change", [{"polish": -1}, {"enough": -1.0}, {"poor": 0.0}], ids=lambda c: next(iter(c)))
 def test_options_out_of_range_are_refused(change: dict[str, float]) -> None:
-    with pytest.raises(PlanError, match=f"refinement.{next(iter(change))}"):
+    with pytest.raises(PlanError, match=next(iter(change))):
         Refinement(**change)  # type: ignore[arg-type]
