@@ -144,7 +144,7 @@ def no_spec_file(place: Place) -> None:
 
 def unknown_beamline(place: Place) -> None:
     place.write_scan()
-    place.words[2] = "P10"
+    place.words[2] = "mybeamline"
 
 
 def no_file(place: Place) -> None:
@@ -197,7 +197,7 @@ INPUTS: dict[str, tuple[Callable[[Place], None], str]] = {
     "distance in m": (other_motors(distance="#P1 0.5 9"), "detector distance is 0.0005 m"),
     "angles in rad": (other_motors(angles="#P0 0.56154 0.00384 0.22052"), "lattice planes 13.1 nm apart"),
     "no SPEC file": (no_spec_file, "There is no SPEC file"),
-    "unknown beamline": (unknown_beamline, "'P10' is not known"),
+    "unknown beamline": (unknown_beamline, "'mybeamline' is not known"),
     "no file": (no_file, "There is no file"),
     "unknown kind of file": (unknown_kind, "unknown kind '.dat'"),
     "truncated file": (truncated_file, "cannot be read as a NumPy array"),

@@ -15,7 +15,7 @@ SPEC = Path("a.spec")
 
 WRONG = [
     ({"beamline": "34idc"}, "--beamline 34idc needs the SPEC file"),
-    ({"beamline": "P10", "spec": SPEC}, "'P10' is not known"),
+    ({"beamline": "mybeamline", "spec": SPEC}, "'mybeamline' is not known"),
     ({"beamline": "34idc", "spec": SPEC, "mask": Path("m.npy")}, "--mask belongs to a plain file"),
     ({"spec": SPEC}, "--spec belongs to a scan folder"),
     ({"dark": Path("d.tif")}, "--dark belongs to a scan folder"),
@@ -63,7 +63,7 @@ def test_without_an_input_the_bundled_example_is_read() -> None:
 def test_what_is_shared_goes_to_every_input() -> None:
     shared = Source(beamline="34idc", spec=SPEC, dark=Path("d.tif"))
     assert shared.of("a") == Source("a", "34idc", SPEC, dark=Path("d.tif"))
-    with pytest.raises(PlanError, match="give the folder as INPUT"):
+    with pytest.raises(PlanError, match="as INPUT"):
         shared.read()
 
 
