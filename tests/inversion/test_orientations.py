@@ -209,6 +209,19 @@ def test_random_starts_join_where_the_variants_disagree_and_nowhere_else(inside:
     assert alike.random_starts == 0
 
 
+def test_random_starts_end_when_half_of_all_images_agree_with_the_best(inside: HeldOut, sample: Sample) -> None:
+    """Two images alike and wrong; three that fit better must join until half of the others are like the best."""
+    truth = inside.found(crop_or_pad(sample.truth, (64, 64, 64)))
+    phases = 6 * torch.rand(64, 64, 64, generator=torch.Generator().manual_seed(1))
+    wrong = inside.found(torch.polar(truth.object[0].abs(), phases))
+    how = Orientations(2, random_starts=6, poor=1e-9)
+    element = how.elements[1]
+    turned = Retrieval(symmetry(wrong.object, element), symmetry(wrong.support, element), wrong.errors)
+    found = invert_from_all_sides(wrong, inside, lambda _: turned, how, from_random_start=lambda _: truth)
+    assert found.random_starts == 3
+    assert found.elements[:3] == (RANDOM,) * 3
+
+
 def plain_of(run: Retrieval) -> Invert:
     """The same object in the orientation of every variant."""
     elements = iter(Orientations(3).elements[1:])

@@ -42,8 +42,8 @@ class Orientations:
     number : int
         Orientations in which the pattern is inverted, 2 to 48. 0: one, which is quicker, and the confidence is not known.
     random_starts : int
-        Retrievals from random starts that join where fewer than half of the other orientations agree with the best, or the
-        best is poor; 0: none.
+        Retrievals from random starts that join at most, as long as fewer than half of the other images agree with the best,
+        or the best is poor; 0: none.
     poor : float
         chi2 above which it is poor, unless counting noise explains it.
     average : bool
@@ -106,13 +106,14 @@ def invert_from_all_sides(
         runs.append(_undone(invert(_turned(inside, element)), element))
         told(len(runs), len(elements))
     found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
-    if from_random_start is None or not how.random_starts or not _is_doubtful(found, inside, how):
-        return found
     for start in range(how.random_starts):
+        if from_random_start is None or not _is_doubtful(found, inside, how):
+            break
         runs.append(from_random_start(start))
         elements.append(RANDOM)
         told(len(runs), how.number + how.random_starts)
-    return ranked(runs, elements, inside, agreement=agreement, average=how.average)
+        found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
+    return found
 
 
 def by_network(
