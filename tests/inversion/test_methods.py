@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from autophasenn.files.size import check_room, stored_voxels
 
 from autophasenn.errors import InputError, PlanError
 from autophasenn.inversion.methods import METHODS, Found, Inversion, invert
@@ -243,11 +242,8 @@ def test_a_pattern_beyond_the_memory_is_refused_unread(tmp_path: Path) -> None:
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         file.truncate(file.tell() + 2 * 10**12)
-    assert stored_voxels(path) == 10**12
     with pytest.raises(InputError, match=r"GiB of memory.*cut the scan"):
         reconstruct(Source(str(path)))
-    np.save(tmp_path / "small.npy", np.ones((4, 4, 4), np.uint16))
-    check_room(tmp_path / "small.npy")
 
 
 def test_an_axis_that_was_nowhere_measured_is_refused(tmp_path: Path) -> None:
