@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from live_watching import PATIENCE, counts, watching
 from mortal import Nursery
-from test_aps34idc import Beamtime
+from scan_34idc import Beamtime
 from viewing import CHROMIUM, Served, browser, page, shoot
 
 from autophasenn.live.pictures import PIXELS

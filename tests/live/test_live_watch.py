@@ -18,7 +18,7 @@ import pytest
 import tifffile
 from live_watching import PATIENCE, QUICK, Watching, counts, watching
 from mortal import Nursery
-from test_aps34idc import Beamtime
+from scan_34idc import Beamtime
 
 from autophasenn.cli.app import command_line
 from autophasenn.errors import InputError, OutputError, PlanError
