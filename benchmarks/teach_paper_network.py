@@ -120,11 +120,9 @@ def placed(images: Objects) -> Objects:
         weight = image.abs().square()
         axes = [torch.arange(n) - n // 2 for n in image.shape]
         total = weight.sum()
-        shift = tuple(
-            -float((weight.sum([other for other in range(3) if other != axis]) * axes[axis]).sum() / total)
-            for axis in range(3)
-        )
-        moved = crop_or_pad(translate(crop_or_pad(image, PATTERN), shift), OBJECT)
+        by_axis = [weight.sum([other for other in range(3) if other != axis]) for axis in range(3)]
+        first, second, third = (-float((w * place).sum() / total) for w, place in zip(by_axis, axes, strict=True))
+        moved = crop_or_pad(translate(crop_or_pad(image, PATTERN), (first, second, third)), OBJECT)
         turn = torch.conj_physical((moved * moved.abs()).sum()).sgn()
         inside = support_of(moved)
         scale = AMPLITUDE / moved[inside].abs().square().mean().sqrt()
@@ -138,7 +136,7 @@ def chosen_twin(images: Objects) -> Objects:
     along = sum(
         part * axis.reshape([-1 if a == place else 1 for a in range(3)]) for place, part in enumerate(DIRECTION)
     )
-    moment = (images.abs().square() * along**3).sum(SPATIAL, keepdim=True)  # type: ignore[operator]
+    moment = (images.abs().square() * along**3).sum(SPATIAL, keepdim=True)
     return torch.where(moment < 0, twin(images), images)
 
 
