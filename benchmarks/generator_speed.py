@@ -22,11 +22,13 @@ from autophasenn.benchmark.timing import Case, alternate, jitter_of, machine
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import AutoPhaseNNError, PlanError
 from autophasenn.experiment.experiment import simulate
-from autophasenn.experiment.recipes import RECIPES, recipe
+from autophasenn.experiment.recipes import recipe
 from autophasenn.machine import load_average
 
 BATCH = 16
 GPU_BATCH = 128
+TIMED = ("paper", "beamline")
+"""Recipes that training draws from."""
 GOAL = 150.0
 """Patterns a second of the paper's recipe on two CPU cores."""
 SEED = 1
@@ -93,7 +95,7 @@ def _cases() -> dict[str, Case]:
     def patterns(name: str) -> Case:
         return Case(lambda: _make(name, 0), BATCH)
 
-    return {"objects": Case(objects, BATCH)} | {f"patterns, {name}": patterns(name) for name in RECIPES}
+    return {"objects": Case(objects, BATCH)} | {f"patterns, {name}": patterns(name) for name in TIMED}
 
 
 def _processor_milliseconds(case: Case) -> float:
@@ -116,7 +118,7 @@ def _make_on_one_thread(task: tuple[str, int]) -> int:
 def _rates_of_processes(processes: int, batches: int) -> dict[str, float]:
     rates = {}
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        for name in RECIPES:
+        for name in TIMED:
             list(pool.map(_make_on_one_thread, [(name, 0)] * (2 * processes)))  # imports, plans, first touches
             began = time.perf_counter()
             made = sum(pool.map(_make_on_one_thread, [(name, batch) for batch in range(processes * batches)]))
@@ -126,7 +128,7 @@ def _rates_of_processes(processes: int, batches: int) -> dict[str, float]:
 
 def _rates_of_gpu(batches: int = 8) -> dict[str, float]:
     rates = {}
-    for name in RECIPES:
+    for name in TIMED:
         _make(name, 0, GPU_BATCH, "cuda")
         torch.cuda.synchronize()
         began = time.perf_counter()
