@@ -64,7 +64,7 @@ def test_bfloat16_does_not_hurt(crystals: tuple[torch.Tensor, torch.Tensor, torc
 def test_a_flipped_or_permuted_pattern_gives_the_flipped_or_permuted_image(
     crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor], element: int
 ) -> None:
-    """The starts do not turn with the pattern, so that an image that stays between crystal and twin may come out otherwise."""
+    """The starts do not turn with the pattern: an image that stays between crystal and twin may come out otherwise."""
     counts, measured, _ = crystals
     predictor = Predictor.from_file(inference=Inference("float32"))
     expected = predictor.predict(counts, measured)

@@ -24,10 +24,10 @@ QUICK = Preprocessing(find_aliens=False)
 class LinearGeometry:
     """Steps and Q that tell at which pixel they were asked for."""
 
-    def reciprocal_steps(self, pixel: tuple[float, float]) -> torch.Tensor:
+    def reciprocal_steps(self, pixel: tuple[float, float], frame=None) -> torch.Tensor:
         return torch.diag(torch.tensor([1.0, 10.0 + pixel[0], 100.0 + pixel[1]], dtype=torch.float64))
 
-    def scattering_vector(self, pixel: tuple[float, float]) -> torch.Tensor:
+    def scattering_vector(self, pixel: tuple[float, float], frame=None) -> torch.Tensor:
         return torch.tensor([*pixel, 1.0], dtype=torch.float64)
 
 
