@@ -217,7 +217,7 @@ def test_source_method_and_output_are_what_was_typed(
     run: Callable[..., int], pipeline: SimpleNamespace, tmp_path: Path
 ) -> None:
     plan = tmp_path / "plan.yaml"
-    plan.write_text("version: 1\nretrieval: {schedule: {repeats: 3}}\n")
+    plan.write_text("version: 2\nretrieval: {schedule: {repeats: 3}}\n")
     assert (
         run(
             *("reconstruct", "S0054", "-o", "out", "--beamline", "34idc", "--spec", "a.spec", "--scan", "54"),

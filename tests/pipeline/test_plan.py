@@ -147,11 +147,11 @@ def test_a_slip_is_one_sentence_that_names_it(text: str, words: list[str]) -> No
     ("text", "words"),
     [
         ("retrieval: {}", ["version", "missing", f"`version: {VERSION}`"]),
-        ("version: 2", ["version 2", f"reads version {VERSION}"]),
+        ("version: 1", ["version 1", f"reads version {VERSION}"]),
         ("version: '1'", ["version '1'"]),
         ("version: true", ["version True"]),
-        ("version: 1\nretreival: {}", ["`retreival`", "did you mean `retrieval`?"]),
-        ("version: 1\nretrieval: {schedule: {repeats: 0}}", ["retrieval.schedule", "repeats is 0; give 1 or more"]),
+        ("version: 2\nretreival: {}", ["`retreival`", "did you mean `retrieval`?"]),
+        ("version: 2\nretrieval: {schedule: {repeats: 0}}", ["retrieval.schedule", "repeats is 0; give 1 or more"]),
     ],
 )
 def test_a_plan_of_another_kind_is_refused_with_its_path(text: str, words: list[str], tmp_path: Path) -> None:

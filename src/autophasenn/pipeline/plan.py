@@ -13,7 +13,7 @@ from autophasenn.options import commented_yaml, load, options
 from autophasenn.pipeline.postprocess import Postprocessing
 from autophasenn.preprocessing.preprocess import Preprocessing
 
-VERSION = 1
+VERSION = 2
 """Raised when a parameter changes its name or meaning."""
 
 
