@@ -342,4 +342,4 @@ def test_long_measurements_say_on_a_pipe_what_they_do() -> None:
 
 def test_the_printed_plan_is_yaml(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plan") == 0
-    assert yaml.safe_load(capsys.readouterr().out)["version"] == 1
+    assert yaml.safe_load(capsys.readouterr().out)["version"] == VERSION
