@@ -17,7 +17,7 @@ from autophasenn import cli
 from autophasenn.cli.terminal import TerminalProgress, show_report
 from autophasenn.errors import InputError, OutputError
 from autophasenn.machine import waiting_threads
-from autophasenn.pipeline.plan import Plan
+from autophasenn.pipeline.plan import VERSION, Plan
 from autophasenn.pipeline.result import Output
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
