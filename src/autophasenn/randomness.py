@@ -23,6 +23,7 @@ class Stream(IntEnum):
     START = 6
     RETRIEVAL = 7
     RANDOM_START = 8
+    EVEN_DENSITY = 9
 
 
 def generator_of(seed: int, index: int, stream: Stream, device: torch.device | str = "cpu") -> torch.Generator:

@@ -5,37 +5,20 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from strained import SIZE, crystal, pattern
 
 from autophasenn.errors import PlanError
 from autophasenn.phasing.autocorrelation import few_voxels
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.even_density import EvenDensity, find_even
+from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.schedule import Schedule
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import diffract, to_centre
 from autophasenn.physics.metrics import correlation, support_of
+from autophasenn.volumes import Pattern, crop_or_pad
 
-SIZE = 36
 QUICK = EvenDensity(volumes=(0.7, 1.0), starts=3, restarts=0)
-
-
-def crystal(phase_range: float) -> Tensor:
-    """A clipped block of 13 x 11 x 15 voxels, its edges rounded, with a smooth phase of that range (rad)."""
-    x, y, z = torch.meshgrid(*[torch.arange(SIZE, dtype=torch.float64) - SIZE // 2] * 3, indexing="ij")
-    planes = [x - 6, -x - 6, y - 5, -y - 5, z - 7, -z - 7, (x + y + z) / 3**0.5 - 6, (x - y - z) / 3**0.5 - 7]
-    amplitude = torch.ones_like(x)
-    for plane in planes:
-        amplitude *= (0.5 - plane).clamp(0, 1)
-    phase = torch.sin(0.35 * x + 0.2 * z) + 0.8 * torch.cos(0.3 * y - 0.25 * z + 0.6) + 0.02 * x * y
-    inside = amplitude > 0
-    phase = (phase - phase[inside].mean()) * (phase_range / float(phase[inside].max() - phase[inside].min()))
-    return torch.polar(amplitude, phase).to(torch.complex64)
-
-
-def pattern(rho: Tensor, photons: float) -> Tensor:
-    expected = intensity_of(diffract(rho))
-    return torch.poisson(expected * (photons / expected.sum()), generator=torch.Generator().manual_seed(3))
 
 
 STRAINED = crystal(6 * math.pi)
@@ -54,7 +37,7 @@ def test_a_strongly_strained_crystal_is_found_where_shrink_wrap_fails() -> None:
 def test_what_a_gap_holds_changes_nothing() -> None:
     measured = EVERYWHERE.clone()
     measured[:, SIZE // 2 + 5 : SIZE // 2 + 7] = False
-    least = EvenDensity(volumes=(0.8,), starts=1, first=10, rounds=1, iterations=10, survivors=1, restarts=1, good=0.0)
+    least = EvenDensity(volumes=(0.8,), starts=1, first=10, rounds=1, iterations=10, survivors=1, restarts=1, good=1e-6)
     hidden = torch.where(measured, COUNTS, 1e6)
     first, second = (find_even(counts, measured, least, seed=2) for counts in (COUNTS, hidden))
     assert torch.equal(first.object, second.object)
@@ -63,7 +46,7 @@ def test_what_a_gap_holds_changes_nothing() -> None:
 
 def test_every_iteration_that_was_announced_is_told_or_fewer() -> None:
     told: list[tuple[int, int]] = []
-    how = EvenDensity(volumes=(0.8,), starts=2, first=10, rounds=1, iterations=10, survivors=1, restarts=1, good=0.0)
+    how = EvenDensity(volumes=(0.8,), starts=2, first=10, rounds=1, iterations=10, survivors=1, restarts=1, good=1e-6)
     find_even(COUNTS, EVERYWHERE, how, seed=2, on_iteration=lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert {total for _, total in told} == {how.total}
@@ -87,6 +70,17 @@ def test_the_small_grid_has_the_pattern_of_the_crystal_alone() -> None:
 
 def test_the_autocorrelation_tells_the_volume_within_a_factor_of_two() -> None:
     assert 0.5 < few_voxels(COUNTS, EVERYWHERE).volume / float(support_of(STRAINED).sum()) < 2
+
+
+def test_the_volume_is_told_as_well_where_voxels_are_held_out_or_missing() -> None:
+    """In a box as wide as the network's. Interpolation from the neighbours alone makes it 1.1 and 1.6 times too large."""
+    counts = pattern(crop_or_pad(STRAINED, (64, 64, 64)), 3e6)
+    everywhere = torch.ones_like(counts, dtype=torch.bool)
+    gap = everywhere.clone()
+    gap[:, :, 36:38] = False
+    everything = few_voxels(counts, everywhere).volume
+    for measured in (HeldOut.of(Pattern(counts, everywhere), 0.02, 0).used[0], gap):
+        assert few_voxels(counts, measured).volume == pytest.approx(everything, rel=0.06)
 
 
 @pytest.mark.parametrize("wrong", [{"starts": 0}, {"loose": 0.9}, {"beta": 1.5}, {"volumes": (0.0,)}])

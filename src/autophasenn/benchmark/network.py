@@ -116,7 +116,7 @@ def benchmark_network(
             _waited(plain(counts, measured)[-1].objects)
 
     inversion = inversion or Inversion()
-    without = replace(inversion, confidence=replace(inversion.confidence, number=0, average=False))
+    without = replace(inversion, confidence=replace(inversion.confidence, number=0, average=False), even_density=None)
     pattern = Pattern(counts[0], measured[0])
     oversampling = estimate_oversampling(counts[0].cpu().numpy(), measured[0].cpu().numpy())
 

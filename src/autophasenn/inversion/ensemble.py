@@ -20,6 +20,8 @@ from autophasenn.volumes import OBJECT, SPATIAL, crop_or_pad
 
 RANDOM = -1
 """In the place of a symmetry: found from a random start."""
+EVEN_DENSITY = -2
+"""The same: found by the search for a crystal of even density."""
 MOST_PHASE_SPREAD = math.pi / math.sqrt(3)
 """Standard deviation of a phase of which nothing is known, rad."""
 TAIL = 1e-3
@@ -36,7 +38,7 @@ class ImageEnsemble:
         Brought onto the first, whose largest amplitude is 1; 0 where an amplitude is below 10 % of its largest, but for
         what a shift by parts of a voxel leaves there.
     elements : tuple of int
-        Symmetry under which each was found; `RANDOM` for random starts.
+        Symmetry under which each was found; `RANDOM` for random starts, `EVEN_DENSITY` for that search.
     chi2 : float tensor (images,)
         What ranks them, rising: on held-out voxels, or on all where none were held out.
     correlations : float tensor (images,)

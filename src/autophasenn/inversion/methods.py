@@ -17,8 +17,9 @@ from autophasenn.errors import PlanError
 from autophasenn.inversion.adaptation import adapt_to
 from autophasenn.inversion.box import LEAST_VOXELS, NetworkBox
 from autophasenn.inversion.confidence import Confidence, confidence_of, packaged_calibration
-from autophasenn.inversion.ensemble import RANDOM, ImageEnsemble
+from autophasenn.inversion.ensemble import EVEN_DENSITY, RANDOM, ImageEnsemble
 from autophasenn.inversion.full_resolution import refine_at_full_resolution
+from autophasenn.inversion.last_resort import LastResort, Searched, by_even_density
 from autophasenn.inversion.names import METHODS, MethodName
 from autophasenn.inversion.novelty import TrainedRange, other_pieces, separate_lobe
 from autophasenn.inversion.options import PAPER, Inversion, check_method, words_of
@@ -125,13 +126,27 @@ def invert(
         with watch.measure("refine"):
             in_box = _refined_in_box(prediction, chosen, options.refinement, progress)
     best = prediction.best if in_box is None else in_box.best
-    images = None
+    images, searched, last_resort = None, None, None
+    if chosen in (MethodName.refined, MethodName.adapted) and options.even_density is not None:
+        last_resort = by_even_density(
+            boxed.inside, options.even_density, options.refinement, seed=seed, progress=progress
+        )
     if options.confidence.number and chosen is not MethodName.er50:
         progress.stage("Confidence")
         with watch.measure("confidence"):
-            images = _from_all_sides(best, prediction, predictor, chosen, options, seed, progress)
+            images = _from_all_sides(best, prediction, predictor, chosen, options, seed, progress, last_resort)
         best = images.image
-        path["image_from"] = "random start" if images.elements[0] == RANDOM else "network"
+        searched = Searched.among(images)
+        path["image_from"] = {RANDOM: "random start", EVEN_DENSITY: "even density"}.get(images.elements[0], "network")
+    elif last_resort is not None and boxed.inside.misfit(best).is_poor(options.confidence.poor):
+        with watch.measure("refine"):
+            found_so = last_resort()
+        searched = Searched(boxed.inside.score(best), boxed.inside.score(found_so))
+        best = found_so if searched.is_kept else best
+        path["image_from"] = "even density" if searched.is_kept else "network"
+    if searched is not None:
+        path["even_density"] = searched.facts()
+        warnings.append(searched.sentence)
     if chosen in (MethodName.refined, MethodName.adapted) and best is prediction.best:
         warnings.append(
             "No step of the refinement in the network's box explains the pattern better than the prediction, which goes on "
@@ -173,13 +188,14 @@ def describe(
     judged = number and chosen is not MethodName.er50
     at_full = chosen in (MethodName.refined, MethodName.adapted) and not box.is_whole_pattern
     most = options.refinement.most_iterations(is_on_grid=True)
+    is_last_resort = chosen in (MethodName.refined, MethodName.adapted) and options.even_density is not None
     return {
         "network box": f"64 x 64 x 64, a voxel every {steps} voxels of the pattern",
         "schedule": words_of(chosen, options) + (f", then {most} at most at full resolution" if at_full else ""),
         "confidence": f"from {number} orientations of the pattern, and {starts} random starts if they disagree"
         if judged
         else "unknown: no orientations are asked for",
-    }
+    } | ({"last resort": "a search for an even density"} if is_last_resort else {})
 
 
 def _iterative(
@@ -215,6 +231,7 @@ def _from_all_sides(
     options: Inversion,
     seed: int,
     progress: Progress,
+    last_resort: LastResort | None,
 ) -> ImageEnsemble:
     inside, refinement = prediction.boxed.inside, None if method is MethodName.network else options.refinement
     invert_one = by_network(
@@ -228,6 +245,7 @@ def _from_all_sides(
         options.confidence,
         agreement=options.agreement,
         from_random_start=again,
+        last_resort=last_resort,
         on_iteration=progress.advance,
     )
 

@@ -12,6 +12,7 @@ from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions
 from autophasenn.options import Share, options
 from autophasenn.phasing.ensemble import AGREEMENT, Ensemble
+from autophasenn.phasing.even_density import EvenDensity
 from autophasenn.phasing.held_out import FREE_FRACTION, FreeFraction
 from autophasenn.phasing.refinement import Refinement
 from autophasenn.phasing.schedule import error_reduction
@@ -42,6 +43,9 @@ class Inversion:
         How far the image can be believed: how often the pattern is inverted for that.
     adaptation : Adaptation
         How the network first learns on from the pattern, by --method adapted.
+    even_density : EvenDensity, optional
+        How --method refined and adapted search for a strongly strained crystal where the best image is still poor
+        (`confidence.poor`), about as long as all the rest takes. null: they do not.
 
     Raises
     ------
@@ -56,6 +60,7 @@ class Inversion:
     refinement: Refinement = field(default_factory=Refinement)
     confidence: Orientations = field(default_factory=Orientations)
     adaptation: Adaptation = field(default_factory=Adaptation)
+    even_density: EvenDensity | None = field(default_factory=EvenDensity)
 
 
 AnyInversion = TypeVar("AnyInversion", bound=Inversion)

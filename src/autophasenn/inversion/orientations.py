@@ -14,7 +14,7 @@ from typing import Annotated
 from annotated_types import Ge, Le
 
 from autophasenn.errors import PlanError
-from autophasenn.inversion.ensemble import RANDOM, ImageEnsemble, ranked
+from autophasenn.inversion.ensemble import EVEN_DENSITY, RANDOM, ImageEnsemble, ranked
 from autophasenn.inversion.prediction import Predictions, predict_all
 from autophasenn.network.predict import Predictor
 from autophasenn.options import Count, Positive, options
@@ -80,6 +80,7 @@ def invert_from_all_sides(
     *,
     agreement: float = AGREEMENT,
     from_random_start: Callable[[int], Retrieval] | None = None,
+    last_resort: Callable[[], Retrieval] | None = None,
     on_iteration: OnIteration | None = None,
 ) -> ImageEnsemble:
     """Invert a pattern in other orientations, and from random starts where these leave doubt.
@@ -97,6 +98,8 @@ def invert_from_all_sides(
         Images whose correlation with the best one is at least this are alike; the others found something else.
     from_random_start : callable, optional
         Makes the random start of a number: :func:`by_retrieval`. None: there are none.
+    last_resort : callable, optional
+        Makes one more image where even the best is poor: `last_resort.by_even_density`. None: nothing does.
     on_iteration : callable, optional
         Told how many are found, and how many there will be.
     """
@@ -112,6 +115,10 @@ def invert_from_all_sides(
         runs.append(from_random_start(start))
         elements.append(RANDOM)
         told(len(runs), how.number + how.random_starts)
+        found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
+    if last_resort is not None and inside.misfit(found.image).is_poor(how.poor):
+        runs.append(last_resort())
+        elements.append(EVEN_DENSITY)
         found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
     return found
 

@@ -3,6 +3,9 @@
 The autocorrelation is the transform of the intensity. Its counting noise has the same power everywhere, which is read in the
 corners of its box; blurred, that power is known well, and much fainter parts of the autocorrelation stand out from it. Half
 of it, ``{r : 2 r in A}``, is the crystal made symmetric: of its width in every direction.
+
+What is not measured is filled in so that the autocorrelation stays compact: transformed, set to zero below a threshold that
+falls to the counting noise, and transformed back, again and again (Elad et al., Appl. Comput. Harmon. Anal. 19, 340 (2005)).
 """
 
 from __future__ import annotations
@@ -29,6 +32,12 @@ OVERLAP = 8.5
 """Volume of the autocorrelation over that of the crystal: 8 if that is convex and its own inversion, some more if not."""
 ROOM = 2.35
 """Width of the small box over that of the crystal."""
+FILLING = 15
+"""Iterations that fill in what is not measured."""
+FIRST_THRESHOLD = 0.1
+"""Of the middle of the autocorrelation, in the first of these."""
+LAST_THRESHOLD = 5.0
+"""Standard deviations of the noise of the autocorrelation, in the last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +71,7 @@ def few_voxels(counts: Volume, measured: Mask) -> FewVoxels:
     measured : bool tensor (n0, n1, n2)
         What is not measured is interpolated here, and not used where the small grid has it.
     """
-    filled = torch.where(measured, counts, 0)
-    if not bool(measured.all()):
-        share = blur(measured.to(counts.dtype), BLUR)
-        filled = torch.where(measured, counts, blur(filled, BLUR) / share.clamp_min(1e-3))
-    spectrum = to_centre(torch.fft.fftn(to_corner(filled), dim=SPATIAL))
+    spectrum = to_centre(torch.fft.fftn(to_corner(filled(counts, measured)), dim=SPATIAL))
     power = blur(spectrum.abs().square(), BLUR)
     reached = _above_noise(power)
     places = torch.nonzero(reached)
@@ -79,6 +84,29 @@ def few_voxels(counts: Volume, measured: Mask) -> FewVoxels:
         used = used.index_select(axis, nearest.clamp(0, n - 1).to(used.device))
     used = to_corner(used)
     return FewVoxels(torch.where(used, small, 0).sqrt(), used, power, float(reached.sum()) / OVERLAP)
+
+
+def filled(counts: Volume, measured: Mask) -> Volume:
+    """A pattern with what was not measured filled in from the rest, as the pattern of something small.
+
+    Parameters
+    ----------
+    counts : float32 tensor (n0, n1, n2)
+        Intensity, centred. What is not measured is not looked at.
+    measured : bool tensor (n0, n1, n2)
+    """
+    if bool(measured.all()):
+        return counts
+    result = torch.where(measured, counts, 0)
+    photons = float(result.sum())
+    first = FIRST_THRESHOLD * photons
+    last = min(first, LAST_THRESHOLD * math.sqrt(photons))
+    for number in range(FILLING if photons > 0 else 0):
+        threshold = first * (last / first) ** (number / (FILLING - 1))
+        autocorrelation = torch.fft.fftn(result, dim=SPATIAL)
+        compact = torch.where(autocorrelation.abs() > threshold, autocorrelation, 0)
+        result = torch.where(measured, counts, torch.fft.ifftn(compact, dim=SPATIAL).real.clamp_min(0))
+    return result
 
 
 def half_autocorrelation(few: FewVoxels) -> Float[Tensor, "m0 m1 m2"]:

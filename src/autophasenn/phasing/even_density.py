@@ -30,7 +30,7 @@ from autophasenn.errors import PlanError
 from autophasenn.options import Count, Number, Positive, Share, options
 from autophasenn.phasing.autocorrelation import FewVoxels, few_voxels, half_autocorrelation
 from autophasenn.phasing.engine import OnIteration, Retrieval
-from autophasenn.phasing.support import blur
+from autophasenn.phasing.support import blur, layer_around
 from autophasenn.physics.fourier import back_propagate_corner, diffract_corner, to_centre
 from autophasenn.volumes import SPATIAL, Mask, Volume, crop_or_pad
 
@@ -217,7 +217,7 @@ class _Search:
     def begun_anew(self, best: _Starts, number: int) -> _Starts:
         """Random phases in a support that was found, and a layer around it."""
         everyone = best.chosen(torch.zeros(number, dtype=torch.long))
-        return self._random(everyone.volume, _grown(everyone.support))
+        return self._random(everyone.volume, layer_around(everyone.support))
 
     def tightened(self, starts: _Starts, *, last: bool = False) -> _Starts:
         """The support made anew several times, then a judgement; the worse half is given up on the way, but for the last."""
@@ -226,7 +226,7 @@ class _Search:
             first = how.blur_last if last else how.blur_first
             sigma = first * (how.blur_last / first) ** (number / max(1, rounds - 1))
             support = _largest(blur(starts.rho.abs(), sigma), starts.volume)
-            rho = self._capped(starts.rho, _grown(support), starts.volume, how.iterations)
+            rho = self._capped(starts.rho, layer_around(support), starts.volume, how.iterations)
             starts = _Starts(rho, starts.volume, support)
             if not last and number == rounds // 2 - 1:
                 starts = self._judged(starts).best(max(how.survivors, len(starts.volume) // 2))
@@ -291,12 +291,6 @@ def _largest(values: Float[Tensor, "starts m0 m1 m2"], numbers: Tensor) -> Float
         for each, number in zip(values, numbers, strict=True)
     ]
     return (values > torch.stack(limits)[:, None, None, None]).to(values.dtype)
-
-
-def _grown(support: Float[Tensor, "starts m0 m1 m2"]) -> Float[Tensor, "starts m0 m1 m2"]:
-    """With the voxels around it, corners included; periodic."""
-    padded = torch.nn.functional.pad(support[:, None], (1,) * 6, mode="circular")
-    return torch.nn.functional.max_pool3d(padded, 3, 1)[:, 0]
 
 
 def _in_the_middle(volume: Tensor, support: Tensor) -> Tensor:

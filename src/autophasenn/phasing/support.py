@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from autophasenn.options import Fraction, Number, Positive, options
@@ -105,6 +106,12 @@ def blur(volume: Volume, sigma: float) -> Volume:
 
 @lru_cache(64)
 @torch.inference_mode(False)  # what is cached serves training too
+def layer_around(support: Float[Tensor, "starts n0 n1 n2"]) -> Float[Tensor, "starts n0 n1 n2"]:
+    """A support (1 inside, 0 outside) with the voxels around it, corners included; periodic."""
+    padded = torch.nn.functional.pad(support[:, None], (1,) * 6, mode="circular")
+    return torch.nn.functional.max_pool3d(padded, 3, 1)[:, 0]
+
+
 def _transfer(n: int, sigma: float) -> Tensor:
     """Of a Gaussian, at the frequencies of n voxels."""
     return torch.exp(-2 * (math.pi * sigma * torch.fft.fftfreq(n, dtype=torch.float64)) ** 2)

@@ -154,7 +154,7 @@ def _grounds(found: Found, method: str, plan: Inversion, chi2: float, noise: flo
         round(images * judged.features["agreeing"]),
         "image",
         probability=judged.number,
-        random_starts=images - plan.confidence.number,
+        random_starts=images - plan.confidence.number - ("even_density" in path),
         is_from_random_start=path.get("image_from") == "random start",
         is_unlike_training=bool(judged.warnings),
         phase_spread_rad=judged.features["phase_spread"],
