@@ -130,8 +130,8 @@ KEY_NUMBERS = (
     *("volume", "strain", "displacement, 1 to 99 %"),
 )
 """Of `report.words.facts`, the lines of the slide."""
-LONG = 16
-"""Characters of a value that do not fit in the larger type."""
+LONG, LONG_NAME = 16, 21
+"""Characters of a value, and of its name, that do not fit in the larger type."""
 
 
 def key_numbers(report: Report) -> list[tuple[str, str]]:
@@ -148,8 +148,7 @@ def _write_numbers(axes: Axes, report: Report) -> None:
     blank(axes)
     for line, (name, value) in enumerate(key_numbers(report)):
         top = 0.97 - 0.089 * line
-        axes.text(0.08, top, name, transform=axes.transAxes, fontsize=11, color="#6a6a76", va="top").set_in_layout(
-            False
-        )
+        small = {"fontsize": 11 if len(name) <= LONG_NAME else 9.5, "color": "#6a6a76", "va": "top"}
+        axes.text(0.0, top, name, transform=axes.transAxes, **small).set_in_layout(False)
         size = 13 if len(value) <= LONG else 11
-        axes.text(0.08, top - 0.035, value, transform=axes.transAxes, fontsize=size, va="top").set_in_layout(False)
+        axes.text(0.0, top - 0.035, value, transform=axes.transAxes, fontsize=size, va="top").set_in_layout(False)
