@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -148,7 +149,7 @@ def _write_numbers(axes: Axes, report: Report) -> None:
     blank(axes)
     for line, (name, value) in enumerate(key_numbers(report)):
         top = 0.97 - 0.089 * line
-        small = {"fontsize": 11 if len(name) <= LONG_NAME else 9.5, "color": "#6a6a76", "va": "top"}
+        small: dict[str, Any] = {"fontsize": 11 if len(name) <= LONG_NAME else 9.5, "color": "#6a6a76", "va": "top"}
         axes.text(0.0, top, name, transform=axes.transAxes, **small).set_in_layout(False)
         size = 13 if len(value) <= LONG else 11
         axes.text(0.0, top - 0.035, value, transform=axes.transAxes, fontsize=size, va="top").set_in_layout(False)
