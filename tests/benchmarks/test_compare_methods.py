@@ -28,7 +28,7 @@ def test_one_command_draws_every_method_of_a_measured_pattern(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "quick.yaml"
-    plan.write_text("version: 1\nretrieval: {starts: 1, polish: 0, schedule: {repeats: 1}}\nconfidence: {number: 0}\n")
+    plan.write_text("version: 2\nretrieval: {starts: 1, polish: 0, schedule: {repeats: 1}}\nconfidence: {number: 0}\n")
     assert main([str(EXAMPLE), "-o", str(tmp_path / "out"), "--plan", str(plan)]) == 0
     numbers = json.loads((tmp_path / "out" / "methods.json").read_text())
     assert json.loads(capsys.readouterr().out) == numbers

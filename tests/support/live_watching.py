@@ -16,7 +16,7 @@ from autophasenn.live.ledger import FILE, Ledger, ScanRecord
 from autophasenn.pipeline.example import EXAMPLE
 
 QUICK = """
-version: 1
+version: 2
 confidence:
   number: 0
 refinement:
