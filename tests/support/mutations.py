@@ -27,7 +27,7 @@ from autophasenn.files.cxi import read_result, write_result
 from autophasenn.image import CrystalImage
 from autophasenn.network import weights
 from autophasenn.pipeline.plan import Plan, dump_plan
-from autophasenn.viewer.results import read_image, read_pattern
+from autophasenn.viewer.results import read_image
 from autophasenn.volumes import Pattern, Reconstruction
 from crystals import expected_counts, polyhedron
 
@@ -189,7 +189,6 @@ def _result(folder: Path) -> Path:
 def _read_result(path: Path) -> None:
     read_result(path)
     read_image(path.parent)
-    read_pattern(path)
 
 
 def _report(folder: Path) -> Path:
