@@ -112,6 +112,8 @@ def load(path: Path, kind: type[T], version: int, printed_by: str) -> T:
         that it cannot have.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise PlanError(f"{path}: the plan cannot be read: it is no file.")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: the plan cannot be read: {getattr(error, 'strerror', None) or error}.") from error
@@ -178,7 +180,7 @@ def read_mapping(text: str, origin: str) -> dict[Any, Any]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise PlanError(f"{origin}{line}: this cannot be read as YAML: {_short(error.problem)}.") from error
-    except (yaml.YAMLError, ValueError, TypeError, KeyError, RecursionError) as error:  # of the constructors of tags
+    except Exception as error:  # the constructors of tags raise whatever Python does
         raise PlanError(f"{origin}: this cannot be read as YAML: {_short(error)}.") from error
     if not isinstance(data, dict):
         raise PlanError(f"{origin}: a mapping `parameter: value` was expected, not {_shown(data)}.")
@@ -365,7 +367,11 @@ def _item(annotation: Any) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    return textwrap.shorten("null" if value is None else repr(value), 60, placeholder="...")
+    try:
+        text = "null" if value is None else repr(value)
+    except ValueError:  # Python writes out no number of more than 4,300 digits
+        text = "a number of thousands of digits"
+    return textwrap.shorten(text, 60, placeholder="...")
 
 
 def _short(words: Any, most: int = 200) -> str:

@@ -19,7 +19,9 @@ from pathlib import Path
 
 SECONDS = 60.0
 """After so long without a verdict a process hangs in a library, and is ended."""
-AT_ONCE = 500
+START = 600.0
+"""A process on a busy machine may take so long until its first verdict."""
+AT_ONCE = 2500
 """Seeds of one process."""
 
 
@@ -75,7 +77,7 @@ def supervise(folder: Path, log: Path, first: int, last: int) -> None:
             time.sleep(0.5)
             if (now := len(verdicts(log))) != done:
                 done, since = now, time.monotonic()
-            elif time.monotonic() - since > SECONDS:
+            elif time.monotonic() - since > (START if done == first else SECONDS):
                 worker.kill()
                 worker.wait()
                 break

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import h5py
@@ -16,6 +16,7 @@ import hdf5plugin
 import numpy as np
 import tifffile
 import torch
+import typer.main
 from scipy.io import savemat
 from small_network import network
 
@@ -24,6 +25,7 @@ from autophasenn.errors import AutoPhaseNNError
 from autophasenn.experiment.dataset import DatasetFile, Description, encoded
 from autophasenn.experiment.experiment import Samples
 from autophasenn.files.cxi import read_result, write_result
+from autophasenn.files.cxi_image import read_counts
 from autophasenn.image import CrystalImage
 from autophasenn.network import weights
 from autophasenn.pipeline.plan import Plan, dump_plan
@@ -53,6 +55,10 @@ SLOWEST = 30.0
 """Seconds after which reading counts as hanging."""
 
 
+typer.main.get_command = cache(typer.main.get_command)
+"""The command line is built once, not for each of thousands of files: that takes longer than to read one."""
+
+
 class Hang(BaseException):
     """Reading took too long; no reader may catch it."""
 
@@ -78,7 +84,7 @@ class Format:
     read: Callable[[Path], list[str] | None]
 
 
-def _dry(path: Path, *options: object) -> list[str]:
+def dry_run(path: Path, *options: object) -> list[str]:
     output = path.parent / "out"
     words = [path, *options, "-o", output, "--method", "iterative", "--threads", 1, "--dry-run"]
     return ["reconstruct", *map(str, words)]
@@ -148,7 +154,7 @@ def _frame(folder: Path) -> Path:
 
 def _scan(path: Path) -> list[str]:
     folder = path.parent if path.suffix == ".spec" else path.parent.parent
-    return _dry(folder / SCAN, "--beamline", "34idc", "--spec", folder / "made.spec")
+    return dry_run(folder / SCAN, "--beamline", "34idc", "--spec", folder / "made.spec")
 
 
 def _dataset(folder: Path) -> Path:
@@ -189,6 +195,7 @@ def _result(folder: Path) -> Path:
 def _read_result(path: Path) -> None:
     read_result(path)
     read_image(path.parent)
+    read_counts(path)
 
 
 def _report(folder: Path) -> Path:
@@ -196,16 +203,16 @@ def _report(folder: Path) -> Path:
 
 
 FORMATS: dict[str, Format] = {
-    "npy": Format(_npy, _dry),
-    "npz": Format(_npz, _dry),
-    "npz, stored": Format(partial(_npz, save=np.savez), _dry),
-    "mat": Format(_mat, _dry),
-    "tif": Format(_tif, _dry),
-    "h5": Format(_h5, lambda path: _dry(Path(f"{path}:/entry/data"))),
-    "h5, listed": Format(_h5, _dry),
-    "cxi": Format(_cxi, _dry),
-    "mask": Format(_mask, lambda path: _dry(path.with_name("p.npy"), "--mask", path)),
-    "plan": Format(_plan, lambda path: _dry(path.with_name("p.npy"), "--plan", path)),
+    "npy": Format(_npy, dry_run),
+    "npz": Format(_npz, dry_run),
+    "npz, stored": Format(partial(_npz, save=np.savez), dry_run),
+    "mat": Format(_mat, dry_run),
+    "tif": Format(_tif, dry_run),
+    "h5": Format(_h5, lambda path: dry_run(Path(f"{path}:/entry/data"))),
+    "h5, listed": Format(_h5, dry_run),
+    "cxi": Format(_cxi, dry_run),
+    "mask": Format(_mask, lambda path: dry_run(path.with_name("p.npy"), "--mask", path)),
+    "plan": Format(_plan, lambda path: dry_run(path.with_name("p.npy"), "--plan", path)),
     "spec": Format(_spec, _scan),
     "frame": Format(_frame, _scan),
     "dataset": Format(_dataset, _read_dataset),

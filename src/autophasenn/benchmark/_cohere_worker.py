@@ -8,7 +8,6 @@ The last line on standard output is JSON: seconds of the iterations alone, the l
 import contextlib
 import io
 import json
-import resource
 import sys
 import time
 from typing import Any
@@ -61,8 +60,17 @@ def main() -> None:
         torch.set_num_threads(threads)
     timed(modulus, library, min(20, iterations))
     result = timed(modulus, library, iterations)
+    print(json.dumps(result | {"peak_bytes": peak_memory()}))
+
+
+def peak_memory() -> int | None:
+    """Bytes; None where the system does not tell. As `autophasenn.machine`, which that environment does not have."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps(result | {"peak_bytes": peak if sys.platform == "darwin" else peak * 1024}))
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 if __name__ == "__main__":

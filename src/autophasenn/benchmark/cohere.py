@@ -182,5 +182,5 @@ def _summary(runs: list[dict[str, float]], goal: float) -> dict[str, Any]:
         "goal": goal,
         "met": ratio >= goal,
         "error": runs[-1]["error"],
-        "peak_bytes": int(max(run["peak_bytes"] for run in runs)),
+        "peak_bytes": max((run["peak_bytes"] for run in runs if run["peak_bytes"] is not None), default=None),
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 
 class HeldError(Exception):
@@ -24,7 +24,10 @@ def held(path: Path) -> Iterator[None]:
     OSError
         If it cannot be written, or the disk knows no locks.
     """
-    lock = FileLock(path, blocking=False, fallback_to_soft=False, preserve_lock_file=True)
+    if FileLock is SoftFileLock:  # a system that has no locks: the file itself is one
+        lock: BaseFileLock = SoftFileLock(path, blocking=False)
+    else:
+        lock = FileLock(path, blocking=False, fallback_to_soft=False, preserve_lock_file=True)
     try:
         lock.acquire()
     except Timeout as error:

@@ -88,8 +88,8 @@ def look(source: Source, samples: int = 8) -> Inspection:
     if source.beamline is not None:
         return _pattern(source.read(), "scan")
     path = Path(source.input)
-    if (path / RESULT).is_file():
-        path = path / RESULT
+    with reading(path):
+        path = path / RESULT if (path / RESULT).is_file() else path
     kind = _kind(path)
     if kind == "pattern":
         return _pattern(source.read(), kind)

@@ -98,6 +98,7 @@ class Source:
         """
         from autophasenn.beamlines import read_scan
         from autophasenn.beamlines.by_hand import placed
+        from autophasenn.files.boundary import reading
         from autophasenn.files.readers import read_pattern_file
         from autophasenn.pipeline.example import EXAMPLE
 
@@ -114,7 +115,9 @@ class Source:
                 detector=self.instrument.detector,
                 setup=self.instrument.setup(),
             )
-        if self.input is not None and Path(self.input).is_dir():
+        with reading(self.input or EXAMPLE):
+            is_folder = self.input is not None and Path(self.input).is_dir()
+        if is_folder:
             raise InputError(
                 f"{self.input} is a folder; say whose scan it is with --beamline 34idc --spec FILE, or give a file."
             )

@@ -98,7 +98,7 @@ def _report(path: Path, stored: GuardedFile) -> dict[str, Any]:
     """That beside the file, which is complete; else what the file itself has of it."""
     beside = path.parent / REPORT
     try:
-        if beside.resolve().parent == path.parent and beside.stat().st_size < MAX_REPORT:
+        if beside.is_file() and beside.resolve().parent == path.parent and beside.stat().st_size < MAX_REPORT:
             report = json.loads(beside.read_text(encoding="utf-8"))
             return report if isinstance(report, dict) else {}
     except (OSError, ValueError):
