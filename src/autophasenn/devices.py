@@ -10,6 +10,7 @@ import torch
 
 from autophasenn.errors import PlanError
 
+MOST_THREADS = 4096
 SHORTAGES = ("can't allocate memory", "ALLOC_FAILED")
 """What an error says where memory ran out that is no error of a kind of its own: of the CPU, and of NVIDIA's libraries."""
 
@@ -25,7 +26,7 @@ def device_of(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError, AttributeError) as error:
         raise PlanError(f"The device {name!r} is not there; use --device cpu, or one torch offers.") from error
     return device
 
@@ -37,8 +38,18 @@ def is_shortage(error: BaseException) -> bool:
 
 
 def use_threads(number: int | None) -> None:
-    """Let torch compute with `number` CPU threads, at least 1; None leaves its own choice, all cores."""
+    """Let torch compute with `number` CPU threads, at least 1; None leaves its own choice, all cores.
+
+    Raises
+    ------
+    PlanError
+        If it is more than any machine has.
+    """
     if number is not None:
+        if number > MOST_THREADS:
+            raise PlanError(
+                f"{number} CPU threads are more than any machine has; give as many as it has cores, or none."
+            )
         torch.set_num_threads(number)
 
 

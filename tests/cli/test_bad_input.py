@@ -309,6 +309,7 @@ def dataset_of_another_version(place: Place) -> None:
 SIMULATE = {"--count": "2", "--source": "polyhedra", "--seed": "1"}
 SIMULATIONS: dict[str, tuple[dict[str, str], str]] = {
     "no samples": ({"--count": "0"}, "0 samples make no dataset; give a count of 1 or more."),
+    "more samples than a disk holds": ({"--count": "1000000000"}, "1000000000 samples take at least 1e+04 GB"),
     "no workers": ({"--workers": "0"}, "--workers"),
     "negative seed": ({"--seed": "-1"}, "--seed"),
     "seed of 33 bits": ({"--seed": str(2**32)}, "4294967295"),

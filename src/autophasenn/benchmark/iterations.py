@@ -15,7 +15,7 @@ from autophasenn.benchmark.timing import Case, alternate, jitter_of, machine
 from autophasenn.crystals.shapes import facet_normals, polyhedron
 from autophasenn.errors import OutputError, PlanError
 from autophasenn.files.writing import write_atomically
-from autophasenn.machine import load_average, peak_memory
+from autophasenn.machine import check_room, load_average, peak_memory
 from autophasenn.phasing.algorithms import HIO
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
@@ -80,6 +80,7 @@ def benchmark(
     progress = progress or Silent()
     torch.set_num_threads(threads)
     load = load_average()
+    check_room(size**3, "The benchmark's pattern")
     counts = pattern(size)
 
     progress.stage("Memory")

@@ -87,8 +87,9 @@ def _explained(error: Exception) -> int:
 def _flushed(status: int) -> int:
     """What was printed is only now known to be written: standard output may be full, or closed by whoever read it."""
     try:
-        sys.stdout.flush()
-    except (OSError, ValueError) as error:  # ValueError: it was closed from the start
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError) as error:
         return _unwritten(error) if status == 0 else status
     return status
 

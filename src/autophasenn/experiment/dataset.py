@@ -28,6 +28,7 @@ from torch import Tensor
 from autophasenn.errors import InputError
 from autophasenn.experiment.experiment import Samples
 from autophasenn.files.boundary import check_regular, reading
+from autophasenn.files.damaged_hdf5 import check_heaps, memory_bounded
 from autophasenn.volumes import OBJECT_VOXELS, PATTERN_VOXELS
 
 FORMAT = "autophasenn-dataset"
@@ -248,13 +249,14 @@ def _copy_chunks(source: h5py.Dataset, target: h5py.Dataset, first: int) -> None
 
 def _opened(path: Path) -> h5py.File:
     check_regular(path, "dataset file")
-    with reading(path, "an HDF5 file"):
+    with reading(path, "an HDF5 file"), memory_bounded():
+        check_heaps(path)
         return h5py.File(path, "r")
 
 
 def _checked(file: h5py.File, path: Path) -> Description:
     """The description of a file that keeps what the format promises."""
-    with reading(path, "a dataset file"):
+    with reading(path, "a dataset file"), memory_bounded():
         return _description_of(file, path)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from autophasenn.errors import InputError, quoted
 from autophasenn.files.boundary import check_regular, reading
+from autophasenn.files.damaged_hdf5 import check_heaps, memory_bounded, unbounded
 
 CREATOR = "autophasenn"
 """How the attribute `creator` of a result file begins."""
@@ -85,7 +86,8 @@ class GuardedFile:
                 f"The arrays of {self.file.filename} do not fit into the memory that is allowed for one result; phase a "
                 "smaller part of the pattern, or bin it."
             )
-        return np.asarray(node[()])
+        with unbounded():
+            return np.asarray(node[()])
 
     def find(self, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any] | None:
         """As `array`; None where the file does not have it."""
@@ -134,6 +136,11 @@ class GuardedFile:
         return node
 
 
+def _whole(path: Path) -> h5py.File:
+    check_heaps(path)
+    return h5py.File(path, "r")
+
+
 @contextmanager
 def opened_result(path: Path, limits: Limits = UNLIMITED) -> Iterator[GuardedFile]:
     """Open a result file of this package to read arrays from it.
@@ -150,7 +157,7 @@ def opened_result(path: Path, limits: Limits = UNLIMITED) -> Iterator[GuardedFil
             f"{quoted(path)} has {size / 2**30:.1f} GiB, more than the {limits.file_bytes / 2**30:.1f} GiB that are opened; "
             "bin the pattern, or phase a smaller part of it."
         )
-    with reading(path, "a result file of autophasenn"), h5py.File(path, "r") as file:
+    with reading(path, "a result file of autophasenn"), memory_bounded(), _whole(path) as file:
         if not str(file.attrs.get("creator", "")).startswith(CREATOR):
             raise InputError(
                 f"{quoted(path)} is no result file of autophasenn, as another program made it; give the .cxi file of a "

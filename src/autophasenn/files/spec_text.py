@@ -44,6 +44,7 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    text = re.sub(r"^#S[^\n]*\n?\Z", "", text, flags=re.MULTILINE)  # a scan of which only its name is there: a crash
     if text.count("\n#C") > MANY_COMMENTS:
         text = re.sub(r"^#C.*\n", "", text, flags=re.MULTILINE)
     return re.sub(rf"^(#.{{{LONGEST_LINE}}}).+", r"\1", text, flags=re.MULTILINE)

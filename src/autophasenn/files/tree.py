@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from autophasenn.errors import InputError, quoted
 from autophasenn.files.boundary import c_library_silenced, check_regular, reading
+from autophasenn.files.damaged_hdf5 import check_chunks, check_heaps, memory_bounded, unbounded
 from autophasenn.machine import check_room
 
 MAX_NODES = 50_000
@@ -43,7 +44,8 @@ def opened(path: Path) -> Iterator[h5py.File]:
     import hdf5plugin  # noqa: F401 - registers the compression filters of detectors (bitshuffle, lz4, blosc)
 
     check_regular(path)
-    with reading(path, "an HDF5 file"):
+    with reading(path, "an HDF5 file"), memory_bounded():
+        check_heaps(path)
         try:
             file = h5py.File(path, "r")
         except BlockingIOError:  # a detector that writes it holds a lock
@@ -221,9 +223,9 @@ def load(dataset: h5py.Dataset) -> np.ndarray:
     check_room(max(math.prod(dataset.shape), math.prod(dataset.chunks or (0,))), file)
     check_sources(dataset)
     with reading(where, "a dataset"):
-        if {dataset.id.get_create_plist().get_filter(i)[0] for i in range(_filters(dataset))} <= PLAIN_FILTERS:
-            return np.asarray(dataset[()])
-        with c_library_silenced(file):
+        check_chunks(dataset)
+        plain = {dataset.id.get_create_plist().get_filter(i)[0] for i in range(_filters(dataset))} <= PLAIN_FILTERS
+        with nullcontext() if plain else c_library_silenced(file), unbounded():
             return np.asarray(dataset[()])
 
 

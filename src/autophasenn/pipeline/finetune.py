@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import signal
 import time
@@ -74,8 +75,8 @@ class Finetuning:
     def __post_init__(self) -> None:
         if not self.inputs:
             raise PlanError("There is nothing to learn from; give a dataset, or one scan or more.")
-        if not self.minutes > 0:
-            raise PlanError(f"minutes is {self.minutes:g}; give a time above 0.")
+        if not 0 < self.minutes < math.inf:
+            raise PlanError(f"minutes is {self.minutes:g}; give a time above 0 that ends.")
         if not 0 <= self.seed < 2**31:
             raise PlanError(f"The seed {self.seed} is not usable; give a whole number from 0 to {2**31 - 1}.")
         if self.output.suffix != ".safetensors":

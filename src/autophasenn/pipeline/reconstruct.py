@@ -8,6 +8,7 @@ from autophasenn.files.writing import staged_folder
 from autophasenn.inversion.methods import describe as describe_method
 from autophasenn.inversion.methods import invert
 from autophasenn.network.predict import Predictor
+from autophasenn.network.weights import load
 from autophasenn.physics import geometry
 from autophasenn.pipeline.geometry_words import geometry_facts
 from autophasenn.pipeline.plan import Plan
@@ -147,6 +148,8 @@ def describe(source: Source, run: Run, output: Output, plan: Plan | None = None)
     run.check(plan)
     device = run.torch_device()
     output.check()
+    if run.weights is not None:
+        load(run.weights, run.network)  # are they those of a network?
     read = prepare(source, plan, force=run.force)
     prepared, scan = read.preprocessed, read.scan
     return {

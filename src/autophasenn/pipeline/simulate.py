@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import platform
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +30,8 @@ from autophasenn.workers import computed
 
 BLOCK = 8
 """Samples that are computed and kept together: what a sudden end can cost, a minute of LAMMPS."""
+LEAST_BYTES = 10_000
+"""Of a sample on the disk; those of the bundled file take 40,000 and more."""
 LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py", "hdf5plugin")
 """Whose versions the bytes of a file may depend on; that of LAMMPS where it is the source."""
 
@@ -117,6 +120,7 @@ def write_dataset(
     """
     progress = progress or Silent()
     _check(output, count, workers)
+    _check_disk(output, count)
     description = simulation.description(range(count))
     if output.exists() and not overwrite and not _was_killed_at_the_very_end(output, description):
         raise OutputError(f"The output {output} exists already; give another name, or --overwrite to replace it.")
@@ -146,6 +150,16 @@ def _check(output: Path, count: int, workers: int) -> None:
         raise PlanError(f"The output {output} does not end in .h5; a dataset is an HDF5 file.")
     if output.is_dir():
         raise OutputError(f"The output {output} is a folder; give the name of a file.")
+
+
+def _check_disk(output: Path, count: int) -> None:
+    folder = next(path for path in (output.absolute().parent, *output.absolute().parents) if path.is_dir())
+    needed, disk = count * LEAST_BYTES, shutil.disk_usage(folder)
+    if needed > disk.free and disk.total > 0:  # a system's own folders have no size
+        raise OutputError(
+            f"{count} samples take at least {needed / 1e9:.3g} GB, and {disk.free / 1e9:.3g} GB are free in {folder}; give a "
+            "smaller count, or an output on a larger disk."
+        )
 
 
 def _was_killed_at_the_very_end(output: Path, description: Description) -> bool:

@@ -43,6 +43,22 @@ class HalfConvolutions(MixedPrecision):
         return data
 
 
+def started(name: str) -> int:
+    """How many processes torchrun started, of the environment variable WORLD_SIZE (in all) or LOCAL_WORLD_SIZE (here).
+
+    Raises
+    ------
+    InputError
+        If the variable is no number.
+    """
+    value = os.environ.get(name, "1")
+    if not value.isdecimal() or int(value) < 1:
+        raise InputError(
+            f"The environment variable {name} is {value!r}, no number of processes; unset it, or use torchrun."
+        )
+    return int(value)
+
+
 def fabric_of(machine: Machine, precision: str) -> Fabric:
     """Fabric for this machine, one process or one of several that torchrun started.
 
@@ -54,7 +70,7 @@ def fabric_of(machine: Machine, precision: str) -> Fabric:
         If the device is not there, or cannot train.
     """
     device = _device(machine.device)
-    processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    processes, local = started("WORLD_SIZE"), started("LOCAL_WORLD_SIZE")
     if device.type == "cuda":
         if local > torch.cuda.device_count():
             raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from autophasenn.devices import is_shortage
 from autophasenn.errors import InputError
+from autophasenn.training.machine import started
 from autophasenn.training.objective import Objective
 from autophasenn.volumes import PATTERN_VOXELS
 
@@ -74,7 +74,7 @@ def memory_of(device: torch.device) -> int:
     """Bytes of a GPU, or of this machine for each of the processes that torchrun started on it."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    return int(psutil.virtual_memory().total) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return int(psutil.virtual_memory().total) // started("LOCAL_WORLD_SIZE")
 
 
 def _sentence(objective: Objective, batch: int, device: torch.device) -> str:
