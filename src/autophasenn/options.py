@@ -112,7 +112,7 @@ def load(path: Path, kind: type[T], version: int, printed_by: str) -> T:
         that it cannot have.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for without end
             raise PlanError(f"{path}: the plan cannot be read: it is no file.")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -26,3 +26,12 @@ def test_a_damaged_file_is_read_right_or_refused_in_one_sentence(tmp_path: Path,
         if found not in ("right", "refused"):
             wrong[seed] = found
     assert not wrong
+
+
+@pytest.mark.parametrize("seed", [2492, 5018, 6922, 8444, 11468, 17509, 17557])
+def test_damage_that_once_ended_the_process_is_refused(tmp_path: Path, seed: int) -> None:
+    """Found by `make fuzz`: endless loops and crashes inside of HDF5, bitshuffle and silx."""
+    kind = FORMATS[list(FORMATS)[seed % len(FORMATS)]]
+    path = kind.write(tmp_path)
+    path.write_bytes(mutated(path.read_bytes(), seed))
+    assert verdict(kind.read, path) == "refused"

@@ -96,8 +96,8 @@ def check_chunks(dataset: h5py.Dataset) -> None:
         skipped, content = dataset.id.read_direct_chunk(place)
         if not skipped & 1 and not _is_decodable(content, whole, dataset.dtype.itemsize):
             raise InputError(
-                f"The dataset {quoted(dataset.name)} of {quoted(dataset.file.filename)} cannot be read: its chunk at {place} "
-                "is damaged; copy it again from where it was made."
+                f"The dataset {quoted(dataset.name)} of {quoted(dataset.file.filename)} cannot be read: its chunk at "
+                f"{place} is damaged; copy it again from where it was made."
             )
 
 

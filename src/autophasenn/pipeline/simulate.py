@@ -157,8 +157,8 @@ def _check_disk(output: Path, count: int) -> None:
     needed, disk = count * LEAST_BYTES, shutil.disk_usage(folder)
     if needed > disk.free and disk.total > 0:  # a system's own folders have no size
         raise OutputError(
-            f"{count} samples take at least {needed / 1e9:.3g} GB, and {disk.free / 1e9:.3g} GB are free in {folder}; give a "
-            "smaller count, or an output on a larger disk."
+            f"{count} samples take at least {needed / 1e9:.3g} GB, and {disk.free / 1e9:.3g} GB are free in {folder}; "
+            "give a smaller count, or an output on a larger disk."
         )
 
 
