@@ -127,8 +127,11 @@ class _Bound:
 def memory_bounded() -> Iterator[None]:
     """Let the process take `SPARE` more address space and no more: a ring of headers ends in an error, not in full memory.
 
-    Without effect where the system has no such limit.
+    Without effect where the system has no such limit, and where other threads run, whose own work must not be refused memory.
     """
+    if threading.active_count() > 1 and _Bound.holders == 0:
+        yield
+        return
     try:
         import resource
     except ImportError:  # Windows
