@@ -109,7 +109,13 @@ def row_of(place: tuple[str, int, int], sample: Sample, predictor: Predictor, ca
         )
         again = None if refinement is None else by_retrieval(inside, refinement, seed=index)
         found = invert_from_all_sides(
-            first, inside, others, options.confidence, agreement=options.agreement, from_random_start=again
+            first,
+            inside,
+            others,
+            options.confidence,
+            poor=options.refinement.poor,
+            agreement=options.agreement,
+            from_random_start=again,
         )
         judged = confidence_of(found, inside, calibration=UNDECIDED)
         objects = (found.image.object[0], first.object[0], found.mean)

@@ -22,6 +22,7 @@ from autophasenn.volumes import Pattern, crop_or_pad
 
 LEAST = EvenDensity(volumes=(0.8,), starts=1, first=5, rounds=1, iterations=5, survivors=1, restarts=0)
 QUICK = Refinement(error_reduction(3), None, enough=0.0, partial_coherence=False, likelihood=None)
+POOR = Refinement().poor
 WEAKLY = crop_or_pad(crystal(2.0), (64, 64, 64))
 
 
@@ -43,7 +44,7 @@ def from_all_sides(inside: HeldOut, first: Retrieval, last: Retrieval, asked: li
 
     others = iter(range(2, 4))
     return invert_from_all_sides(
-        first, inside, lambda _: noise(inside, next(others)), Orientations(3), last_resort=last_resort
+        first, inside, lambda _: noise(inside, next(others)), Orientations(3), poor=POOR, last_resort=last_resort
     )
 
 
@@ -100,3 +101,6 @@ def test_only_refined_images_are_followed_by_it_and_null_switches_it_off(
         facts = path["even_density"]
         assert facts["kept"] == (facts["chi2_free"] < facts["chi2_free_before"])
         assert path["image_from"] == ("even density" if facts["kept"] else "network")
+        assert (path["iterations"][0]["name"] == "even density") == facts["kept"], "the steps are of the image shown"
+    before = found.reconstruction.errors.shape[1] - sum(step["iterations"] for step in path["iterations"])
+    assert before == (path["image_from"] == "network"), "the prediction, unless the image is from elsewhere"

@@ -23,6 +23,7 @@ from autophasenn.physics.symmetry import ELEMENTS, symmetry
 from autophasenn.volumes import Pattern, crop_or_pad
 
 OPTIONS = Refinement()
+POOR = OPTIONS.poor
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def plain(predictor: Predictor, seed: int = 0) -> Invert:
 
 @pytest.fixture(scope="module")
 def found(predictor: Predictor, inside: HeldOut) -> ImageEnsemble:
-    return invert_from_all_sides(plain(predictor)(inside), inside, plain(predictor), Orientations(3))
+    return invert_from_all_sides(plain(predictor)(inside), inside, plain(predictor), Orientations(3), poor=POOR)
 
 
 def of_objects(objects: torch.Tensor, agreeing: torch.Tensor | None = None) -> ImageEnsemble:
@@ -89,7 +90,9 @@ def test_ranks_rise_from_the_best(found: ImageEnsemble) -> None:
 def test_the_best_goes_on_where_it_lies_or_the_mean_of_those_alike(
     predictor: Predictor, inside: HeldOut, found: ImageEnsemble
 ) -> None:
-    mean = invert_from_all_sides(plain(predictor)(inside), inside, plain(predictor), Orientations(3, average=True))
+    mean = invert_from_all_sides(
+        plain(predictor)(inside), inside, plain(predictor), Orientations(3, average=True), poor=POOR
+    )
     assert not torch.allclose(mean.image.object[0], found.image.object[0])
     assert metrics.correlation(mean.image.object[0], found.mean) == pytest.approx(1, abs=1e-5)
     overlap = (mean.image.object[0].abs() * found.image.object[0].abs()).sum()
@@ -117,7 +120,7 @@ def test_a_coherence_kernel_is_turned_back_with_its_object(inside: HeldOut) -> N
             if torch.equal(symmetry(inside.pattern.counts, e), grid.pattern.counts)
         )
 
-    chi2 = invert_from_all_sides(first, inside, invert, Orientations(3)).chi2
+    chi2 = invert_from_all_sides(first, inside, invert, Orientations(3), poor=POOR).chi2
     assert torch.allclose(chi2, chi2[:1].expand(3), rtol=1e-4)
 
 
@@ -127,7 +130,8 @@ def test_held_out_voxels_rank_but_do_not_enter(predictor: Predictor, inside: Hel
         inside.free,
     )
     first, second = (
-        invert_from_all_sides(plain(predictor)(g), g, plain(predictor), Orientations(2)) for g in (inside, disturbed)
+        invert_from_all_sides(plain(predictor)(g), g, plain(predictor), Orientations(2), poor=POOR)
+        for g in (inside, disturbed)
     )
     by_element = [dict(zip(each.elements, each.objects, strict=True)) for each in (first, second)]
     assert all(metrics.correlation(by_element[0][e], by_element[1][e]) > 1 - 1e-5 for e in first.elements)
@@ -175,7 +179,6 @@ def test_pairs_of_orthogonal_objects_do_not_correlate() -> None:
         {"number": 1},
         {"number": 49},
         {"random_starts": -1},
-        {"poor": 0.0},
         {"number": 0, "average": True},
     ],
 )
@@ -196,14 +199,19 @@ def test_random_starts_join_where_the_variants_disagree_and_nowhere_else(inside:
 
     seeds = iter(range(1, 3))
     found = invert_from_all_sides(
-        noise(0), inside, lambda _: noise(next(seeds)), Orientations(3, random_starts=1), from_random_start=again
+        noise(0),
+        inside,
+        lambda _: noise(next(seeds)),
+        Orientations(3, random_starts=1),
+        poor=POOR,
+        from_random_start=again,
     )
     assert len(found.objects) == 4
     assert found.random_starts == 1
     assert found.elements[0] == RANDOM
     assert metrics.correlation(sample.truth, found.best) > 0.95
     alike = invert_from_all_sides(
-        found.image, inside, plain_of(found.image), Orientations(3, poor=1.0), from_random_start=again
+        found.image, inside, plain_of(found.image), Orientations(3), poor=1.0, from_random_start=again
     )
     assert len(alike.objects) == 3
     assert alike.random_starts == 0
@@ -214,10 +222,10 @@ def test_random_starts_end_when_half_of_all_images_agree_with_the_best(inside: H
     truth = inside.found(crop_or_pad(sample.truth, (64, 64, 64)))
     phases = 6 * torch.rand(64, 64, 64, generator=torch.Generator().manual_seed(1))
     wrong = inside.found(torch.polar(truth.object[0].abs(), phases))
-    how = Orientations(2, random_starts=6, poor=1e-9)
+    how = Orientations(2, random_starts=6)
     element = how.elements[1]
     turned = Retrieval(symmetry(wrong.object, element), symmetry(wrong.support, element), wrong.errors)
-    found = invert_from_all_sides(wrong, inside, lambda _: turned, how, from_random_start=lambda _: truth)
+    found = invert_from_all_sides(wrong, inside, lambda _: turned, how, poor=1e-9, from_random_start=lambda _: truth)
     assert found.random_starts == 3
     assert found.elements[:3] == (RANDOM,) * 3
 

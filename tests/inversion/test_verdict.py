@@ -24,7 +24,7 @@ CHI2 = {
     "down to noise": NOISE,
     "above noise": 5 * NOISE,
     "poor": 200 * NOISE,
-    "weak and poor": 1.1 * POOR_CHI2,
+    "too weak": 1.1 * POOR_CHI2,
     "NaN": math.nan,
 }
 AGREED = [(1, 1), (3, 1), (4, 2), (4, 4), (7, 1), (7, 2), (7, 3), (7, 4)]
@@ -32,7 +32,7 @@ PROBABILITIES = [None, 0.0, 0.004, 0.1999, 0.2, 0.5, 0.7999, 0.8, 0.99, 0.9992, 
 CASES = [
     Grounds(
         chi2,
-        1.0 if name == "weak and poor" else NOISE,
+        1.02 * POOR_CHI2 if name == "too weak" else NOISE,
         *agreed,
         kind="start" if probability is None else "image",
         probability=probability,

@@ -307,6 +307,17 @@ def test_the_voxel_size_can_be_chosen():
     assert image_of(crystal(), voxel_size_nm=6.0).voxel_size == pytest.approx((6e-9,) * 3)
 
 
+@pytest.mark.parametrize("asked", [25.0, 1e9])
+def test_voxels_as_large_as_the_crystal_are_refused_in_words_and_the_image_is_not_lost(asked: float) -> None:
+    """The crystal is 96 nm high."""
+    reconstruction = reconstruction_of(crystal())
+    found = postprocess(reconstruction, pattern_of(reconstruction), Postprocessing(voxel_size_nm=asked))
+    expected = image_of(crystal())
+    assert found.image.voxel_size == expected.voxel_size
+    assert found.image.support.sum() == expected.support.sum() > 1000
+    assert any("too large for this crystal" in sentence for sentence in found.warnings)
+
+
 def test_statistics_tell_the_volume_and_leave_the_surface_out():
     support = np.zeros((7, 7, 7), bool)
     support[1:6, 1:6, 1:6] = True

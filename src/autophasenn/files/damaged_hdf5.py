@@ -127,7 +127,7 @@ class _Bound:
 def memory_bounded() -> Iterator[None]:
     """Let the process take `SPARE` more address space and no more: a ring of headers ends in an error, not in full memory.
 
-    Without effect where the system has no such limit, and where other threads run, whose own work must not be refused memory.
+    Without effect where the system has no such limit, and where other threads run, whose work needs memory too.
     """
     if threading.active_count() > 1 and _Bound.holders == 0:
         yield

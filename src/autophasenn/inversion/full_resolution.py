@@ -61,14 +61,19 @@ def refine_at_full_resolution(
     beginning = Retrieval(grid.object_onto(start.object), grid.object_onto(start.support), start.errors)
     found = refine_on_grid(fewer, beginning, how, partially_coherent=False, on_iteration=on_iteration)
     if found.best is beginning:
-        return Refined(start, start, found.steps, found.errors)
+        last = found.last
+        back = Retrieval(grid.object_from(last.object), grid.object_from(last.support), last.errors)
+        return Refined(start, back, found.steps, found.errors)
     best = found.best
     run = Retrieval(grid.object_from(best.object), grid.object_from(best.support), best.errors)
     candidates, steps, errors = [start, run], list(found.steps), [found.errors]
     if how.likelihood is not None:
         confined = replace(run, support=how.polish_support.final_support(run.object))
         few: Likelihood = replace(how.likelihood, evaluations=min(LAST_EVALUATIONS, how.likelihood.evaluations))
-        last = most_likely(held_out.pattern.counts[None], held_out.used, confined, few, partially_coherent=False)
+        last = most_likely(
+            *(held_out.pattern.counts[None], held_out.used, confined, few),
+            partially_coherent=False, on_iteration=on_iteration,
+        )  # fmt: skip
         candidates.append(last)
         errors.append(last.errors)
         steps.append(Step(LIKELIHOOD, "pattern", last.errors.shape[1]))

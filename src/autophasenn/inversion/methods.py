@@ -36,6 +36,14 @@ from autophasenn.volumes import Pattern, Reconstruction
 
 __all__ = ["METHODS", "Found", "Inversion", "MethodName", "describe", "invert"]
 
+ORIGINS = {0: "network", RANDOM: "random start", EVEN_DENSITY: "even density"}
+"""Where an image is from, by its element of the ensemble."""
+OTHER_ORIENTATION = "network, another orientation"
+"""The same for all other elements."""
+WORSE = 1.05
+"""The refinement at full resolution ended worse where the misfit of what judges it rose by more than this factor: less is
+what the choice of the voxels that judge leaves open."""
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -126,7 +134,7 @@ def invert(
         with watch.measure("refine"):
             in_box = _refined_in_box(prediction, chosen, options.refinement, progress)
     best = prediction.best if in_box is None else in_box.best
-    images, searched, last_resort = None, None, None
+    images, searched, last_resort, origin = None, None, None, ORIGINS[0]
     if chosen in (MethodName.refined, MethodName.adapted) and options.even_density is not None:
         last_resort = by_even_density(
             boxed.inside, options.even_density, options.refinement, seed=seed, progress=progress
@@ -137,13 +145,13 @@ def invert(
             images = _from_all_sides(best, prediction, predictor, chosen, options, seed, progress, last_resort)
         best = images.image
         searched = Searched.among(images)
-        path["image_from"] = {RANDOM: "random start", EVEN_DENSITY: "even density"}.get(images.elements[0], "network")
-    elif last_resort is not None and boxed.inside.misfit(best).is_poor(options.confidence.poor):
+        origin = ORIGINS.get(images.elements[0], OTHER_ORIENTATION)
+    elif last_resort is not None and boxed.inside.misfit(best).is_poor(options.refinement.poor):
         with watch.measure("refine"):
             found_so = last_resort()
         searched = Searched(boxed.inside.score(best), boxed.inside.score(found_so))
         best = found_so if searched.is_kept else best
-        path["image_from"] = "even density" if searched.is_kept else "network"
+        origin = ORIGINS[EVEN_DENSITY if searched.is_kept else 0]
     if searched is not None:
         path["even_density"] = searched.facts()
         warnings.append(searched.sentence)
@@ -162,10 +170,15 @@ def invert(
             )  # fmt: skip
         warnings += _spoiled(boxed.grid, final, on_grid)
         final = on_grid.best
-    parts = [part for part in (in_box, on_grid) if part is not None]
-    path["iterations"] = [step.facts() for part in parts for step in part.steps]
-    errors = torch.cat([prediction.best.errors, *(part.errors for part in parts)], 1)
-    found = prediction.reconstruction(final, errors, options.agreement)
+    path["image_from"] = "network" if origin == OTHER_ORIENTATION else origin
+    if origin == ORIGINS[0]:
+        steps, errors = in_box.steps if in_box else (), [prediction.best.errors, *([in_box.errors] if in_box else [])]
+    else:
+        steps, errors = (Step(origin, "box", best.errors.shape[1]),), [best.errors]
+    if on_grid is not None:
+        steps, errors = steps + on_grid.steps, [*errors, on_grid.errors]
+    path["iterations"] = [step.facts() for step in steps]
+    found = prediction.reconstruction(final, torch.cat(errors, 1), options.agreement)
     if images is None:
         return Found(found, path, None, (*warnings, *_particles(found, pattern, oversampling)))
     with watch.measure("confidence"):
@@ -243,6 +256,7 @@ def _from_all_sides(
         inside,
         invert_one,
         options.confidence,
+        poor=options.refinement.poor,
         agreement=options.agreement,
         from_random_start=again,
         last_resort=last_resort,
@@ -252,8 +266,10 @@ def _from_all_sides(
 
 def _spoiled(grid: HeldOut, start: Retrieval, refined: Refined) -> tuple[str, ...]:
     """A sentence, where the refinement ended worse than it began."""
-    last, best = grid.score(refined.last), grid.score(refined.best)
     if refined.best is not start:
+        return ()
+    last, best = grid.score(refined.last), grid.score(start)
+    if last <= WORSE * best:
         return ()
     return (
         f"The refinement ended worse than it began (misfit of the voxels that judge it {last:.3g}, before {best:.3g}), so "

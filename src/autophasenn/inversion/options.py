@@ -45,7 +45,7 @@ class Inversion:
         How the network first learns on from the pattern, by --method adapted.
     even_density : EvenDensity, optional
         How --method refined and adapted search for a strongly strained crystal where the best image is still poor
-        (`confidence.poor`), about as long as all the rest takes. null: they do not.
+        (`refinement.poor`), about as long as all the rest takes. null: they do not.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from autophasenn.errors import PlanError
 from autophasenn.inversion.ensemble import EVEN_DENSITY, RANDOM, ImageEnsemble, ranked
 from autophasenn.inversion.prediction import Predictions, predict_all
 from autophasenn.network.predict import Predictor
-from autophasenn.options import Count, Positive, options
+from autophasenn.options import Count, options
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.ensemble import AGREEMENT
 from autophasenn.phasing.held_out import HeldOut
@@ -43,9 +43,7 @@ class Orientations:
         Orientations in which the pattern is inverted, 2 to 48. 0: one, which is quicker, and the confidence is not known.
     random_starts : int
         Retrievals from random starts that join at most, as long as fewer than half of the other images agree with the best,
-        or the best is poor; 0: none.
-    poor : float
-        chi2 above which it is poor, unless counting noise explains it.
+        or the best is poor (`refinement.poor`); 0: none.
     average : bool
         Whether the image is the mean of those that are alike; else it is the one that fits the held-out voxels best.
 
@@ -57,7 +55,6 @@ class Orientations:
 
     number: Annotated[int, Ge(0), Le(ELEMENTS)] = 4
     random_starts: Count = 3
-    poor: Positive = 0.007
     average: bool = False
 
     def __post_init__(self) -> None:
@@ -78,6 +75,7 @@ def invert_from_all_sides(
     invert: Invert,
     how: Orientations,
     *,
+    poor: float,
     agreement: float = AGREEMENT,
     from_random_start: Callable[[int], Retrieval] | None = None,
     last_resort: Callable[[], Retrieval] | None = None,
@@ -94,6 +92,8 @@ def invert_from_all_sides(
     invert : callable
         How the others are found: :func:`by_network`.
     how : Orientations
+    poor : float
+        An image is poor if its chi2 is that much above what counting noise gives.
     agreement : float
         Images whose correlation with the best one is at least this are alike; the others found something else.
     from_random_start : callable, optional
@@ -110,13 +110,13 @@ def invert_from_all_sides(
         told(len(runs), len(elements))
     found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
     for start in range(how.random_starts):
-        if from_random_start is None or not _is_doubtful(found, inside, how):
+        if from_random_start is None or not _is_doubtful(found, inside, poor):
             break
         runs.append(from_random_start(start))
         elements.append(RANDOM)
         told(len(runs), how.number + how.random_starts)
         found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
-    if last_resort is not None and inside.misfit(found.image).is_poor(how.poor):
+    if last_resort is not None and inside.misfit(found.image).is_poor(poor):
         runs.append(last_resort())
         elements.append(EVEN_DENSITY)
         found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
@@ -172,9 +172,9 @@ def by_retrieval(inside: HeldOut, refinement: Refinement, *, seed: int) -> Calla
     return from_random_start
 
 
-def _is_doubtful(found: ImageEnsemble, inside: HeldOut, how: Orientations) -> bool:
+def _is_doubtful(found: ImageEnsemble, inside: HeldOut, poor: float) -> bool:
     """Do most orientations disagree with the best, or does that explain its pattern poorly?"""
-    return float(found.agreeing[1:].float().mean()) < 0.5 or inside.misfit(found.image).is_poor(how.poor)
+    return float(found.agreeing[1:].float().mean()) < 0.5 or inside.misfit(found.image).is_poor(poor)
 
 
 def _turned(inside: HeldOut, element: int) -> HeldOut:

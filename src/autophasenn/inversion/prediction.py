@@ -37,7 +37,7 @@ class Predictions:
         Predictions that are made at most, from different random starts, as long as all of them are poor; the one that
         fits best goes on.
     poor : float
-        chi2 above which a prediction is poor, unless counting noise explains it. It is larger than that of a refined
+        A prediction is poor if its chi2 is that much above what counting noise gives. It is larger than that of a refined
         object: partial coherence alone makes a right prediction fit worse than noise allows.
 
     Raises

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autophasenn.phasing.held_out import NOISE_MARGIN
 from autophasenn.report.words import percent
 
 POOR_CHI2 = 0.1
-"""chi2 above which an object does not explain its pattern, however weak that is."""
+"""chi2 above which an object does not explain its pattern, or, where counting noise alone gives as much, the pattern is too
+weak to tell."""
 POOR_RATIO = 100.0
 """chi2 over its noise floor above which the same holds for a strong pattern."""
-DOWN_TO_NOISE = 1.5
-"""chi2 over its noise floor up to which nothing is left to explain."""
 GOOD = 0.95
 """Correlation with the truth that an image is hoped to have."""
 BELIEVABLE, DOUBTFUL = 0.8, 0.2
@@ -27,7 +27,8 @@ pattern (amplitudes for counts, two crystals) where the images agree."""
 
 
 MOST_IF_ALONE = 0.5
-"""The same where no other image agrees with it: that is no reason to believe one, however well it fits."""
+"""The same where no other image agrees with it, or counting noise explains nearly anything: that is no reason to believe
+one, however well it fits."""
 
 
 class Status(StrEnum):
@@ -95,7 +96,12 @@ class Grounds:
     @property
     def is_explained(self) -> bool:
         """Does the image explain its pattern, at least roughly? Not where chi2 is no number."""
-        return self.chi2 <= POOR_CHI2 and self.ratio <= POOR_RATIO
+        return self.ratio <= NOISE_MARGIN or (self.chi2 <= POOR_CHI2 and self.ratio <= POOR_RATIO)
+
+    @property
+    def is_too_weak(self) -> bool:
+        """Is counting noise so large that a wrong image would be explained by it, too?"""
+        return self.is_explained and self.chi2 > POOR_CHI2
 
     @property
     def is_alone(self) -> bool:
@@ -136,7 +142,7 @@ def judge(grounds: Grounds) -> Verdict:
     probability = grounds.probability
     if probability is not None and not grounds.is_explained:
         probability = min(probability, MOST_IF_POOR)
-    if probability is not None and grounds.is_alone:
+    if probability is not None and (grounds.is_alone or grounds.is_too_weak):
         probability = min(probability, MOST_IF_ALONE)
     trust = _trust(probability)
     status = _status(grounds, trust)
@@ -155,7 +161,7 @@ def _status(grounds: Grounds, trust: Trust) -> Status:
     if not grounds.is_explained:
         return Status.poor
     if trust is Trust.unknown:
-        return Status.uncertain if grounds.is_disputed else Status.reconstructed
+        return Status.uncertain if grounds.is_disputed or grounds.is_too_weak else Status.reconstructed
     return Status.reconstructed if trust is Trust.believable else Status.uncertain
 
 
@@ -169,12 +175,17 @@ def _message(grounds: Grounds, status: Status) -> str:
         )
     if status is Status.reconstructed:
         return f"{_capital(agreement)}; {fit}."
+    if grounds.is_too_weak:
+        return (
+            f"{_capital(agreement)}, but the pattern is so weak that the image may be wrong: {fit}. Check that the values "
+            "are counts; more photons would help."
+        )
     if grounds.is_disputed:
         return (
             f"{_capital(agreement)}, so it may be wrong; {fit}. Try more starts, more iterations, or look for aliens and "
             "masked regions."
         )
-    if grounds.ratio > DOWN_TO_NOISE:
+    if grounds.ratio > NOISE_MARGIN:
         return (
             f"{_capital(agreement)}, but part of the pattern is left unexplained, so the image may be wrong: {fit}. Look "
             "for aliens, background, masked regions and a second crystal."

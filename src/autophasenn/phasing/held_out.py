@@ -28,8 +28,8 @@ EDGE = 3
 """Of the cubes that are held out, voxels."""
 COHERENCE_GAIN = 0.95
 """A coherence kernel is kept where chi2_free falls below this share of what full coherence gives."""
-NOISE_MARGIN = 1.5
-"""A chi2 of more than so many times that of counting noise is not explained by it."""
+NOISE_MARGIN = 1.25
+"""A chi2 of more than so many times that of counting noise is not explained by it; up to there nothing can be gained."""
 
 
 class Misfit(NamedTuple):
@@ -45,8 +45,8 @@ class Misfit(NamedTuple):
         return self.chi2 / self.noise if 0 < self.noise < math.inf else math.inf
 
     def is_poor(self, poor: float) -> bool:
-        """Is chi2 above `poor` and not explained by counting noise?"""
-        return self.chi2 > poor and self.ratio > NOISE_MARGIN
+        """Is more than `poor` of the pattern left that counting noise does not explain?"""
+        return not self.chi2 - self.noise <= poor and self.ratio > NOISE_MARGIN
 
 
 def hold_out(measured: Mask, fraction: float, seed: int) -> Mask:

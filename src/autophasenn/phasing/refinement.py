@@ -25,7 +25,7 @@ from autophasenn.options import Count, NotNegative, Positive, options
 from autophasenn.phasing.algorithms import HIO, RAAR
 from autophasenn.phasing.coherence_rounds import SAME_VOXELS, CoherenceRounds, narrow_search
 from autophasenn.phasing.engine import OnIteration, Retrieval
-from autophasenn.phasing.held_out import HeldOut
+from autophasenn.phasing.held_out import NOISE_MARGIN, HeldOut
 from autophasenn.phasing.likelihood import Likelihood, most_likely
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
 from autophasenn.phasing.support import ShrinkWrap
@@ -54,7 +54,8 @@ class Refinement:
     enough : float
         chi2 over that of counting noise at which the refinement ends, as nothing can be gained. 0: it never does.
     poor : float
-        chi2 above which an object is poor after all, unless counting noise explains it.
+        An object is poor after all, if its chi2 is that much above what counting noise gives: for that wait a longer search,
+        random starts and the search for an even density.
     partial_coherence : bool
         Whether a coherence kernel is tried; it is kept where it lowers chi2_free by 5 % or more. false: the beam is
         taken as fully coherent.
@@ -75,8 +76,8 @@ class Refinement:
     )
     polish: Count = 10
     polish_support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.1, sigma_last=0.7))
-    enough: NotNegative = 1.25
-    poor: Positive = 0.02
+    enough: NotNegative = NOISE_MARGIN
+    poor: Positive = 0.002
     partial_coherence: bool = True
     coherence: CoherenceRounds = field(default_factory=CoherenceRounds)
     likelihood: Likelihood | None = field(default_factory=Likelihood)

@@ -68,7 +68,7 @@ def draw_all(
             save(isosurface(image, views=views), folder / "isosurface.png")
     save(slices(image), folder / "slices.png")
     save(pattern_comparison(pattern, found), folder / "pattern.png")
-    stages = _stages(report.path)
+    stages = _stages(report.path, found.errors.shape[1])
     save(convergence(found, chi2_noise=report.chi2_noise, stages=stages), folder / "convergence.png")
     if shells is not None:
         frequency, value = shells
@@ -83,8 +83,13 @@ def draw_all(
     return tuple(left_out)
 
 
-def _stages(path: Any) -> list[tuple[str, int]]:
-    """Name and iterations of each part of a refinement, the prediction first; none of retrieval from random starts."""
+def _stages(path: Any, errors: int) -> list[tuple[str, int]]:
+    """Name and iterations of each part of a refinement; none of retrieval from random starts.
+
+    What comes before the first part is the prediction; an image from elsewhere has none.
+    """
     if path is None:
         return []
-    return [("prediction", 1), *((step["name"], step["iterations"]) for step in path["iterations"])]
+    parts = [(step["name"], step["iterations"]) for step in path["iterations"]]
+    before = errors - sum(iterations for _, iterations in parts)
+    return [("prediction", before), *parts] if before else parts

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 LEAST_CRYSTAL = 8
 """Voxels of the smallest crystal: 2 along each axis."""
+LEAST_ACROSS = 5
+"""Voxels of the laboratory grid that a crystal has to be across: on fewer there is no strain to see."""
 CLEAR_ASYMMETRY = 3.0
 """Standard deviations of the asymmetry below which the choice of the twin is a guess."""
 
@@ -66,7 +68,8 @@ class Postprocessing:
         The crystal is where the amplitude is at least this fraction of its maximum, inside the reconstruction's
         support, in one piece. The default is the isosurface of the pictures.
     voxel_size_nm : float, optional
-        Edge of the voxels of the laboratory grid, nm; None: the finest that the data support.
+        Edge of the voxels of the laboratory grid, nm; None: the finest that the data support. So it is, with a warning,
+        where the crystal would be less than `LEAST_ACROSS` voxels across.
     ramp_removal : bool
         Whether the linear phase ramp goes into the scattering vector. False keeps the strain relative to the q of the
         pattern's central voxel.
@@ -103,7 +106,24 @@ def postprocess(reconstruction: Reconstruction, pattern: Pattern, options: Postp
     offset = -torch.angle(canonical.object[crystal].sum())
     turn = torch.polar(torch.ones_like(offset), offset)
     canonical = replace(canonical, object=canonical.object * turn, wave=canonical.wave * turn)
+    largest = _largest_voxel_nm(crystal, pattern)
+    if options.voxel_size_nm is not None and options.voxel_size_nm > largest:
+        warnings += (
+            f"Voxels of {options.voxel_size_nm:g} nm are too large for this crystal, which would be less than "
+            f"{LEAST_ACROSS} of them across; the finest that the data support are used instead: give voxel_size_nm of "
+            f"{largest:.3g} at most.",
+        )
+        options = replace(options, voxel_size_nm=None)
     return Postprocessed(canonical, image_of(canonical, crystal, pattern, options), warnings)
+
+
+def _largest_voxel_nm(crystal: Tensor, pattern: Pattern) -> float:
+    """Edge of the voxels of which the crystal is `LEAST_ACROSS` across where it is thinnest; without geometry, infinite."""
+    if pattern.reciprocal_steps is None:
+        return math.inf
+    vectors = direct_voxel_vectors(pattern.reciprocal_steps, pattern.shape).double()
+    places = torch.nonzero(crystal).to(vectors) @ vectors  # row i is the vector of axis i
+    return float((places.amax(0) - places.amin(0)).min()) * 1e9 / LEAST_ACROSS
 
 
 def centred(reconstruction: Reconstruction, support_threshold: float) -> Reconstruction:
