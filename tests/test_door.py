@@ -174,6 +174,16 @@ def test_a_mask_of_another_kind_than_its_counts_is_refused(call) -> None:
         call()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [({"plan": {}}, "plan"), ({"seed": 1.5}, "seed"), ({"seed": True}, "seed"), ({"seed": "x"}, "seed"), 
+     ({"device": 3}, "device"), ({"device": "hpu"}, "device"), ({"method": 1}, "method")],
+)  # fmt: skip
+def test_options_of_another_type_are_refused_in_words(wrong: dict[str, object], word: str) -> None:
+    with pytest.raises(ap.PlanError, match=word):
+        ap.reconstruct(EXAMPLE, **wrong)  # type: ignore[arg-type]
+
+
 def test_crystals_are_simulated_and_methods_compared(tmp_path: Path) -> None:
     from autophasenn.experiment.dataset import Description, encoded
 

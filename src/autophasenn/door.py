@@ -220,6 +220,8 @@ def reconstruct(
     network = weights if isinstance(weights, Network) else None
     file = None if network is not None else _path(weights)  # type: ignore[arg-type]
     run = Run(method, seed, device, file, force=force)
+    if not isinstance(plan, Plan | str | Path | None):
+        raise PlanError(f"The plan is a {type(plan).__name__}; give a Plan, or the path of a plan's file.")
     parameters = plan if isinstance(plan, Plan) else None if plan is None else load_plan(Path(plan))
     return _reconstruct(_input_of(pattern, mask), run, parameters, progress, predictor=network)
 

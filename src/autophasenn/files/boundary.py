@@ -10,6 +10,7 @@ import logging
 import os
 import stat
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ _tifffile.propagate = False  # else Python prints its warnings on standard error
 def reading(path: str | Path, kind: str = "") -> Iterator[None]:
     """Explain whatever goes wrong while `path`, or a file in it, is read. Warnings of libraries go to the debug log.
 
+    Python's warnings and the process's standard error belong to all threads, so that only where one alone runs are those of
+    libraries kept from them.
+
     Parameters
     ----------
     path : str or Path
@@ -49,9 +53,9 @@ def reading(path: str | Path, kind: str = "") -> Iterator[None]:
         In place of any exception that is not of this package, lack of memory included; `KeyboardInterrupt` and
         `SystemExit` pass.
     """
+    said: list[warnings.WarningMessage] = []
     try:
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
+        with _recorded(said):
             yield
     except AutoPhaseNNError:
         raise
@@ -72,6 +76,19 @@ def reading(path: str | Path, kind: str = "") -> Iterator[None]:
     finally:
         for warning in said:
             logger.debug("%s: %s", path, warning.message)
+
+
+@contextmanager
+def _recorded(said: list[warnings.WarningMessage]) -> Iterator[None]:
+    if threading.active_count() > 1:
+        yield
+        return
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            said += told
 
 
 def _damaged(path: str | Path, kind: str, error: Exception) -> InputError:
@@ -108,8 +125,18 @@ def check_regular(path: Path, what: str = "file") -> None:
 def c_library_silenced(path: str | Path) -> Iterator[None]:
     """Keep what a C library prints on the standard error of the process, past Python, for the debug log.
 
-    Only around short calls: until they return, nobody else's words on standard error are seen either.
+    Only around short calls: until they return, nobody else's words on standard error are seen either. One thread at a time:
+    two that put it back in another order would lose it.
     """
+    with _stderr, _silenced(path):
+        yield
+
+
+_stderr = threading.RLock()
+
+
+@contextmanager
+def _silenced(path: str | Path) -> Iterator[None]:
     try:
         kept = os.dup(2)
     except OSError:  # standard error is closed

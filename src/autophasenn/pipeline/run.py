@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autophasenn.errors import PlanError
+from autophasenn.errors import PlanError, quoted
 from autophasenn.inversion.names import MethodName, method_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Run:
     Raises
     ------
     PlanError
-        If there is no such method, or the seed is negative.
+        If there is no such method, or the seed is no whole number of 0 or more.
     """
 
     method: str = MethodName.refined
@@ -49,8 +50,10 @@ class Run:
     force: bool = False
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise PlanError(f"The seed {self.seed} is not usable; give a whole number, 0 or more.")
+        if not isinstance(self.seed, Integral) or isinstance(self.seed, bool) or self.seed < 0:
+            raise PlanError(f"The seed {quoted(self.seed)} is not usable; give a whole number, 0 or more.")
+        if not isinstance(self.device, str):
+            raise PlanError(f"The device {quoted(self.device)} is not usable; give a name, as 'cpu' or 'cuda:1'.")
         method_of(self.method)
 
     @property
