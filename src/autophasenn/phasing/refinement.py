@@ -77,7 +77,7 @@ class Refinement:
     polish: Count = 10
     polish_support: ShrinkWrap = field(default_factory=lambda: ShrinkWrap(threshold=0.1, sigma_last=0.7))
     enough: NotNegative = NOISE_MARGIN
-    poor: Positive = 0.002
+    poor: Positive = 0.001
     partial_coherence: bool = True
     coherence: CoherenceRounds = field(default_factory=CoherenceRounds)
     likelihood: Likelihood | None = field(default_factory=Likelihood)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from autophasenn.errors import PlanError, quoted
 from autophasenn.inversion.names import MethodName, method_of
@@ -50,9 +51,11 @@ class Run:
     force: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, Integral) or isinstance(self.seed, bool) or self.seed < 0:
+        seed: object = self.seed  # from Python it may be anything
+        device: object = self.device
+        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
             raise PlanError(f"The seed {quoted(self.seed)} is not usable; give a whole number, 0 or more.")
-        if not isinstance(self.device, str):
+        if not isinstance(device, str):
             raise PlanError(f"The device {quoted(self.device)} is not usable; give a name, as 'cpu' or 'cuda:1'.")
         method_of(self.method)
 
