@@ -32,12 +32,12 @@ from autophasenn.inversion.confidence import LEAST_DISCORD, Calibration, Evidenc
 from autophasenn.inversion.methods import Inversion, MethodName
 from autophasenn.inversion.orientations import by_network, by_retrieval, invert_from_all_sides
 from autophasenn.inversion.prediction import PREDICTING, load_predictor
-from autophasenn.inversion.verdict import GOOD
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import Predictor, weights_file
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
+from autophasenn.physics.metrics import GOOD
 from autophasenn.report.confidence import EDGES, reliability
 from autophasenn.report.style import save
 from autophasenn.volumes import PATTERN, Pattern, crop_or_pad

@@ -24,9 +24,9 @@ from autophasenn.experiment.experiment import simulate
 from autophasenn.experiment.recipes import RECIPES, recipe
 from autophasenn.inversion.methods import Inversion, MethodName, invert
 from autophasenn.inversion.prediction import load_predictor
-from autophasenn.inversion.verdict import GOOD
 from autophasenn.network.predict import Predictor
 from autophasenn.physics import metrics
+from autophasenn.physics.metrics import GOOD
 from autophasenn.preprocessing.oversampling import estimate_oversampling
 from autophasenn.volumes import PATTERN, Pattern, crop_or_pad
 

@@ -408,10 +408,13 @@ def _entry(key: str, value: Any) -> Iterator[str]:
 
 @_once
 def _explanations(kind: Any) -> dict[str, str]:
-    """What the `Parameters` section of a numpydoc docstring says of each parameter."""
-    text = inspect.getdoc(kind) or ""
-    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", text, re.DOTALL | re.MULTILINE)
-    found = re.findall(
-        r"^(\w+(?:, \w+)*) :[^\n]*\n((?:[ ]+[^\n]*\n?|\n)*)", section[1] if section else "", re.MULTILINE
-    )
-    return {name: " ".join(words.split()) for names, words in found for name in names.split(", ")}
+    """What the `Parameters` sections of the numpydoc docstrings of a class and its bases say of each parameter."""
+    explained: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        text = inspect.cleandoc(each.__doc__ or "")
+        section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", text, re.DOTALL | re.MULTILINE)
+        found = re.findall(
+            r"^(\w+(?:, \w+)*) :[^\n]*\n((?:[ ]+[^\n]*\n?|\n)*)", section[1] if section else "", re.MULTILINE
+        )
+        explained |= {name: " ".join(words.split()) for names, words in found for name in names.split(", ")}
+    return explained

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autophasenn.phasing.held_out import NOISE_MARGIN
+from autophasenn.physics.metrics import GOOD
 from autophasenn.report.words import percent
 
 POOR_CHI2 = 0.1
@@ -17,8 +18,6 @@ POOR_CHI2 = 0.1
 weak to tell."""
 POOR_RATIO = 100.0
 """chi2 over its noise floor above which the same holds for a strong pattern."""
-GOOD = 0.95
-"""Correlation with the truth that an image is hoped to have."""
 BELIEVABLE, DOUBTFUL = 0.8, 0.2
 """Probabilities that the correlation is `GOOD`, from which on an image is called so."""
 MOST_IF_POOR = 0.1

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 import autophasenn
@@ -34,7 +34,7 @@ from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.metrics import chi2_of_intensity
 from autophasenn.physics.symmetry import ELEMENTS, inverse, symmetry
 from autophasenn.randomness import Stream, generator_of
-from autophasenn.volumes import PATTERN, SPATIAL, Mask, Objects, Pattern, Volume
+from autophasenn.volumes import PATTERN, SPATIAL, Mask, Objects, Volume
 
 SHIPPED = {name: Path(autophasenn.__file__).parent / "weights" / f"{name}.safetensors" for name in DESIGNS}
 """The weights of the package, by the name of the network."""
@@ -182,10 +182,6 @@ class Predictor:
             parts = [slice(first, first + size) for first in range(0, len(counts), size)]
             found = [self._best(self._here(counts[part]), self._here(measured[part]), seed) for part in parts]
         return torch.cat(found).to(counts.device)
-
-    def predict_pattern(self, pattern: Pattern, seed: int = 0) -> Complex[Tensor, "32 32 32"]:
-        """Invert one pattern; see `predict`."""
-        return self.predict(pattern.counts[None], pattern.mask[None], seed)[0]
 
     def _here(self, volume: Tensor) -> Tensor:
         return volume.contiguous().to(self.device)

@@ -17,6 +17,8 @@ from autophasenn.physics import ambiguity
 from autophasenn.physics.diffraction import ForwardModel, intensity_of
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume, crop_or_pad
 
+GOOD = 0.95
+"""Correlation with the truth that an image is hoped to have, and is counted as right from."""
 SUPPORT_THRESHOLD = 0.1
 """Fraction of the largest amplitude below which a voxel is outside the crystal (Yao et al. 2022)."""
 

@@ -19,28 +19,12 @@ VERSION = 2
 
 @options
 class Plan(Inversion):
-    """What is done to a scan, from raw counts to strain.
+    """What is done to a scan, from raw counts to strain; between its two ends the parameters of :class:`Inversion`.
 
     Parameters
     ----------
     preprocess : Preprocessing
         From the frames of a scan to a pattern: corrections, mask, centre, window, binning.
-    free_fraction : float
-        Share of the measured voxels that is held out, so that chi2_free judges what was found. 0: none, and the beam is
-        taken as fully coherent.
-    agreement : float
-        Correlation with the best one from which starts, predictions and orientations are taken for the same object.
-    retrieval : Ensemble
-        From the pattern to the object, by --method iterative: how many starts, what is done in which iteration, and what
-        is made of them.
-    prediction : Predictions
-        How often the network is asked, by all other methods.
-    refinement : Refinement
-        What is made of its prediction by --method refined and adapted.
-    confidence : Orientations
-        How far the image can be believed: how often the pattern is inverted for that.
-    adaptation : Adaptation
-        How the network first learns on from the pattern, by --method adapted.
     postprocess : Postprocessing
         From the object to the crystal's image in the laboratory frame.
     """

@@ -17,7 +17,6 @@ from autophasenn.machine import peak_memory
 from autophasenn.physics.geometry import direct_voxel_vectors
 from autophasenn.pipeline.pictures import draw_all
 from autophasenn.pipeline.plan import Plan, dump_plan, load_plan
-from autophasenn.pipeline.summary import LIBRARIES as LIBRARIES
 from autophasenn.pipeline.summary import Shells, prtf_shells
 from autophasenn.preprocessing.aliens import Aliens
 from autophasenn.report.html import html_of

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from autophasenn.network.architectures import Network
 from autophasenn.physics.fourier import diffract_corner
-from autophasenn.physics.metrics import chi2, thresholded
+from autophasenn.physics.metrics import GOOD, chi2, thresholded
 from autophasenn.randomness import Stream, generator_of
 from autophasenn.training.examples import Trial
 from autophasenn.training.objective import stage_losses
 from autophasenn.training.plan import Loss
 from autophasenn.volumes import PATTERN, SPATIAL, crop_or_pad
 
-GOOD = 0.95
-"""Correlation above which an image is counted as right."""
 ADMITTED = torch.finfo(torch.float32).tiny
 
 
@@ -48,7 +46,7 @@ class Scores:
             result |= {
                 "correlation": float(self.correlation.mean()),
                 "correlation_p5": float(self.correlation.quantile(0.05)),
-                "share_good": float((self.correlation > GOOD).float().mean()),
+                "share_good": float((self.correlation >= GOOD).float().mean()),
             }
         return result
 
