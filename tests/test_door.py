@@ -132,6 +132,22 @@ def test_a_saved_result_is_read_back_and_phased_again(result: ap.Result, tmp_pat
     result.save(tmp_path / "result", overwrite=True, figures=False)
 
 
+def test_a_result_of_another_version_is_read_and_its_parameters_are_kept(result: ap.Result, tmp_path: Path) -> None:
+    result.save(tmp_path / "old", figures=False)
+    plan = tmp_path / "old" / "plan.yaml"
+    plan.write_text(plan.read_text().replace("agreement:", "consent:"))
+    stored = ap.load(tmp_path / "old")
+    assert isinstance(stored, ap.Result)
+    assert stored.plan is None
+    assert stored.parameters["agreement"] == result.plan.agreement  # type: ignore[union-attr]
+    stored.save(tmp_path / "new", figures=False)
+    assert not (tmp_path / "new" / "plan.yaml").exists()
+    again = ap.load(tmp_path / "new")
+    assert isinstance(again, ap.Result)
+    assert again.parameters == stored.parameters
+    np.testing.assert_array_equal(again.image.strain, result.image.strain)
+
+
 @pytest.mark.parametrize(
     ("words", "call"),
     [

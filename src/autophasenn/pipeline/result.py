@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autophasenn.errors import PlanError
 from autophasenn.files import cxi, vtk
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.image import CrystalImage
@@ -83,8 +84,8 @@ class Result:
         The object in the detector frame.
     pattern : Pattern
         The measurement as it was phased.
-    plan : Plan
-        Every parameter.
+    plan : Plan, optional
+        Every parameter; None: those of another version of the program, see `parameters`.
     aliens : Aliens, optional
         What was masked as belonging to other crystals; None: not known.
     prtf_shells : tuple of arrays, optional
@@ -93,17 +94,20 @@ class Result:
         Where the scan came from.
     command : str
         The command line that asked for it; empty where Python did.
+    parameters : mapping
+        Where there is no plan: every parameter, as it was stored.
     """
 
     image: CrystalImage
     report: Report
     reconstruction: Reconstruction
     pattern: Pattern
-    plan: Plan
+    plan: Plan | None
     aliens: Aliens | None = None
     prtf_shells: Shells | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -138,21 +142,20 @@ class Result:
         ------
         InputError
             If there is no result of this package, or it is damaged.
-        PlanError
-            If its plan is that of another version.
         """
         file = Path(path) / RESULT if Path(path).is_dir() else Path(path)
         stored = cxi.read_result(file)
-        beside = file.with_name("plan.yaml")
+        plan = _stored_plan(file.with_name("plan.yaml"))
         return cls(
             image=stored.image,
             report=Report.from_json(_stored_report(file, stored.process)),
             reconstruction=stored.reconstruction,
             pattern=stored.pattern,
-            plan=load_plan(beside) if beside.is_file() else Plan(),
+            plan=plan,
             prtf_shells=prtf_shells(stored.reconstruction, stored.pattern),
             source=stored.process.get("input") or {},
             command=str(stored.process.get("command") or ""),
+            parameters={} if plan is not None else stored.process.get("parameters") or {},
         )
 
     def plot(self) -> Figure:
@@ -225,7 +228,7 @@ class Result:
             "command": self.command,
             "seed": self.report.seed,
             "input": dict(self.source),
-            "parameters": asdict(self.plan),
+            "parameters": dict(self.parameters) if self.plan is None else asdict(self.plan),
             "report": self.report.to_json(),
         }
         cxi.write_result(folder / RESULT, pattern, found, self.image, process)
@@ -238,7 +241,8 @@ class Result:
         }
         crystal = (found.object * found.support).numpy()
         vtk.write_detector_frame(folder / "object_detector_frame.vts", crystal, vectors, spreads)
-        (folder / "plan.yaml").write_text(dump_plan(self.plan), encoding="utf-8")
+        if self.plan is not None:
+            (folder / "plan.yaml").write_text(dump_plan(self.plan), encoding="utf-8")
         left_out = self._draw(folder) if figures else ()
         written = replace(self, report=self._report_of_writing(time.perf_counter() - began, left_out))
         text = json.dumps(written.report.to_json(), indent=2, allow_nan=False)
@@ -277,3 +281,11 @@ def _stored_report(file: Path, process: Mapping[str, Any]) -> object:
         return json.loads(file.with_name("report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return process.get("report")
+
+
+def _stored_plan(path: Path) -> Plan | None:
+    """None: it is not there, or of another version, or of one whose parameters had other names."""
+    try:
+        return load_plan(path)
+    except PlanError:
+        return None
