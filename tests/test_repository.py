@@ -51,6 +51,17 @@ def test_continuous_integration_runs_what_developers_run() -> None:
 def test_the_version_stands_the_same_everywhere() -> None:
     assert PROJECT["version"] == autophasenn.__version__
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == autophasenn.__version__
+    recipe = yaml.safe_load((ROOT / "packaging" / "recipe.yaml").read_text())
+    assert recipe["context"]["version"] == autophasenn.__version__
+
+
+def test_the_conda_recipe_needs_what_the_package_needs() -> None:
+    """Two packages have other names at conda-forge."""
+    recipe = yaml.safe_load((ROOT / "packaging" / "recipe.yaml").read_text())
+    needed = {each.replace(" ", "") for each in recipe["requirements"]["run"]}
+    there = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+    expected = {re.sub(r"^[\w-]+", lambda name: there.get(name[0], name[0]), each) for each in PROJECT["dependencies"]}
+    assert needed == expected | {f"python{PROJECT['requires-python']}"}
 
 
 def test_extras_are_those_of_the_manual() -> None:

@@ -4,6 +4,8 @@ The command line turns every :class:`AutoPhaseNNError` into one sentence and exi
 of the program and leaves with status 1.
 """
 
+from functools import lru_cache
+
 
 class AutoPhaseNNError(Exception):
     """Base of every error that the user can mend."""
@@ -26,10 +28,25 @@ class OutputError(AutoPhaseNNError):
 
 
 def install(extra: str) -> str:
-    """The command that installs an extra of the package, which comes as source, for an error message."""
+    """The command that installs an extra of the package, for an error message."""
+    if not _is_from_source():
+        return f"pip install 'autophasenn[{extra}]'"
     return (
         f"pip install -c constraints.txt -e '.[{extra}]' (in the folder of the source, with the pip of its .venv/bin)"
     )
+
+
+@lru_cache(1)
+def _is_from_source() -> bool:
+    """Is the package used from the folder of its source? Its wheel says where it is from (PEP 610)."""
+    import importlib.metadata  # here, as `import autophasenn` shall take no time
+    import json
+
+    try:
+        said = importlib.metadata.distribution("autophasenn").read_text("direct_url.json")
+        return said is not None and bool(json.loads(said).get("dir_info", {}).get("editable"))
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return True
 
 
 QUOTED = 200
