@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -141,7 +142,8 @@ def fit(rows: Sequence[Row], provenance: dict[str, Any]) -> Calibration:
     start = np.ones(1 + x.shape[1])
     found = minimize(cost, start, bounds=[(None, None)] + [(0, None)] * x.shape[1])
     intercept, first, second, third = (round(float(value), 4) for value in found.x)
-    return Calibration(intercept, (first, second, third), provenance)
+    found = [row["features"]["misfit"] for row in rows if row["correlation"] >= GOOD]
+    return Calibration(intercept, (first, second, third), provenance, float(math.ceil(max(found, default=1.0))))
 
 
 def scores(number: Floats, rows: Sequence[Row]) -> Scores:

@@ -26,6 +26,7 @@ from autophasenn.inversion.methods import Inversion
 from autophasenn.inversion.novelty import TrainedRange, features_of
 from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions
+from autophasenn.inversion.verdict import MOST_IF_ALONE
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
@@ -85,6 +86,17 @@ def test_doubt_never_adds_confidence(name: str) -> None:
     assert (np.diff([packaged_calibration()(evidence) for evidence in values]) <= 0).all()
     assert packaged_calibration()(GOOD) > 0.9
     assert packaged_calibration()(BAD) < 0.05
+
+
+def test_a_misfit_that_no_good_image_of_the_calibration_had_is_said_and_not_believed(sample: Sample) -> None:
+    """As where the values are counts times a gain: the image is right, and its misfit is many times that of the noise."""
+    found, inside = of(sample, 0.03), grid_of(sample)
+    strict = replace(packaged_calibration(), most_misfit=1e-3)
+    number = judged(sample, found).number
+    doubted = confidence_of(found, inside, calibration=strict)
+    assert number > MOST_IF_ALONE == doubted.number
+    assert any("with no gain" in sentence for sentence in doubted.warnings)
+    assert confidence_of(of(sample, 0.9), inside, calibration=strict).number < 0.1
 
 
 def test_evidence_that_is_no_number_gives_no_confidence() -> None:

@@ -19,6 +19,7 @@ import torch
 from autophasenn.errors import InputError
 from autophasenn.inversion.ensemble import ImageEnsemble
 from autophasenn.inversion.novelty import TrainedRange, features_of
+from autophasenn.inversion.verdict import MOST_IF_ALONE
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
@@ -68,11 +69,14 @@ class Calibration:
         None below 0.
     provenance : dict
         What it was fitted to.
+    most_misfit : float
+        The largest misfit of a good image that it was fitted to: of larger ones it knows nothing.
     """
 
     intercept: float
     slopes: tuple[float, float, float]
     provenance: dict[str, Any]
+    most_misfit: float = math.inf
 
     def __post_init__(self) -> None:
         if len(self.slopes) != 3 or not all(slope >= 0 for slope in self.slopes):
@@ -90,7 +94,7 @@ class Calibration:
 def packaged_calibration(kind: str = "refined") -> Calibration:
     """The calibration of the package, of refined images or of the network's predictions as they are ("network")."""
     stored = json.loads(files("autophasenn").joinpath("weights", "confidence.json").read_text())[kind]
-    return Calibration(stored["intercept"], tuple(stored["slopes"]), stored["provenance"])
+    return Calibration(stored["intercept"], tuple(stored["slopes"]), stored["provenance"], stored["most_misfit"])
 
 
 @dataclass(frozen=True)
@@ -160,8 +164,15 @@ def confidence_of(
         "phase_spread": float(images.phase_spread[support].median()),
         "amplitude_spread": float(images.amplitude_spread[support].median()),
     }
-    number = (calibration or packaged_calibration())(evidence)
-    return Confidence(number, tuple((trained or TrainedRange()).sentences(signs)), features)
+    calibration = calibration or packaged_calibration()
+    number, warnings = calibration(evidence), (trained or TrainedRange()).sentences(signs)
+    if evidence.misfit > calibration.most_misfit:
+        number = min(number, MOST_IF_ALONE)
+        warnings.append(
+            f"chi2 is {evidence.misfit:.3g} times what counting noise gives, and no simulated crystal was found with more "
+            f"than {calibration.most_misfit:.3g}: are the values counts, with no gain and no background?"
+        )
+    return Confidence(number, tuple(warnings), features)
 
 
 def discord_of(images: ImageEnsemble) -> float:
