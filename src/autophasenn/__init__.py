@@ -15,14 +15,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(("Pattern", "evaluate", "load", "reconstruct", "simulate", "view"), "door"),
+    **dict.fromkeys(("Pattern", "analyse", "evaluate", "load", "reconstruct", "simulate", "view"), "door"),
     **dict.fromkeys(("AutoPhaseNNError", "GeometryError", "InputError", "OutputError", "PlanError"), "errors"),
+    "AnalysisOptions": "analysis.options",
     "CrystalImage": "image",
     "Instrument": "pipeline.instrument",
     "Network": "door",
     "Plan": "pipeline.plan",
     "Report": "report.numbers",
     "Result": "pipeline.result",
+    "SecondDirection": "analysis.frames",
     "load_plan": "pipeline.plan",
 }
 """Name -> module that has it. The stub ``__init__.pyi`` tells editors and type checkers the same."""

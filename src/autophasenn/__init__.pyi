@@ -1,5 +1,8 @@
+from autophasenn.analysis.frames import SecondDirection as SecondDirection
+from autophasenn.analysis.options import AnalysisOptions as AnalysisOptions
 from autophasenn.door import Network as Network
 from autophasenn.door import Pattern as Pattern
+from autophasenn.door import analyse as analyse
 from autophasenn.door import evaluate as evaluate
 from autophasenn.door import load as load
 from autophasenn.door import reconstruct as reconstruct

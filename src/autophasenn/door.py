@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from autophasenn.analysis.analyse import Analysis
+from autophasenn.analysis.options import AnalysisOptions
 from autophasenn.errors import PlanError
 from autophasenn.experiment import experiment, recipes
 from autophasenn.experiment.experiment import Samples
@@ -17,6 +19,9 @@ from autophasenn.files.readers import scan_of_arrays
 from autophasenn.files.stored import StoredPattern
 from autophasenn.inversion.names import MethodName
 from autophasenn.network.predict import Predictor as Network
+from autophasenn.pipeline.analyse import analyse as _analyse
+from autophasenn.pipeline.analyse import check as _check_analysis
+from autophasenn.pipeline.analyse import save as _save_analysis
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 from autophasenn.pipeline.plan import Plan, load_plan
 from autophasenn.pipeline.reconstruct import reconstruct as _reconstruct
@@ -27,7 +32,7 @@ from autophasenn.progress import Progress
 from autophasenn.viewer.apart import ViewerProcess
 from autophasenn.volumes import Scan
 
-__all__ = ["Network", "Pattern", "evaluate", "load", "reconstruct", "simulate", "view"]
+__all__ = ["Network", "Pattern", "analyse", "evaluate", "load", "reconstruct", "simulate", "view"]
 
 
 class Pattern(Scan):
@@ -392,6 +397,58 @@ def evaluate(
 
     asked = Evaluation(Path(dataset), tuple(methods), _path(weights), count=count, seed=seed, device=device)
     return compare(Path(output), asked, workers=workers, overwrite=overwrite, progress=progress)
+
+
+def analyse(
+    result: Result | str | Path,
+    output: str | Path | None = None,
+    *,
+    options: AnalysisOptions | None = None,
+    lines: Sequence[tuple[tuple[float, float, float], tuple[float, float, float]]] = (),
+    planes: Sequence[tuple[float, float, float]] = (),
+    formats: Sequence[str] = ("png",),
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Answer questions about an image: frames, lattice, strain statistics, facets, dislocations, domains, profiles.
+
+    Parameters
+    ----------
+    result : Result or path
+        In memory, or its folder or ``.cxi`` file.
+    output : path, optional
+        Folder of ``analysis.json``, the tables, volumes and figures; None: nothing is written.
+    options : AnalysisOptions, optional
+        Reflection, material, reference, frame, isosurface; None: what can be done without any of them.
+    lines : sequence of (point, point)
+        More profiles, from and to, in nm from the middle of the image.
+    planes : sequence of vectors
+        Normals of more planes through the centre of mass.
+    formats : sequence of str
+        Of the figures: ``"png"``, ``"pdf"``, ``"svg"``.
+    overwrite : bool
+        Whether an analysis that is there may be replaced.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Analysis
+        Its ``facets``, ``strain``, ``lattice``, ``size``, ``dislocations``, ``domains``, ``profiles``; its ``notes`` say
+        what could not be done and why.
+
+    Raises
+    ------
+    InputError, PlanError
+        If there is no such result, or reflection, material and d do not go together.
+    OutputError
+        If the folder cannot be written.
+    """
+    if output is not None:
+        _check_analysis(Path(output), formats, overwrite=overwrite)
+    found = _analyse(result, options, lines, planes, progress)
+    if output is not None:
+        _save_analysis(found, Path(output), formats, overwrite=overwrite)
+    return found
 
 
 def _path(name: str | Path | None) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -140,6 +140,23 @@ def show_table(title: str, facts: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         table.add_row(escape(name), escape(_word(value)))
     Console(highlight=False).print(table)
+
+
+def show_rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of several columns; all but the first two to the right."""
+    table = Table()
+    for column, title in enumerate(titles):
+        table.add_column(escape(title), justify="left" if column < 2 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def show_sentences(sentences: Iterable[str]) -> None:
+    """One a line, as notes."""
+    console = Console(soft_wrap=True, highlight=False)
+    for sentence in sentences:
+        console.print(f"[yellow]Note:[/yellow] {escape(sentence)}")
 
 
 def show_benchmark(result: Mapping[str, Any]) -> None:

@@ -129,6 +129,7 @@ class RockingGeometry:
         """What a report says of it."""
         described = self.scan.describe(pixel)
         described["angles_deg"].pop("th")  # where the scan stood is not known
+        described["sample_rotation"] = None
         return described
 
 
@@ -179,7 +180,7 @@ def describe(geometry: Geometry | None, pixel: tuple[float, float], frame: float
         Of the frames that were read, and `frame`, where the peak is.
     """
     names = ("energy_ev", "distance_m", "pixel_m", "direct_beam", "angles_deg", "scanned", "step_deg")
-    unknown: dict[str, Any] = dict.fromkeys((*names, "q_per_nm", "q_vector_per_nm"))
+    unknown: dict[str, Any] = dict.fromkeys((*names, "sample_rotation", "q_per_nm", "q_vector_per_nm"))
     if geometry is None:
         return unknown
     known = geometry.describe(pixel, frame) if hasattr(geometry, "describe") else {}

@@ -218,6 +218,7 @@ class ScanGeometry:
             if beam is None
             else {"row": float(beam[0]), "column": float(beam[1]), "assumed": self.is_assumed},
             "first_pixel": list(self.detector.first_pixel),
+            "sample_rotation": rotation(self.diffractometer.sample, self._motors_at(at)).tolist(),
             "angles_deg": {name: value for name, value in motors.items() if name not in stages},
             "positions_m": stages,
             "scanned": ", ".join(self.scanned) or None,

@@ -1,0 +1,73 @@
+"""Quantities inside of a crystal: gradients that stay in it, how uncertain strain is, layers below the surface."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from autophasenn.analysis.quantity import Floats
+from autophasenn.image import CrystalImage
+
+CELL = 2.0
+"""Edge of a cell of the resolution, voxels, where the resolution is not known."""
+
+
+def gradient_inside(values: Floats, support: NDArray[np.bool_], spacing: tuple[float, ...]) -> Floats:
+    """Gradient of values inside of the support: central, one-sided at its surface; 0 where there is no neighbour.
+
+    Returns
+    -------
+    float array (3, n0, n1, n2)
+    """
+    gradient = np.zeros((3, *values.shape), np.float32)
+    for axis in range(3):
+        low = tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))
+        high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
+        both = support[low] & support[high]
+        step = np.where(both, values[high] - values[low], 0)
+        neighbours = np.zeros(values.shape, np.float32)
+        for place in (low, high):
+            gradient[axis][place] += step
+            neighbours[place] += both
+        gradient[axis] /= np.maximum(neighbours, 1) * spacing[axis]
+    return gradient
+
+
+def strain_spread(image: CrystalImage) -> Floats | None:
+    """One standard deviation of the strain of each voxel, from that of the phase; None where it is not known.
+
+    Strain is the difference of two voxels' displacements over two voxels; were their errors independent, its error would be
+    ``spread / (sqrt(2) |Q| voxel)``. Neighbours err alike, so this is an upper bound.
+    """
+    if image.phase_spread is None or image.scattering_vector is None or image.voxel_size is None:
+        return None
+    q = float(np.linalg.norm(image.scattering_vector))
+    voxel = float(np.prod(image.voxel_size)) ** (1 / 3)
+    return np.asarray(image.phase_spread / (math.sqrt(2) * q * voxel), np.float32)
+
+
+def displacement_spread_nm(image: CrystalImage) -> Floats | None:
+    """One standard deviation of the displacement of each voxel, nm; None where it is not known."""
+    if image.phase_spread is None or image.scattering_vector is None:
+        return None
+    return np.asarray(image.phase_spread / float(np.linalg.norm(image.scattering_vector)) * 1e9, np.float32)
+
+
+def cells_of(image: CrystalImage, resolution_nm: float | None) -> float:
+    """Voxels in a cell of the resolution (half of the full period along each edge), inside which errors are alike."""
+    volume = math.prod(image.spacing)
+    if resolution_nm is None or image.voxel_size is None:
+        return CELL**3
+    return max(1.0, (resolution_nm / 2) ** 3 / volume)
+
+
+def depth_of(image: CrystalImage) -> Floats:
+    """Distance of every voxel inside from the outside, nm (voxels without geometry), 0 outside."""
+    padded = np.pad(image.support, 1)
+    depth: Any = ndimage.distance_transform_edt(padded, sampling=image.spacing)
+    edge = min(image.spacing) / 2  # the surface lies half a voxel before the first one outside
+    return np.where(image.support, depth[1:-1, 1:-1, 1:-1] - edge, 0).astype(np.float32)
