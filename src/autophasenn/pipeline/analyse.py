@@ -134,13 +134,14 @@ def _in_frame(subject: Subject, result: Any, options: AnalysisOptions) -> Subjec
         raise InputError(f"The image cannot be shown in the {options.frame} frame. {' '.join(notes)}")
     import torch
 
-    from autophasenn.pipeline.postprocess import crystal_of, image_of
+    from autophasenn.pipeline.postprocess import Postprocessing, crystal_of, image_of
     from autophasenn.pipeline.result import Result
 
     stored = Result.load(result) if isinstance(result, str | Path) else result
     frame: Frame = frames[options.frame]
     matrix = torch.from_numpy(np.array(frame.matrix, dtype=np.float64))
-    pattern, how = stored.pattern, stored.plan.postprocess
+    pattern = stored.pattern
+    how = Postprocessing() if stored.plan is None else stored.plan.postprocess
     assert pattern.reciprocal_steps is not None  # else there were no frames
     assert pattern.scattering_vector is not None
     turned = replace(
