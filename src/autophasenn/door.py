@@ -18,6 +18,7 @@ from autophasenn.experiment.experiment import Samples
 from autophasenn.files.readers import scan_of_arrays
 from autophasenn.files.stored import StoredPattern
 from autophasenn.inversion.names import MethodName
+from autophasenn.markers import Marks
 from autophasenn.network.predict import Predictor as Network
 from autophasenn.pipeline.analyse import analyse as _analyse
 from autophasenn.pipeline.analyse import check as _check_analysis
@@ -53,6 +54,8 @@ class Pattern(Scan):
         Counts without beam, and response to uniform illumination.
     name : str
         What the result calls it.
+    mask_marks : "measured" or "bad", optional
+        What 1 stands for in `mask`; None: as the values under it say, else measured.
 
     Raises
     ------
@@ -84,9 +87,10 @@ column]. Give all frames of a rocking scan in one array.
         dark: ArrayLike | None = None,
         white: ArrayLike | None = None,
         name: str = "pattern",
+        mask_marks: Marks | None = None,
     ) -> None:
         stored = StoredPattern(np.asarray(counts), _array(mask), _array(reciprocal_steps), _array(scattering_vector))
-        scan = scan_of_arrays(stored, name)
+        scan = scan_of_arrays(stored, name, mask_marks)
         super().__init__(scan.frames, _array(dark), _array(white), scan.mask, scan.geometry, scan.source, scan.warnings)
 
     @classmethod
@@ -118,6 +122,7 @@ def load(
     mask: str | Path | None = None,
     instrument: Instrument = AS_RECORDED,
     axes: str | None = None,
+    mask_marks: Marks | None = None,
 ) -> Pattern | Result:
     """Read a pattern, or a stored result.
 
@@ -140,6 +145,8 @@ def load(
         What is known of the diffractometer better than it was recorded.
     axes : str, optional
         What the axes of a plain file are, as ``"row,column,frame"``; None: frame, row, column.
+    mask_marks : "measured" or "bad", optional
+        What 1 stands for in the mask of a plain file; None: as the values under it say.
 
     Returns
     -------
@@ -158,7 +165,8 @@ def load(
     >>> load(EXAMPLE).shape
     (64, 64, 64)
     """
-    source = Source(str(path), beamline, _path(spec), scan, _path(dark), _path(white), _path(mask), instrument, axes)
+    fields = _path(dark), _path(white), _path(mask)
+    source = Source(str(path), beamline, _path(spec), scan, *fields, instrument, axes, mask_marks)
     if beamline is None and mask is None and ((Path(path) / RESULT).is_file() or Path(path).name == RESULT):
         return Result.load(path)
     return Pattern.of(source.read())
@@ -257,6 +265,7 @@ def _pattern_of(result: Result) -> Pattern:
         reciprocal_steps=phased.reciprocal_steps,
         scattering_vector=phased.scattering_vector,
         name=str(result.source.get("path") or "pattern"),
+        mask_marks="measured",
     )
 
 

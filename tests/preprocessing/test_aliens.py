@@ -7,8 +7,8 @@ import pytest
 import tifffile
 
 from autophasenn.preprocessing.aliens import Aliens, find_aliens
+from autophasenn.preprocessing.options import Preprocessing
 from autophasenn.preprocessing.oversampling import estimate_oversampling
-from autophasenn.preprocessing.preprocess import Preprocessing
 from crystals import expected_counts, polyhedron, smooth_phase
 
 SHAPE = (48, 48, 48)

@@ -5,7 +5,7 @@ import pytest
 
 from autophasenn.errors import InputError
 from autophasenn.preprocessing.corrections import Corrected, correct
-from autophasenn.preprocessing.preprocess import Preprocessing
+from autophasenn.preprocessing.options import Preprocessing
 from autophasenn.volumes import Scan
 from crystals import expected_counts, polyhedron
 
@@ -14,12 +14,7 @@ OPTIONS = Preprocessing()
 
 
 def corrected(scan: Scan) -> Corrected:
-    return correct(
-        scan,
-        dark_threshold=OPTIONS.dark_threshold,
-        dead_response=OPTIONS.dead_response,
-        hot_contrast=OPTIONS.hot_contrast,
-    )
+    return correct(scan, OPTIONS)
 
 
 def frames(photons: float = 1e7, background: float = 0.2, seed: int = 0) -> np.ndarray:
@@ -93,7 +88,7 @@ MARKERS = (-1, -2, 2**15 - 1, 2**16 - 1, 2**31 - 1, 2**32 - 2, 2**32 - 1)
 )
 @pytest.mark.parametrize("region", [np.s_[:, 18:21, :], np.s_[:, 7, 9]], ids=["gap", "pixel"])
 def test_gap_markers_are_known_by_their_value_in_every_type(kind, marker, region):
-    raw = np.minimum(frames(), 30000).astype(kind)
+    raw = frames(3e5).astype(kind)
     raw[region] = marker
     result = corrected(Scan(raw))
     gap = np.zeros(SHAPE, bool)
@@ -171,7 +166,7 @@ def test_frames_lost_in_the_middle_of_a_scan_are_unmeasured():
 
 def test_a_clipped_peak_is_suspected():
     raw = np.minimum(frames(1e8), 20000)
-    assert "share the largest value 20000" in corrected(Scan(raw)).warnings[0]
+    assert "hold the largest value 20000" in corrected(Scan(raw)).warnings[0]
 
 
 def test_a_clipped_peak_is_suspected_behind_hot_and_dead_pixels():
@@ -183,7 +178,7 @@ def test_a_clipped_peak_is_suspected_behind_hot_and_dead_pixels():
     result = corrected(Scan(raw, white=white))
     assert result.facts["hot_pixels"] == 1
     assert result.facts["dead_pixels"] == 1
-    assert "share the largest value 20000" in result.warnings[0]
+    assert "hold the largest value 20000" in result.warnings[0]
 
 
 def damaged(value: float, where: object = np.s_[3, 4, 5]) -> np.ndarray:

@@ -8,7 +8,8 @@ import pytest
 from autophasenn.beamlines.diffractometers import ID01
 from autophasenn.errors import GeometryError
 from autophasenn.physics.scan_geometry import ScanGeometry
-from autophasenn.preprocessing.preprocess import Preprocessing, preprocess
+from autophasenn.preprocessing.options import Preprocessing
+from autophasenn.preprocessing.preprocess import preprocess
 from autophasenn.volumes import Scan
 
 FRAMES = 49

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from autophasenn.markers import Marks
+from autophasenn.markers import Values as ValuesKept
 from autophasenn.pipeline.instrument import Instrument
 
 
@@ -31,8 +33,22 @@ ScanNumber = Annotated[
 Dark = Annotated[Path | None, typer.Option(help="Dark field of the detector.")]
 White = Annotated[Path | None, typer.Option(help="White field of the detector.")]
 Mask = Annotated[Path | None, typer.Option(help="Mask of a plain file, True = measured.")]
+MaskMarks = Annotated[
+    Marks | None,
+    typer.Option(help="What 1 stands for in the mask of a plain file; left out, the values under it tell."),
+]
 Axes = Annotated[str | None, typer.Option(help="Axes of a plain file, as row,column,frame.")]
 
+FRAMES = "What the frames hold (in place of what they show)"
+Values = Annotated[ValuesKept | None, typer.Option(help="What the numbers of the file are.", rich_help_panel=FRAMES)]
+Gain = Annotated[float | None, typer.Option(help="Units of the file a photon; 1: none.", rich_help_panel=FRAMES)]
+DarkLevel = Annotated[
+    float | None,
+    typer.Option(help="Units of the file that a voxel without light holds; 0: none.", rich_help_panel=FRAMES),
+]
+Saturation = Annotated[
+    float | None, typer.Option(help="Value in the file from which on a voxel is full.", rich_help_panel=FRAMES)
+]
 PlanFile = Annotated[
     Path | None, typer.Option(help="Parameters that differ from the default (see `autophasenn plan`).")
 ]

@@ -37,6 +37,11 @@ def reconstruct(
     white: options.White = None,
     mask: options.Mask = None,
     axes: options.Axes = None,
+    mask_marks: options.MaskMarks = None,
+    values: options.Values = None,
+    gain: options.Gain = None,
+    dark_level: options.DarkLevel = None,
+    saturation: options.Saturation = None,
     plan: options.PlanFile = None,
     starts: Annotated[int | None, typer.Option(min=1, help="Starts of the method; overrides the plan.")] = None,
     network: options.Network = None,
@@ -55,7 +60,7 @@ def reconstruct(
 
     from autophasenn.devices import use_threads
     from autophasenn.inversion.options import with_starts
-    from autophasenn.pipeline.plan import Plan, load_plan
+    from autophasenn.pipeline.plan import Plan, load_plan, with_values
     from autophasenn.pipeline.reconstruct import describe, reconstruct_into
     from autophasenn.pipeline.result import Output
     from autophasenn.pipeline.run import Run
@@ -65,7 +70,8 @@ def reconstruct(
     parameters = Plan() if plan is None else load_plan(plan)
     if starts is not None:
         parameters = with_starts(parameters, starts)
-    source = Source(input, beamline, spec, scan, dark, white, mask, instrument, axes)
+    parameters = with_values(parameters, values=values, gain=gain, dark_level=dark_level, saturation=saturation)
+    source = Source(input, beamline, spec, scan, dark, white, mask, instrument, axes, mask_marks)
     how = Run(method.value, seed, device, weights, network, force)
     where = Output(output, overwrite)
     if dry_run:

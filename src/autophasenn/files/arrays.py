@@ -7,7 +7,6 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from io import BufferedIOBase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -50,31 +49,7 @@ def read_npz(path: Path) -> StoredPattern:
             )
         arrays = {name: _member(archive, name, path) for name in (named[0], *OTHER_NAMES) if name in names}
     mask, steps, scattering_vector = (arrays.get(name) for name in OTHER_NAMES)
-    stored = StoredPattern(arrays[named[0]], mask, steps, scattering_vector)
-    return with_mask_as_measured(stored, str(path))
-
-
-def with_mask_as_measured(stored: StoredPattern, name: str) -> StoredPattern:
-    """The same, its mask 1 = measured; bcdi and PyNX store 1 = masked.
-
-    A mask of numbers, not of truth values, is taken for one of theirs where that is the only way in which it makes sense:
-    what it calls 1 is the smaller part of the voxels and holds the smaller part of the counts.
-    """
-    mask, counts = stored.mask, stored.counts
-    if mask is None or mask.dtype.kind not in "iuf" or mask.shape not in (counts.shape, counts.shape[1:]):
-        return stored
-    ones = np.broadcast_to(mask == 1, counts.shape)
-    if counts.dtype.kind not in "uif" or not np.isin(mask, (0, 1)).all() or not 0 < ones.mean() < 0.5:
-        return stored
-    known = np.nan_to_num(np.maximum(counts.astype(np.float64), 0), posinf=0)
-    total = float(known.sum())
-    if total <= 0 or float(known[ones].sum()) > 0.5 * total:
-        return stored
-    warning = (
-        f"In the mask of {name} 1 stands for {100 * ones.mean():.2g} % of the voxels, which hold "
-        f"{100 * known[ones].sum() / total:.2g} % of the counts: it is taken as 1 = masked, as bcdi and PyNX write it."
-    )
-    return replace(stored, mask=mask == 0, warnings=(*stored.warnings, warning))
+    return StoredPattern(arrays[named[0]], mask, steps, scattering_vector)
 
 
 def read_mat(path: Path, name: str | None = None) -> StoredPattern:

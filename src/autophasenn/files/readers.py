@@ -13,10 +13,12 @@ import numpy as np
 import torch
 
 from autophasenn.errors import InputError, quoted
-from autophasenn.files.arrays import read_mat, read_npy, read_npz, read_npz_mask, read_tiff, with_mask_as_measured
+from autophasenn.files.arrays import read_mat, read_npy, read_npz, read_npz_mask, read_tiff
 from autophasenn.files.boundary import check_regular, reading
 from autophasenn.files.hdf5 import read_cxi, read_cxi_mask, read_dataset
+from autophasenn.files.orientation import with_mask_as_measured
 from autophasenn.files.stored import StoredPattern, sha256_of
+from autophasenn.markers import Marks
 from autophasenn.physics.geometry import FixedGeometry
 from autophasenn.volumes import Scan
 
@@ -36,12 +38,17 @@ AXES = ("frame", "row", "column")
 MOST_MASKED = 0.98
 """Share of the voxels that no mask of a detector removes."""
 
+MASKS_THAT_SAY_IT = (".cxi",)
+"""Suffixes of files whose format says what a mask's numbers mean."""
 MASK_READERS: dict[str, Callable[[Path], np.ndarray]] = {".npz": read_npz_mask, ".cxi": read_cxi_mask}
 """Suffix -> reader of a mask, where it differs from the reader of counts."""
 
 
 def read_pattern_file(
-    path: str | Path, mask_path: str | Path | None = None, axes: tuple[str, ...] | None = None
+    path: str | Path,
+    mask_path: str | Path | None = None,
+    axes: tuple[str, ...] | None = None,
+    mask_marks: Marks | None = None,
 ) -> Scan:
     """Read a 3-D pattern of counts.
 
@@ -56,6 +63,8 @@ def read_pattern_file(
         says), of the pattern's shape or of one frame's. It takes the place of a mask in the pattern's file.
     axes : 3 of 'frame', 'row', 'column', optional
         What the axes of the stored array are, where they are not frame, row, column.
+    mask_marks : "measured" or "bad", optional
+        What 1 stands for in a mask; None: as the values under it say (`files.orientation`). A CXI file says it itself.
 
     Returns
     -------
@@ -72,10 +81,10 @@ def read_pattern_file(
         If the steps or the scattering vector describe no volume.
     """
     with reading(path):
-        return _read_scan(path, mask_path, axes)
+        return _read_scan(path, mask_path, axes, mask_marks)
 
 
-def scan_of_arrays(stored: StoredPattern, name: str) -> Scan:
+def scan_of_arrays(stored: StoredPattern, name: str, mask_marks: Marks | None = None) -> Scan:
     """The scan of arrays in memory, checked as those of a file are.
 
     Parameters
@@ -83,6 +92,8 @@ def scan_of_arrays(stored: StoredPattern, name: str) -> Scan:
     stored : StoredPattern
     name : str
         What error messages and the result call it.
+    mask_marks : "measured" or "bad", optional
+        As `read_pattern_file` takes it.
 
     Raises
     ------
@@ -92,23 +103,27 @@ def scan_of_arrays(stored: StoredPattern, name: str) -> Scan:
         If the steps or the scattering vector describe no volume.
     """
     counts = _checked_counts(stored.counts, name)
-    given = with_mask_as_measured(replace(stored, counts=counts), name)
+    given = with_mask_as_measured(replace(stored, counts=counts), name, mask_marks)
     mask = None if given.mask is None else _checked_mask(given.mask, counts.shape, name)
     source = {"path": name, "sha256": hashlib.sha256(counts.data).hexdigest()}
     return Scan(counts, mask=mask, geometry=_geometry(stored, name), source=source, warnings=given.warnings)
 
 
-def _read_scan(path: str | Path, mask_path: str | Path | None, axes: tuple[str, ...] | None) -> Scan:
+def _read_scan(
+    path: str | Path, mask_path: str | Path | None, axes: tuple[str, ...] | None, mask_marks: Marks | None
+) -> Scan:
     file, dataset = _split(path)
     stored = _in_order(_read(file, dataset), file, axes)
     counts = _checked_counts(stored.counts, str(path))
     source: dict[str, Any] = {"path": str(file), "sha256": sha256_of(file), "dataset": dataset}
-    mask, warnings = stored.mask, stored.warnings
+    mask, warnings, holder, where = stored.mask, stored.warnings, file, path
     if mask_path is not None:
-        mask_file, mask_dataset = _split(mask_path)
-        given = with_mask_as_measured(StoredPattern(counts, _read_mask(mask_file, mask_dataset)), str(mask_path))
+        holder, mask_dataset = _split(mask_path)
+        mask, where = _read_mask(holder, mask_dataset), mask_path
+        source |= {"mask_path": str(mask_path), "mask_sha256": sha256_of(holder)}
+    if mask is not None and holder.suffix.lower() not in MASKS_THAT_SAY_IT:
+        given = with_mask_as_measured(StoredPattern(counts, mask), str(where), mask_marks)
         mask, warnings = given.mask, (*warnings, *given.warnings)
-        source |= {"mask_path": str(mask_path), "mask_sha256": sha256_of(mask_file)}
     if mask is not None:
         mask = _checked_mask(mask, counts.shape, str(path if mask_path is None else mask_path))
     if stored.recorded:

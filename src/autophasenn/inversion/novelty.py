@@ -18,9 +18,9 @@ from torch import Tensor
 
 from autophasenn.crystals.statistics import describe
 from autophasenn.physics.fourier import to_centre
-from autophasenn.preprocessing.aliens import Aliens, Cluster, find_aliens
+from autophasenn.preprocessing.aliens import Aliens, Cluster, search_for_aliens
+from autophasenn.preprocessing.options import Preprocessing
 from autophasenn.preprocessing.oversampling import estimate_oversampling, fill_unmeasured
-from autophasenn.preprocessing.preprocess import Preprocessing
 
 LEVELS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28)
 """Heights of the autocorrelation, relative to its middle, at which it is searched for separate lobes."""
@@ -167,17 +167,7 @@ def features_of(
 
 
 def _search(counts: np.ndarray, mask: np.ndarray, oversampling: tuple[float, float, float]) -> tuple[Cluster, ...]:
-    options = Preprocessing()
-    found = find_aliens(
-        counts,
-        mask,
-        oversampling,
-        contrast=options.alien_contrast,
-        significance=options.alien_significance,
-        asymmetry=options.alien_asymmetry,
-        margin=options.alien_margin,
-        largest_share=options.alien_share,
-    )
+    found = search_for_aliens(counts, mask, oversampling, Preprocessing())
     return found.clusters + found.lobes
 
 

@@ -5,13 +5,14 @@ The defaults stand in the option dataclasses, where they are used; this module h
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
+from typing import Any
 
 from autophasenn.inversion.methods import Inversion
 from autophasenn.options import commented_yaml, load, options
 from autophasenn.pipeline.postprocess import Postprocessing
-from autophasenn.preprocessing.preprocess import Preprocessing
+from autophasenn.preprocessing.options import Preprocessing
 
 VERSION = 2
 """Raised when a parameter changes its name or meaning."""
@@ -48,6 +49,18 @@ def load_plan(path: Path) -> Plan:
         that it cannot have.
     """
     return load(path, Plan, VERSION, "autophasenn plan")
+
+
+def with_values(plan: Plan, **said: Any) -> Plan:
+    """The plan with what a user says of the frames: `values`, `gain`, `dark_level`, `saturation`; None: as it was.
+
+    Raises
+    ------
+    PlanError
+        If one of them is outside its range.
+    """
+    given = {name: value for name, value in said.items() if value is not None}
+    return replace(plan, preprocess=replace(plan.preprocess, **given)) if given else plan
 
 
 def dump_plan(plan: Plan) -> str:

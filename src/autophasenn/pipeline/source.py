@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autophasenn.errors import InputError, PlanError
+from autophasenn.markers import Marks
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Source:
         What is said of the diffractometer, in place of what was recorded.
     axes : str, optional
         What the axes of a plain file are, as ``row,column,frame``; None: frame, row, column.
+    mask_marks : "measured" or "bad", optional
+        What 1 stands for in the mask of a plain file; None: as the values under it say.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Source:
     mask: Path | None = None
     instrument: Instrument = AS_RECORDED
     axes: str | None = None
+    mask_marks: Marks | None = None
 
     def __post_init__(self) -> None:
         self.instrument.check(self.beamline)
@@ -70,6 +74,8 @@ class Source:
             raise PlanError(f"The beamline {self.beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
         if self.axes is not None:
             raise PlanError("--axes belongs to a plain file; the order of a beamline's files is known.")
+        if self.mask_marks is not None:
+            raise PlanError("--mask-marks belongs to a plain file; the mask of a beamline's files is known.")
         if self.mask is not None:
             raise PlanError("--mask belongs to a plain file; the pixels of a beamline's detector come with its reader.")
         if self.spec is None and BEAMLINES[self.beamline.lower()].needs_log:
@@ -122,7 +128,7 @@ class Source:
                 f"{self.input} is a folder; say whose scan it is with --beamline 34idc --spec FILE, or give a file."
             )
         axes = None if self.axes is None else tuple(word.strip() for word in self.axes.split(","))
-        scan = read_pattern_file(EXAMPLE if self.input is None else self.input, self.mask, axes)
+        scan = read_pattern_file(EXAMPLE if self.input is None else self.input, self.mask, axes, self.mask_marks)
         if not self.instrument.given:
             return scan
         instrument = self.instrument

@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Integer
 from scipy import ndimage
 from skimage.morphology import reconstruction
 
+from autophasenn.preprocessing.options import Preprocessing
+
 CORE_RADIUS = 1.5
 """Speckles (voxels of one oversampling) about the peak that are the peak."""
 SPECKLE_SMOOTHING = 0.35
@@ -21,6 +23,9 @@ SPECKLE_SMOOTHING = 0.35
 of the size of a speckle still stands out."""
 FEWEST_COUNTS = 3.0
 """Counts added before the logarithm, so that lone photons are no hills."""
+
+MOST_TOLD = 3
+"""Aliens of which each is told; of more, the brightest and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,25 @@ def find_aliens(
             found |= widened
     kept.sort(key=lambda cluster: -cluster.counts)
     return Aliens(grid.expand(found), tuple(kept), tuple(lobes))
+
+
+def search_for_aliens(
+    counts: Float[np.ndarray, "n0 n1 n2"],
+    mask: Bool[np.ndarray, "n0 n1 n2"],
+    oversampling: tuple[float, float, float],
+    options: Preprocessing,
+) -> Aliens:
+    """:func:`find_aliens` as `options` have it."""
+    return find_aliens(
+        counts,
+        mask,
+        oversampling,
+        contrast=options.alien_contrast,
+        significance=options.alien_significance,
+        asymmetry=options.alien_asymmetry,
+        margin=options.alien_margin,
+        largest_share=options.alien_share,
+    )
 
 
 def highest_pass(
@@ -252,16 +276,26 @@ def _widen(places: Integer[np.ndarray, "p 3"], shape: tuple[int, ...], radii: li
 
 
 def alien_warnings(clusters: list[Cluster], lobes: list[Cluster]) -> list[str]:
-    """One sentence for each alien that was masked, and each lobe that was not; their places are raw voxels."""
+    """A sentence for each alien that was masked, or one for all where they are many, and for each lobe that was not.
+
+    Their places are raw voxels.
+    """
 
     def place(cluster: Cluster) -> str:
         return "about frame {}, row {}, column {}".format(*cluster.centre)
 
-    masked = [
-        f"An alien of {c.counts:.0f} photons {place(c)} was masked ({c.counterpart_ratio:.1f} times its symmetric "
-        "counterpart)."
-        for c in clusters
-    ]
+    if len(clusters) > MOST_TOLD:
+        first, photons = max(clusters, key=lambda c: c.counts), sum(c.counts for c in clusters)
+        masked = [
+            f"{len(clusters)} aliens of {photons:.4g} photons together were masked, the brightest, of {first.counts:.4g}, "
+            f"{place(first)}."
+        ]
+    else:
+        masked = [
+            f"An alien of {c.counts:.0f} photons {place(c)} was masked ({c.counterpart_ratio:.1f} times its symmetric "
+            "counterpart)."
+            for c in clusters
+        ]
     kept = [
         f"A second peak {place(c)} has {c.counts:.0f} photons and no symmetric counterpart. It is kept as part of a "
         "strongly strained crystal; if it is another crystal, mask it."

@@ -137,11 +137,21 @@ def _check_measured(prepared: Preprocessed) -> None:
 
 def _check_share(prepared: Preprocessed) -> None:
     measured = float(prepared.pattern.mask.double().mean())
-    if measured < LEAST_SHARE:
+    if measured >= LEAST_SHARE:
+        return
+    if not prepared.is_mask_given:
+        place = ", ".join(f"{name} {i}" for name, i in zip(("frame", "row", "column"), prepared.peak, strict=True))
+        aliens = float(prepared.aliens.mask.mean())
         raise InputError(
-            f"Only {measured:.0%} of the pattern's voxels are measured. In a mask True (1) means measured: give the inverse "
-            "if yours says it the other way round, or phase it all the same with --force."
+            f"Only {measured:.0%} of the pattern's voxels are measured: what is brightest, and taken as the Bragg peak, "
+            f"lies at {place}, so that the pattern about it reaches beyond the scan, and {aliens:.0%} of it were masked as "
+            "light of other crystals. If that place is not the peak, mask it (--mask); if it is, phase the pattern all the "
+            "same with --force."
         )
+    raise InputError(
+        f"Only {measured:.0%} of the pattern's voxels are measured. In a mask True (1) means measured: give the inverse "
+        "if yours says it the other way round, or phase it all the same with --force."
+    )
 
 
 def _check_memory(voxels: int) -> None:

@@ -1,20 +1,21 @@
-"""Raw frames -> counts and mask: gap markers, dark, white field, dead and hot pixels, gaps that nobody marked."""
+"""Raw frames -> counts and mask: gap markers, units, dark, white field, dead and hot pixels, gaps that nobody marked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer, Shaped
-from scipy import ndimage
+from jaxtyping import Bool, Float
 
 from autophasenn.errors import InputError
-from autophasenn.preprocessing.gaps import UNLIKELY, detector_gaps, empty_lines, listing, mask_markers, ring
-from autophasenn.volumes import Scan
-
-COUNTERS = (10, 12, 14, 15, 16, 20, 24, 32)
-"""Bits of the counters and converters of detectors: Medipix 12 and 24, EIGER 12 and 32, PILATUS 20, CCDs 14 to 16."""
+from autophasenn.preprocessing.counters import Full, clipped_voxels, saturated, without_overflow
+from autophasenn.preprocessing.fields import apply_white_field, check_fields, is_of_an_integrating_detector
+from autophasenn.preprocessing.frame_order import left_of, order_of, told
+from autophasenn.preprocessing.gaps import detector_gaps, empty_lines, listing, mask_markers
+from autophasenn.preprocessing.hot import Block, hot_blocks, hot_pixels, hot_voxels
+from autophasenn.preprocessing.options import Preprocessing
+from autophasenn.preprocessing.values import as_counts
+from autophasenn.volumes import Geometry, Scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,135 +25,128 @@ class Corrected:
     Parameters
     ----------
     counts : float32 array (frames, rows, columns)
-        Finite and >= 0 everywhere; 0 where the file held a gap marker or NaN.
+        Photons; finite and >= 0 everywhere; 0 where the file held a gap marker or NaN.
     mask : bool array (frames, rows, columns)
         True = measured.
+    full : bool array (frames, rows, columns)
+        Voxels in which the counter was full: not measured, but bright.
+    geometry : Geometry, optional
+        Of these frames.
     warnings : list of sentences
     facts : dict
-        ``gap_pixels``, ``hot_pixels``, ``hot_voxels``, ``dead_pixels`` (numbers).
+        ``gap_pixels``, ``hot_pixels``, ``hot_voxels``, ``dead_pixels``, ``hot_blocks``, ``saturated_voxels``,
+        ``repeated_frames``, ``dropped_frames`` (numbers), and those of `values.Counted`.
     """
 
     counts: np.ndarray
     mask: np.ndarray
+    full: np.ndarray
+    geometry: Geometry | None = None
     warnings: list[str] = field(default_factory=list)
-    facts: dict[str, int | float] = field(default_factory=dict)
+    facts: dict[str, int | float | str] = field(default_factory=dict)
 
 
-def correct(scan: Scan, *, dark_threshold: float, dead_response: float, hot_contrast: float) -> Corrected:
+def correct(scan: Scan, options: Preprocessing | None = None) -> Corrected:
     """Apply every detector correction to a scan.
+
+    The dark field of a photon counter is not subtracted: it marks pixels.
 
     Parameters
     ----------
     scan : Scan
-    dark_threshold : float
-        Pixels whose dark counts exceed it are masked; the dark is not subtracted (photon-counting detectors).
-    dead_response : float
-        Pixels whose white field is below this share of its median are masked.
-    hot_contrast : float
-        How many times above its neighbours a lone pixel or voxel must be to count as hot.
+    options : Preprocessing, optional
+        None: the defaults.
 
     Raises
     ------
     InputError
-        Not 3-D, an auxiliary image of another shape, NaN or negative counts in measured voxels.
+        Not 3-D, an auxiliary image of another shape or detector, NaN, negative counts or counts that overflowed in measured
+        voxels, frames whose order is lost.
     """
+    options = options or Preprocessing()
     warnings: list[str] = []
     frames = np.asarray(scan.frames)
     _check_shapes(scan, frames)
     mask = np.ones(frames.shape, bool) if scan.mask is None else np.array(np.broadcast_to(scan.mask, frames.shape))
-    if markers := mask_markers(frames, mask):
-        warnings.append(
-            f"{sum(markers.values())} voxels hold a detector's gap marker ({listing(markers)}) and are taken as "
-            "unmeasured."
-        )
-    if clipped := clipped_voxels(frames, markers):
-        warnings.append(
-            f"Saturation suspected: {clipped} of these voxels hold the largest value of their type in some frames only, as "
-            "a clipped peak does. Measure with an attenuator or shorter."
-        )
+    frames, mended = without_overflow(frames, mask)
+    full = np.zeros(frames.shape, bool)
+    if mended:
+        warnings.append(mended)
+    elif markers := mask_markers(frames, mask):
+        clipped = clipped_voxels(frames, markers)
+        gaps = sum(markers.values()) - (0 if clipped is None else int(clipped.sum()))
+        if gaps:
+            warnings.append(
+                f"{gaps} voxels hold a detector's gap marker ({listing(markers)}) and are taken as unmeasured."
+            )
+        if clipped is not None:
+            full |= clipped
+            warnings.append(
+                _on_saturation(
+                    Full(clipped, float(np.iinfo(frames.dtype).max), "the largest value of its type"), frames
+                )
+            )
     _check_measured(frames, mask)
-    counts = np.where(mask, frames, 0).astype(np.float32)
+    is_integrating = scan.dark is not None and is_of_an_integrating_detector(scan.dark, options.dark_threshold)
+    counted = as_counts(frames, mask, options, scan.dark if is_integrating else None)
+    counts, geometry, facts = counted.counts, scan.geometry, dict(counted.facts)
+    warnings += counted.warnings
     dead = np.zeros(frames.shape[1:], bool)
-    if scan.dark is not None:
-        dead |= ~(scan.dark <= dark_threshold)
+    if scan.dark is not None and not is_integrating:
+        dead |= ~(scan.dark <= options.dark_threshold)
     if scan.white is not None:
-        dead |= apply_white_field(counts, scan.white, dead_response)
+        dead |= apply_white_field(counts, scan.white, options.dead_response)
+    warnings += check_fields(counts, mask, dead, scan)
     mask &= ~dead
     threshold = applied_threshold(counts, mask)
-    hot = hot_pixels(counts, mask, hot_contrast, threshold)
+    hot = hot_pixels(counts, mask, options.hot_contrast, threshold)
     mask &= ~hot
-    lone = hot_voxels(counts, mask, hot_contrast, threshold)
+    lone = hot_voxels(counts, mask, options.hot_contrast, threshold)
     mask[tuple(lone.T)] = False
-    top, clipped = saturated(frames, mask)
-    if clipped > 0:
-        warnings.append(
-            f"Saturation suspected: {clipped} voxels share the largest value {top:g}{counter_of(top)}; a clipped peak "
-            "biases amplitude and strain. Measure with an attenuator or shorter, or mask those voxels."
-        )
+    in_blocks, blocks = hot_blocks(counts, mask, threshold)
+    mask &= ~in_blocks
+    warnings += _on_blocks(blocks)
+    repeated = dropped = 0
+    if options.check_order:
+        order = order_of(counts, mask)
+        warnings += told(order)
+        mask[order.repeated] = False
+        repeated, dropped = int(order.repeated.sum()), len(order.dropped)
+        if order.mistake or order.dropped.size:
+            geometry = left_of(geometry, order, len(frames))
+            frames, counts, mask, full, in_blocks = (
+                volume[order.frames] for volume in (frames, counts, mask, full, in_blocks)
+            )
+    limit = options.saturation if options.saturation is not None else getattr(scan, "saturation", None)
+    ends = saturated(frames, mask & ~full, limit)
+    if ends is not None:
+        warnings.append(_on_saturation(ends, frames))
+        full |= ends.where
+    mask &= ~full
     measured = np.where(mask, counts, 0)
     # Zeros that a threshold made are no evidence of a gap.
-    gaps, empty_frames = np.zeros(counts.shape[1:], bool), np.zeros(len(counts), bool)
+    gaps_found, empty_frames = np.zeros(counts.shape[1:], bool), np.zeros(len(counts), bool)
     if threshold == 0:
-        gaps = detector_gaps(measured.sum(0, dtype=np.float64), np.asarray(mask.any(0)))
-        empty_frames = empty_lines(measured.sum((1, 2), dtype=np.float64))
-    mask &= ~(gaps | empty_frames[:, None, None])
-    if gaps.any():
-        warnings.append(f"{gaps.sum()} pixels amid counts are zero in every frame and are taken as a detector gap.")
+        gaps_found = detector_gaps(measured.sum(0, dtype=np.float64), np.asarray(mask.any(0)))
+        empty_frames = empty_lines(measured.sum((1, 2), dtype=np.float64)) & mask.any((1, 2))
+    mask &= ~(gaps_found | empty_frames[:, None, None])
+    if gaps_found.any():
+        warnings.append(
+            f"{gaps_found.sum()} pixels amid counts are zero in every frame and are taken as a detector gap."
+        )
     if empty_frames.any():
         warnings.append(f"{empty_frames.sum()} frames amid the scan are empty and are taken as unmeasured.")
-    facts: dict[str, int | float] = {
-        "gap_pixels": int((gaps | ~(mask | dead | hot).any(0)).sum()),
+    facts |= {
+        "gap_pixels": int((gaps_found | ~(mask | full | in_blocks).any(0) & ~dead & ~hot).sum()),
         "dead_pixels": int(dead.sum()),
         "hot_pixels": int(hot.sum()),
         "hot_voxels": len(lone),
+        "hot_blocks": len(blocks),
+        "saturated_voxels": int(full.sum()),
+        "repeated_frames": repeated,
+        "dropped_frames": dropped,
     }
-    return Corrected(counts, mask, warnings, facts)
-
-
-def saturated(
-    frames: Shaped[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"]
-) -> tuple[float, int]:
-    """The largest measured value, and how many voxels share it; 0 where chance explains so few or such small counts.
-
-    Of the largest value of a known counter two suffice.
-    """
-    top = float(frames.max(where=mask, initial=0))
-    shared = int(np.count_nonzero((frames == top) & mask))
-    fewest = 2 if counter_of(top) else 4
-    return top, shared if top > 1000 and shared >= fewest else 0
-
-
-def clipped_voxels(frames: Shaped[np.ndarray, "frames rows columns"], markers: Iterable[int]) -> int:
-    """How many voxels hold the largest value of their type, in pixels that do so in some frames only, as no gap does."""
-    if frames.dtype.kind not in "iu" or np.iinfo(frames.dtype).max not in markers:
-        return 0
-    largest = frames == np.iinfo(frames.dtype).max
-    return int(np.count_nonzero(largest & ~largest.all(0)))
-
-
-def counter_of(top: float) -> str:
-    """`` (the most that a 12-bit counter holds)`` for 4095 and its like, else nothing."""
-    bits = next((bits for bits in COUNTERS if top == 2**bits - 1), None)
-    return "" if bits is None else f" (the most that a {bits}-bit counter holds)"
-
-
-def apply_white_field(
-    counts: Float[np.ndarray, "frames rows columns"], white: Shaped[np.ndarray, "rows columns"], dead_response: float
-) -> Bool[np.ndarray, "rows columns"]:
-    """Multiply counts by ``median(white) / white`` in place; return the dead pixels, which are left as they are.
-
-    Raises
-    ------
-    InputError
-        If the white field has no positive pixel.
-    """
-    white = np.where(np.isfinite(white), white, 0).astype(np.float64)
-    if not (white > 0).any():
-        raise InputError("The white field has no pixel above zero; give a picture of uniform illumination, or none.")
-    median = float(np.median(white[white > 0]))
-    dead = white <= dead_response * median
-    counts *= np.where(dead, 1, median / np.where(dead, 1, white)).astype(np.float32)
-    return dead
+    return Corrected(counts, mask, full, geometry, warnings, facts)
 
 
 def applied_threshold(
@@ -168,48 +162,32 @@ def applied_threshold(
     return smallest if bool(((counts == 0) & mask & (counts > 0).any(0)).any()) else 0.0
 
 
-def hot_pixels(
-    counts: Float[np.ndarray, "frames rows columns"],
-    mask: Bool[np.ndarray, "frames rows columns"],
-    contrast: float,
-    threshold: float,
-) -> Bool[np.ndarray, "rows columns"]:
-    """Pixels that count far more than all their neighbours in the dimmer half of the frames.
-
-    A rod or a peak crosses a pixel in a few frames and lights its neighbours too; a hot pixel does neither. Where a
-    threshold was applied, neighbours at zero may have held that much.
-    """
-    half = counts.shape[0] // 2 + 1
-    sorted_counts = np.where(mask, counts, 0)
-    sorted_counts.partition(half - 1, axis=0)
-    dim = sorted_counts[:half].sum(0, dtype=np.float64)
-    neighbours = ndimage.maximum_filter(dim, footprint=ring(2), mode="constant")
-    return _stands_out(dim, np.maximum(neighbours, threshold * half), contrast)
+def _on_saturation(ends: Full, frames: np.ndarray) -> str:
+    number = int(ends.where.sum())
+    place = ", ".join(map(str, np.argwhere(ends.where)[0].tolist()))
+    whose = f" ({ends.words})" if ends.words else ""
+    what = "hold" if number > 1 else "holds"
+    return (
+        f"Saturation: {number} voxel{'s' if number > 1 else ''} {what} the largest value {ends.limit:g}{whose}, the first "
+        f"at [frame, row, column] = {place}, and {'are' if number > 1 else 'is'} taken as unmeasured, as more light may "
+        "have been there. Measure with an attenuator or shorter."
+    )
 
 
-def hot_voxels(
-    counts: Float[np.ndarray, "frames rows columns"],
-    mask: Bool[np.ndarray, "frames rows columns"],
-    contrast: float,
-    threshold: float,
-) -> Integer[np.ndarray, "hot 3"]:
-    """Indices of voxels that stand alone: far above the second brightest of their 26 neighbours (cosmic rays).
-
-    The second brightest, so that a pair of hot voxels is found too.
-    """
-    measured = np.where(mask, counts, 0)
-    block = ndimage.uniform_filter(measured, 3, mode="constant")
-    block *= 27
-    # A lone voxel makes up nearly all of its block; this sieve leaves few for the exact test.
-    candidates = np.argwhere((measured > UNLIKELY / 2) & (2.2 * measured > block))
-    if len(candidates) == 0:
-        return candidates
-    padded = np.pad(measured, 1)
-    offsets = np.argwhere(ring(3))
-    around = padded[tuple(np.moveaxis(candidates[:, None] + offsets, -1, 0))]
-    second = np.partition(around, -2, axis=1)[:, -2].astype(np.float64)
-    values = measured[tuple(candidates.T)].astype(np.float64)
-    return candidates[_stands_out(values, np.maximum(second, threshold), contrast)]
+def _on_blocks(blocks: list[Block]) -> list[str]:
+    """One sentence: where the brightest is, and how many there are."""
+    if not blocks:
+        return []
+    first = blocks[0]
+    place = ", ".join(
+        f"{name} {a}" if a == b else f"{name}s {a} to {b}"
+        for name, a, b in zip(("frame", "row", "column"), first.first, first.last, strict=True)
+    )
+    more = f"; so {'is' if len(blocks) == 2 else 'are'} {len(blocks) - 1} more" if len(blocks) > 1 else ""
+    return [
+        f"A hot block ({place}) holds up to {first.largest:.4g} counts and ends like a cliff on all sides, as no light "
+        f"does: it is masked{more}."
+    ]
 
 
 def _check_shapes(scan: Scan, frames: np.ndarray) -> None:
@@ -246,14 +224,3 @@ def _check_measured(frames: np.ndarray, mask: np.ndarray) -> None:
             f"{np.count_nonzero(bad)} measured voxels are NaN or infinite, the first at [frame, row, column] = {where}; "
             "mask them (False = unmeasured) or repair the file."
         )
-    if (bad := mask & (frames < 0)).any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise InputError(
-            f"{np.count_nonzero(bad)} measured voxels are negative, the first {frames[where]:g} at [frame, row, column]"
-            f" = {where}; intensities are counts >= 0. Subtract no background, or clip it at zero."
-        )
-
-
-def _stands_out(value: np.ndarray, others: np.ndarray, contrast: float) -> np.ndarray:
-    """Is `value` both `contrast` times above `others` and beyond what Poisson noise of their rate can reach?"""
-    return np.asarray((value > contrast * others) & (value > others + 8 * np.sqrt(others) + UNLIKELY / 2))

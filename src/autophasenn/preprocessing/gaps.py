@@ -9,27 +9,24 @@ from jaxtyping import Bool, Float, Shaped
 from scipy import ndimage
 
 from autophasenn.errors import InputError
+from autophasenn.markers import GAP_MARKERS, NO_COUNTS, SHORT_MARKER
 
-GAP_MARKERS = (-1, -2)
-"""Negative values that Dectris and Maxipix detectors write for gaps and bad pixels."""
-NO_COUNTS = (2**31 - 1, 2**32 - 2, 2**32 - 1)
-"""The same in 32 bits without sign, and the largest value of 32 bits with sign: no pixel counts so far, in whichever type
-the file holds them."""
-SHORT_MARKER = 2**16 - 1
-"""Gap marker of 16 bits. In a wider type it may be a count, and is a marker only in pixels that hold it in every frame."""
 MOST_MARKED = 0.3
 """Largest share of voxels that may hold a gap marker; more is no detector with gaps but a wrong file."""
+SCATTERED = 0.5
+"""Share of the frames in which a gap holds its marker, and noise does not."""
 UNLIKELY = 25.0
 """Expected counts from which on finding none is no chance: exp(-25) = 1e-11."""
 
 
 def mask_markers(
     frames: Shaped[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"]
-) -> dict[int, int]:
+) -> dict[int | str, int]:
     """Set `mask` False where the detector wrote a gap marker; how many measured voxels held which marker.
 
-    Markers are known by their value, since files are converted: -1 and -2 if no other value is negative, `NO_COUNTS`, the
-    largest value of an integer type, and 65535 in pixels that hold it in every frame.
+    Markers are known by their value, since files are converted: -1 and -2 if no other value is negative (and they are not
+    scattered as noise is), `NO_COUNTS`, the largest value of an integer type, 65535 in pixels that hold it in every frame,
+    and NaN in pixels that hold it in every frame.
 
     Raises
     ------
@@ -39,9 +36,15 @@ def mask_markers(
     largest = {int(np.iinfo(frames.dtype).max)} if frames.dtype.kind in "iu" else set()
     values = sorted({*NO_COUNTS, SHORT_MARKER, *largest}, reverse=True)
     negative = int(np.count_nonzero(mask & (frames < 0)))
-    if negative and negative == np.count_nonzero(mask & ((frames == GAP_MARKERS[0]) | (frames == GAP_MARKERS[1]))):
+    marked = np.count_nonzero(mask & ((frames == GAP_MARKERS[0]) | (frames == GAP_MARKERS[1]))) if negative else 0
+    if negative and negative == marked and not _is_noise(frames, mask):
         values += GAP_MARKERS
-    markers = {}
+    markers: dict[int | str, int] = {}
+    if frames.dtype.kind == "f":
+        unknown = np.isnan(frames).all(0) & mask.any(0)
+        if unknown.any():
+            markers["NaN"] = int(np.count_nonzero(mask[:, unknown]))
+            mask[:, unknown] = False
     for value in values:
         where = mask & (frames == value)
         if value == SHORT_MARKER and value not in largest:
@@ -106,9 +109,17 @@ def empty_lines(totals: Float[np.ndarray, " lines"]) -> Bool[np.ndarray, " lines
     return empty
 
 
-def listing(markers: Iterable[int]) -> str:
-    """``-2, -1, 65535`` for a sentence."""
-    return ", ".join(map(str, sorted(markers)))
+def _is_noise(frames: np.ndarray, mask: np.ndarray) -> bool:
+    """Are -1 and -2 scattered over pixels that count at other times, as where a dark level was subtracted?"""
+    negative = mask & (frames < 0)
+    pixels = negative.any(0)
+    times = negative.sum(0)[pixels]
+    return bool(pixels.mean() > MOST_MARKED and np.median(times) < SCATTERED * len(frames))
+
+
+def listing(markers: Iterable[int | str]) -> str:
+    """``-2, -1, 65535, NaN`` for a sentence."""
+    return ", ".join(map(str, sorted(markers, key=lambda m: (isinstance(m, str), m))))
 
 
 def ring(dimensions: int) -> np.ndarray:

@@ -6,17 +6,15 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated
 
 import numpy as np
 import torch
-from annotated_types import Ge, Gt, Lt
 from jaxtyping import Bool, Float
 
 from autophasenn.errors import PlanError
-from autophasenn.options import NotNegative, Number, Positive, Share, options
-from autophasenn.preprocessing.aliens import Aliens, Cluster, alien_warnings, find_aliens
+from autophasenn.preprocessing.aliens import Aliens, Cluster, alien_warnings, search_for_aliens
 from autophasenn.preprocessing.corrections import correct
+from autophasenn.preprocessing.options import Preprocessing
 from autophasenn.preprocessing.oversampling import choose_binning, estimate_oversampling, sampling_warnings
 from autophasenn.preprocessing.sampling import Windows, sampled
 from autophasenn.preprocessing.window import (
@@ -33,84 +31,6 @@ Wanted = tuple[int | None, int | None, int | None]
 """Blocks asked for along each axis; None: as many as there are."""
 LEAST_WINDOW = 64
 """Rows and columns that are left of a scan: the network's box."""
-
-
-Axis = Annotated[int, Ge(4)]
-"""Voxels along an axis."""
-
-
-@options
-class Preprocessing:
-    """What preprocessing may be told; the only place of these defaults.
-
-    Parameters
-    ----------
-    dark_threshold : float
-        Pixels with more dark counts than this are masked.
-    dead_response : float
-        Pixels whose white field is below this share of its median are masked.
-    hot_contrast : float
-        A lone pixel or voxel this many times above its neighbours is hot (and masked), if counting noise cannot explain it.
-        The peak of a crystal sampled twice as finely as needed is 2.5 times above its neighbours.
-    count_threshold : float
-        Counts below it become 0. The default 0 keeps all: of the single photons of a real scan (34-ID-C, 201 frames)
-        more than half lay on rods and speckles above a background of 0.02 a voxel.
-    find_aliens : bool
-        Mask clusters that belong to other crystals.
-    alien_contrast : float
-        How many times an alien rises above the highest pass between it and the Bragg peak.
-    alien_significance : float
-        The same in standard deviations of the counting noise.
-    alien_asymmetry : float
-        How many times more photons an alien has than its symmetric counterpart.
-    alien_margin : float
-        How far around an alien voxels are masked, in speckles.
-    alien_share : float
-        Largest share of all photons that an alien may hold; more may be a lobe of the strained crystal and is left alone,
-        with a warning.
-    shape : tuple of 3 ints, optional
-        Shape of the pattern after binning. None: as much as was measured (but see `most_voxels`), FFT-friendly.
-    binning : tuple of 3 ints, optional
-        Voxels summed along (frame, row, column). None: frames as the oversampling allows, the detector's axes not at all
-        (but see `most_voxels`).
-    keep_oversampling : float
-        Oversampling that automatic binning leaves on an axis.
-    smallest_axis : int
-        Voxels that automatic binning leaves on an axis.
-    most_voxels : int
-        A scan of more than twice as many voxels, or one that would be padded to have its peak in the middle, is cut to the
-        rows and columns about the peak that hold its light; of a pattern that still has more voxels, the detector's pixels
-        are binned, too, as the oversampling allows.
-    off_grid : float
-        Voxels that light may lie off a straight grid in q (uneven steps of the motor, a detector so wide that the Ewald
-        sphere bends) before its counts are interpolated onto one.
-
-    Raises
-    ------
-    PlanError
-        If a value is outside its legal range.
-    """
-
-    dark_threshold: NotNegative = 1.0
-    dead_response: Annotated[float, Ge(0), Lt(1)] = 0.2
-    hot_contrast: Annotated[float, Gt(1)] = 6.0
-    count_threshold: NotNegative = 0.0
-    find_aliens: bool = True
-    alien_contrast: Annotated[float, Gt(1)] = 2.0
-    alien_significance: NotNegative = 8.0
-    alien_asymmetry: Annotated[float, Gt(1)] = 2.0
-    alien_margin: NotNegative = 1.0
-    alien_share: Share = 0.02
-    shape: tuple[Axis, Axis, Axis] | None = None
-    binning: tuple[Number, Number, Number] | None = None
-    keep_oversampling: Annotated[float, Ge(2)] = 3.0
-    smallest_axis: Annotated[int, Gt(1)] = 32
-    most_voxels: Annotated[int, Gt(1)] = 8_000_000
-    off_grid: Positive = 1.5
-
-    def __post_init__(self) -> None:
-        if self.shape is not None and any(n % 2 for n in self.shape):
-            raise PlanError(f"shape is {self.shape}; give three even numbers of at least 4 voxels.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +55,10 @@ class Preprocessed:
         Whether aliens were searched for.
     facts : dict
         Numbers for the report: ``photons``, ``masked_fraction``, ``background_per_voxel`` (counts per raw voxel),
-        ``cut_fraction`` (of the scan, as it holds no light),
-        ``gap_pixels``, ``dead_pixels``, ``hot_pixels``, ``hot_voxels``, ``aliens``, ``alien_photons``.
+        ``cut_fraction`` (of the scan, as it holds no light), ``aliens``, ``alien_photons``, and those of
+        `corrections.Corrected`.
+    is_mask_given : bool
+        Whether the scan came with a mask.
     """
 
     pattern: Pattern
@@ -147,7 +69,8 @@ class Preprocessed:
     aliens: Aliens
     warnings: tuple[str, ...] = ()
     are_aliens_known: bool = True
-    facts: dict[str, int | float] = field(default_factory=dict)
+    facts: dict[str, int | float | str] = field(default_factory=dict)
+    is_mask_given: bool = False
 
 
 def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed:
@@ -170,14 +93,9 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     """
     options = options or Preprocessing()
     _check_sizes(options, np.shape(scan.frames))
-    corrected = correct(
-        scan,
-        dark_threshold=options.dark_threshold,
-        dead_response=options.dead_response,
-        hot_contrast=options.hot_contrast,
-    )
+    corrected = correct(scan, options)
     counts, mask, warnings = corrected.counts, corrected.mask, list(corrected.warnings)
-    peak = find_peak(counts, mask)
+    peak = find_peak(counts, mask | corrected.full)
     warnings += check_peak_place(peak, counts.shape)
     background = uniform_background(counts, mask)
 
@@ -195,16 +113,7 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     clusters: list[Cluster] = []
     lobes: list[Cluster] = []
     if options.find_aliens:
-        found = find_aliens(
-            fine_counts,
-            fine_mask,
-            oversampling,
-            contrast=options.alien_contrast,
-            significance=options.alien_significance,
-            asymmetry=options.alien_asymmetry,
-            margin=options.alien_margin,
-            largest_share=options.alien_share,
-        )
+        found = search_for_aliens(fine_counts, fine_mask, oversampling, options)
         _paste(alien, found.mask, fine)
         clusters = [_to_raw(cluster, fine) for cluster in found.clusters]
         lobes = [_to_raw(cluster, fine) for cluster in found.lobes]
@@ -215,7 +124,9 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         None if w.size == limit else friendly_size(limit // b)
         for w, limit, b in zip(whole, sizes, binning, strict=True)
     )
-    windows, binned, measured = _bin_about_peak(counts, mask & ~alien, peak, binning, (wanted[0], wanted[1], wanted[2]))
+    windows, binned, measured = _bin_about_peak(
+        counts, mask & ~alien, corrected.full, peak, binning, (wanted[0], wanted[1], wanted[2])
+    )
     left = tuple(o / b for o, b in zip(oversampling, binning, strict=True))
     aliens = _on_pattern(alien, clusters, lobes, windows)
     if options.shape is None:
@@ -224,7 +135,7 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         )
     warnings += sampling_warnings(left, binning)
     warnings += alien_warnings(clusters, lobes)
-    facts: dict[str, float | int] = {
+    facts: dict[str, float | int | str] = {
         "photons": float(binned[measured].sum(dtype=torch.float64)),
         "masked_fraction": 1 - float(measured.double().mean()),
         "background_per_voxel": background,
@@ -233,7 +144,7 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         "aliens": len(aliens.clusters),
         "alien_photons": sum(c.counts for c in aliens.clusters),
     }
-    pattern, told = sampled(binned, measured, scan.geometry, windows, options.off_grid)
+    pattern, told = sampled(binned, measured, corrected.geometry, windows, options.off_grid)
     warnings += told
     return Preprocessed(
         pattern=pattern,
@@ -245,6 +156,7 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         warnings=tuple(warnings),
         are_aliens_known=options.find_aliens,
         facts=facts,
+        is_mask_given=scan.mask is not None,
     )
 
 
@@ -304,30 +216,35 @@ def _paste(volume: np.ndarray, part: np.ndarray, windows: Windows) -> None:
 def _bin_about_peak(
     counts: np.ndarray,
     mask: np.ndarray,
+    full: np.ndarray,
     peak: tuple[int, int, int],
     binning: tuple[int, int, int],
     shape: Wanted,
 ) -> tuple[Windows, torch.Tensor, torch.Tensor]:
     """Cut and bin so that the brightest binned voxel of the peak lies at ``n // 2``: (windows, counts, mask).
 
-    A binned voxel is measured if all of its voxels are: what is missing of it cannot be guessed on a steep peak.
+    A binned voxel is measured if all of its voxels are: what is missing of it cannot be guessed on a steep peak. Voxels in
+    which the counter was full are not measured, and bright.
     """
     whole = int(np.prod(binning))
+    bright = mask | full
+    lit = np.where(bright, counts, 0)
     for _ in range(3):
         windows = _windows(counts.shape, peak, binning, shape)
-        binned = bin_sum(torch.from_numpy(_cut(np.where(mask, counts, 0), windows)), binning)
-        measured = bin_sum(torch.from_numpy(_cut(mask, windows).astype(np.float32)), binning) == whole
+        binned = bin_sum(torch.from_numpy(_cut(lit, windows)), binning)
+        seen = bin_sum(torch.from_numpy(_cut(bright, windows).astype(np.float32)), binning) == whole
         middle = [n // 2 for n in binned.shape]
         near = tuple(slice(max(0, m - 1), m + 2) for m in middle)
-        block = torch.where(measured[near], binned[near], -1)
+        block = torch.where(seen[near], binned[near], -1)
         brightest = np.unravel_index(int(block.argmax()), block.shape)
         shift = [s.start + int(i) - m for s, i, m in zip(near, brightest, middle, strict=True)]
         if block.max() <= binned[tuple(middle)] or not any(shift):
             break
         # The blocks about the brightest raw voxel need not hold the brightest block: step to the one that does.
         peak = tuple(p + s * b for p, s, b in zip(peak, shift, binning, strict=True))  # type: ignore[assignment]
-    full = bin_sum(torch.from_numpy(_cut(counts, windows)), binning)
-    return windows, full, measured
+    measured = bin_sum(torch.from_numpy(_cut(mask, windows).astype(np.float32)), binning) == whole
+    total = bin_sum(torch.from_numpy(_cut(counts, windows)), binning)
+    return windows, total, measured
 
 
 def _on_pattern(alien: np.ndarray, clusters: list[Cluster], lobes: list[Cluster], windows: Windows) -> Aliens:
