@@ -235,7 +235,7 @@ def test_fields_of_another_detector_are_said_or_refused():
     white[:, 14:42] = 0
     with pytest.raises(InputError, match="of this detector"):
         correct(Scan(N, white=white))
-    with pytest.raises(InputError, match="it is of another detector"):
+    with pytest.raises(InputError, match="of another detector"):
         correct(Scan(N, dark=white + 1e4))
 
 

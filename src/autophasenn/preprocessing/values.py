@@ -198,7 +198,7 @@ def _on_gain(unit: float | None, options: Preprocessing, noise: float, is_by_fra
 def _check_dark(known: np.ndarray, mask: np.ndarray, level: Level | None, dark: float) -> None:
     if level is None and np.count_nonzero(mask & (known < 0)) > 0.5 * np.count_nonzero(mask):
         raise InputError(
-            f"Half of the dark field's pixels hold {dark:g} or more, and the frames less than it: it is of another detector, "
+            f"Half of the dark field's pixels hold {dark:g} or more, and the frames hold less: it is of another detector, "
             "or no dark field. Give the right one, or none; pixels above preprocess.dark_threshold are masked where that "
             "leaves most."
         )
