@@ -18,6 +18,7 @@ from autophasenn.experiment.experiment import Samples
 from autophasenn.files.readers import scan_of_arrays
 from autophasenn.files.stored import StoredPattern
 from autophasenn.inversion.names import MethodName
+from autophasenn.inversion.options import with_orientations
 from autophasenn.markers import Marks
 from autophasenn.network.predict import Predictor as Network
 from autophasenn.pipeline.analyse import analyse as _analyse
@@ -182,6 +183,7 @@ def reconstruct(
     device: str = "cpu",
     weights: str | Path | Network | None = None,
     force: bool = False,
+    confidence: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Turn a pattern into an image of the crystal and its strain.
@@ -206,13 +208,15 @@ def reconstruct(
         Of the network; None: those of the package.
     force : bool
         Whether a pattern whose phases are not determined (oversampling below 2) is phased all the same.
+    confidence : int, optional
+        Orientations that say how far to believe the image; 0: none, the quickest. None: those of the plan.
     progress : Progress, optional
         Told of stages and iterations.
 
     Returns
     -------
     Result
-        Not yet written; see its ``save``.
+        Not yet written; see its ``save``, which leaves the pictures out with ``figures=False``.
 
     Raises
     ------
@@ -236,6 +240,8 @@ def reconstruct(
     if not isinstance(plan, Plan | str | Path | None):
         raise PlanError(f"The plan is a {type(plan).__name__}; give a Plan, or the path of a plan's file.")
     parameters = plan if isinstance(plan, Plan) else None if plan is None else load_plan(Path(plan))
+    if confidence is not None:
+        parameters = with_orientations(parameters or Plan(), confidence)
     return _reconstruct(_input_of(pattern, mask), run, parameters, progress, predictor=network)
 
 

@@ -88,6 +88,11 @@ def peak_memory() -> int | None:
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
+def seconds_since_start() -> float:
+    """How long this process has lived: since the command was entered, nearly."""
+    return time.time() - psutil.Process().create_time()
+
+
 class Stop:
     """Asks for a stop once its time is over, or Ctrl-C or SIGTERM came in its `with` block; a second Ctrl-C interrupts.
 

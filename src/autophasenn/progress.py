@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-STAGES = ("read", "preprocess", "network", "refine", "confidence", "postprocess", "write", "total")
+STAGES = ("read", "preprocess", "network", "refine", "first_picture", "confidence", "postprocess", "write", "total")
 
 
 @runtime_checkable

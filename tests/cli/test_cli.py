@@ -21,6 +21,7 @@ from autophasenn.pipeline.plan import VERSION, Plan
 from autophasenn.pipeline.result import Output
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
+from autophasenn.report.apart import Painter
 from autophasenn.report.numbers import Report
 
 FACTS: dict[str, Any] = {
@@ -62,9 +63,11 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Stands for `pipeline.reconstruct`: keeps what it was asked, and does what `act` says."""
 
     def reconstruct_into(
-        output: Output, source: Source, run: Run, plan: Plan, progress: TerminalProgress, *, command: str
-    ) -> SimpleNamespace:
+        output: Output, source: Source, run: Run, plan: Plan, progress: TerminalProgress, *, command: str,
+        painter: Painter | None, on_first: Callable[[Path], None],
+    ) -> SimpleNamespace:  # fmt: skip
         seen.source, seen.run, seen.output, seen.plan, seen.command = source, run, output, plan, command
+        seen.painter, seen.on_first = painter, on_first
         return SimpleNamespace(report=seen.act())
 
     def describe(source: Source, run: Run, output: Output, plan: Plan) -> dict[str, Any]:
@@ -224,13 +227,15 @@ def test_source_method_and_output_are_what_was_typed(
             *("--dark", "dark.tif", "--white", "white.tif", "--plan", str(plan), "--starts", "2"),
             *("--seed", "7", "--device", "cuda", "--overwrite"),
             *("--method", "network", "--weights", "mine.safetensors", "--force"),
-            *("--network", "autophasenn"),
+            *("--network", "autophasenn", "--no-figures", "--confidence", "0"),
         )
         == 0
     )
     assert pipeline.source == Source("S0054", "34idc", Path("a.spec"), 54, Path("dark.tif"), Path("white.tif"))
     assert pipeline.run == Run("network", 7, "cuda", Path("mine.safetensors"), "autophasenn", force=True)
-    assert pipeline.output == Output(Path("out"), overwrite=True)
+    assert pipeline.output == Output(Path("out"), overwrite=True, figures=False)
+    assert pipeline.painter is None
+    assert pipeline.plan.confidence.number == 0
     assert pipeline.command.startswith("autophasenn reconstruct S0054 -o out --beamline 34idc")
     assert pipeline.plan.retrieval.schedule.repeats == 3
     assert pipeline.plan.retrieval.starts == pipeline.plan.prediction.starts == 2

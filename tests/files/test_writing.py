@@ -70,6 +70,45 @@ def test_crash_leaves_the_former_result(tmp_path: Path) -> None:
     assert list(tmp_path.glob(".*")) == []
 
 
+def update(folder: Path, **contents: str) -> None:
+    with staged_folder(folder, is_update=True) as stage:
+        for name, content in contents.items():
+            (stage / name).write_text(content)
+
+
+def test_an_update_leaves_no_moment_without_a_whole_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, **{"result.cxi": "old", "report.json": "old", "first.png": "old"})
+    replace = Path.replace
+    seen = set()
+
+    def looking(self: Path, target: Path) -> Path:
+        moved = replace(self, target)
+        seen.add(tuple((tmp_path / name).read_text() for name in ("result.cxi", "report.json")))
+        return moved
+
+    monkeypatch.setattr(Path, "replace", looking)
+    update(tmp_path, **{"result.cxi": "new", "report.json": "new"})
+    assert seen == {("new", "old"), ("new", "new")}
+    assert contents(tmp_path).keys() == {"result.cxi", "report.json", MANIFEST}
+
+
+def test_an_update_that_fails_on_its_way_leaves_the_former_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, **{"result.cxi": "old", "report.json": "old"})
+    former, replace, times = contents(tmp_path), Path.replace, iter(range(10))
+
+    def failing(self: Path, target: Path) -> Path:
+        if next(times) == 2:
+            raise OSError(errno.EIO, "input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(OutputError, match="unchanged"):
+        update(tmp_path, **{"result.cxi": "new", "report.json": "new"})
+    assert contents(tmp_path) == former
+
+
 def test_crash_leaves_no_folder_that_was_not_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "a" / "b" / "out", fail=KeyboardInterrupt())

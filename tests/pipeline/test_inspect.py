@@ -60,11 +60,22 @@ def dataset(tmp_path: Path, samples: Samples) -> Path:
     return write_dataset(tmp_path, samples)
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, which is not that of the data."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def inspected(tmp_path_factory: pytest.TempPathFactory, samples: Samples) -> tuple[Inspection, Path]:
-    found = look(source(write_dataset(tmp_path_factory.mktemp("inspected"), samples)))
-    draw(found, picture_of(found))
-    return found, picture_of(found)
+    folder = tmp_path_factory.mktemp("inspected")
+    found = look(source(write_dataset(folder, samples)))
+    picture = folder / picture_of(found)
+    draw(found, picture)
+    return found, picture
 
 
 def share_of_colour(picture: Path, colour: tuple[float, ...]) -> float:
@@ -151,7 +162,7 @@ def test_a_pattern_in_an_hdf5_file_is_found_by_its_path(tmp_path: Path) -> None:
         file["entry/data"] = np.random.default_rng(1).poisson(50, (16, 16, 12))
     found = look(source(f"{tmp_path / 'scan.h5'}:/entry/data"))
     assert (found.kind, found.facts["frames"]) == ("pattern", "16 x 16 x 12")
-    assert picture_of(found) == tmp_path / "scan.h5.inspect.png"
+    assert picture_of(found) == Path("scan.h5.inspect.png")
 
 
 def test_a_pattern_without_a_peak_is_shown_as_it_is_with_the_reason(tmp_path: Path) -> None:
@@ -190,7 +201,7 @@ def test_a_result_tells_its_report(tmp_path: Path) -> None:
         assert (seen.facts["status"], seen.facts["chi2"]) == ("reconstructed", "0.01235")
         assert seen.facts["strain"] == "mean 0.0001"
         assert seen.facts["resolution nm"] is None
-        assert picture_of(seen) == tmp_path / "result.cxi.inspect.png"
+        assert picture_of(seen) == Path("result.cxi.inspect.png")
     draw(seen, picture_of(seen))
     assert share_of_colour(picture_of(seen), (1.0, 1.0, 1.0)) < 0.95
 
@@ -199,7 +210,7 @@ def test_a_truncated_dataset_is_refused_and_leaves_no_picture(dataset: Path) -> 
     dataset.write_bytes(dataset.read_bytes()[:-5000])
     with pytest.raises(InputError, match="truncated"):
         look(source(dataset))
-    assert [path.name for path in dataset.parent.iterdir()] == ["crystals.h5"]
+    assert sorted(path.name for path in dataset.parent.iterdir()) == ["crystals.h5", "elsewhere"]
 
 
 def test_what_the_samples_do_not_depend_on_is_not_told(tmp_path: Path, samples: Samples) -> None:
@@ -249,10 +260,10 @@ def test_the_command_prints_a_table_and_where_the_picture_is(
 
 
 def test_a_picture_that_is_there_is_replaced_with_leave_only(
-    dataset: Path, said: Callable[..., tuple[int, str, str]]
+    dataset: Path, elsewhere: Path, said: Callable[..., tuple[int, str, str]]
 ) -> None:
     for options in ([], ["-o", str(dataset.parent / "sheet.png")]):
-        picture = Path(options[1]) if options else dataset.parent / "crystals.h5.inspect.png"
+        picture = Path(options[1]) if options else elsewhere / "crystals.h5.inspect.png"
         picture.write_text("precious")
         status, out, err = said(*options)
         assert (status, err.count("\n")) == (2, 1)
@@ -260,7 +271,8 @@ def test_a_picture_that_is_there_is_replaced_with_leave_only(
         assert "polyhedra" in out
         assert picture.read_text() == "precious"
     assert said("--overwrite")[0] == 0
-    assert matplotlib.image.imread(dataset.parent / "crystals.h5.inspect.png").shape[0] > 100
+    assert matplotlib.image.imread(elsewhere / "crystals.h5.inspect.png").shape[0] > 100
+    assert sorted(path.name for path in dataset.parent.iterdir()) == ["crystals.h5", "elsewhere", "sheet.png"]
 
 
 def test_where_no_picture_can_be_written_the_facts_are_told_and_then_why(
@@ -271,7 +283,7 @@ def test_where_no_picture_can_be_written_the_facts_are_told_and_then_why(
         assert (status, err.count("\n")) == (2, 1)
         assert f"{place} cannot be written" in err
         assert "polyhedra" in out
-    assert [path.name for path in dataset.parent.iterdir()] == ["crystals.h5"]
+    assert sorted(path.name for path in dataset.parent.iterdir()) == ["crystals.h5", "elsewhere"]
 
 
 def test_a_name_that_is_not_of_a_picture_is_refused_before_any_work(

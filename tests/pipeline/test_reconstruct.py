@@ -168,7 +168,7 @@ def test_a_crash_while_writing_leaves_the_old_result(
     def crash(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(result, "draw_all", crash)
+    monkeypatch.setattr(result, "portfolio_of", crash)
     with pytest.raises(KeyboardInterrupt):
         found.save(folder, overwrite=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -63,7 +63,7 @@ def main() -> None:
         status = _explained(error)
     status = _flushed(status or 0)
     if status == INTERRUPTED:
-        complain("interrupted; an unfinished result is not kept.")
+        complain("interrupted; a first image that was told of is kept, and nothing else that is unfinished.")
     sys.exit(status)
 
 

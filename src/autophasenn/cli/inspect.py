@@ -18,7 +18,10 @@ from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 def inspect(
     source: Annotated[str, typer.Argument(metavar="FILE", help="A scan's folder, a pattern, a dataset, or a result.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="PNG file of the picture; FILE.inspect.png if left out.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="PNG file of the picture; if left out, NAME.inspect.png in the current folder."
+        ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many samples of a dataset are drawn.")] = 8,
     beamline: options.Beamline = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from autophasenn.cli import options
 from autophasenn.cli.app import app, command_line
 from autophasenn.cli.terminal import TerminalProgress, show_facts, show_report
 from autophasenn.inversion.names import MethodName
+from autophasenn.machine import seconds_since_start
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 
 
@@ -44,6 +46,17 @@ def reconstruct(
     saturation: options.Saturation = None,
     plan: options.PlanFile = None,
     starts: Annotated[int | None, typer.Option(min=1, help="Starts of the method; overrides the plan.")] = None,
+    confidence: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=48,
+            help="Orientations that say how far to believe the image; 0: none, the quickest; overrides the plan.",
+        ),
+    ] = None,
+    figures: Annotated[
+        bool, typer.Option("--figures/--no-figures", help="Draw pictures beside the result, or leave them.")
+    ] = True,
     network: options.Network = None,
     weights: options.Weights = None,
     force: options.Force = False,
@@ -59,24 +72,35 @@ def reconstruct(
         raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
 
     from autophasenn.devices import use_threads
-    from autophasenn.inversion.options import with_starts
+    from autophasenn.inversion.options import with_orientations, with_starts
     from autophasenn.pipeline.plan import Plan, load_plan, with_values
     from autophasenn.pipeline.reconstruct import describe, reconstruct_into
     from autophasenn.pipeline.result import Output
     from autophasenn.pipeline.run import Run
     from autophasenn.pipeline.source import Source
+    from autophasenn.report.apart import Painter
 
     use_threads(threads)
     parameters = Plan() if plan is None else load_plan(plan)
     if starts is not None:
         parameters = with_starts(parameters, starts)
+    if confidence is not None:
+        parameters = with_orientations(parameters, confidence)
     parameters = with_values(parameters, values=values, gain=gain, dark_level=dark_level, saturation=saturation)
     source = Source(input, beamline, spec, scan, dark, white, mask, instrument, axes, mask_marks)
     how = Run(method.value, seed, device, weights, network, force)
-    where = Output(output, overwrite)
+    where = Output(output, overwrite, figures)
     if dry_run:
         show_facts(describe(source, how, where, parameters))
         return
-    with TerminalProgress() as progress:
-        result = reconstruct_into(where, source, how, parameters, progress, command=command_line())
+
+    def tell(picture: Path) -> None:
+        progress.say(f"first picture: {picture} after {seconds_since_start():.1f} s")
+
+    with ExitStack() as stack:
+        painter = stack.enter_context(Painter()) if figures else None
+        progress = stack.enter_context(TerminalProgress())
+        result = reconstruct_into(
+            where, source, how, parameters, progress, command=command_line(), painter=painter, on_first=tell
+        )
     show_report(result.report, output)

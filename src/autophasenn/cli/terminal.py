@@ -86,6 +86,10 @@ class TerminalProgress:
         if self._task is not None:
             self._bars.update(self._task, completed=done, total=total)
 
+    def say(self, sentence: str) -> None:
+        """A line that stays, above the bars."""
+        self._bars.console.print(escape(sentence), highlight=False, soft_wrap=True)
+
     def _finish(self) -> None:
         if self._task is not None:
             total = self._bars.tasks[-1].total or 1

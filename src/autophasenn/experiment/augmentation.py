@@ -137,7 +137,7 @@ def transform(pattern: Pattern, transformation: Transformation) -> Pattern:
         mask = torch.from_numpy(new_mask).to(mask.device)
         new_from_old = torch.from_numpy(turn) @ new_from_old
     counts = torch.where(mask, counts, 0)
-    peak = [int(i) for i in torch.unravel_index(torch.where(mask, counts, -1).argmax(), counts.shape)]
+    peak = [int(i) for i in np.unravel_index(int(torch.where(mask, counts, -1).argmax()), counts.shape)]
     shift = torch.tensor([i - n // 2 for i, n in zip(peak, counts.shape, strict=True)], dtype=torch.float64)
     if shift.any():
         counts = window_around(counts, peak, counts.shape)

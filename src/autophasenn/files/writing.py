@@ -42,7 +42,7 @@ def check_folder(folder: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
+def staged_folder(folder: Path, overwrite: bool = False, *, is_update: bool = False) -> Iterator[Path]:
     """Write all files of a result, or none.
 
     Yields a temporary folder inside `folder`. When the block ends, its files are moved into place, each by one rename,
@@ -56,6 +56,9 @@ def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
         Where the result shall lie; made if missing.
     overwrite : bool
         Is there leave to replace a former result?
+    is_update : bool
+        Is the former result an earlier state of this one? Then each of its files is replaced by one rename, so that whoever
+        reads the folder finds a whole result at any time; there is no moment without a ``report.json``.
 
     Yields
     ------
@@ -67,6 +70,7 @@ def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
     OutputError
         Before any work, as `check_folder`; or if the disk is full or the files cannot be moved.
     """
+    overwrite = overwrite or is_update
     made = _prepare(folder, overwrite)
     for left in folder.glob(f"{TEMPORARY}*"):
         logger.warning("%s was left by a run that did not end, or belongs to one that still runs.", left)
@@ -75,7 +79,7 @@ def staged_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
         with _full_disk_explained(folder):
             yield stage
             _check_vacant(folder, overwrite)
-            _publish(stage, folder)
+            _publish(stage, folder, is_update=is_update)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         remove_empty(made)
@@ -150,7 +154,7 @@ def _check_vacant(folder: Path, overwrite: bool) -> None:
         )
 
 
-def _publish(stage: Path, folder: Path) -> None:
+def _publish(stage: Path, folder: Path, *, is_update: bool) -> None:
     names = sorted(path.relative_to(stage) for path in stage.rglob("*") if path.is_file())
     sums = {str(name): sha256_of(stage / name) for name in names}
     (stage / MANIFEST).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()), encoding="utf-8")
@@ -161,15 +165,10 @@ def _publish(stage: Path, folder: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
     try:
         with _Moves() as moves:
-            # Without its report, what a crash leaves is no result.
-            for name in reversed(former):
-                moves.move(folder / name, aside / name)
-                if str(name) == LAST:
-                    _flush(folder)
-            for name in ordered:
-                if str(name) == LAST:
-                    _flush(folder)
-                moves.move(stage / name, folder / name)
+            if is_update:
+                _update(moves, stage, folder, aside, ordered, former)
+            else:
+                _replace(moves, stage, folder, aside, ordered, former)
             _flush(folder)
     except OSError as error:
         raise OutputError(
@@ -180,6 +179,29 @@ def _publish(stage: Path, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     finally:
         remove_empty([aside])
+
+
+def _replace(moves: _Moves, stage: Path, folder: Path, aside: Path, ordered: list[Path], former: list[Path]) -> None:
+    """First the former result goes, its report before all; without its report, what a crash leaves is no result."""
+    for name in reversed(former):
+        moves.move(folder / name, aside / name)
+        if str(name) == LAST:
+            _flush(folder)
+    for name in ordered:
+        if str(name) == LAST:
+            _flush(folder)
+        moves.move(stage / name, folder / name)
+
+
+def _update(moves: _Moves, stage: Path, folder: Path, aside: Path, ordered: list[Path], former: list[Path]) -> None:
+    """Each new file takes the place of the former one; what has no successor goes last."""
+    for name in ordered:
+        if name in former:
+            moves.keep(folder / name, aside / name)
+        moves.move(stage / name, folder / name)
+    for name in former:
+        if name not in ordered:
+            moves.move(folder / name, aside / name)
 
 
 def _former_files(folder: Path, new: list[Path]) -> list[Path]:
@@ -200,11 +222,21 @@ class _Moves:
     def __init__(self) -> None:
         self._moved: list[tuple[Path, Path]] = []
         self._made: list[Path] = []
+        self._kept: list[tuple[Path, Path]] = []
 
     def move(self, source: Path, target: Path) -> None:
         self._made = make_folder(target.parent) + self._made
         self._moved.append((source, target))
         source.replace(target)
+
+    def keep(self, path: Path, copy: Path) -> None:
+        """Remember a file that is about to be replaced."""
+        self._made = make_folder(copy.parent) + self._made
+        try:
+            copy.hardlink_to(path)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, copy)
+        self._kept.append((path, copy))
 
     def __enter__(self) -> _Moves:
         return self
@@ -215,6 +247,9 @@ class _Moves:
         for source, target in reversed(self._moved):
             if not source.exists():
                 target.replace(source)
+        for path, copy in self._kept:
+            copy.replace(path)
+            copy.unlink(missing_ok=True)  # a rename onto another name of the same file does nothing
         remove_empty(self._made)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,6 +79,7 @@ def invert(
     aliens: Aliens | None = None,
     progress: Progress | None = None,
     watch: Stopwatch | None = None,
+    on_first: Callable[[Found], None] | None = None,
 ) -> Found:
     """Find the crystal of a pattern.
 
@@ -99,6 +101,8 @@ def invert(
     progress : Progress, optional
     watch : Stopwatch, optional
         Given the seconds of network, refinement and confidence.
+    on_first : callable, optional
+        Given the first image, at the resolution of the network's box, where confidence or full resolution take longer.
 
     Raises
     ------
@@ -134,6 +138,8 @@ def invert(
         with watch.measure("refine"):
             in_box = _refined_in_box(prediction, chosen, options.refinement, progress)
     best = prediction.best if in_box is None else in_box.best
+    if on_first is not None:
+        on_first(_first_image(prediction, in_box, path, warnings, options.agreement))
     images, searched, last_resort, origin = None, None, None, ORIGINS[0]
     if chosen in (MethodName.refined, MethodName.adapted) and options.even_density is not None:
         last_resort = by_even_density(
@@ -234,6 +240,18 @@ def _refined_in_box(prediction: Prediction, method: MethodName, options: Refinem
         return refine(inside, start, options, on_iteration=progress.advance)
     run = inside.retrieve(start, PAPER, progress.advance)
     return Refined(run, run, (Step("error reduction", "box", PAPER.iterations),), run.errors)
+
+
+def _first_image(
+    prediction: Prediction, in_box: Refined | None, path: dict[str, Any], warnings: list[str], agreement: float
+) -> Found:
+    """What stands before the other orientations and the full resolution."""
+    best = prediction.best if in_box is None else in_box.best
+    errors = [prediction.best.errors, *([] if in_box is None else [in_box.errors])]
+    steps = () if in_box is None else in_box.steps
+    found = prediction.reconstruction(prediction.boxed.on_grid(best), torch.cat(errors, 1), agreement)
+    told = path | {"image_from": ORIGINS[0], "iterations": [step.facts() for step in steps]}
+    return Found(found, told, None, tuple(warnings))
 
 
 def _from_all_sides(

@@ -75,6 +75,18 @@ def with_starts(given: AnyInversion, starts: int) -> AnyInversion:
     )
 
 
+def with_orientations(given: AnyInversion, number: int) -> AnyInversion:
+    """The same options with a confidence from so many orientations; 0: without one.
+
+    Raises
+    ------
+    PlanError
+        If the number is 1, or above 48.
+    """
+    average = given.confidence.average and number > 0
+    return replace(given, confidence=replace(given.confidence, number=number, average=average))
+
+
 def check_method(name: str, how: Inversion) -> MethodName:
     """The method of a name, where the options allow it.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -111,14 +112,14 @@ def _fourier_sum(cross: Tensor, shifts: list[Tensor]) -> Tensor:
 def _peak_shift(cross: Tensor) -> Tensor:
     """Displacement s (float64 tensor (3,), voxels) that makes ``|sum_q C(q) exp(-i q.s)|`` largest."""
     correlation = torch.fft.fftn(cross).abs()
-    peak = torch.unravel_index(correlation.argmax().cpu(), correlation.shape)
-    shift = torch.stack([torch.where(i > n // 2, i - n, i) for i, n in zip(peak, cross.shape, strict=True)]).to(
-        torch.float64
-    )
+    # NumPy's, as the first call of torch's imports SymPy: a second of every run.
+    peak = np.unravel_index(int(correlation.argmax()), correlation.shape)
+    wrapped = [int(i) - n if i > n // 2 else int(i) for i, n in zip(peak, cross.shape, strict=True)]
+    shift = torch.tensor(wrapped, dtype=torch.float64)
     for step in (0.25, 0.05, 0.01):
         offsets = torch.arange(-4, 5, dtype=torch.float64) * step
         grid = [s + offsets for s in shift]
         values = _fourier_sum(cross, grid).abs()
-        peak = torch.unravel_index(values.argmax().cpu(), values.shape)
-        shift = torch.stack([axis[i] for axis, i in zip(grid, peak, strict=True)])
+        peak = np.unravel_index(int(values.argmax()), values.shape)
+        shift = torch.stack([axis[int(i)] for axis, i in zip(grid, peak, strict=True)])
     return shift

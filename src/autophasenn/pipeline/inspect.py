@@ -97,8 +97,8 @@ def look(source: Source, samples: int = 8) -> Inspection:
 
 
 def picture_of(inspection: Inspection) -> Path:
-    """Where the picture lies that nobody gave a name: beside the input, ``NAME.inspect.png``."""
-    return inspection.path.with_name(inspection.path.name + PICTURE)
+    """Where the picture lies that nobody gave a name: in the current folder, ``NAME.inspect.png``; data stay as they are."""
+    return Path(inspection.path.name + PICTURE)
 
 
 def check_picture(picture: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from autophasenn.files.writing import staged_folder
+from autophasenn.inversion.methods import Found, invert
 from autophasenn.inversion.methods import describe as describe_method
-from autophasenn.inversion.methods import invert
 from autophasenn.network.predict import Predictor
 from autophasenn.network.weights import load
 from autophasenn.physics import geometry
@@ -14,13 +17,14 @@ from autophasenn.pipeline.geometry_words import geometry_facts
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.prepare import Prepared, prepare
-from autophasenn.pipeline.result import FILES, Output, Result
+from autophasenn.pipeline.result import FILES, OVERVIEW, RESULT, Output, Result
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
-from autophasenn.pipeline.summary import prtf_shells, summarise
+from autophasenn.pipeline.summary import has_confidence, prtf_shells, summarise
 from autophasenn.preprocessing.checks import memory_gib
 from autophasenn.preprocessing.sampling import middle
 from autophasenn.progress import Progress, Silent, Stopwatch
+from autophasenn.report.apart import Painter
 from autophasenn.volumes import Scan
 
 
@@ -32,6 +36,7 @@ def reconstruct(
     *,
     predictor: Predictor | None = None,
     command: str = "",
+    on_first: Callable[[Result], None] | None = None,
 ) -> Result:
     """Reconstruct a scan; nothing is written.
 
@@ -50,6 +55,8 @@ def reconstruct(
         The network, loaded already (:meth:`Run.predictor`); None: it is loaded where the method needs it.
     command : str
         The command line that asked for it, to be kept with the result.
+    on_first : callable, optional
+        Given the first image, whose confidence is yet unknown, as soon as it is there; iterative has none.
 
     Raises
     ------
@@ -66,6 +73,32 @@ def reconstruct(
     if predictor is None and run.needs_network:
         with watch.measure("network"):
             predictor = run.predictor()
+
+    def result_of(found: Found, *, is_preliminary: bool = False) -> Result:
+        with watch.measure("first_picture" if is_preliminary else "postprocess"):
+            done = postprocess(found.reconstruction, preprocessed.pattern, plan.postprocess)
+            shells = prtf_shells(done.reconstruction, preprocessed.pattern)
+        report = summarise(prepared, run, plan, found, done, shells, watch, is_preliminary=is_preliminary)
+        return Result(
+            image=done.image,
+            report=report,
+            reconstruction=done.reconstruction,
+            pattern=preprocessed.pattern,
+            plan=plan,
+            aliens=preprocessed.aliens,
+            prtf_shells=shells,
+            source=dict(prepared.scan.source),
+            command=command,
+        )
+
+    def show(found: Found) -> None:
+        if on_first is None:
+            return
+        progress.stage("First picture")
+        first = result_of(found, is_preliminary=True)
+        with watch.measure("first_picture"):
+            on_first(first)
+
     found = invert(
         preprocessed.pattern.to(device),
         preprocessed.oversampling,
@@ -76,22 +109,10 @@ def reconstruct(
         aliens=preprocessed.aliens if preprocessed.are_aliens_known else None,
         progress=progress,
         watch=watch,
+        on_first=None if on_first is None else show,
     )
     progress.stage("Strain")
-    with watch.measure("postprocess"):
-        done = postprocess(found.reconstruction, preprocessed.pattern, plan.postprocess)
-    shells = prtf_shells(done.reconstruction, preprocessed.pattern)
-    return Result(
-        image=done.image,
-        report=summarise(prepared, run, plan, found, done, shells, watch),
-        reconstruction=done.reconstruction,
-        pattern=preprocessed.pattern,
-        plan=plan,
-        aliens=preprocessed.aliens,
-        prtf_shells=shells,
-        source=dict(prepared.scan.source),
-        command=command,
-    )
+    return result_of(found)
 
 
 def reconstruct_into(
@@ -103,16 +124,24 @@ def reconstruct_into(
     *,
     predictor: Predictor | None = None,
     command: str = "",
+    painter: Painter | None = None,
+    on_first: Callable[[Path], None] | None = None,
 ) -> Result:
     """Reconstruct a scan and write the result: CXI, VTK, ``report.json`` and figures, all or none of them.
 
-    Whether it can be written is seen before the work begins.
+    Whether it can be written is seen before the work begins. Where a confidence is computed, the first image is written
+    before: a whole result but for its other figures, whose place the final one takes, and which stays where the run is
+    interrupted from then on.
 
     Parameters
     ----------
     output : Output
     source, run, plan, progress, predictor, command
         As :func:`reconstruct` takes them.
+    painter : Painter, optional
+        A process that draws the figures while the work goes on; None: this one draws them.
+    on_first : callable, optional
+        Told the path of the first picture, or of the result without figures, once it lies there.
 
     Returns
     -------
@@ -130,10 +159,49 @@ def reconstruct_into(
     run.check(plan)
     run.torch_device()
     output.check()
-    with staged_folder(output.folder, output.overwrite) as folder:
-        result = reconstruct(source, run, plan, progress, predictor=predictor, command=command)
-        progress.stage("Write")
-        return result.written_into(folder, output.figures)
+    first = _First(output, painter, on_first or (lambda _: None))
+    with first:
+        result = reconstruct(
+            source, run, plan, progress,
+            predictor=predictor, command=command, on_first=first.write if has_confidence(run.method, plan) else None,
+        )  # fmt: skip
+    progress.stage("Write")
+    with staged_folder(output.folder, output.overwrite, is_update=first.is_there) as folder:
+        return result.written_into(folder, output.figures, painter)
+
+
+class _First:
+    """Writes the first image into the folder of the result, beside the work where another process draws.
+
+    At the end of its `with` block it is written, whatever ended that.
+    """
+
+    def __init__(self, output: Output, painter: Painter | None, tell: Callable[[Path], None]) -> None:
+        self._output, self._painter, self._tell = output, painter, tell
+        self._threads = ThreadPoolExecutor(1)
+        self._written: Future[None] | None = None
+        self.is_there = False
+
+    def __enter__(self) -> _First:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+        if self._written is not None:
+            self._written.result()
+
+    def write(self, result: Result) -> None:
+        if self._painter is None:
+            self._write(result)
+        else:
+            self._written = self._threads.submit(self._write, result)
+
+    def _write(self, result: Result) -> None:
+        output = self._output
+        with staged_folder(output.folder, output.overwrite) as folder:
+            result.written_into(folder, output.figures, self._painter)
+        self.is_there = True
+        self._tell(output.folder / (OVERVIEW if output.figures else RESULT))
 
 
 def describe(source: Source, run: Run, output: Output, plan: Plan | None = None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +17,14 @@ from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.image import CrystalImage
 from autophasenn.machine import peak_memory
 from autophasenn.physics.geometry import direct_voxel_vectors
-from autophasenn.pipeline.pictures import draw_all
+from autophasenn.pipeline.pictures import portfolio_of
 from autophasenn.pipeline.plan import Plan, dump_plan, load_plan
 from autophasenn.pipeline.summary import Shells, prtf_shells
 from autophasenn.preprocessing.aliens import Aliens
+from autophasenn.report.apart import Painter
 from autophasenn.report.html import html_of
 from autophasenn.report.numbers import Report
+from autophasenn.report.portfolio import Portfolio
 from autophasenn.report.words import percent
 from autophasenn.volumes import Pattern, Reconstruction
 
@@ -37,6 +40,8 @@ FILES = (
 """What a stored result consists of."""
 
 
+OVERVIEW = "overview.png"
+"""The picture that is drawn first."""
 RESULT = "result.cxi"
 """The file that holds the image and all that led to it."""
 
@@ -209,8 +214,16 @@ class Result:
         with staged_folder(output.folder, overwrite) as stage:
             return self.written_into(stage, figures)
 
-    def written_into(self, folder: Path, figures: bool = True) -> Result:
-        """Write everything into a folder that exists and is empty, the report last.
+    def written_into(self, folder: Path, figures: bool = True, painter: Painter | None = None) -> Result:
+        """Write everything into a folder that exists and is empty, the report last; of a first image what is looked at.
+
+        Parameters
+        ----------
+        folder : Path
+        figures : bool
+            Whether figures are drawn; of a first image, the overview.
+        painter : Painter, optional
+            Draws them while the rest is written.
 
         Returns
         -------
@@ -223,6 +236,18 @@ class Result:
             If the disk is full.
         """
         began = time.perf_counter()
+        with ThreadPoolExecutor(1) as threads:
+            if figures and painter is not None:
+                drawn = threads.submit(painter.draw, self._portfolio(), folder)
+            self._write_data(folder)
+            left_out = () if not figures else drawn.result() if painter is not None else self._draw(folder)
+        written = replace(self, report=self._report_of_writing(time.perf_counter() - began, left_out))
+        text = json.dumps(written.report.to_json(), indent=2, allow_nan=False)
+        (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+        return written
+
+    def _write_data(self, folder: Path) -> None:
+        """All but figures and report."""
         pattern, found = self.pattern, self.reconstruction
         process = {
             "command": self.command,
@@ -232,6 +257,10 @@ class Result:
             "report": self.report.to_json(),
         }
         cxi.write_result(folder / RESULT, pattern, found, self.image, process)
+        if self.plan is not None:
+            (folder / "plan.yaml").write_text(dump_plan(self.plan), encoding="utf-8")
+        if self.report.is_preliminary:
+            return
         vtk.write_image(folder / "crystal.vti", self.image)
         steps = pattern.reciprocal_steps
         vectors = None if steps is None else direct_voxel_vectors(steps, pattern.shape).numpy()
@@ -241,26 +270,16 @@ class Result:
         }
         crystal = (found.object * found.support).numpy()
         vtk.write_detector_frame(folder / "object_detector_frame.vts", crystal, vectors, spreads)
-        if self.plan is not None:
-            (folder / "plan.yaml").write_text(dump_plan(self.plan), encoding="utf-8")
-        left_out = self._draw(folder) if figures else ()
-        written = replace(self, report=self._report_of_writing(time.perf_counter() - began, left_out))
-        text = json.dumps(written.report.to_json(), indent=2, allow_nan=False)
-        (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-        return written
 
     def _draw(self, folder: Path) -> tuple[str, ...]:
         """All figures; returns a sentence for each that this machine cannot draw."""
-        return draw_all(
-            folder,
-            self.image,
-            self.pattern,
-            self.reconstruction,
-            self.report,
-            aliens=self.aliens,
-            shells=self.prtf_shells,
-            title=self.title,
-        )
+        return self._portfolio().draw(folder)
+
+    def _portfolio(self) -> Portfolio:
+        return portfolio_of(
+            self.image, self.pattern, self.reconstruction, self.report,
+            aliens=self.aliens, shells=self.prtf_shells, title=self.title, is_whole=not self.report.is_preliminary,
+        )  # fmt: skip
 
     def _report_of_writing(self, taken: float, left_out: tuple[str, ...]) -> Report:
         """The report with the time of this writing, which takes the place of that of a former one."""
@@ -276,11 +295,17 @@ class Result:
 
 
 def _stored_report(file: Path, process: Mapping[str, Any]) -> object:
-    """That of ``report.json``, which has the time of writing; else the one inside the file."""
+    """That of ``report.json``, which has the time of writing; else the one inside the file, which may be final already."""
+    inside = process.get("report")
     try:
-        return json.loads(file.with_name("report.json").read_text(encoding="utf-8"))
+        beside = json.loads(file.with_name("report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return process.get("report")
+        return inside
+    return beside if _is_preliminary(beside) == _is_preliminary(inside) else inside
+
+
+def _is_preliminary(report: object) -> bool:
+    return isinstance(report, Mapping) and report.get("is_preliminary") is True
 
 
 def _stored_plan(path: Path) -> Plan | None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autophasenn.inversion.methods import Found, Inversion
+from autophasenn.inversion.names import MethodName
 from autophasenn.inversion.verdict import Grounds, Verdict, judge
 from autophasenn.machine import peak_memory
 from autophasenn.physics import metrics
@@ -29,6 +30,8 @@ LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py")
 """Whose versions are told."""
 NOT_CALIBRATED = "it is calibrated for images that began from the network's prediction."
 NOT_ASKED_FOR = "no orientations were asked for (confidence.number is 0)."
+PENDING = "it is being computed; if the run has ended, it was interrupted before."
+PRELIMINARY = "This is the first image, at the resolution of the network's box; the final one takes its place."
 ALIKE = 3
 """So many warnings that say the same of other voxels are each told; of more, the first and a count."""
 NUMBER = re.compile(r"\d[\d.,]*(?:e[-+]?\d+)?")
@@ -46,6 +49,8 @@ def summarise(
     done: Postprocessed,
     shells: Shells | None,
     watch: Stopwatch,
+    *,
+    is_preliminary: bool = False,
 ) -> Report:
     """The report, without the time that writing takes.
 
@@ -62,16 +67,21 @@ def summarise(
         As :func:`prtf_shells` gives them.
     watch : Stopwatch
         Of the whole job.
+    is_preliminary : bool
+        Whether it is of a first image.
     """
     preprocessed, reconstruction = prepared.preprocessed, done.reconstruction
     pattern = preprocessed.pattern
     model = ForwardModel(kernel=reconstruction.kernel)
     chi2 = float(metrics.chi2(reconstruction.object, pattern.counts, pattern.mask, model))
     noise = float(metrics.chi2_noise(reconstruction.intensity, pattern.counts, pattern.mask))
-    verdict = judge(_grounds(found, run.method, plan, chi2, noise))
+    is_pending = is_preliminary and has_confidence(run.method, plan)
+    verdict = judge(_grounds(found, run.method, plan, chi2, noise, is_pending))
     numbers = statistics(done.image)
     unlike = () if found.confidence is None else found.confidence.warnings
     warnings = [*prepared.warnings, *found.warnings, *done.warnings, *unlike]
+    if is_preliminary:
+        warnings.append(PRELIMINARY)
     if done.image.voxel_size is None:
         warnings.append(WITHOUT_GEOMETRY)
     resolution = _resolution(shells, pattern)
@@ -88,7 +98,7 @@ def summarise(
         oversampling=preprocessed.oversampling,
         preprocess=preprocessed.facts,
         path=found.path,
-        confidence=_confidence(verdict, found),
+        confidence=_confidence(verdict, found, is_pending),
         geometry=describe(prepared.scan.geometry, *middle(preprocessed.window)),
         support_voxels=numbers["support_voxels"],
         volume_nm3=numbers["volume_nm3"],
@@ -106,7 +116,13 @@ def summarise(
         warnings=gathered(warnings),
         seconds=dict(watch.seconds),
         peak_memory_bytes=peak_memory(),
+        is_preliminary=is_preliminary,
     )
+
+
+def has_confidence(method: str, plan: Inversion) -> bool:
+    """Will there be a confidence?"""
+    return method not in (MethodName.iterative, MethodName.er50) and plan.confidence.number > 0
 
 
 def prtf_shells(reconstruction: Reconstruction, pattern: Pattern) -> Shells | None:
@@ -133,7 +149,7 @@ def gathered(warnings: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _grounds(found: Found, method: str, plan: Inversion, chi2: float, noise: float) -> Grounds:
+def _grounds(found: Found, method: str, plan: Inversion, chi2: float, noise: float, is_pending: bool) -> Grounds:
     """The evidence: images found independently where there are several, else the predictions or starts before them."""
     starts, judged = found.reconstruction, found.confidence
     if judged is None:
@@ -144,7 +160,7 @@ def _grounds(found: Found, method: str, plan: Inversion, chi2: float, noise: flo
             len(starts.free_errors),
             starts.averaged,
             "start" if is_iterative else "prediction",
-            why_unknown=NOT_CALIBRATED if is_iterative else NOT_ASKED_FOR,
+            why_unknown=NOT_CALIBRATED if is_iterative else PENDING if is_pending else NOT_ASKED_FOR,
         )
     images, path = judged.features["variants"], found.path or {}
     return Grounds(
@@ -161,7 +177,7 @@ def _grounds(found: Found, method: str, plan: Inversion, chi2: float, noise: flo
     )
 
 
-def _confidence(verdict: Verdict, found: Found) -> Trust:
+def _confidence(verdict: Verdict, found: Found, is_pending: bool) -> Trust:
     judged = found.confidence
     features: dict[str, Any] = {} if judged is None else judged.features
     return Trust(
@@ -171,6 +187,7 @@ def _confidence(verdict: Verdict, found: Found) -> Trust:
         **{name: features.get(name) for name in ("discord", "unexplained", "misfit", "variants", "agreeing")},
         phase_spread_rad=features.get("phase_spread"),
         amplitude_spread=features.get("amplitude_spread"),
+        is_pending=is_pending,
     )
 
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation
 
+from autophasenn.report.drawable import Calculated
 from autophasenn.report.style import ACCENT, new_figure, styled
-from autophasenn.volumes import Reconstruction
 
 FULL = "full resolution"
 """The stage that is the first on the full grid of the pattern."""
@@ -22,7 +22,7 @@ _ROOM = 0.06
 
 @styled
 def convergence(
-    reconstruction: Reconstruction,
+    reconstruction: Calculated,
     *,
     chi2_noise: float | None = None,
     stages: Sequence[tuple[str, int]] = (),
@@ -31,7 +31,7 @@ def convergence(
 
     Parameters
     ----------
-    reconstruction : Reconstruction
+    reconstruction : Reconstruction, or its arrays
         Starts are ranked by `free_errors`, or by their last error where no voxels were held out.
     chi2_noise : float, optional
         What counting noise alone gives a perfect object on the full grid; drawn as a level over the iterations there.
@@ -39,9 +39,9 @@ def convergence(
         Name and iterations of each part of a refinement, which are told apart; `FULL` begins those on the full grid. The
         legend then has the value of the result, as one prediction was refined and the others were not.
     """
-    errors = reconstruction.errors.cpu().double().numpy()
+    errors = np.asarray(reconstruction.errors, np.float64)
     errors = np.where(errors > 0, errors, np.nan)
-    free = reconstruction.free_errors.cpu().double().numpy()
+    free = np.asarray(reconstruction.free_errors, np.float64)
     is_free = bool(np.isfinite(free).any())
     score = free if is_free else np.array([_last(row) for row in errors])
     ranked = [int(start) for start in np.argsort(score)]

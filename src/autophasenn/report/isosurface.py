@@ -50,6 +50,10 @@ class CrystalViews:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the renderer back."""
         self._renderer.close()
 
     def draw(self, axes: Axes, row: int, view: View) -> None:

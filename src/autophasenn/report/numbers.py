@@ -74,6 +74,8 @@ class Trust:
         Share of them that are alike.
     phase_spread_rad, amplitude_spread : float, optional
         Medians inside the support: how much the images differ.
+    is_pending : bool
+        Whether the number is still being computed, or the run ended before it was.
     """
 
     __pydantic_config__ = TOLERANT
@@ -88,6 +90,7 @@ class Trust:
     agreeing: float | None = None
     phase_spread_rad: float | None = None
     amplitude_spread: float | None = None
+    is_pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,8 @@ class Report:
     seconds : mapping
         By stage (`progress.STAGES`).
     peak_memory_bytes : int, optional
+    is_preliminary : bool
+        Whether this is a first image, whose place the final one takes.
     """
 
     __pydantic_config__ = TOLERANT
@@ -177,6 +182,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float | None] = field(default_factory=dict)
     peak_memory_bytes: int | None = None
+    is_preliminary: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """What ``report.json`` holds: plain values, lists for tuples."""

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from autophasenn.errors import InputError
 from autophasenn.image import CrystalImage
 from autophasenn.report.detector import Panels, counts_scale, loggable
+from autophasenn.report.drawable import Calculated, Measured
 from autophasenn.report.isosurface import BACK, FRONT, CrystalViews
 from autophasenn.report.numbers import Report
 from autophasenn.report.opengl import NoOpenGLError
@@ -20,7 +21,6 @@ from autophasenn.report.scales import Scale, phase_scale, strain_scale
 from autophasenn.report.slices import draw_slice
 from autophasenn.report.style import SLIDE, blank, colour_bar, new_figure, panel, styled
 from autophasenn.report.words import facts
-from autophasenn.volumes import Pattern, Reconstruction
 
 _SIDE = 2.85
 _TOPS = (0.95, 4.2)
@@ -31,8 +31,8 @@ _CRYSTAL, _SLICE, _COUNTS = (0.15, _SIDE), (3.45, _SIDE), (7.55, _SIDE)
 @styled
 def overview(
     image: CrystalImage,
-    pattern: Pattern,
-    reconstruction: Reconstruction,
+    pattern: Measured,
+    reconstruction: Calculated,
     report: Report,
     *,
     title: str = "",
@@ -47,8 +47,8 @@ def overview(
     Parameters
     ----------
     image : CrystalImage
-    pattern : Pattern
-    reconstruction : Reconstruction
+    pattern : Pattern, or its arrays
+    reconstruction : Reconstruction, or its arrays
     report : Report
         What is unknown is left out.
     title : str
@@ -111,10 +111,10 @@ def _share_along(image: CrystalImage, axis: int) -> float:
     return 0.0 if image.q_direction is None else abs(float(image.q_direction[axis]))
 
 
-def _draw_patterns(figure: Figure, pattern: Pattern, reconstruction: Reconstruction, panels: list[Axes]) -> None:
+def _draw_patterns(figure: Figure, pattern: Measured, reconstruction: Calculated, panels: list[Axes]) -> None:
     """Measured above calculated counts on the detector's plane through the peak."""
     section = SECTIONS[0]
-    drawn = Panels.of(pattern.shape, pattern.reciprocal_steps, 3.0)
+    drawn = Panels.of(pattern.counts.shape, pattern.reciprocal_steps, 3.0)
     seen = pattern.counts[pattern.mask]
     colours, norm = counts_scale(float(seen.max()), float(seen[seen > 0].min()))
     measured = loggable(section.central(pattern.counts), norm, section.central(pattern.mask))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from autophasenn.report.detector import Panels, counts_scale, loggable, residual_of, residual_scale
+from autophasenn.report.drawable import Calculated, Measured
 from autophasenn.report.planes import SECTIONS
 from autophasenn.report.style import colour_bar, new_figure, panel, styled
-from autophasenn.volumes import Pattern, Reconstruction
 
 _LEFT, _GAP, _BETWEEN = 0.75, 0.12, 0.25
 """Inches: room for labels on the left, between panels, and more of it for the names of their axes."""
 
 
 @styled
-def pattern_comparison(pattern: Pattern, reconstruction: Reconstruction) -> Figure:
+def pattern_comparison(pattern: Measured, reconstruction: Calculated) -> Figure:
     """Draw measured counts, calculated counts and their residual on the three central planes.
 
     Counts share one logarithmic scale. The residual is ``sqrt(I_m) - sqrt(I_c)``, whose standard deviation from
@@ -22,8 +22,8 @@ def pattern_comparison(pattern: Pattern, reconstruction: Reconstruction) -> Figu
 
     Parameters
     ----------
-    pattern : Pattern
-    reconstruction : Reconstruction
+    pattern : Pattern, or its arrays
+    reconstruction : Reconstruction, or its arrays
         On the grid of `pattern`.
     """
     measured = [section.central(pattern.counts) for section in SECTIONS]
@@ -35,7 +35,7 @@ def pattern_comparison(pattern: Pattern, reconstruction: Reconstruction) -> Figu
     colours, norm = counts_scale(float(seen.max()), float(seen[seen > 0].min()))
     residual_colours, residual_norm = residual_scale(residuals)
 
-    panels = Panels.of(pattern.shape, pattern.reciprocal_steps, 2.7)
+    panels = Panels.of(pattern.counts.shape, pattern.reciprocal_steps, 2.7)
     above = 0.4 + 0.2 * any("\n" in panels.labels(number)[0] for number in range(len(SECTIONS)))
     right = _LEFT + sum(panels.widths) + _GAP * len(SECTIONS) + _BETWEEN * (len(SECTIONS) - 1)
     step = panels.height + _GAP

@@ -25,6 +25,7 @@ DPI = 110
 """Of a PNG: a slide has 1466 x 825 pixels."""
 KINDS = ("png", "pdf", "svg")
 """Of files that a figure can be written to."""
+_PNG: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}}
 SLIDE = (13.33, 7.5)
 """Width and height of a slide in inches."""
 
@@ -103,7 +104,7 @@ def png_of(figure: Figure) -> bytes:
     """A figure as the bytes of a PNG file."""
     buffer = BytesIO()
     with matplotlib.rc_context(_RC):
-        figure.savefig(buffer, format="png", dpi=DPI)
+        figure.savefig(buffer, format="png", dpi=DPI, **_PNG)
     return buffer.getvalue()
 
 
@@ -118,7 +119,7 @@ def save(figure: Figure, path: Path | str) -> None:
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in KINDS:
         raise OutputError(f"{path} ends in no format of pictures; give one that ends in .{', .'.join(KINDS)}.")
-    options: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}
+    options = _PNG if kind == "png" else {}
     with matplotlib.rc_context(_RC):
         figure.savefig(path, format=kind, dpi=DPI, **options)
 

@@ -10,6 +10,7 @@ from typing import TypeGuard
 from autophasenn.report.numbers import Distribution, Report
 
 UNKNOWN = "unknown"
+PENDING = "being computed"
 CERTAIN = 0.99
 """A share beyond it is "more than 99 %": nothing that is estimated is certain. Below 1 less it, "less than 1 %"."""
 NANOMETRES_CUBED = 1e-9
@@ -103,6 +104,10 @@ def duration(report: Report) -> str:
     return f"{total} ({', '.join(stages)})" if stages and total != UNKNOWN else total
 
 
+def _confidence(report: Report) -> str:
+    return PENDING if report.confidence.is_pending else percent(report.confidence.number)
+
+
 def facts(report: Report) -> dict[str, Fact]:
     """Every number that people ask for, by a short key, in the order in which they are shown.
 
@@ -118,7 +123,7 @@ def facts(report: Report) -> dict[str, Fact]:
         "χ² of counting noise": (number(report.chi2_noise), "what a perfect object would have"),
         "χ² over that of noise": (ratio(report.chi2, report.chi2_noise), "near 1: as good as the counts allow"),
         "χ² of held-out voxels": (number(report.chi2_free), "misfit of voxels that were not used"),
-        "confidence": (percent(report.confidence.number), "chance that the image is right"),
+        "confidence": (_confidence(report), "chance that the image is right"),
         "resolution": (resolution(report), "full period, where the starts agree"),
         "voxel": (lengths(report.voxel_size_nm, "nm"), "edge of the grid of the image"),
         "d spacing": (number(report.d_spacing_nm, "nm", 6), "of the mean lattice planes, along Q"),
