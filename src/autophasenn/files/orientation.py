@@ -20,8 +20,8 @@ CLEAR = 0.9
 """Share of the markers, or of the light, that lies on one side for it to say something."""
 SMALL = 0.35
 """Share of the voxels that bad pixels rather have than measured ones."""
-WIDE = 0.002
-"""Share of the voxels that hold the largest value of all for it to be no count."""
+WIDE, FEW = 0.002, 1000
+"""Share of the voxels that hold the largest value of all for it to be no count, and up to which value chance explains that."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def with_mask_as_measured(stored: StoredPattern, name: str, marks: Marks | None 
     if _decided(seen, mask.dtype.kind == "b", name) == "measured":
         return stored
     warning = (
-        f"In the mask of {name} 1 stands for {seen}: it is taken as 1 = bad, as bcdi and PyNX write it (--mask-marks "
+        f"In the mask of {name} 1 stands for {seen}: it is taken as 1 = masked, as bcdi and PyNX write it (--mask-marks "
         "measured decides otherwise)."
     )
     return replace(stored, mask=~ones, warnings=(*stored.warnings, warning))
@@ -110,7 +110,7 @@ def evidence(
     largest = (
         counts.max(initial=0) if counts.dtype.kind in "iu" else np.nanmax(np.where(np.isfinite(counts), counts, 0))
     )
-    is_wide = np.count_nonzero(counts == largest) > WIDE * counts.size and largest > 0
+    is_wide = np.count_nonzero(counts == largest) > WIDE * counts.size and largest > FEW
     markers = markers_inside = light = light_inside = 0.0
     for frame, inside in zip(counts, np.broadcast_to(ones, counts.shape), strict=True):
         marked = _no_counts(frame) | (is_wide & (frame == largest))
