@@ -21,7 +21,7 @@ CLEAR = 0.9
 SMALL = 0.35
 """Share of the voxels that bad pixels rather have than measured ones."""
 WIDE, FEW = 0.002, 1000
-"""Share of the voxels that hold the largest value of all for it to be no count, and up to which value chance explains that."""
+"""Share of the voxels that hold the largest value of all for it to be no count; up to which value chance explains it."""
 
 
 @dataclass(frozen=True)
