@@ -133,7 +133,7 @@ def test_what_the_user_says_of_the_values_counts_first():
     assert corrected(N * 200, gain=1.0).counts.max() == 200 * N.max()
     assert corrected(N + 100, dark_level=0.0).counts.min() >= 100
     assert corrected(N.astype(float), values="amplitudes").counts.max() == pytest.approx(N.max() ** 2)
-    for wrong in ({"gain": 0.0}, {"gain": -1.0}, {"values": "roots"}, {"saturation": 0.0}):
+    for wrong in ({"gain": 0.0}, {"gain": -1.0}, {"saturation": 0.0}):
         with pytest.raises(PlanError):
             Preprocessing(**wrong)
 

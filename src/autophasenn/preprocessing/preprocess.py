@@ -95,7 +95,9 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     _check_sizes(options, np.shape(scan.frames))
     corrected = correct(scan, options)
     counts, mask, warnings = corrected.counts, corrected.mask, list(corrected.warnings)
-    peak = find_peak(counts, mask | corrected.full)
+    peak = find_peak(
+        counts, mask | corrected.full, float(corrected.facts["read_noise"]) / float(corrected.facts["gain"])
+    )
     warnings += check_peak_place(peak, counts.shape)
     background = uniform_background(counts, mask)
 

@@ -27,6 +27,8 @@ UNEVEN = 2.0
 MARGIN = 1.2
 """How much farther than the light a window reaches: fringes go on below the noise, and bound the resolution."""
 AXES = ("frame", "row", "column")
+OUT_OF_NOISE = 8.0
+"""Standard deviations of a dark voxel: of 10^9 voxels none is that bright by noise alone."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,22 @@ class AxisWindow:
 
 
 def find_peak(
-    counts: Float[np.ndarray, "frames rows columns"], mask: Bool[np.ndarray, "frames rows columns"]
+    counts: Float[np.ndarray, "frames rows columns"],
+    mask: Bool[np.ndarray, "frames rows columns"],
+    noise: float = 0.0,
 ) -> tuple[int, int, int]:
     """The brightest measured voxel of the Bragg peak.
 
     The peak is where the counts of a box (about 1/32 of each axis, at least 3 voxels) are highest, so that a lone hot
     voxel is not mistaken for it.
+
+    Parameters
+    ----------
+    counts : float32 array (frames, rows, columns)
+    mask : bool array (frames, rows, columns)
+        True = measured.
+    noise : float
+        Standard deviation of a dark voxel, counts: the brightest voxel stands `OUT_OF_NOISE` times as high.
 
     Raises
     ------
@@ -90,7 +102,7 @@ def find_peak(
     share = max(float(mask.mean()), 1e-6)
     background = float(measured.mean(dtype=np.float64)) / share * volume
     highest, top = float(smooth.max()), float(measured.max())
-    if top <= 1 or highest < 3 * background + 10 * np.sqrt(background) + 10:
+    if top <= max(1, OUT_OF_NOISE * noise) or highest < 3 * background + 10 * np.sqrt(background) + 10:
         remedy = "Check that the scan is the right one and that the detector saw the peak."
         if (measured != np.floor(measured)).any():
             remedy = f"The values look normalised (largest {top:g}): give counts. If they are counts, c{remedy[1:]}"
