@@ -1,17 +1,18 @@
-"""Detectors that are not there: a scan replayed frame by frame, as files, over PVAccess, or over ZMQ.
+"""Detectors that are not there: a scan replayed as files, over PVAccess, or over ZMQ (Dectris, version 1 or 2).
 
-python -m autophasenn.live.simulated files FOLDER | pva CHANNEL | zmq ADDRESS  [--scan SCAN] [--rate FRAMES/S] [--name NAME]
+python -m autophasenn.live.simulated files FOLDER | pva CHANNEL | zmq ADDRESS | zmq2 ADDRESS
+    [--scan SCAN] [--rate FRAMES/S] [--name NAME] [--codec lz4 | bslz4 | blosc]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,11 @@ import numpy as np
 from autophasenn.errors import AutoPhaseNNError
 from autophasenn.files.frames import find_frames, read_image
 from autophasenn.files.readers import read_pattern_file
-from autophasenn.live.streams import FRAMES, NAME
+from autophasenn.live.sending import encode, series_1, series_2
+from autophasenn.live.streams import FRAMES, NAME, SCALARS
 from autophasenn.pipeline.example import EXAMPLE
 
+NUMBERS = {kind: number for number, kind in SCALARS.items()}
 LISTENER = 30.0
 """Seconds to wait for somebody who listens."""
 
@@ -51,8 +54,8 @@ def replay_files(folder: Path, name: str, frames: Sequence[np.ndarray], rate: fl
         tifffile.imwrite(target / f"{name}_{index:05d}.tif", frame)
 
 
-def replay_pva(channel: str, name: str, frames: Sequence[np.ndarray], rate: float) -> None:
-    """Serve an NTNDArray channel and post each frame once somebody listens."""
+def replay_pva(channel: str, name: str, frames: Sequence[np.ndarray], rate: float, codec: str = "") -> None:
+    """Serve an NTNDArray channel and post each frame, compressed as NDPluginCodec does it, once somebody listens."""
     from p4p.nt import NTNDArray
     from p4p.server import Server
     from p4p.server.thread import SharedPV
@@ -75,48 +78,46 @@ def replay_pva(channel: str, name: str, frames: Sequence[np.ndarray], rate: floa
             facts = {NAME: name, FRAMES: len(frames)}
             value = array.wrap(np.ascontiguousarray(frame), attrib=facts, timestamp=time.time())
             value.uniqueId = 1000 + index
+            if codec:
+                data = encode(frame, codec)
+                if codec == "bslz4":
+                    data = data[12:]  # areaDetector leaves the head of the HDF5 filter out
+                value.value = ("ubyteValue", np.frombuffer(data, np.uint8))
+                value.compressedSize = len(data)
+                value.codec = {"name": codec, "parameters": NUMBERS[frame.dtype.name]}
             pv.post(value)
         time.sleep(1)
 
 
-def replay_zmq(address: str, name: str, frames: Sequence[np.ndarray], rate: float, series: int = 1) -> None:
-    """Push a series as a Dectris detector does, without compression."""
+def replay_zmq(
+    address: str,
+    name: str,
+    frames: Sequence[np.ndarray],
+    rate: float,
+    codec: str = "",
+    version: int = 1,
+    series: int = 1,
+) -> None:
+    """Push a series as a Dectris detector does."""
     import zmq
 
+    said = {1: series_1, 2: series_2}[version]
     with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
         socket.set_hwm(len(frames) + 2)
         socket.bind(address)
-        for message in messages(name, frames, rate, series):
+        for message in said(name, paced(frames, rate), len(frames), frames[0].dtype, series, codec):
             socket.send_multipart(message)
         socket.close(linger=int(1000 * LISTENER))
 
 
-def messages(name: str, frames: Sequence[np.ndarray], rate: float, series: int) -> Iterator[list[bytes]]:
-    """The messages of a series: header, one a frame, end."""
-
-    def part(**facts: object) -> bytes:
-        return json.dumps(facts).encode()
-
-    yield [
-        part(htype="dheader-1.0", series=series, header_detail="basic"),
-        part(nimages=len(frames), ntrigger=1, bit_depth_image=8 * frames[0].itemsize),
-        part(scan=name),
-    ]
-    for index, frame in paced(frames, rate):
-        little = np.ascontiguousarray(frame, frame.dtype.newbyteorder("<"))
-        yield [
-            part(htype="dimage-1.0", series=series, frame=index, hash=""),
-            part(
-                htype="dimage_d-1.0", shape=[frame.shape[1], frame.shape[0]], type=frame.dtype.name, encoding="<",
-                size=frame.nbytes,
-            ),
-            little.tobytes(),
-            part(htype="dconfig-1.0", start_time=0, stop_time=0, real_time=0),
-        ]  # fmt: skip
-    yield [part(htype="dseries_end-1.0", series=series)]
-
-
-REPLAYS: dict[str, Callable[..., None]] = {"files": replay_files, "pva": replay_pva, "zmq": replay_zmq}
+REPLAYS: dict[str, Callable[..., None]] = {
+    "files": replay_files,
+    "pva": replay_pva,
+    "zmq": replay_zmq,
+    "zmq2": partial(replay_zmq, version=2),
+}
+SENDS = {"files": (), "pva": ("lz4", "bslz4", "blosc"), "zmq": ("lz4", "bslz4"), "zmq2": ("lz4", "bslz4")}
+"""Codecs of each."""
 
 
 def main() -> None:
@@ -127,12 +128,16 @@ def main() -> None:
     parser.add_argument("--scan", type=Path, default=EXAMPLE, help="folder of frames, or pattern; else the example")
     parser.add_argument("--rate", type=float, default=20.0, help="frames a second")
     parser.add_argument("--name", help="of the scan; else of its folder or file")
+    parser.add_argument("--codec", choices=SENDS["pva"], help="compresses the frames; else they are sent raw")
     asked = parser.parse_args()
+    if asked.codec and asked.codec not in SENDS[asked.kind]:
+        parser.error(f"{asked.kind} does not send {asked.codec}; choose of: {', '.join(SENDS[asked.kind]) or 'none'}")
     logging.basicConfig(level=logging.INFO)
     name = asked.name or asked.scan.stem
     target = Path(asked.target) if asked.kind == "files" else asked.target
     try:
-        REPLAYS[asked.kind](target, name, frames_of(asked.scan), asked.rate)
+        compressed = {"codec": asked.codec} if asked.codec else {}
+        REPLAYS[asked.kind](target, name, frames_of(asked.scan), asked.rate, **compressed)
     except AutoPhaseNNError as error:
         sys.exit(f"Error: {error}")
 

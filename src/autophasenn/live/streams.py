@@ -4,30 +4,35 @@ EPICS PVAccess: an NTNDArray channel as areaDetector's NDPluginPva serves it (EP
 attributes `ScanName` and `ScanFrames` of a frame say which scan it belongs to and how many frames that has; where they are
 missing, a scan ends when no frame comes for a while. `uniqueId` numbers the frames, so that lost ones are noticed.
 
-ZMQ: the stream of Dectris detectors (SIMPLON API 1.8, stream interface, version 1): multipart messages, a JSON header in the
-first part of each: ``dheader-1.0`` begins a series, ``dimage-1.0`` brings a frame as raw bytes, ``dseries_end-1.0`` ends it.
-Compression must be off. A header appendix ``{"scan": "name"}`` names the scan.
+Frames may be compressed by lz4, bslz4 or blosc, as areaDetector's NDPluginCodec does it.
+
+ZMQ: the stream of Dectris detectors, version 1 or 2 (:mod:`autophasenn.live.simplon`).
 """
 
 from __future__ import annotations
 
-import json
 import logging
+import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from autophasenn.errors import AutoPhaseNNError, PlanError, install
+from autophasenn.live.codecs import decode
+from autophasenn.live.simplon import Begin, End, Frame, read_message
 from autophasenn.live.spool import Spool
 
 logger = logging.getLogger(__name__)
 
 NAME, FRAMES = "ScanName", "ScanFrames"
 """Attributes of an NTNDArray."""
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+SCALARS = dict(enumerate((*_INTEGERS, "float32", "float64"), start=1))
+"""Types of pixels by the number that areaDetector writes into codec.parameters (ScalarType of pvData)."""
 UNNAMED = 0
 """Series of the scans of a channel that does not name them."""
 QUEUE = 200
@@ -93,6 +98,8 @@ class PvaFrames:
                 self._tell_of(update)
             else:
                 self._keep(update)
+        except AutoPhaseNNError as error:
+            self._complain(f"a frame was passed over: {error}")
         except Exception as error:  # one bad frame must not end the stream
             self._complain(f"a frame could not be kept ({type(error).__name__}: {error})")
 
@@ -136,14 +143,21 @@ class PvaFrames:
         return self._unnamed
 
 
-def _image_of(update: Any) -> np.ndarray | str:
+def _image_of(update: Any) -> Shaped[np.ndarray, "y x"] | str:
     """The frame in an NTNDArray, or why there is none."""
-    if update.codec.name:
-        return f"its frames are compressed ({update.codec.name}); switch the codec of the plugin off"
-    sizes = [dimension.size for dimension in update.dimension]
+    sizes, codec = [dimension.size for dimension in update.dimension], update.codec.name
     if len(sizes) != 2 or update.value is None:
         return f"it sends arrays of {len(sizes)} dimensions; a frame has 2"
-    return np.asarray(update.value).reshape(sizes[::-1])
+    value = np.asarray(update.value)
+    if not codec:
+        return decode(value.tobytes(), "", value.dtype.name, sizes[::-1], "<" if sys.byteorder == "little" else ">")
+    kind = SCALARS.get(update.codec.parameters)
+    if kind is None:
+        return (
+            f"its frames are compressed ({codec}) and codec.parameters is {update.codec.parameters!r}; it must be the "
+            "number of the pixels' type (5 to 8 of unsigned integers), as NDPluginCodec sets it"
+        )
+    return decode(value.tobytes()[: update.compressedSize or None], codec, kind, sizes[::-1])
 
 
 def receive_zmq(address: str, folder: Path, pack: bool, abandon: float) -> None:
@@ -152,7 +166,7 @@ def receive_zmq(address: str, folder: Path, pack: bool, abandon: float) -> None:
     Parameters
     ----------
     address : str
-        Of the detector's PUSH socket, ``tcp://host:9999``.
+        Of the detector's PUSH socket, ``tcp://host:9999`` (version 1) or ``tcp://host:31001`` (version 2).
     folder, pack, abandon
         As :func:`receive_pva` has them.
 
@@ -193,41 +207,34 @@ class ZmqFrames:
         self.spool = spool
         self._names = spool.named_series()
         self._complaint = ""
+        self._left: tuple[str, ...] = ()
 
     def take(self, parts: Sequence[bytes]) -> None:
         """A message of one or more parts; what is no message of a detector is told and passed over."""
         try:
-            header = json.loads(parts[0])
-            kind, series = header["htype"].split("-")[0], int(header["series"])
-            if kind == "dheader":
-                self._begin(series, parts)
-            elif kind == "dimage":
-                self.spool.begin(self._name(series), 0, None, series)
-                self.spool.frame(self._name(series), int(header["frame"]), _decoded(parts))
-            elif kind == "dseries_end":
-                self.spool.end(self._name(series))
-                self._names.pop(series, None)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, AutoPhaseNNError) as error:
+            said = read_message(parts)
+            if isinstance(said, Begin):
+                self._names = {said.series: said.name or f"series_{said.series:06d}"}
+                self.spool.begin(self._name(said.series), 0, said.expected, said.series)
+            elif isinstance(said, Frame):
+                self._tell_of(said.others)
+                self.spool.begin(self._name(said.series), 0, None, said.series)
+                self.spool.frame(self._name(said.series), said.number, said.image)
+            elif isinstance(said, End):
+                self.spool.end(self._name(said.series))
+                self._names.pop(said.series, None)
+        except (OSError, MemoryError, AutoPhaseNNError) as error:
             if str(error) != self._complaint:  # once, and not for every frame
                 logger.warning("A message of the ZMQ stream was passed over: %s", error)
             self._complaint = str(error)
 
+    def _tell_of(self, others: tuple[str, ...]) -> None:
+        if others and others != self._left:
+            logger.warning(
+                "The detector sends several thresholds; the first is taken, and %s left (switch it off to save time)",
+                ", ".join(others),
+            )
+        self._left = others
+
     def _name(self, series: int) -> str:
         return self._names.get(series, f"series_{series:06d}")
-
-    def _begin(self, series: int, parts: Sequence[bytes]) -> None:
-        config = json.loads(parts[1]) if len(parts) > 1 else {}
-        expected = int(config.get("nimages", 0)) * int(config.get("ntrigger", 1)) or None
-        self._names = {series: f"series_{series:06d}"}
-        with suppress(ValueError, KeyError, TypeError):  # no appendix, or one for somebody else
-            self._names[series] = str(json.loads(parts[-1])["scan"])
-        self.spool.begin(self._names[series], 0, expected, series)
-
-
-def _decoded(parts: Sequence[bytes]) -> np.ndarray:
-    facts = json.loads(parts[1])
-    if facts["encoding"] not in ("<", ""):
-        raise ValueError(f"its encoding is {facts['encoding']!r}; switch the compression of the stream off")
-    columns, rows = facts["shape"]
-    image = np.frombuffer(parts[2], np.dtype(facts["type"]).newbyteorder("<")).reshape(rows, columns)
-    return image.astype(image.dtype.newbyteorder("="))
