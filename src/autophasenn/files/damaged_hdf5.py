@@ -23,7 +23,7 @@ SEARCHED = 16 * 2**20
 SPARE = 2 * 2**30
 """Bytes that names, attributes and layouts of a file may take; they are some kilobytes."""
 SMALLEST_HEAP = 4096
-BITSHUFFLE = 32008
+BITSHUFFLE, LZ4 = 32008, 32004
 COMPRESSED = ((2,), (3,))
 """Values of the fifth parameter of bitshuffle: LZ4, Zstandard."""
 
@@ -71,10 +71,7 @@ def _is_whole(content: mmap.mmap, at: int, size: int) -> bool:
 
 
 def check_chunks(dataset: h5py.Dataset) -> None:
-    """Refuse chunks compressed by bitshuffle whose own sizes cannot be: its decoder reads past their ends.
-
-    A chunk has its uncompressed size (8 bytes, the most significant first), the size of a block (4), and of each block its
-    compressed size (4) and its bytes. Source: github.com/kiyo-masui/bitshuffle, bshuf_h5filter.c.
+    """Refuse chunks compressed by bitshuffle or LZ4 whose own sizes cannot be: the decoders read past their ends.
 
     Raises
     ------
@@ -82,37 +79,55 @@ def check_chunks(dataset: h5py.Dataset) -> None:
     """
     plist = dataset.id.get_create_plist()
     filters = [plist.get_filter(i) for i in range(plist.get_nfilters())]
-    if (
-        dataset.chunks is None
-        or len(filters) != 1
-        or filters[0][0] != BITSHUFFLE
-        or filters[0][2][4:5] not in COMPRESSED
-    ):
+    if dataset.chunks is None or len(filters) != 1:
         return
+    number, _, parameters, _ = filters[0]
+    if number != LZ4 and (number != BITSHUFFLE or parameters[4:5] not in COMPRESSED):
+        return
+    unit = 1 if number == LZ4 else 8 * dataset.dtype.itemsize
     whole = math.prod(dataset.chunks) * dataset.dtype.itemsize
 
     for index in range(dataset.id.get_num_chunks()):
         place = dataset.id.get_chunk_info(index).chunk_offset
         skipped, content = dataset.id.read_direct_chunk(place)
-        if not skipped & 1 and not _is_decodable(content, whole, dataset.dtype.itemsize):
+        if not skipped & 1 and block_places(content, whole, unit) is None:
             raise InputError(
                 f"The dataset {quoted(dataset.name)} of {quoted(dataset.file.filename)} cannot be read: its chunk at "
                 f"{place} is damaged; copy it again from where it was made."
             )
 
 
-def _is_decodable(content: bytes, whole: int, itemsize: int) -> bool:
+def block_places(content: bytes, whole: int, unit: int) -> list[int] | None:
+    """Where the compressed blocks of a chunk begin.
+
+    A chunk has its uncompressed size (8 bytes, the most significant first), the size of a block (4), and of each block its
+    compressed size (4) and its bytes. Source: github.com/kiyo-masui/bitshuffle, bshuf_h5filter.c; the LZ4 filter has the same.
+
+    Parameters
+    ----------
+    content : bytes
+    whole : int
+        Bytes of the chunk when it is uncompressed.
+    unit : int
+        Bytes that are compressed together, 8 values by bitshuffle; fewer at the end stand as they are.
+
+    Returns
+    -------
+    list of int
+        Of the compressed size of each block; None where these sizes cannot be.
+    """
     if len(content) < 12:
-        return False
+        return None
     size, block = struct.unpack(">QI", content[:12])
-    if size != whole or block < 8 * itemsize:
-        return False
-    step, place = 8 * itemsize, 12
-    for _ in range(-(-(size // step * step) // block)):  # fewer than 8 values at the end stand as they are
+    if size != whole or block < unit:
+        return None
+    places, place = [], 12
+    for _ in range(-(-(size // unit * unit) // block)):
         if place + 4 > len(content):
-            return False
+            return None
+        places.append(place)
         place += 4 + int.from_bytes(content[place : place + 4], "big")
-    return place + size % step <= len(content)
+    return places if place + size % unit <= len(content) else None
 
 
 class _Bound:

@@ -3,19 +3,24 @@
 ``lz4`` is one bare block (LZ4 block format). ``lz4hdf5`` and ``bslz4`` are framed as the HDF5 filters 32004 and 32008 write
 them: the size of the frame in bytes (64 bits) and of a block (32 bits), both big-endian, then the blocks. areaDetector sends
 ``bslz4`` without this head, in blocks of bitshuffle's default size. ``blosc`` is a chunk of Blosc 1, with its own header.
+
+They are undone by the HDF5 filters of hdf5plugin, which every installation has for files.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
+from threading import get_ident
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
-from autophasenn.errors import InputError, PlanError, install
+from autophasenn.errors import InputError
+from autophasenn.files.damaged_hdf5 import block_places
 
 CODECS = ("", "lz4", "lz4hdf5", "bslz4", "blosc")
 """Names of what can be undone, as areaDetector has them; the first means that nothing is compressed."""
@@ -25,6 +30,10 @@ TYPES = frozenset(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16
 """Of a pixel."""
 BLOCK = 8192
 """Bytes of a block of bitshuffle where none are told."""
+LZ4_RATIO = 255
+"""LZ4 makes at most so many bytes of one; what claims more is not decoded at all."""
+LZ4_UNSPLIT = 0x30
+"""Flags of a chunk of Blosc: LZ4, and each block in one piece."""
 _HEAD = struct.Struct(">QI")
 _BLOSC_SIZES = struct.Struct("<III")
 """Of the frame, of a block, of the chunk; after the four bytes of versions, flags and element size."""
@@ -55,8 +64,6 @@ def decode(data: bytes, codec: str, kind: str, shape: Sequence[int], order: str 
     ------
     InputError
         If the codec, type or shape is not one of a frame, or the data are not as long as it or broken.
-    PlanError
-        If the library of the codec is not installed.
     """
     if codec not in CODECS:
         known = ", ".join(CODECS[1:])
@@ -73,7 +80,8 @@ def decode(data: bytes, codec: str, kind: str, shape: Sequence[int], order: str 
     plain = _plain(data, codec, size, dtype.itemsize, what) if codec else data
     if len(plain) != size:
         raise InputError(f"{what}, but {len(plain)} came; send the shape and type that the data have.")
-    return np.frombuffer(plain, dtype).reshape(tuple(shape)).astype(dtype.newbyteorder("="))
+    frame = np.frombuffer(plain, dtype).reshape(tuple(shape))
+    return frame.astype(dtype.newbyteorder("="), copy=not codec)
 
 
 def dectris_encoding(encoding: str, kind: str) -> tuple[str, str]:
@@ -107,38 +115,83 @@ def dectris_encoding(encoding: str, kind: str) -> tuple[str, str]:
     return ("bslz4" if match[1] else match[3] or ""), match[4]
 
 
-def _plain(data: bytes, codec: str, size: int, item: int, what: str) -> bytes:
+def _plain(data: bytes, codec: str, size: int, item: int, what: str) -> Shaped[np.ndarray, " n"]:
     """Undo the compression; what a head says of the size is believed only where it is the frame's."""
-    broken = f"the {codec} data of it are broken or cut short; it is left out (look at the network and the sender)"
+    broken = (
+        f"{what}; the {codec} data of it are broken or cut short; it is left out (look at the network and the sender)."
+    )
     try:
         if codec == "blosc":
-            from numcodecs.blosc import decompress as unblosc
-
             told, _, length = _BLOSC_SIZES.unpack_from(data, 4)
             _compare(told, size, what)
             if length != len(data):
-                raise InputError(f"{what}; {broken}.")
-            return unblosc(data)
+                raise InputError(broken)
+            return _blosc_undone(data, size)
         if codec == "lz4":
-            import lz4.block
-
-            try:
-                return lz4.block.decompress(data, uncompressed_size=size)
-            except lz4.block.LZ4BlockError as error:
-                raise InputError(f"{what}; {broken}.") from error
-        from dectris.compression import decompress
-
+            if size > LZ4_RATIO * len(data):
+                raise InputError(broken)
+            return _lz4_undone(data, size)
         # Without a head the data begin with the length of the first block, never 0, as the head's first four bytes are.
         if codec == "bslz4" and data[:4] != bytes(4):
             data = _HEAD.pack(size, BLOCK) + data
-        _compare(_HEAD.unpack_from(data)[0], size, what)
-        return decompress(data, codec.removesuffix("hdf5"), elem_size=item)
-    except ModuleNotFoundError as error:
-        raise PlanError(f"frames compressed by {codec} need {error.name}: {install('live')}.") from error
-    except (RuntimeError, MemoryError, ValueError, struct.error) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{what}; {broken}.") from error
+        told, block = _HEAD.unpack_from(data)
+        _compare(told, size, what)
+        places = block_places(data, size, 8 * item if codec == "bslz4" else 1)
+        if places is None:
+            raise InputError(broken)
+        if codec == "bslz4":
+            return _bitshuffle_undone(data, size, item)
+        lengths = (int.from_bytes(data[place : place + 4], "big") for place in places)
+        blocks = [data[place + 4 : place + 4 + length] for place, length in zip(places, lengths, strict=True)]
+        return _blosc_undone(_as_blosc(blocks, min(block, size), size), size)
+    except (OSError, RuntimeError, MemoryError, struct.error) as error:
+        raise InputError(broken) from error
+
+
+def _lz4_undone(block: bytes, size: int) -> Shaped[np.ndarray, " n"]:
+    """One bare block of LZ4."""
+    before = 0
+    if (
+        len(block) == size
+    ):  # Blosc would take it for a copy, so five zeros are put before it: one, and four more like it
+        block, before = bytes([0x10, 0, 1, 0]) + block, 5
+    return _blosc_undone(_as_blosc([block], size + before, size + before), size + before)[before:]
+
+
+def _as_blosc(blocks: Sequence[bytes], block: int, size: int) -> bytes:
+    """Blocks of LZ4 as a chunk of Blosc 1, whose decoder never reads past their ends, as that of the LZ4 filter does.
+
+    Source: github.com/Blosc/c-blosc, README_CHUNK_FORMAT.rst.
+    """
+    start = 16 + 4 * len(blocks)
+    places = start + np.cumsum([0, *(4 + len(each) for each in blocks)])
+    head = struct.pack("<BBBBIII", 2, 1, LZ4_UNSPLIT, 1, size, block, int(places[-1]))
+    parts = [piece for each in blocks for piece in (struct.pack("<I", len(each)), each)]
+    return b"".join([head, places[:-1].astype("<u4").tobytes(), *parts])
+
+
+def _blosc_undone(chunk: bytes, size: int) -> Shaped[np.ndarray, " n"]:
+    from hdf5plugin import Blosc
+
+    return _filtered_back(chunk, np.dtype("u1"), size, Blosc())
+
+
+def _bitshuffle_undone(chunk: bytes, size: int, item: int) -> Shaped[np.ndarray, " n"]:
+    from hdf5plugin import Bitshuffle
+
+    return _filtered_back(chunk, np.dtype(f"u{item}"), size // item, Bitshuffle(cname="lz4"))
+
+
+def _filtered_back(
+    chunk: bytes, dtype: np.dtype, number: int, compression: Mapping[str, Any]
+) -> Shaped[np.ndarray, " n"]:
+    """What a chunk of an HDF5 file that is only in memory holds; no two of one name may be open at once."""
+    import h5py
+
+    with h5py.File(f"decoded by {get_ident()}", "w", driver="core", backing_store=False) as file:
+        data = file.create_dataset("frame", (number,), dtype, chunks=(number,), **compression)
+        data.id.write_direct_chunk((0,), chunk)
+        return np.asarray(data[()]).view(np.uint8)
 
 
 def _compare(told: int, size: int, what: str) -> None:

@@ -1,17 +1,23 @@
 """Frames as detectors put them onto the wire: the messages of a Dectris series, the compressed bytes of a frame.
 
 The other side of :mod:`autophasenn.live.codecs` and :mod:`autophasenn.live.simplon`, for detectors that are not there.
-Framed blocks are written by the HDF5 filters themselves.
+Frames are compressed by the HDF5 filters themselves.
 """
 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterable, Iterator
+from threading import get_ident
 
 import numpy as np
 from jaxtyping import Shaped
 
+BLOSC_COPY = 0x22
+"""Flags of a chunk of Blosc that is not compressed."""
+FRAMED = 1 << 20
+"""Bytes of a block of ``lz4hdf5``."""
 Numbered = Iterable[tuple[int, Shaped[np.ndarray, "y x"]]]
 
 
@@ -29,23 +35,34 @@ def encode(frame: Shaped[np.ndarray, "y x"], codec: str) -> bytes:
     -------
     bytes
     """
-    little = np.ascontiguousarray(frame, frame.dtype.newbyteorder("<"))
-    if codec == "lz4":
-        import lz4.block
-
-        return lz4.block.compress(little, store_size=False)
-    if codec == "blosc":
-        from numcodecs.blosc import SHUFFLE, compress
-
-        return compress(little, b"lz4", 5, SHUFFLE)
-    if not codec:
-        return little.tobytes()
     import h5py
     import hdf5plugin
 
-    framed = {"lz4hdf5": hdf5plugin.LZ4(), "bslz4": hdf5plugin.Bitshuffle(cname="lz4")}[codec]
-    with h5py.File("frame", "w", driver="core", backing_store=False) as file:
-        return file.create_dataset("frame", data=little, chunks=little.shape, **framed).id.read_direct_chunk((0, 0))[1]
+    little = np.ascontiguousarray(frame, frame.dtype.newbyteorder("<"))
+    if not codec:
+        return little.tobytes()
+    compression = {
+        "lz4": hdf5plugin.LZ4(),
+        "lz4hdf5": hdf5plugin.LZ4(nbytes=FRAMED),
+        "bslz4": hdf5plugin.Bitshuffle(cname="lz4"),
+        "blosc": hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE),
+    }[codec]
+    with h5py.File(f"encoded by {get_ident()}", "w", driver="core", backing_store=False) as file:
+        dataset = file.create_dataset("frame", data=little, chunks=little.shape, **compression)
+        is_raw, chunk = dataset.id.read_direct_chunk((0, 0))
+    if codec == "blosc" and is_raw:  # the filter leaves out what it cannot make smaller
+        size = little.nbytes
+        return struct.pack("<BBBBIII", 2, 1, BLOSC_COPY, little.itemsize, size, size, 16 + size) + chunk
+    if codec != "lz4":
+        return chunk
+    bare = chunk[16:]  # of the only block: behind the sizes of the frame, of a block, and its own
+    return bare if len(bare) < little.nbytes else _literally(bare)
+
+
+def _literally(data: bytes) -> bytes:
+    """A block of LZ4 that says every byte as it is, for what cannot be compressed."""
+    more, rest = divmod(len(data) - 15, 255)
+    return (bytes([len(data) << 4]) if more < 0 else b"\xf0" + b"\xff" * more + bytes([rest])) + data
 
 
 def series_1(

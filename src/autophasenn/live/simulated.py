@@ -24,6 +24,8 @@ from autophasenn.live.sending import encode, series_1, series_2
 from autophasenn.live.streams import FRAMES, NAME, SCALARS
 from autophasenn.pipeline.example import EXAMPLE
 
+logger = logging.getLogger(__name__)
+
 NUMBERS = {kind: number for number, kind in SCALARS.items()}
 LISTENER = 30.0
 """Seconds to wait for somebody who listens."""
@@ -72,6 +74,7 @@ def replay_pva(channel: str, name: str, frames: Sequence[np.ndarray], rate: floa
     first = array.wrap(np.zeros_like(frames[0]))
     pv = SharedPV(initial=first, handler=Handler())
     with Server(providers=[{channel: pv}]):
+        logger.info("PVAccess channel %s is served", channel)
         listener.wait(LISTENER)
         time.sleep(0.5)
         for index, frame in paced(frames, rate):

@@ -67,9 +67,7 @@ def receive_pva(channel: str, folder: Path, pack: bool, abandon: float) -> None:
     frames = PvaFrames(channel, Spool(folder, pack, abandon))
     with Context("pva", nt=False) as context:
         logger.info("PVAccess channel %s", channel)
-        context.monitor(
-            channel, frames.take, request=f"record[queueSize={QUEUE},pipeline=true]", notify_disconnect=True
-        )
+        context.monitor(channel, frames.take, request=f"record[queueSize={QUEUE}]", notify_disconnect=True)
         while True:
             time.sleep(TICK)
             frames.spool.tidy()
@@ -146,7 +144,9 @@ class PvaFrames:
 def _image_of(update: Any) -> Shaped[np.ndarray, "y x"] | str:
     """The frame in an NTNDArray, or why there is none."""
     sizes, codec = [dimension.size for dimension in update.dimension], update.codec.name
-    if len(sizes) != 2 or update.value is None:
+    if update.value is None:  # a channel that has not had a frame
+        return "it has no frame yet"
+    if len(sizes) != 2:
         return f"it sends arrays of {len(sizes)} dimensions; a frame has 2"
     value = np.asarray(update.value)
     if not codec:
