@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,16 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(InputError, match="version 99"):
         Ledger.open(tmp_path)
+
+
+def test_a_ledger_of_version_1_goes_on_with_what_it_knows(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        ledger.put(ScanRecord("scans/a", "a", "refined", chi2=0.5))
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.executescript("ALTER TABLE scans DROP COLUMN number; PRAGMA user_version = 1;")
+    for _ in range(2):
+        with Ledger.open(tmp_path) as ledger:
+            assert ledger.scan("scans/a") == ScanRecord("scans/a", "a", "refined", chi2=0.5)
+    with Ledger.open(tmp_path) as ledger:
+        ledger.put(ScanRecord("scans/b_7", "b_7", "waiting", number=7))
+        assert ledger.scan("scans/b_7").number == 7

@@ -2,6 +2,9 @@
 
 import os
 import re
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from growing import GrowingBliss
 from live_watching import PATIENCE, counts, watching
 from mortal import Nursery
 from scan_34idc import Beamtime
@@ -23,6 +27,9 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 CRYSTAL = f"() => [...document.querySelectorAll('tr img')].some(image => image.naturalWidth === {PIXELS})"
 """Is there a picture as large as that of a crystal? Those of the frames have their size."""
+
+
+CRYSTALS = CRYSTAL.replace("some(", "filter(") + ".length === 2"
 
 
 @pytest.fixture
@@ -60,6 +67,46 @@ def test_a_scan_is_seen_from_its_first_frame_to_its_image_and_a_bad_one_with_its
             opened.wait_for_function(CRYSTAL)
             opened.get_by_text("has no scan 56").first.wait_for(state="attached")
             shoot(opened, tmp_path, "live_refined")
+        assert watch.end() == 0
+
+
+def test_a_growing_file_of_bliss_and_a_stream_of_an_eiger_are_seen_from_their_first_frames_to_their_images(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    pytest.importorskip("zmq", reason="the extra `live` is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    np.save(tmp_path / "pattern.npy", counts())
+    with watching(tmp_path, nursery) as watch:
+        watch.begin("--beamline", "id01", "--zmq", address, "--port", "0")
+        served = Served(None, wait_for_address(watch.nursery.said))
+        with browser() as chromium, page(chromium, served) as opened:
+            scan = GrowingBliss(watch.data / "sample_0001" / "sample_0001.h5", 7, 18 + 0.005 * np.arange(32))
+            for frame in counts()[:20]:
+                scan.frame(frame)
+            bliss = opened.locator("tr", has_text="sample_0001__sample_0001_7")
+            bliss.get_by_text("arriving", exact=True).wait_for()
+            bliss.locator("img").wait_for()
+            words = ["zmq", address, "--scan", str(tmp_path / "pattern.npy"), "--name", "eiger", "--codec", "bslz4"]
+            detector = subprocess.Popen([sys.executable, "-m", "autophasenn.live.simulated", *words, "--rate", "8"])
+            try:
+                eiger = opened.locator("tr", has_text="eiger")
+                eiger.get_by_text("arriving", exact=True).wait_for()
+                eiger.locator("img").wait_for()
+                shoot(opened, tmp_path, "live_bliss_and_eiger_arriving")
+                for frame in counts()[20:]:
+                    scan.frame(frame)
+                scan.end()
+                bliss.get_by_text("refined", exact=True).wait_for()
+                eiger.get_by_text("refined", exact=True).wait_for()
+                opened.wait_for_function(CRYSTALS)
+                shoot(opened, tmp_path, "live_bliss_and_eiger_refined")
+                assert detector.wait() == 0
+            finally:
+                detector.kill()
+                detector.wait()
+        assert {scan.frames for scan in watch.scans().values()} == {32}
         assert watch.end() == 0
 
 

@@ -1,14 +1,17 @@
 """Where a scan comes from is checked once, and every command says the same of it."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from layouts import Nanomax
 
 from autophasenn import cli
-from autophasenn.errors import PlanError
+from autophasenn.errors import InputError, PlanError
 from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.pipeline.instrument import Instrument
 from autophasenn.pipeline.source import Source
 
 SPEC = Path("a.spec")
@@ -16,7 +19,7 @@ SPEC = Path("a.spec")
 WRONG = [
     ({"beamline": "34idc"}, "--beamline 34idc needs the SPEC file"),
     ({"beamline": "mybeamline", "spec": SPEC}, "'mybeamline' is not known"),
-    ({"beamline": "34idc", "spec": SPEC, "mask": Path("m.npy")}, "--mask belongs to a plain file"),
+    ({"beamline": "34idc", "spec": SPEC, "axes": "row,column,frame"}, "--axes belongs to a plain file"),
     ({"spec": SPEC}, "--spec belongs to a scan folder"),
     ({"dark": Path("d.tif")}, "--dark belongs to a scan folder"),
     ({"white": Path("w.tif")}, "--white belongs to a scan folder"),
@@ -75,3 +78,20 @@ def test_a_mask_goes_with_a_plain_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         Source(str(tmp_path / "counts.npy"), mask=tmp_path / "mask.npy").read().mask, measured
     )
+
+
+def test_a_mask_leaves_out_pixels_of_a_beamlines_scan_beside_those_that_its_reader_does(tmp_path: Path) -> None:
+    experiment = Nanomax.experiment
+    written = Nanomax.write(tmp_path, np.ones((experiment.frames, *experiment.shape), np.uint32), experiment)
+    measured = np.ones(experiment.shape, bool)
+    measured[100:120, 7] = False
+    np.save(tmp_path / "mask.npy", measured)
+    source = Source(str(written.path), "nanomax", instrument=Instrument(direct_beam=experiment.beam))
+    known, both = source.read().mask, replace(source, mask=tmp_path / "mask.npy").read()
+    assert not known.all()
+    assert known[100:120, 7].all()
+    np.testing.assert_array_equal(both.mask, known & measured)
+    assert both.source["mask_path"] == str(tmp_path / "mask.npy")
+    np.save(tmp_path / "mask.npy", measured[:9])
+    with pytest.raises(InputError, match=r"mask\.npy has shape \(9, 515\)"):
+        replace(source, mask=tmp_path / "mask.npy").read()

@@ -32,10 +32,10 @@ ScanNumber = Annotated[
 ]
 Dark = Annotated[Path | None, typer.Option(help="Dark field of the detector.")]
 White = Annotated[Path | None, typer.Option(help="White field of the detector.")]
-Mask = Annotated[Path | None, typer.Option(help="Mask of a plain file, True = measured.")]
+Mask = Annotated[Path | None, typer.Option(help="Mask, True = measured; what a beamline masks stays so.")]
 MaskMarks = Annotated[
     Marks | None,
-    typer.Option(help="What 1 stands for in the mask of a plain file; left out, the values under it tell."),
+    typer.Option(help="What 1 stands for in the mask; left out, the values under it tell."),
 ]
 Axes = Annotated[str | None, typer.Option(help="Axes of a plain file, as row,column,frame.")]
 

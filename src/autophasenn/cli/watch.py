@@ -22,7 +22,7 @@ def watch(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all results; created.")],
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[FOLDER]", help="Where scans turn up: files, or with --beamline folders of frames."),
+        typer.Argument(metavar="[FOLDER]", help="Where scans turn up: files, or with --beamline whatever that writes."),
     ] = None,
     pva: Annotated[
         str | None, typer.Option(metavar="CHANNEL", help="Take frames from an EPICS PVAccess channel (NTNDArray) too.")
@@ -112,7 +112,7 @@ def watch(
         _check_installed("The page", "trame", "trame_vtk", "trame_vuetify")
         known = token or (None if host in ("127.0.0.1", "::1", "localhost") else secrets.token_urlsafe(24))
         companions.append(Companion("page", serve_page, output, host, port, known, browser))
-    pack = beamline is None
+    pack = watched.packs_streams
     if pva is not None:
         _check_installed("PVAccess", "p4p")
         companions.append(Companion("PVAccess client", receive_pva, pva, watched.spool("pva"), pack, abandon))

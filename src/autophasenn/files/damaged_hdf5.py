@@ -101,7 +101,7 @@ def block_places(content: bytes, whole: int, unit: int) -> list[int] | None:
     """Where the compressed blocks of a chunk begin.
 
     A chunk has its uncompressed size (8 bytes, the most significant first), the size of a block (4), and of each block its
-    compressed size (4) and its bytes. Source: github.com/kiyo-masui/bitshuffle, bshuf_h5filter.c; the LZ4 filter has the same.
+    compressed size (4) and its bytes. Source: github.com/kiyo-masui/bitshuffle, bshuf_h5filter.c; LZ4's filter does alike.
 
     Parameters
     ----------

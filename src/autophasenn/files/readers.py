@@ -109,6 +109,30 @@ def scan_of_arrays(stored: StoredPattern, name: str, mask_marks: Marks | None = 
     return Scan(counts, mask=mask, geometry=_geometry(stored, name), source=source, warnings=given.warnings)
 
 
+def masked(scan: Scan, mask_path: str | Path, mask_marks: Marks | None = None) -> Scan:
+    """A scan of a beamline without the pixels that a mask of the user leaves out; what its reader masked stays so.
+
+    Parameters
+    ----------
+    scan : Scan
+    mask_path : str or Path
+    mask_marks : "measured" or "bad", optional
+        As :func:`read_pattern_file` has it.
+
+    Raises
+    ------
+    InputError
+        If the mask cannot be read or does not fit.
+    """
+    with reading(mask_path):
+        file, dataset = _split(mask_path)
+        given = with_mask_as_measured(StoredPattern(scan.frames, _read_mask(file, dataset)), str(mask_path), mask_marks)
+        mask = _checked_mask(np.asarray(given.mask), scan.frames.shape, str(mask_path))
+        source = {**scan.source, "mask_path": str(mask_path), "mask_sha256": sha256_of(file)}
+    both = mask if scan.mask is None else mask & np.asarray(scan.mask, bool)
+    return replace(scan, mask=both, source=source, warnings=(*scan.warnings, *given.warnings))
+
+
 def _read_scan(
     path: str | Path, mask_path: str | Path | None, axes: tuple[str, ...] | None, mask_marks: Marks | None
 ) -> Scan:

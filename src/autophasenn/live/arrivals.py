@@ -49,6 +49,8 @@ class Arrivals:
             for scan in scans
             if scan.state == "arriving"
         }
+        self.sightings = dict[str, Sighting]()
+        """Scans by their keys, as they were at the last look."""
         self.present = frozenset[str]()
         """Keys of the scans whose files were there at the last look."""
 
@@ -67,7 +69,7 @@ class Arrivals:
         """
         now, (found, missing) = time.time(), look_at(self._places)
         sightings = self._readable(found)
-        self.present = frozenset(sightings)
+        self.sightings, self.present = sightings, frozenset(sightings)
         for key, sighting in sightings.items():
             if self._known.get(key) != sighting.fingerprint:
                 self._follow(sighting, now)
@@ -127,6 +129,7 @@ class Arrivals:
                 source=str(sighting.path),
                 fingerprint=sighting.fingerprint,
                 counted_from=last_frame,
+                number=sighting.scan,
             )
         )
         self._known.pop(sighting.key, None)

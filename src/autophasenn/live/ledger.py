@@ -18,8 +18,8 @@ from typing import Any, Literal, get_args
 from autophasenn.errors import InputError
 
 FILE = "ledger.sqlite"
-VERSION = 1
-"""Raised when a column changes its name or meaning."""
+VERSION = 2
+"""Raised when a column is added or changes its name or meaning; version 1 had no `number`."""
 PATIENCE = 20.0
 """Seconds to wait for another process that is at the database."""
 
@@ -64,6 +64,8 @@ class ScanRecord:
         Unix seconds from which the two times above count.
     attempts : int
         How often work on it began and no answer came, because the watcher itself was killed.
+    number : int, optional
+        Of the scan, where its file holds several.
     """
 
     key: str
@@ -84,6 +86,7 @@ class ScanRecord:
     fingerprint: str = ""
     counted_from: float = 0.0
     attempts: int = 0
+    number: int | None = None
 
 
 COLUMNS = tuple(column.name for column in fields(ScanRecord))
@@ -127,11 +130,14 @@ class Ledger:
             try:
                 connection.row_factory = sqlite3.Row
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
-                if version not in (0, VERSION):
+                if version not in (0, 1, VERSION):
                     raise InputError(
                         f"{path} is a ledger of version {version}, and this program knows version {VERSION}; give another "
                         "results folder, or the autophasenn that wrote it."
                     )
+                if version == 1:
+                    added = "ALTER TABLE scans ADD COLUMN number"
+                    connection.executescript(f"BEGIN IMMEDIATE; {added}; PRAGMA user_version = {VERSION}; COMMIT;")
                 if version == 0:
                     connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
             except BaseException:

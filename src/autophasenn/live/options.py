@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from autophasenn.beamlines import expected_frames
+from autophasenn.beamlines.watched import LAYOUTS, Layout
+from autophasenn.beamlines.watched_spec import LAYOUTS as SPEC_LAYOUTS
+from autophasenn.beamlines.watched_spec import SpecScans
 from autophasenn.errors import InputError, PlanError
 from autophasenn.live.crew import Limits
+from autophasenn.live.peeking import Peeker
+from autophasenn.live.scan_files import ScanFiles
 from autophasenn.live.settings import Settings
 from autophasenn.live.sightings import Files, FrameFolders, Place
 
 MEMORY_SHARE = 0.4
 """Of the machine's memory that a working process may hold; there are two."""
+SCANS = "scans/"
+"""Begins the keys of the scans in the watched folder."""
+NO_FILES = re.compile(r"(?!)")
 SPOOL = "frames"
 """Folder in the results folder where frames of detector streams are kept."""
 
@@ -95,6 +104,12 @@ class Watch:
         """Where the frames of a detector stream are kept."""
         return self.results / SPOOL / stream
 
+    @property
+    def packs_streams(self) -> bool:
+        """Does a scan of a stream become one file, since no beamline's reader takes it as a folder of frames?"""
+        beamline = self.settings.source.beamline
+        return beamline is None or beamline.lower() in {*LAYOUTS, *SPEC_LAYOUTS}
+
     def limits(self) -> Limits:
         """What one scan may take."""
         memory = (
@@ -102,19 +117,34 @@ class Watch:
         )
         return Limits(self.time_limit, int(memory))
 
-    def places(self) -> list[Place]:
-        """Where scans turn up."""
+    def is_of_beamline(self, key: str, source: Path) -> bool:
+        """Is a scan read by the beamline's reader? What a stream wrote is a file of this package, unless it is a folder."""
+        return self.settings.source.beamline is not None and (key.startswith(SCANS) or source.is_dir())
+
+    def places(self, peeker: Peeker) -> list[Place]:
+        """Where scans turn up; `peeker` looks into files that hold several."""
         source, places = self.settings.source, list[Place]()
         if self.folder is not None and source.beamline is None:
-            places.append(Files(self.folder, "scans/", self.settle, self.abandon, self.settings.dataset))
+            places.append(Files(self.folder, SCANS, self.settle, self.abandon, self.settings.dataset))
         if self.folder is not None and source.beamline is not None:
-            places.append(FrameFolders(self.folder, "scans/", self._expected, self.settle, self.abandon))
+            places.append(self._place_of(source.beamline.lower(), self.folder, peeker))
         for stream in self.streams:
-            # Without a beamline a folder is never complete: what receives it makes a file of it, in one step.
-            abandon = math.inf if source.beamline is None else self.abandon
+            # A folder that becomes a file is never complete: what receives it makes that in one step.
+            abandon = math.inf if self.packs_streams else self.abandon
             places.append(FrameFolders(self.spool(stream), f"{stream}/", self._expected, self.settle, abandon))
             places.append(Files(self.spool(stream), f"{stream}/", 0.0, 0.0, with_suffix=False))
         return places
+
+    def _place_of(self, beamline: str, folder: Path, peeker: Peeker) -> Place:
+        """Where the scans of a beamline turn up: files, or folders of frames."""
+        source, results = self.settings.source, self.results.resolve()
+        layout, log = LAYOUTS.get(beamline), None
+        if beamline in SPEC_LAYOUTS and source.spec is not None:
+            layout, log = Layout(NO_FILES, SpecScans(folder, SPEC_LAYOUTS[beamline])), source.spec
+        if layout is None:
+            return FrameFolders(folder, SCANS, self._expected, self.settle, self.abandon)
+        detector = source.instrument.detector
+        return ScanFiles(folder, SCANS, layout, peeker, self.settle, self.abandon, detector, results, log)
 
     def _expected(self, folder: Path) -> int | None:
         source = self.settings.source

@@ -75,14 +75,19 @@ class FrameSum:
 
     def draw(self, picture: Path) -> bool:
         """The sum so far, in a logarithmic scale; is there one that can be drawn?"""
-        if self.sum is None:
-            return False
-        try:
-            pixels = _pixels(self.sum)
-        except Exception:  # of a row, or of more than there is memory for
-            return False
-        write_picture(picture, pixels)
-        return True
+        return draw_sum(self.sum, picture)
+
+
+def draw_sum(counts: NDArray[np.float64] | None, picture: Path) -> bool:
+    """Draw a sum of frames, shape (rows, columns), in a logarithmic scale; is there one that can be drawn?"""
+    if counts is None:
+        return False
+    try:
+        pixels = _pixels(counts)
+    except Exception:  # of a row, or of more than there is memory for
+        return False
+    write_picture(picture, pixels)
+    return True
 
 
 def _pixels(counts: NDArray[np.float64]) -> NDArray[np.uint8]:

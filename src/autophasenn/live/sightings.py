@@ -33,6 +33,12 @@ class Sighting:
         When the newest of its files was changed, unix seconds of the clock of the disk.
     quiet : float
         Seconds without any change after which it is complete; 0: it is complete as it is.
+    scan : int, optional
+        Its number, where its file holds several.
+    mark : str
+        What is the same as long as nothing is added, where the times of its files do not tell.
+    stack : (file, dataset), optional
+        Where its frames are in an HDF5 file.
     """
 
     key: str
@@ -41,6 +47,9 @@ class Sighting:
     size: int
     newest: float
     quiet: float
+    scan: int | None = None
+    mark: str = ""
+    stack: tuple[Path, str] | None = None
 
     @property
     def name(self) -> str:
@@ -50,7 +59,7 @@ class Sighting:
     @property
     def fingerprint(self) -> str:
         """The same as long as nothing is added or changed."""
-        return f"{self.frames} frames, {self.size} bytes, {self.newest:.6f}"
+        return self.mark or f"{self.frames} frames, {self.size} bytes, {self.newest:.6f}"
 
 
 @runtime_checkable

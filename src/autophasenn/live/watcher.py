@@ -24,7 +24,9 @@ from autophasenn.live.ledger import Ledger, ScanRecord, State
 from autophasenn.live.lock import only_one
 from autophasenn.live.notices import Notices
 from autophasenn.live.options import Watch
+from autophasenn.live.peeking import Peeker
 from autophasenn.live.pictures import FrameSum
+from autophasenn.live.stack_sum import StackSum
 from autophasenn.live.work import Outcome, Task, remove
 from autophasenn.machine import Stop
 
@@ -73,11 +75,9 @@ def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any
                 companion.start()
             watcher.run(stop, companions)
         finally:
-            for worker in watcher.workers:
-                worker.end()
             for companion in companions:
                 companion.end()
-            watcher.put_back()
+            watcher.end()
             logger.info("ended; %s", ", ".join(f"{number} {state}" for state, number in watcher.numbers().items()))
         return watcher.numbers()
 
@@ -86,8 +86,9 @@ class _Watcher:
     def __init__(self, options: Watch, ledger: Ledger) -> None:
         self._options, self._ledger = options, ledger
         self._resume()
-        self._arrivals = Arrivals(ledger, options.places(), int(options.largest * 2**30), options.retry)
-        self._sums: dict[str, FrameSum] = {}
+        self._peeker = Peeker()
+        self._arrivals = Arrivals(ledger, options.places(self._peeker), int(options.largest * 2**30), options.retry)
+        self._sums: dict[str, FrameSum | StackSum] = {}
         self._done: list[tuple[Task, Outcome]] = []
         self._later: dict[str, float] = {}
         self._complaints: dict[str, str] = {}
@@ -125,6 +126,13 @@ class _Watcher:
                 self._fail(
                     scan, f"The watcher was killed {ATTEMPTS} times while it worked on it, and takes it for the reason."
                 )
+
+    def end(self) -> None:
+        """End its processes, and leave what is at work to the next watcher."""
+        for worker in self.workers:
+            worker.end()
+        self._peeker.end()
+        self.put_back()
 
     def put_back(self) -> None:
         """What is at work waits for the next watcher; it is not the reason why this one ends."""
@@ -179,14 +187,25 @@ class _Watcher:
         growing = self._arrivals.growing
         self._sums = {key: total for key, total in self._sums.items() if key in growing}
         for key in growing:
-            scan = self._ledger.scan(key)
-            if scan is None or not Path(scan.source).is_dir():
+            total = self._sum_of(key)
+            if total is None:
                 continue
-            total = self._sums.setdefault(key, FrameSum(Path(scan.source)))
             picture = self._new_picture(key)
             if total.update(PREVIEW_SECONDS / len(growing)) and total.draw(picture):
                 self._ledger.change(key, thumbnail=self._relative(picture))
                 _remove_others(picture)
+
+    def _sum_of(self, key: str) -> FrameSum | StackSum | None:
+        """Of the frames of a scan so far; None where there are none to be read."""
+        sighting = self._arrivals.sightings.get(key)
+        if sighting is None or (sighting.stack is None and not sighting.path.is_dir()):
+            return None
+        if sighting.stack is None:
+            return self._sums.setdefault(key, FrameSum(sighting.path))
+        total = self._sums.setdefault(key, StackSum(self._peeker))
+        if isinstance(total, StackSum):
+            total.stack = sighting.stack
+        return total
 
     def _hand_out(self) -> None:
         """First images before refinements, the newest scan first."""
@@ -213,9 +232,9 @@ class _Watcher:
 
     def _give(self, worker: Worker, scan: ScanRecord, method: str, state: State) -> None:
         self._ledger.change(scan.key, state=state, reason=None, attempts=scan.attempts + 1)
-        is_folder = Path(scan.source).is_dir()
         output, picture = self._options.results / scan.key / method, self._new_picture(scan.key)
-        worker.give(Task(scan.key, scan.fingerprint, method, scan.source, is_folder, output, picture))
+        is_beamlines = self._options.is_of_beamline(scan.key, Path(scan.source))
+        worker.give(Task(scan.key, scan.fingerprint, method, scan.source, is_beamlines, output, picture, scan.number))
 
     def _enter(self) -> None:
         """Write down what was done; that stays in memory until the ledger has it."""

@@ -46,11 +46,13 @@ class Task:
     source : str
         Its folder or file.
     from_beamline : bool
-        Whether `source` is a folder of a beamline.
+        Whether `source` is a folder or file of a beamline.
     output : Path
         Folder of the result.
     picture : Path
         PNG file of the crystal.
+    scan : int, optional
+        Its number, where `source` holds several.
     """
 
     key: str
@@ -60,6 +62,7 @@ class Task:
     from_beamline: bool
     output: Path
     picture: Path
+    scan: int | None = None
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ class _Worker:
 
         shared, dataset = self._settings.source, self._settings.dataset
         if task.from_beamline:
-            return shared.of(task.source)
+            return replace(shared, input=task.source, scan=task.scan)
         needs_name = dataset and Path(task.source).suffix.lower() not in READERS
         # What a stream wrote is a file, even where the folders are those of a beamline.
         return Source(f"{task.source}:{dataset}" if needs_name else task.source, mask=shared.mask)

@@ -34,7 +34,7 @@ class Source:
     dark, white : Path, optional
         Dark field and white field of the detector.
     mask : Path, optional
-        Mask of a plain file, True = measured.
+        Mask, True = measured; pixels that a beamline's reader masks stay so.
     instrument : Instrument
         What is said of the diffractometer, in place of what was recorded.
     axes : str, optional
@@ -74,10 +74,8 @@ class Source:
             raise PlanError(f"The beamline {self.beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
         if self.axes is not None:
             raise PlanError("--axes belongs to a plain file; the order of a beamline's files is known.")
-        if self.mask_marks is not None:
-            raise PlanError("--mask-marks belongs to a plain file; the mask of a beamline's files is known.")
-        if self.mask is not None:
-            raise PlanError("--mask belongs to a plain file; the pixels of a beamline's detector come with its reader.")
+        if self.mask_marks is not None and self.mask is None:
+            raise PlanError("--mask-marks says what a mask means; give the mask too, with --mask.")
         if self.spec is None and BEAMLINES[self.beamline.lower()].needs_log:
             raise PlanError(f"--beamline {self.beamline} needs the SPEC file of its scans; add --spec FILE.")
 
@@ -105,13 +103,13 @@ class Source:
         from autophasenn.beamlines import read_scan
         from autophasenn.beamlines.by_hand import placed
         from autophasenn.files.boundary import reading
-        from autophasenn.files.readers import read_pattern_file
+        from autophasenn.files.readers import masked, read_pattern_file
         from autophasenn.pipeline.example import EXAMPLE
 
         if self.beamline is not None:
             if self.input is None:
                 raise PlanError("--beamline belongs to a scan; give its folder or file as INPUT.")
-            return read_scan(
+            scan = read_scan(
                 self.beamline,
                 self.input,
                 spec=self.spec,
@@ -121,6 +119,7 @@ class Source:
                 detector=self.instrument.detector,
                 setup=self.instrument.setup(),
             )
+            return scan if self.mask is None else masked(scan, self.mask, self.mask_marks)
         with reading(self.input or EXAMPLE):
             is_folder = self.input is not None and Path(self.input).is_dir()
         if is_folder:
