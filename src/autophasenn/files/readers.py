@@ -126,7 +126,9 @@ def masked(scan: Scan, mask_path: str | Path, mask_marks: Marks | None = None) -
     """
     with reading(mask_path):
         file, dataset = _split(mask_path)
-        given = with_mask_as_measured(StoredPattern(scan.frames, _read_mask(file, dataset)), str(mask_path), mask_marks)
+        given = StoredPattern(scan.frames, _read_mask(file, dataset))
+        if file.suffix.lower() not in MASKS_THAT_SAY_IT:
+            given = with_mask_as_measured(given, str(mask_path), mask_marks)
         mask = _checked_mask(np.asarray(given.mask), scan.frames.shape, str(mask_path))
         source = {**scan.source, "mask_path": str(mask_path), "mask_sha256": sha256_of(file)}
     both = mask if scan.mask is None else mask & np.asarray(scan.mask, bool)
