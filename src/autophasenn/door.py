@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ column]. Give all frames of a rocking scan in one array.
     def of(cls, scan: Scan) -> Pattern:
         """The pattern of a scan that was read."""
         pattern = cls.__new__(cls)
-        Scan.__init__(pattern, scan.frames, scan.dark, scan.white, scan.mask, scan.geometry, scan.source, scan.warnings)
+        Scan.__init__(pattern, **{each.name: getattr(scan, each.name) for each in fields(Scan)})
         return pattern
 
     @property
@@ -141,13 +142,13 @@ def load(
     dark, white : path, optional
         Dark field and white field of the detector.
     mask : path, optional
-        Mask of a plain file, True = measured.
+        Mask of the frames, of one of them, or of a beamline's whole detector, True = measured.
     instrument : Instrument
         What is known of the diffractometer better than it was recorded.
     axes : str, optional
         What the axes of a plain file are, as ``"row,column,frame"``; None: frame, row, column.
     mask_marks : "measured" or "bad", optional
-        What 1 stands for in the mask of a plain file; None: as the values under it say.
+        What 1 stands for in the mask; None: as the values under it say.
 
     Returns
     -------

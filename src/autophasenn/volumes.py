@@ -79,6 +79,10 @@ class Scan:
         ``path`` (str), ``sha256`` (str), and whatever else tells where it came from (JSON-serialisable).
     warnings : tuple of str
         Sentences about what its reader had to assume.
+    saturation : float, optional
+        Value at which a pixel of its detector is full; summed exposures are full at multiples of it. None: not known.
+    monitor : array (frames,), optional
+        What a monitor of the incident beam counted, one number a frame.
     """
 
     frames: np.ndarray
@@ -88,6 +92,8 @@ class Scan:
     geometry: Geometry | None = None
     source: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    saturation: float | None = None
+    monitor: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

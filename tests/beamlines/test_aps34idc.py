@@ -1,6 +1,7 @@
 """Scans of APS 34-ID-C: what is read from a folder of frames and a SPEC file, and what is refused."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from scan_34idc import SHAPE, Beamtime
 from autophasenn.beamlines import Setup, expected_frames, read_scan
 from autophasenn.errors import AutoPhaseNNError, GeometryError, InputError
 from autophasenn.physics.geometry import ScanGeometry, d_spacing, direct_voxel_vectors
+from autophasenn.pipeline.geometry_words import direct_beam_warnings
 
 
 @pytest.fixture
@@ -62,9 +64,22 @@ def test_the_direct_beam_is_assumed_in_the_middle_of_the_frames_and_said_so(beam
     # The frames have 16 x 12 pixels and begin at row 64 and column 32 of the detector.
     assert (geometry.direct_beam, geometry.is_assumed) == ((72.0, 38.0), True)
     assert geometry.detector.first_pixel == (64.0, 32.0)
-    (warning,) = scan.warnings
+    (warning,) = direct_beam_warnings(geometry, (8.0, 6.0), 4.0)
     assert "middle of the frames, row 72, column 38, is assumed" in warning
-    assert "were it the middle of the whole detector, row 258.5, column 258, d would be" in warning  # the gap opened
+    assert "in the middle of the whole detector, row 258.5, column 258, d would be" in warning  # the gap opened
+
+
+def test_the_d_of_an_assumed_direct_beam_is_told_where_the_peak_is(beamtime: Beamtime) -> None:
+    pixel, frame = (13.0, 2.0), 5.0
+    geometry = beamtime.read().geometry
+    (warning,) = direct_beam_warnings(geometry, pixel, frame)
+    told = [float(number) for number in re.findall(r"(\d\.\d{4}) nm", warning)]
+    given = beamtime.read(setup=Setup(direct_beam=(258.5, 258.0))).geometry
+    assert direct_beam_warnings(given, pixel, frame) == ()
+    expected = [1e9 * d_spacing(each.scattering_vector(pixel, frame)) for each in (geometry, given)]
+    np.testing.assert_allclose(told, expected, atol=5.1e-5)
+    middle = 1e9 * d_spacing(given.scattering_vector((8.0, 6.0), frame))
+    assert abs(middle - expected[1]) > 1e-4  # the place matters
 
 
 def test_the_direct_beam_that_is_given_is_where_q_vanishes(
@@ -370,6 +385,14 @@ def test_unknown_detector_is_refused(beamtime: Beamtime) -> None:
     refuse(beamtime.write(), "'34idcXYZ'", "34idcTIM2", error=GeometryError)
 
 
+def test_a_spec_file_cut_before_its_points_says_that_positions_are_commanded_ones(beamtime: Beamtime) -> None:
+    beamtime.positions = np.zeros(0)
+    scan = beamtime.write().read()
+    assert isinstance(scan.geometry, ScanGeometry)
+    assert scan.geometry.step["Theta"] == pytest.approx(0.005)
+    assert any("records 0 points" in w and "not measured ones" in w for w in scan.warnings)
+
+
 def test_detector_that_is_not_recorded_is_assumed_with_a_warning(beamtime: Beamtime) -> None:
     recorded = beamtime.read()
     text = beamtime.spec.read_text()
@@ -399,7 +422,9 @@ def test_real_scan_has_the_published_geometry(shared_data: Path) -> None:
     """Numbers on which two independent codes agree to 5e-5, the arm pointing at the middle of the frames."""
     scan = scan_54(shared_data)
     centre = (128.0, 128.0)
-    assert any("d is 0.2335 nm" in sentence and "d would be 0.2368 nm" in sentence for sentence in scan.warnings)
+    (warning,) = direct_beam_warnings(scan.geometry, centre, float(len(scan.frames) // 2))
+    assert "it is 0.2335 nm" in warning
+    assert "d would be 0.2368 nm" in warning
     assert scan.frames.shape == (201, 256, 256)
     assert scan.frames.dtype == np.int32
     assert np.unravel_index(scan.frames.argmax(), scan.frames.shape) == (99, 126, 127)

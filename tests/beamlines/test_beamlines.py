@@ -6,10 +6,10 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from layouts import LAYOUTS, P10, Aps20ide, Aps34idc, Cristal, Id01Bliss
+from layouts import LAYOUTS, P10, Aps20ide, Aps34idc, Cristal, Id01Bliss, Sixs2019
 
 from autophasenn.beamlines import BEAMLINES, expected_frames, read_scan
-from autophasenn.errors import InputError
+from autophasenn.errors import GeometryError, InputError
 from autophasenn.physics.axes import rotation
 from autophasenn.physics.bragg import HC_EV_M
 
@@ -104,6 +104,58 @@ def test_a_bliss_scan_that_is_still_measured_is_read_as_far_as_it_is(tmp_path):
     assert scan.geometry.step["eta"] == pytest.approx(0.01)
 
 
+def test_an_energy_scan_that_is_still_measured_is_read_as_far_as_it_is(tmp_path):
+    experiment = replace(Id01Bliss.experiment, shape=(6, 8), peak=(3, 4), scanned="energy", step=4.0)
+    frames = np.random.default_rng(0).poisson(3, (experiment.frames, 6, 8)).astype(np.uint32)
+    written = Id01Bliss.write(tmp_path, frames, experiment)
+    with h5py.File(tmp_path / "raw" / "sample.h5", "r+") as file:
+        scan = file["12.1"]
+        del scan["end_time"], scan["instrument/positioners/mononrj"]
+        scan["instrument/positioners/mononrj"] = 1e-3 * experiment.positions[:7]
+    scan = read_scan("id01", written.path, scan=12)
+    np.testing.assert_array_equal(scan.frames, frames[:7])
+    assert any("its first 7 points are used" in sentence for sentence in scan.warnings)
+    assert scan.geometry.step["energy"] == pytest.approx(4.0)
+
+
+def test_a_motor_of_sixs_is_known_by_its_whole_name(tmp_path):
+    """`mu` is no part of `simulator`; two motors of one name are asked for."""
+    experiment = replace(Sixs2019.experiment, shape=(6, 8), peak=(3, 4))
+    frames = np.random.default_rng(0).poisson(3, (experiment.frames, 6, 8)).astype(np.uint32)
+    written = Sixs2019.write(tmp_path, frames, experiment)
+    with h5py.File(written.path, "r+") as file:
+        file["com/SIXS/a-delta-simulator/position_pre"] = [77.0]
+        del file[experiment_place("delta")]
+    with pytest.raises(GeometryError, match="records no motor 'delta'"):
+        read_scan("sixs", written.path, **written.arguments())
+    with h5py.File(written.path, "r+") as file:
+        for place in ("one-delta", "other-delta.1"):
+            file[f"com/SIXS/{place}/position_pre"] = [18.0]
+    with pytest.raises(InputError, match=r"several motors named delta .*one-delta, other-delta\.1.*--motor delta"):
+        read_scan("sixs", written.path, **written.arguments())
+    scan = read_scan("sixs", written.path, **written.arguments(motors={"delta": 18.0}))
+    check_geometry(scan.geometry, experiment)
+
+
+def experiment_place(motor):
+    return Sixs2019.places.format(motor).rpartition("/")[0]
+
+
+def test_a_fault_of_a_geometry_is_no_damaged_file(tmp_path, monkeypatch):
+    from autophasenn import beamlines
+
+    experiment = replace(Id01Bliss.experiment, shape=(6, 8), peak=(3, 4))
+    frames = np.zeros((experiment.frames, 6, 8), np.uint32)
+    written = Id01Bliss.write(tmp_path, frames, experiment)
+
+    def faulty(*_):
+        raise KeyError("a fault of the program")
+
+    monkeypatch.setattr(beamlines, "as_scan", faulty)
+    with pytest.raises(KeyError, match="a fault of the program"):
+        read_scan("id01", written.path, scan=12)
+
+
 def test_a_recorded_direct_beam_is_used_and_a_given_one_takes_its_place(tmp_path):
     experiment = replace(Id01Bliss.experiment, shape=(6, 8), peak=(3, 4))
     frames = np.random.default_rng(0).poisson(3, (experiment.frames, 6, 8)).astype(np.uint32)
@@ -124,6 +176,9 @@ def test_a_series_of_p10_is_summed_at_each_point(tmp_path):
     expected = frames.astype(np.int64).reshape(-1, 3, 6, 8).sum(1)
     expected[1, 2, 2] = np.iinfo(np.uint32).max
     np.testing.assert_array_equal(scan.frames, expected)
+    assert any(
+        "39 frames, a series of 3 at each point; the frames of each point are summed" in w for w in scan.warnings
+    )
 
 
 def test_a_scan_of_p10_is_found_in_the_folder_of_all_scans(tmp_path):

@@ -9,6 +9,7 @@ from layouts import Id01Bliss
 
 from autophasenn.beamlines import read_scan
 from autophasenn.errors import AutoPhaseNNError, PlanError
+from autophasenn.physics.axes import axes, circles
 from autophasenn.pipeline.instrument import Instrument
 from autophasenn.pipeline.source import Source
 
@@ -143,3 +144,59 @@ def test_options_that_do_not_go_together_are_refused(array: str, tmp_path: Path)
         Source(array, "id01", axes="row,column,frame")
     with pytest.raises(PlanError, match="--motor eta cannot be understood"):
         Source(array, instrument=replace(OPTIONS, motors=("eta",))).read()
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [
+        ("columns: x-", {"columns": (-1.0, 0.0, 0.0)}),
+        ("rows: y+", {"rows": (0.0, 1.0, 0.0)}),
+        ('sample: "mu y+, eta x-, phi y-"', {"sample": circles("mu y+, eta x-, phi y-")}),
+        ('detector: "nu y+, delta x-"', {"detector": axes("nu y+, delta x-")}),
+    ],
+)
+def test_axes_and_directions_of_a_geometry_file_take_the_place_of_its_beamlines(
+    line: str, changed: dict, array: str, tmp_path: Path
+) -> None:
+    usual = Source(array, instrument=Instrument(geometry=written(tmp_path, YAML))).read().geometry
+    other = Source(array, instrument=Instrument(geometry=written(tmp_path, YAML + line))).read().geometry
+    for name in ("sample", "detector", "columns", "rows"):
+        expected = changed.get(name, getattr(usual.diffractometer, name))
+        assert getattr(other.diffractometer, name) == expected
+
+
+def test_two_words_on_which_circles_there_are_are_refused(array: str, tmp_path: Path) -> None:
+    instrument = Instrument(geometry=written(tmp_path, YAML + 'sample: "eta x-"\n'), diffractometer="p10")
+    with pytest.raises(PlanError, match="--diffractometer p10 and `sample:` of the geometry file both say"):
+        Source(array, instrument=instrument).read()
+
+
+STEPS = (
+    "reciprocal_steps_per_nm: [[0.0, 0.01, 0.0], [0.0, 0.0, -0.02], [0.03, 0.0, 0.0]]\nq_per_nm: [20.0, 5.0, -7.0]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "said", "name"),
+    [
+        ("energy_ev: 9000.0\n", {}, "`energy_ev:`"),
+        ("motors: {nonsense: 3}\n", {}, "`motors:`"),
+        ("beamline: id01\n", {}, "`beamline:`"),
+        ("binning: [2, 2]\n", {}, "`binning:`"),
+        ("tilt_deg: [0.0, 0.0, 1.0]\n", {}, "`tilt_deg:`"),
+        ("", {"energy": 9e3}, "--energy"),
+        ("", {"distance": 0.5}, "--distance"),
+        ("", {"pixel": (55e-6, 55e-6)}, "--pixel"),
+        ("", {"direct_beam": (1.0, 2.0)}, "--direct-beam"),
+        ("", {"first_pixel": (1.0, 2.0)}, "--first-pixel"),
+        ("", {"motors": ("nonsense=3",)}, "--motor"),
+        ("", {"columns": "x-"}, "--columns"),
+        ("", {"rows": "y+"}, "--rows"),
+        ("", {"reverse": ("eta",)}, "--reverse"),
+        ("", {"diffractometer": "id01"}, "--diffractometer"),
+    ],
+)
+def test_nothing_is_said_beside_three_steps_and_q(more: str, said: dict, name: str, array: str, tmp_path: Path) -> None:
+    instrument = Instrument(geometry=written(tmp_path, STEPS + more), **said)
+    with pytest.raises(PlanError, match=f"complete with reciprocal_steps_per_nm and q_per_nm, and {name} is given"):
+        Source(array, instrument=instrument).read()

@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autophasenn.errors import GeometryError
+from autophasenn.physics.axes import axes, circles
 from autophasenn.physics.geometry import (
+    Diffractometer,
     FixedGeometry,
     RockingGeometry,
+    ScanGeometry,
     d_spacing,
     direct_voxel_vectors,
     two_theta,
@@ -198,3 +201,11 @@ def test_q_beyond_twice_the_wave_number_is_refused():
     q = SCAN_54.scattering_vector((128.0, 128.0))
     with pytest.raises(GeometryError, match="cannot be reached"):
         two_theta(q, 2000.0)
+
+
+def test_degrees_are_not_compared_with_metres_to_tell_what_is_scanned() -> None:
+    """A stage that moves by micrometres while a circle turns by degrees is scanned; one that creeps beside it drifts."""
+    arm = Diffractometer("made", circles("th y+"), axes("x tx, y ty, delta y+"))
+    detector = arm.detector_facing_the_beam(0.8, (55e-6, 55e-6), (250.0, 260.0))
+    motors = {"th": (0.0, 1.0, 2.0), "x": (0.0, 1e-4, 2e-4), "y": (0.0, 1e-8, 2e-8), "delta": 30.0}
+    assert ScanGeometry(arm, detector, 9e3, motors).scanned == ("th", "x")

@@ -1,5 +1,6 @@
 """Where a scan comes from is checked once, and every command says the same of it."""
 
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -95,3 +96,48 @@ def test_a_mask_leaves_out_pixels_of_a_beamlines_scan_beside_those_that_its_read
     np.save(tmp_path / "mask.npy", measured[:9])
     with pytest.raises(InputError, match=r"mask\.npy has shape \(9, 515\)"):
         replace(source, mask=tmp_path / "mask.npy").read()
+
+
+WRONG_TYPES = {
+    "Instrument(energy='9000')": "energy of the instrument is '9000'; give a number, eV.",
+    "Instrument(energy=float('nan'))": "energy of the instrument is nan; give a number, eV.",
+    "Instrument(energy=True)": "energy of the instrument is True; give a number, eV.",
+    "Instrument(distance=(1, 2))": "distance of the instrument is (1, 2); give a number, metres.",
+    "Instrument(pixel=55e-6)": "pixel of the instrument is 5.5e-05; give two numbers, row and column, metres.",
+    "Instrument(direct_beam=('a', 1))": "direct_beam of the instrument is ('a', 1); give two numbers, row and column.",
+    "Instrument(first_pixel=[1, 2, 3])": "first_pixel of the instrument is [1, 2, 3]; give two numbers",
+    "Instrument(motors={'eta': 3})": "motors of the instrument is {'eta': 3}; give words in a tuple",
+    "Instrument(motors='eta=3')": "motors of the instrument is 'eta=3'; give words in a tuple",
+    "Instrument(columns=1)": "columns of the instrument is 1; give a direction",
+    "Instrument(reverse='eta')": "reverse of the instrument is 'eta'; give names",
+    "Instrument(geometry=3)": "geometry of the instrument is 3; give the path",
+    "Instrument(diffractometer=3)": "diffractometer of the instrument is 3; give its name",
+    "Source('scan', instrument={'energy': 9000})": "The instrument is {'energy': 9000}; give an Instrument",
+    "Source('scan', 'id01', scan='12')": "scan is '12'; give the number",
+    "Source('scan', 3)": "beamline is 3; give a word",
+}
+
+
+def test_wrong_types_of_instruments_and_sources_are_refused_in_words_and_numpys_are_right() -> None:
+    """In a Python of its own: the types of all calls in this one are checked before they are made."""
+    tried = f"""
+import numpy as np
+from autophasenn.errors import PlanError
+from autophasenn.pipeline.instrument import Instrument
+from autophasenn.pipeline.source import Source
+for call in {list(WRONG_TYPES)!r}:
+    try:
+        eval(call)
+        print("accepted")
+    except PlanError as error:
+        print(error)
+right = Instrument(energy=np.float32(9000), direct_beam=[np.int64(3), 4], pixel=np.array([1e-5, 2e-5]), motors=["eta=1"])
+setup = right.setup()
+print(setup.energy_ev, setup.direct_beam, setup.pixel_m, setup.motors)
+"""
+    run = subprocess.run([sys.executable, "-c", tried], check=True, capture_output=True, text=True)
+    *refused, right = run.stdout.splitlines()
+    assert len(refused) == len(WRONG_TYPES)
+    for sentence, words in zip(refused, WRONG_TYPES.values(), strict=True):
+        assert sentence.startswith(words)
+    assert right == "9000.0 (3.0, 4.0) (1e-05, 2e-05) {'eta': 1.0}"

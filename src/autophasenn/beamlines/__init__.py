@@ -10,6 +10,7 @@ from autophasenn.beamlines.measurement import Asked, Ramp, Setup
 from autophasenn.beamlines.registry import BEAMLINES, Beamline
 from autophasenn.errors import InputError
 from autophasenn.files.boundary import reading
+from autophasenn.markers import Marks
 from autophasenn.volumes import Scan
 
 __all__ = ["BEAMLINES", "Asked", "Beamline", "Ramp", "Setup", "beamline", "expected_frames", "read_scan"]
@@ -56,6 +57,8 @@ def read_scan(
     white: Path | str | None = None,
     detector: str | None = None,
     setup: Setup | None = None,
+    mask: Path | str | None = None,
+    mask_marks: Marks | None = None,
 ) -> Scan:
     """Read one scan as the beamline wrote it.
 
@@ -75,6 +78,10 @@ def read_scan(
         Which detector, where a scan has several.
     setup : Setup, optional
         What the user says of the diffractometer, in place of what was recorded: direct beam, distance, energy, ...
+    mask : path, optional
+        Of the frames, of one of them, or of the whole detector, True = measured. Gaps that are known stay masked.
+    mask_marks : "measured" or "bad", optional
+        What 1 stands for in `mask`; None: as the values under it say.
 
     Returns
     -------
@@ -94,8 +101,19 @@ def read_scan(
         return None if given is None else Path(given)
 
     with reading(path):
-        asked = Asked(Path(path), scan, as_path(spec), as_path(dark), as_path(white), detector, setup or Setup())
-        return as_scan(where.read(asked), asked, where.name)
+        asked = Asked(
+            Path(path),
+            scan,
+            as_path(spec),
+            as_path(dark),
+            as_path(white),
+            detector,
+            setup or Setup(),
+            as_path(mask),
+            mask_marks,
+        )
+        found = where.read(asked)
+    return as_scan(found, asked, where.name)
 
 
 def listed(names: Sequence[str] = ()) -> list[Beamline]:

@@ -186,6 +186,7 @@ def _from_spec(asked: Asked, record: SpecScan, layout: SpecNames, frames: np.nda
         first_pixel=first,
         dark=_detector_image(asked.dark, "dark field", shape),
         white=_detector_image(asked.white, "white field", shape),
+        monitor=record.columns.get("Monitor"),
         checksum=checksum,
         source={"scan": record.number, "command": record.command, "spec": str(asked.spec)},
         warnings=record.warnings,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autophasenn.beamlines.detectors import KnownDetector, known_detector
 from autophasenn.beamlines.diffractometers import APS_34IDC
 from autophasenn.beamlines.frame_folders import check_count, scan_number
 from autophasenn.beamlines.measurement import Asked, Measurement, millimetres, plain
@@ -25,46 +26,7 @@ SCANNED = {"th": "Theta", "chi": "Chi", "phi": "Phi", "en": "Energy", "energy": 
 """What may be scanned, as commands call it, and as the file names it."""
 
 
-@dataclass(frozen=True)
-class Detector:
-    """A detector of the beamline.
-
-    Parameters
-    ----------
-    pixel_size_m : float
-        Edge of the square pixels, metres.
-    shape : (rows, columns)
-        As it is stored, without the gap.
-    seam : int, optional
-        First row and first column behind the gap between the chips, on the stored image.
-    gap_rows, gap_columns : int
-        Width of the gap in pixels; the stored frames leave it out.
-    """
-
-    pixel_size_m: float
-    shape: tuple[int, int]
-    seam: int | None = None
-    gap_rows: int = 0
-    gap_columns: int = 0
-
-    def opened(self, row: int, column: int) -> tuple[float, float]:
-        """A pixel of the stored image, counted with the gap opened."""
-        if self.seam is None:
-            return float(row), float(column)
-        below, beside = row >= self.seam, column >= self.seam
-        return float(row + below * self.gap_rows), float(column + beside * self.gap_columns)
-
-    @property
-    def whole(self) -> tuple[int, int]:
-        """Rows and columns with the gap opened."""
-        return self.shape[0] + self.gap_rows, self.shape[1] + self.gap_columns
-
-
-# Gap sizes as the beamline's own software opens them: cohere-ui, beamlines/aps_34idc/detectors.py, insert_seam.
-DETECTORS = {
-    "34idcTIM1": Detector(55e-6, (256, 256)),
-    "34idcTIM2": Detector(55e-6, (512, 512), seam=256, gap_rows=5, gap_columns=4),
-}
+DETECTORS = ("34idcTIM1", "34idcTIM2")
 DEFAULT_DETECTOR = "34idcTIM2"
 
 
@@ -97,7 +59,7 @@ def read(asked: Asked) -> Measurement:
     Returns
     -------
     Measurement
-        Frames as stored. Where the region crosses the gap between chips, the gap is opened and masked.
+        Frames as stored. Where the region crosses the gap between chips, the gap is opened.
 
     Raises
     ------
@@ -122,7 +84,16 @@ def read(asked: Asked) -> Measurement:
         what: None if path is None else _cut(read_image(path, what), path, what, region, frames.shape[1:])
         for what, path in (("dark field", asked.dark), ("white field", asked.white))
     }
-    frames, mask, images = _open_gap(detector, region, frames, images)
+    stored = frames.shape[1:]
+    frames = _with_gap(frames, detector, region)
+    images = {what: None if image is None else _with_gap(image, detector, region) for what, image in images.items()}
+
+    def onto_frames(mask: np.ndarray, path: Path) -> np.ndarray:
+        """A mask of the stored detector or region, brought onto the frames, in which the gap is open."""
+        if mask.shape not in (detector.stored_shape, stored):
+            return mask
+        return _with_gap(_cut(mask, path, "mask", region, stored), detector, region)
+
     setup = asked.setup
     motors = {name: record.known(name) for name in ("Theta", "Chi", "Phi")}
     arm = {name: record.motor(name) for name in ("Delta", "Gamma") if name not in setup.motors}
@@ -143,11 +114,13 @@ def read(asked: Asked) -> Measurement:
         energy_ev=None if energy is None else plain(1e3 * energy),
         distance_m=distance,
         pixel_m=(detector.pixel_size_m, detector.pixel_size_m),
-        whole=detector.whole,
+        detector=detector.name,
+        whole=detector.shape,
         first_pixel=None if region is None else detector.opened(region.row, region.column),
-        mask=mask,
+        onto_frames=onto_frames,
         dark=images["dark field"],
         white=images["white field"],
+        monitor=record.columns.get("Monitor"),
         checksum=checksum,
         source={
             "scan": record.number,
@@ -174,19 +147,21 @@ def expected_frames(asked: Asked) -> int | None:
     return commanded if points == commanded else None
 
 
-def _detector(record: SpecScan, asked: str | None, warnings: list[str]) -> Detector:
-    if "UIMDET" not in record.header and asked is None:
+def _detector(record: SpecScan, asked: str | None, warnings: list[str]) -> KnownDetector:
+    default = known_detector(DEFAULT_DETECTOR)
+    if default is not None and "UIMDET" not in record.header and asked is None:
         warnings.append(
             f"Scan {record.number} of {record.path} records no detector (#UIMDET); {DEFAULT_DETECTOR} is assumed, with "
-            f"pixels of {1e6 * DETECTORS[DEFAULT_DETECTOR].pixel_size_m:g} um."
+            f"pixels of {1e6 * default.pixel_size_m:g} um."
         )
     name = asked or record.header.get("UIMDET", DEFAULT_DETECTOR).strip().rstrip(":")
-    if name not in DETECTORS:
+    found = known_detector(name) if name in DETECTORS else None
+    if found is None:
         raise GeometryError(
             f"Scan {record.number} of {record.path} was taken with the detector {name!r}, whose pixels are not known; "
             f"the known detectors of 34-ID-C are {', '.join(DETECTORS)}."
         )
-    return DETECTORS[name]
+    return found
 
 
 def _region(record: SpecScan, shape: tuple[int, ...], warnings: list[str]) -> Region | None:
@@ -224,23 +199,15 @@ def _cut(image: np.ndarray, path: Path, what: str, region: Region | None, shape:
     return cut.copy()
 
 
-def _open_gap(
-    detector: Detector, region: Region | None, frames: np.ndarray, images: dict[str, np.ndarray | None]
-) -> tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray | None]]:
-    """Insert the unmeasured gap between the chips where the frames cross it, so that pixels are equidistant."""
-    if detector.seam is None or region is None:
-        return frames, None, images
-    mask = np.ones(region.shape, bool)
-    spans = (
-        (-2, region.row, region.rows, detector.gap_rows),
-        (-1, region.column, region.columns, detector.gap_columns),
-    )
-    for axis, start, size, gap in spans:
-        if start < detector.seam < start + size:
-            places = [detector.seam - start] * gap
-            frames = np.insert(frames, places, 0, axis)
-            mask = np.insert(mask, places, False, axis)
-            images = {
-                what: None if image is None else np.insert(image, places, 0, axis) for what, image in images.items()
-            }
-    return frames, None if mask.all() else mask, images
+def _with_gap(image: np.ndarray, detector: KnownDetector, region: Region | None) -> np.ndarray:
+    """An image or a stack of the region, the gap between chips opened where it crosses it: pixels are equidistant then.
+
+    The gap holds zeros, which are masked by the detector's name.
+    """
+    if detector.gap is None or region is None:
+        return image
+    spans = ((-2, region.row, region.rows), (-1, region.column, region.columns))
+    for (axis, start, size), (first, last) in zip(spans, detector.gap, strict=True):
+        if start < first < start + size:
+            image = np.insert(image, [first - start] * (last - first + 1), 0, axis)
+    return image

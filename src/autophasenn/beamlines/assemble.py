@@ -10,13 +10,25 @@ import numpy as np
 
 from autophasenn.beamlines.detectors import KnownDetector, known_detector
 from autophasenn.beamlines.diffractometers import adjusted
-from autophasenn.beamlines.measurement import Asked, Measurement, Positions, Ramp, Setup, plain
-from autophasenn.errors import GeometryError, InputError
-from autophasenn.physics.axes import BEAM, Circle, carried
-from autophasenn.physics.bragg import d_spacing
+from autophasenn.beamlines.given_mask import given_mask
+from autophasenn.beamlines.measurement import (
+    OPTION,
+    Asked,
+    Measurement,
+    Positions,
+    Ramp,
+    Setup,
+    first_points,
+    plain,
+)
+from autophasenn.errors import GeometryError, InputError, PlanError
+from autophasenn.physics.axes import Circle
 from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
 from autophasenn.physics.scan_geometry import ScanGeometry
 from autophasenn.volumes import Scan
+
+AS_IS = Setup()
+"""Nothing is said."""
 
 
 def as_scan(found: Measurement, asked: Asked, beamline: str) -> Scan:
@@ -41,13 +53,37 @@ def as_scan(found: Measurement, asked: Asked, beamline: str) -> Scan:
     placed, beam, is_assumed = _placed(found, setup, detector, diffractometer, first, asked.path)
     diffractometer = _without_unknown_circles(diffractometer, found.motors)
     motors = _motors(found, diffractometer, asked.path)
-    geometry = ScanGeometry(diffractometer, placed, _plain(energy), motors, beam, is_assumed)
-    if is_assumed:
-        warnings.append(_on_the_direct_beam(geometry, found.frames.shape[1:], first, whole))
+    geometry = ScanGeometry(
+        diffractometer, placed, _plain(energy), motors, beam, is_assumed, None if first is None else whole
+    )
     _check(geometry, found.frames.shape[1:])
     source = {"path": str(asked.path), "sha256": found.checksum, "beamline": beamline, **found.source}
-    mask = _mask(found, detector, first, warnings)
-    return Scan(found.frames, found.dark, found.white, mask, geometry, source, tuple(dict.fromkeys(warnings)))
+    mask = _mask(found, detector, first, warnings, is_given=asked.mask is not None)
+    if asked.mask is not None:
+        given, told = given_mask(asked.mask, found, first, whole, asked.mask_marks)
+        mask = given if mask is None else mask & given
+        warnings += told
+        source |= {"mask_path": str(asked.mask)}
+    return Scan(
+        found.frames,
+        found.dark,
+        found.white,
+        mask,
+        geometry,
+        source,
+        tuple(dict.fromkeys(warnings)),
+        None if detector is None else detector.saturation,
+        _monitor(found),
+    )
+
+
+def _monitor(found: Measurement) -> np.ndarray | None:
+    """The monitor's counts, where there is one a frame and none is zero, negative or no number."""
+    counts = None if found.monitor is None else np.asarray(found.monitor, np.float64).ravel()
+    is_good = (
+        counts is not None and counts.size == len(found.frames) and bool((np.isfinite(counts) & (counts > 0)).all())
+    )
+    return counts if is_good else None
 
 
 def _plain(values: Positions) -> Positions:
@@ -86,11 +122,7 @@ def _as_many_frames_as_positions(found: Measurement) -> Measurement:
         f"The scan has {frames} frames and {positions} positions of {name}, as a scan has that was stopped; the "
         f"first {kept} are used."
     )
-    motors = {n: p[:kept] if isinstance(p, tuple) else p for n, p in found.motors.items()}
-    energy = found.energy_ev[:kept] if isinstance(found.energy_ev, tuple) else found.energy_ev
-    return replace(
-        found, frames=found.frames[:kept], motors=motors, energy_ev=energy, warnings=(*found.warnings, warning)
-    )
+    return first_points(found, kept, warning)
 
 
 def _region(
@@ -114,8 +146,8 @@ def _placed(
     path: Path,
 ) -> tuple[FlatDetector, tuple[float, float] | None, bool]:
     """The detector, the pixel of the direct beam, and whether that is assumed."""
-    if found.placed is not None and setup.direct_beam is None and setup.distance_m is None:
-        return found.placed.of(first or (0.0, 0.0), setup.binning), found.direct_beam, False
+    if found.placed is not None:
+        return _on_its_chain(found.placed, found, setup, diffractometer, first, path)
     distance = setup.distance_m if setup.distance_m is not None else found.distance_m
     if distance is None:
         raise GeometryError(f"{path} does not record the distance of the detector; give it in metres with --distance.")
@@ -138,6 +170,30 @@ def _placed(
         beam, is_assumed = (corner[0] + rows, corner[1] + columns), True
     placed = diffractometer.detector_facing_the_beam(distance, pixel, beam, direct_beam_at=at, tilt_deg=setup.tilt_deg)
     return placed.of(first or (0.0, 0.0), setup.binning), beam, is_assumed
+
+
+def _on_its_chain(
+    placed: FlatDetector,
+    found: Measurement,
+    setup: Setup,
+    diffractometer: Diffractometer,
+    first: tuple[float, float] | None,
+    path: Path,
+) -> tuple[FlatDetector, tuple[float, float] | None, bool]:
+    """The detector where the file places every pixel of it, with what the user says of distance, pixels and direct beam."""
+    refused = [
+        key for key in ("columns", "rows", "tilt_deg", "direct_beam_at") if getattr(setup, key) != getattr(AS_IS, key)
+    ]
+    if refused:
+        raise PlanError(
+            f"{path} gives the place of every pixel by a chain of transformations, and {OPTION[refused[0]]} would "
+            "contradict it; leave it out, or give the data as FILE:/PATH with the whole geometry by --geometry."
+        )
+    placed = diffractometer.replaced(
+        placed, distance_m=setup.distance_m, pixel_size_m=setup.pixel_m, direct_beam=setup.direct_beam
+    )
+    beam = setup.direct_beam if setup.direct_beam is not None else found.direct_beam
+    return placed.of(first or (0.0, 0.0), setup.binning), beam, False
 
 
 def _without_unknown_circles(diffractometer: Diffractometer, motors: Mapping[str, Positions]) -> Diffractometer:
@@ -164,27 +220,6 @@ def _with_given_motors(found: Measurement, setup: Setup) -> Measurement:
     return replace(found, motors={**found.motors, **given})
 
 
-def _on_the_direct_beam(
-    geometry: ScanGeometry, shape: tuple[int, ...], first: tuple[float, float] | None, whole: tuple[int, int] | None
-) -> str:
-    """That its pixel is assumed, and what d would be were it the middle of the whole detector."""
-    row, column = geometry.direct_beam or (0.0, 0.0)
-    sentence = (
-        "Where the direct beam meets the detector is not known, and the middle of the frames, row "
-        f"{row:g}, column {column:g}, is assumed, so that d is good to about 1 %"
-    )
-    if first is not None and whole is not None and whole != shape:
-        middle = (whole[0] / 2, whole[1] / 2)
-        pixel = (float(shape[0] // 2), float(shape[1] // 2))
-        moved = (pixel[0] + row - middle[0], pixel[1] + column - middle[1])
-        here, there = (1e9 * d_spacing(geometry.scattering_vector(p)) for p in (pixel, moved))
-        sentence += (
-            f" (there d is {here:.4f} nm; were it the middle of the whole detector, row {middle[0]:g}, column "
-            f"{middle[1]:g}, d would be {there:.4f} nm)"
-        )
-    return f"{sentence}; give it with --direct-beam ROW,COLUMN."
-
-
 def _motors(found: Measurement, diffractometer: Diffractometer, path: Path) -> dict[str, Positions]:
     missing = [name for name in diffractometer.motors if name not in found.motors]
     if missing:
@@ -204,12 +239,10 @@ def _check(geometry: ScanGeometry, shape: tuple[int, ...]) -> None:
         return
     # Does the direct beam meet the frames, the arm being where it was?
     motors = {name: float(np.mean(values)) for name, values in geometry.motors.items()}
-    place = geometry.detector.positions(np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0]))
-    corner, down, across = carried(diffractometer.detector, place, motors)[0]
-    edges = np.stack([down - corner, across - corner, -np.asarray(BEAM)], axis=1)
-    if abs(np.linalg.det(edges)) < 1e-12 * np.prod(geometry.detector.pixel_size_m):
+    met = diffractometer.beam_on(geometry.detector, motors)
+    if met is None:
         return
-    row, column, distance = np.linalg.solve(edges, -corner)
+    row, column, distance = met
     if distance > 0 and 0 <= row <= shape[0] - 1 and 0 <= column <= shape[1] - 1:
         arm = ", ".join(f"{axis.name} {motors[axis.name]:g}" for axis in diffractometer.detector)
         raise GeometryError(
@@ -219,7 +252,12 @@ def _check(geometry: ScanGeometry, shape: tuple[int, ...]) -> None:
 
 
 def _mask(
-    found: Measurement, detector: KnownDetector | None, first: tuple[float, float] | None, warnings: list[str]
+    found: Measurement,
+    detector: KnownDetector | None,
+    first: tuple[float, float] | None,
+    warnings: list[str],
+    *,
+    is_given: bool,
 ) -> np.ndarray | None:
     """The reader's mask and that of the known detector, cut to the frames."""
     shape = found.frames.shape[1:]
@@ -227,12 +265,13 @@ def _mask(
     if known is not None and first is not None:
         row, column = (int(corner) for corner in first)
         known = known[row : row + shape[0], column : column + shape[1]]
-    if known is not None and known.shape != shape:
+    if known is not None and known.shape != shape and not is_given:
         whole = "" if detector is None else f"{detector.name} has {detector.shape[0]} x {detector.shape[1]}"
         warnings.append(
             f"The frames have {shape[0]} x {shape[1]} pixels and the detector {whole}, so its gaps cannot be placed and are "
             "not masked; give a mask with --mask, or the frames' first pixel."
         )
+    if known is not None and (known.shape != shape or known.all()):
         known = None
     if found.mask is None or known is None:
         return known if found.mask is None else found.mask

@@ -80,6 +80,12 @@ class BlissScan:
         found = node(self.group, f"instrument/positioners/{name}")
         return None if found is None else numbers(found, name)
 
+    def counter(self, name: str) -> np.ndarray | None:
+        """What a counter gave, one number a frame; None where it is not recorded."""
+        found = node(self.group, f"measurement/{name}")
+        is_counter = isinstance(found, h5py.Dataset) and found.ndim == 1
+        return numbers(found, name) if is_counter else None
+
     def calibration(self, detector: str, name: str) -> float | None:
         """What the beamline recorded of the detector; None where it did not, which it writes as zero."""
         found = node(self.group, f"instrument/{detector}/{name}")

@@ -7,7 +7,8 @@ A `geometry.yaml` holds either::
 
 or a diffractometer, by the name of a beamline or by its axes, and where it stood::
 
-    beamline: id01      # or by its axes, sample: "mu y-, eta x-", detector: "nu y-, delta x-", columns: x+, rows: y-
+    beamline: id01      # or by its axes, sample: "mu y-, eta x-", detector: "nu y-, delta x-", columns: x+, rows: y-;
+                        # beside a beamline, these take the place of its own
     motors: {mu: 0.0, eta: "17.9:0.01", phi: 3.0, nu: 4.0, delta: 36.0}   # degrees; START:STEP is what was scanned
     energy_ev: 9000.0
     distance_m: 0.8
@@ -27,7 +28,7 @@ import torch
 
 from autophasenn.beamlines import diffractometers
 from autophasenn.beamlines.assemble import as_scan
-from autophasenn.beamlines.measurement import Asked, Measurement, Motor, Ramp, Setup
+from autophasenn.beamlines.measurement import OPTION, Asked, Measurement, Motor, Ramp, Setup
 from autophasenn.errors import InputError, PlanError
 from autophasenn.files.boundary import reading
 from autophasenn.options import Positive, options, read_mapping, typed
@@ -71,9 +72,10 @@ class GeometryFile:
     beamline : str, optional
         Whose diffractometer it is.
     sample, detector : str, optional
-        Its axes, outer to inner, as "mu y-, eta x-"; "x tx" is a translation.
+        Its axes, outer to inner, as "mu y-, eta x-"; "x tx" is a translation. Beside `beamline`: in place of its own.
     columns, rows : str, optional
-        In which the columns and rows of the detector grow while its axes stand at zero, as x+.
+        In which the columns and rows of the detector grow while its axes stand at zero, as x+. Beside `beamline`: in place
+        of its own.
     motors : mapping
         Name: degrees (metres of a translation), or START:STEP.
     energy_ev : float, optional
@@ -109,6 +111,10 @@ class GeometryFile:
     first_pixel: tuple[float, float] | None = None
     binning: tuple[int, int] = (1, 1)
     tilt_deg: Three = (0.0, 0.0, 0.0)
+
+
+DEFAULT = GeometryFile()
+"""A geometry file that says nothing."""
 
 
 def read_geometry_file(path: Path) -> GeometryFile:
@@ -168,6 +174,7 @@ def placed(scan: Scan, hand: GeometryFile, setup: Setup, diffractometer: str | N
     if hand.reciprocal_steps_per_nm is not None or hand.q_per_nm is not None:
         if hand.reciprocal_steps_per_nm is None or hand.q_per_nm is None:
             raise PlanError("A geometry of steps needs both, reciprocal_steps_per_nm and q_per_nm, in 1/nm.")
+        _refuse_beside_steps(hand, setup, diffractometer)
         steps = 1e9 * torch.tensor(hand.reciprocal_steps_per_nm, dtype=torch.float64)
         return replace(scan, geometry=FixedGeometry(steps, 1e9 * torch.tensor(hand.q_per_nm, dtype=torch.float64)))
     instrument = _instrument(hand, diffractometer)
@@ -195,7 +202,12 @@ def _instrument(hand: GeometryFile, named: str | None) -> Diffractometer:
     if name is not None:
         if name.lower() not in INSTRUMENTS:
             raise PlanError(f"The diffractometer {name!r} is not known; choose from {', '.join(sorted(INSTRUMENTS))}.")
-        return INSTRUMENTS[name.lower()]
+        if named is not None and (own := [key for key in ("sample", "detector") if getattr(hand, key) is not None]):
+            raise PlanError(
+                f"--diffractometer {named} and `{own[0]}:` of the geometry file both say which circles there are; leave "
+                "one of them out."
+            )
+        return _with_own_axes(INSTRUMENTS[name.lower()], hand)
     if hand.sample is None or hand.detector is None:
         raise PlanError(
             "The geometry names no diffractometer; give --diffractometer NAME (or `beamline:` in the file), or the axes as "
@@ -208,6 +220,31 @@ def _instrument(hand: GeometryFile, named: str | None) -> Diffractometer:
         direction(hand.columns or "x+"),
         direction(hand.rows or "y-"),
     )
+
+
+def _with_own_axes(known: Diffractometer, hand: GeometryFile) -> Diffractometer:
+    """A beamline's diffractometer with what the file says of its axes and its detector in place of its own."""
+    given: dict[str, Any] = {}
+    if hand.sample is not None:
+        given["sample"] = circles(hand.sample)
+    if hand.detector is not None:
+        given["detector"] = axes(hand.detector)
+    given |= {key: direction(word) for key in ("columns", "rows") if (word := getattr(hand, key)) is not None}
+    return replace(known, **given) if given else known
+
+
+def _refuse_beside_steps(hand: GeometryFile, setup: Setup, diffractometer: str | None) -> None:
+    """Refuse what would say a second time, or differently, what three steps and Q say."""
+    own = ("reciprocal_steps_per_nm", "q_per_nm")
+    beside = [f"`{key}:`" for key, value in vars(hand).items() if key not in own and value != getattr(DEFAULT, key)]
+    beside += [OPTION[key] for key, value in vars(setup).items() if value != getattr(Setup(), key)]
+    if diffractometer is not None:
+        beside.append("--diffractometer")
+    if beside:
+        raise PlanError(
+            f"A geometry of steps in q is complete with reciprocal_steps_per_nm and q_per_nm, and {beside[0]} is given "
+            "beside them; leave it out, or give a diffractometer and where it stood in place of the steps."
+        )
 
 
 def _position(value: float | str, what: str) -> Motor:

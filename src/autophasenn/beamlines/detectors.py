@@ -29,9 +29,11 @@ class KnownDetector:
     blocks : tuple of ((first, last) row, (first, last) column)
         Areas that are known to be bad.
     saturation : float, optional
-        Counts above which a pixel is full.
+        Counts at which a pixel is full.
     aliases : tuple of str
         Other names under which files keep it.
+    is_stored_closed : bool
+        Whether files leave the gap between its chips out: its one range of `rows` and of `columns`.
     """
 
     name: str
@@ -42,6 +44,25 @@ class KnownDetector:
     blocks: tuple[tuple[Range, Range], ...] = ()
     saturation: float | None = None
     aliases: tuple[str, ...] = ()
+    is_stored_closed: bool = False
+
+    @property
+    def gap(self) -> tuple[Range, Range] | None:
+        """First and last row, and column, of the gap that files leave out; None where they leave none out."""
+        return (self.rows[0], self.columns[0]) if self.is_stored_closed else None
+
+    @property
+    def stored_shape(self) -> tuple[int, int]:
+        """Rows and columns as files have them."""
+        missing = (0, 0) if self.gap is None else tuple(last - first + 1 for first, last in self.gap)
+        return self.shape[0] - missing[0], self.shape[1] - missing[1]
+
+    def opened(self, row: int, column: int) -> tuple[float, float]:
+        """A pixel of the stored image, on the whole detector with its gap."""
+        if self.gap is None:
+            return float(row), float(column)
+        at = [n + (last - first + 1) * (n >= first) for n, (first, last) in zip((row, column), self.gap, strict=True)]
+        return float(at[0]), float(at[1])
 
     def mask(self) -> np.ndarray | None:
         """True = measured, bool (rows, columns) of the whole detector; None where all of it measures."""
@@ -94,7 +115,10 @@ DETECTORS = (
     KnownDetector("lambda", (516, 516), 55e-6, saturation=1.5e6),
     KnownDetector("timepix", (256, 256), 55e-6, saturation=11810.0),
     KnownDetector("34idcTIM1", (256, 256), 55e-6, saturation=11810.0),
-    KnownDetector("34idcTIM2", (517, 516), 55e-6, saturation=11810.0),
+    # Gap sizes as the beamline's own software opens them: cohere-ui, beamlines/aps_34idc/detectors.py, insert_seam.
+    KnownDetector(
+        "34idcTIM2", (517, 516), 55e-6, ((256, 260),), ((256, 259),), saturation=11810.0, is_stored_closed=True
+    ),
     KnownDetector("ASI", (518, 518), 55e-6),
     KnownDetector("BSE", (4096, 4096), 7.8e-6),
     KnownDetector("7iddrobot", (1028, 1062), 75e-6),

@@ -82,6 +82,7 @@ def read_spec_and_edf(asked: Asked, layout: SpecLayout) -> Measurement:
         distance_m=calibration.get("det_distance_com") or calibration.get("det_distance_cc"),
         detector=layout.counters[counter],
         direct_beam=None if beam[0] is None or beam[1] is None else (beam[0], beam[1]),
+        monitor=record.columns.get("exp1"),
         checksum=checksum,
         source={"scan": record.number, "command": record.command, "spec": str(asked.spec)},
         warnings=record.warnings,

@@ -5,14 +5,14 @@ Energy in keV, angles in degrees, calibration of the detector in metres and pixe
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from autophasenn.beamlines.bliss import bliss_checksum, bliss_scan
+from autophasenn.beamlines.bliss import BlissScan, bliss_checksum, bliss_scan
 from autophasenn.beamlines.diffractometers import BM02, ID01, ID27
 from autophasenn.beamlines.edf_folders import SpecLayout, read_spec_and_edf
-from autophasenn.beamlines.measurement import Asked, Measurement, Positions, plain
+from autophasenn.beamlines.measurement import Asked, Measurement, Positions, first_points, plain
 from autophasenn.errors import InputError
 from autophasenn.files.tree import node, numbers, opened
+from autophasenn.physics.bragg import HC_EV_M
+from autophasenn.physics.diffractometer import Diffractometer
 
 NEEDS = "the BLISS master file (.h5) and the scan (--scan); or the folder of EDF frames and the SPEC file (--spec)"
 NEEDS_BM02 = "the folder of EDF frames, the SPEC file (--spec), the scan (--scan) and the distance (--distance)"
@@ -56,11 +56,7 @@ def read(asked: Asked) -> Measurement:
         scan = bliss_scan(file, asked.scan)
         name, stack = scan.detector(asked.detector)
         frames = stack.load()
-        motors: dict[str, Positions] = {}
-        for motor in ID01.motors:
-            values = scan.motor(motor)
-            if values is not None:
-                motors[motor] = plain(values)
+        motors = _positions(scan, ID01)
         energy = node(scan.group, "instrument/positioners/mononrj")
         energy = energy if energy is not None else node(scan.group, "instrument/monochromator/Energy")
         pixel = tuple(scan.calibration(name, f"{axis}_pixel_size") for axis in "yx")
@@ -76,6 +72,7 @@ def read(asked: Asked) -> Measurement:
             pixel_m=None if None in pixel else (float(pixel[0] or 0), float(pixel[1] or 0)),
             direct_beam=None if None in beam else (float(beam[0] or 0), float(beam[1] or 0)),
             whole=None if None in size else (int(size[0] or 0), int(size[1] or 0)),
+            monitor=scan.counter("imon"),
             checksum=bliss_checksum(asked.path, scan, frames),
             source={"scan": scan.number, "command": scan.command, "detector": name, "group": scan.group.name},
         )
@@ -84,15 +81,24 @@ def read(asked: Asked) -> Measurement:
 
 def measured_so_far(found: Measurement, number: int) -> Measurement:
     """Of a scan that still runs, as many frames and positions as there are of both."""
-    sizes = [len(found.frames), *(len(p) for p in found.motors.values() if isinstance(p, tuple))]
-    points = min(sizes)
+    moved = [*found.motors.values(), found.energy_ev]
+    points = min([len(found.frames), *(len(positions) for positions in moved if isinstance(positions, tuple))])
     if points < 2:
         raise InputError(f"Scan {number} has just begun: {points} frames with positions are there; wait for more.")
     warning = (
         f"Scan {number} has no end_time (it is still measured, or was stopped); its first {points} points are used."
     )
-    motors = {name: p[:points] if isinstance(p, tuple) else p for name, p in found.motors.items()}
-    return replace(found, frames=found.frames[:points], motors=motors, warnings=(*found.warnings, warning))
+    return first_points(found, points, warning)
+
+
+def _positions(scan: BlissScan, diffractometer: Diffractometer) -> dict[str, Positions]:
+    """Of every recorded motor, degrees, or metres of a stage, which is recorded in mm."""
+    read = {motor: scan.motor(motor) for motor in diffractometer.motors}
+    return {
+        motor: plain(values * (1e-3 if diffractometer.is_stage(motor) else 1.0))
+        for motor, values in read.items()
+        if values is not None
+    }
 
 
 def expected_frames(asked: Asked) -> int | None:
@@ -122,17 +128,13 @@ def read_id27(asked: Asked) -> Measurement:
         scan = bliss_scan(file, asked.scan)
         name, stack = scan.detector(asked.detector)
         frames = stack.load()
-        motors: dict[str, Positions] = {}
-        for motor in ID27.motors:
-            values = scan.motor(motor)
-            if values is not None:
-                motors[motor] = plain(values * (1e-3 if ID27.is_stage(motor) else 1.0))
+        motors = _positions(scan, ID27)
         stages = {m: v for m, v in motors.items() if ID27.is_stage(m) and isinstance(v, float)}
         for motor in ID27.motors:
             if ID27.is_stage(motor):
                 motors.setdefault(motor, 0.0)
         wavelength = node(scan.group, "instrument/calibration/wavelength")
-        energy = None if wavelength is None else plain(12398.41984332 / numbers(wavelength, "wavelength"))
+        energy = None if wavelength is None else plain(1e10 * HC_EV_M / numbers(wavelength, "wavelength"))
         return Measurement(
             diffractometer=ID27,
             frames=frames,

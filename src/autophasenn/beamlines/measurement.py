@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from autophasenn.markers import Marks
 from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
 
 Positions = float | tuple[float, ...]
@@ -70,6 +71,23 @@ class Setup:
     reverse: tuple[str, ...] = ()
 
 
+OPTION = {
+    "energy_ev": "--energy",
+    "distance_m": "--distance",
+    "pixel_m": "--pixel",
+    "direct_beam": "--direct-beam",
+    "direct_beam_at": "`direct_beam_at`",
+    "first_pixel": "--first-pixel",
+    "tilt_deg": "`tilt_deg`",
+    "binning": "`binning`",
+    "motors": "--motor",
+    "columns": "--columns",
+    "rows": "--rows",
+    "reverse": "--reverse",
+}
+"""What a message calls each field of a `Setup`."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """Which scan, and what the user says of it.
@@ -87,6 +105,10 @@ class Asked:
     detector : str, optional
         Name of the detector; None: the only one.
     setup : Setup
+    mask : Path, optional
+        File of a mask of the frames or of the whole detector, True = measured.
+    mask_marks : "measured" or "bad", optional
+        What 1 stands for in it; None: as the values under it say.
     """
 
     path: Path
@@ -96,6 +118,8 @@ class Asked:
     white: Path | None = None
     detector: str | None = None
     setup: Setup = Setup()
+    mask: Path | None = None
+    mask_marks: Marks | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +149,12 @@ class Measurement:
     first_pixel : (row, column), optional
         Of the whole detector; None: unknown unless the frames are as large as it.
     mask : bool array (rows, columns), optional
-        True = measured; as the file or the gap between chips says.
+        True = measured; as the file says. What the detector's name says is added to it.
+    onto_frames : callable, optional
+        From a mask of the detector as it is stored, and its file, to one of the frames, where reading changes their shape.
     dark, white : array (rows, columns), optional
+    monitor : array (frames,), optional
+        What a monitor of the incident beam counted.
     checksum : str
         SHA-256 of what was read.
     source : dict
@@ -148,11 +176,29 @@ class Measurement:
     whole: tuple[int, int] | None = None
     first_pixel: tuple[float, float] | None = None
     mask: np.ndarray | None = None
+    onto_frames: Callable[[np.ndarray, Path], np.ndarray] | None = None
     dark: np.ndarray | None = None
     white: np.ndarray | None = None
+    monitor: np.ndarray | None = None
     checksum: str = ""
     source: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+def first_points(found: Measurement, points: int, warning: str) -> Measurement:
+    """The same with its first so many frames and positions alone, and why."""
+
+    def cut(values: Any) -> Any:
+        return values[:points] if isinstance(values, tuple) else values
+
+    return replace(
+        found,
+        frames=found.frames[:points],
+        motors={name: cut(positions) for name, positions in found.motors.items()},
+        energy_ev=cut(found.energy_ev),
+        monitor=None if found.monitor is None else found.monitor[:points],
+        warnings=(*found.warnings, warning),
+    )
 
 
 def plain(values: np.ndarray | float) -> Positions:

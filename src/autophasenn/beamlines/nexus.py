@@ -16,7 +16,7 @@ from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.transformations import Chain, pixel_edge, read_chain
 from autophasenn.files.tree import MAX_LISTED, Frames, is_stack, node, numbers, opened, required, text
 from autophasenn.physics.axes import Circle
-from autophasenn.physics.bragg import HC_EV_M
+from autophasenn.physics.bragg import HC_EV_M, JOULE
 from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
 
 NEEDS = "the .nxs file of the scan, with the files that it links to beside it"
@@ -26,7 +26,7 @@ WAVELENGTHS = (
     "instrument/beam/incident_wavelength",
     "instrument/monochromator/wavelength",
 )
-EV = {"ev": 1.0, "kev": 1e3, "mev": 1e-3, "j": 1 / 1.602176634e-19}
+EV = {"ev": 1.0, "kev": 1e3, "mev": 1e-3, "j": 1 / JOULE}
 METRES = {"m": 1.0, "nm": 1e-9, "angstrom": 1e-10, "angstroms": 1e-10, "a": 1e-10, "å": 1e-10, "pm": 1e-12}
 
 

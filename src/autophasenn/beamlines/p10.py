@@ -8,6 +8,7 @@ and mm.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from autophasenn.beamlines.fio import Fio, read_fio
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, millimetres, plain
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.tree import Frames, is_stack, node, numbers, opened
+from autophasenn.machine import check_room
 
 NEEDS = "the folder of the scan ({sample}_{scan}) or its master file, and the .fio file (--spec) where it is elsewhere"
 
@@ -51,7 +53,7 @@ def read(asked: Asked) -> Measurement:
         mask = None
         if isinstance(pixel_mask, h5py.Dataset) and pixel_mask.shape == frames.shape[1:]:
             mask = np.asarray(numbers(pixel_mask, "pixel mask")) == 0
-    frames = _one_frame_a_point(frames, log)
+    frames, warnings = _one_frame_a_point(frames, log)
     # Pixels that an Eiger does not measure hold the largest number of their type.
     if frames.dtype.kind == "u":
         dead = (frames == np.iinfo(frames.dtype).max).all(axis=0)
@@ -68,6 +70,7 @@ def read(asked: Asked) -> Measurement:
         mask=mask,
         checksum=digest.hexdigest(),
         source={"scan": _scan_of(master), "command": log.command, "spec": str(log.path), "file": str(master)},
+        warnings=warnings,
     )
 
 
@@ -111,17 +114,22 @@ def _scan_of(path: Path) -> int | None:
     return None if match is None else int(match[1])
 
 
-def _one_frame_a_point(frames: np.ndarray, log: Fio) -> np.ndarray:
-    """A series takes several frames at each point: they are summed."""
+def _one_frame_a_point(frames: np.ndarray, log: Fio) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A series takes several frames at each point: they are summed, and it is said."""
     points = len(next(iter(log.columns.values())))
     if points > 1 and len(frames) > points + 1 and len(frames) % points == 0:
         series = frames.reshape(points, -1, *frames.shape[1:])
         largest = np.iinfo(frames.dtype).max if frames.dtype.kind == "u" else None
-        summed = series.astype(np.int64).sum(axis=1)
+        check_room(points * math.prod(frames.shape[1:]), str(log.path))
+        summed = series.sum(axis=1, dtype=np.int64)
         if largest is not None:
             summed[(series == largest).any(axis=1)] = np.iinfo(np.uint32).max
-        return summed.astype(np.uint32)
-    return frames
+        warning = (
+            f"{log.path} records {points} points and there are {len(frames)} frames, a series of {series.shape[1]} at each "
+            "point; the frames of each point are summed."
+        )
+        return summed.astype(np.uint32), (warning,)
+    return frames, ()
 
 
 def _motors(log: Fio, names: tuple[str, ...]) -> dict[str, Positions]:

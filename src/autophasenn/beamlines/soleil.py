@@ -37,8 +37,9 @@ def read_sixs(asked: Asked) -> Measurement:
         place = required(com, (SIXS_GROUP, "SIXS"), "motors of SIXS")
         motors: dict[str, Positions] = {}
         for motor in diffractometer.motors:
-            key = next((k for k in place if re.search(rf"(^|[-_.]){motor}($|[-_.])", k, re.IGNORECASE)), None)
-            key = key if key is not None else next((k for k in place if motor in k.lower()), None)
+            if motor in asked.setup.motors:
+                continue
+            key = _named(place, motor)
             if key is None:
                 continue
             value = node(place, f"{key}/position" if is_2022 else f"{key}/position_pre")
@@ -58,6 +59,24 @@ def read_sixs(asked: Asked) -> Measurement:
             checksum=hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest(),
             source={"scan": asked.scan, "command": text(node(com, "title")), "frames": f"{data.name}/{name}"},
         )
+
+
+def _named(place: h5py.Group, motor: str) -> str | None:
+    """The entry of a motor: the one whose name is, or ends in, the motor's as a whole word (``...-tpp-mu``); None: none.
+
+    Raises
+    ------
+    InputError
+        If there are several.
+    """
+    words = {key: [word for word in re.split(r"[-_.]", key.lower()) if not word.isdigit()] for key in place}
+    found = [key for key, parts in words.items() if parts and parts[-1] == motor]
+    if len(found) > 1:
+        raise InputError(
+            f"{place.file.filename} has several motors named {motor} in {place.name} ({', '.join(found)}); give its "
+            f"position with --motor {motor}=DEGREES."
+        )
+    return found[0] if found else None
 
 
 def read_cristal(asked: Asked) -> Measurement:

@@ -198,6 +198,11 @@ def read_spec_scan(path: Path, number: int) -> SpecScan:
         data = np.asarray(scan.data)
         columns = {label: data[i] for i, label in enumerate(scan.labels) if i < len(data)} if data.ndim == 2 else {}
         positions = np.asarray(data[0]) if len(data) else np.empty(0)
+        if len(positions) < 2 and command.split()[:1] and command.split()[0] in LINE_SCANS:
+            warnings.append(
+                f"Scan {number} of {path} ({command!r}) records {len(positions)} points, as a file does that was cut or "
+                "copied too early; the positions are those that the command asked for, not measured ones."
+            )
         return SpecScan(
             path,
             number,

@@ -32,7 +32,7 @@ ScanNumber = Annotated[
 ]
 Dark = Annotated[Path | None, typer.Option(help="Dark field of the detector.")]
 White = Annotated[Path | None, typer.Option(help="White field of the detector.")]
-Mask = Annotated[Path | None, typer.Option(help="Mask, True = measured; what a beamline masks stays so.")]
+Mask = Annotated[Path | None, typer.Option(help="Mask of frames or of a beamline's whole detector, True = measured.")]
 MaskMarks = Annotated[
     Marks | None,
     typer.Option(help="What 1 stands for in the mask; left out, the values under it tell."),

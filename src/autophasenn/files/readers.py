@@ -84,6 +84,23 @@ def read_pattern_file(
         return _read_scan(path, mask_path, axes, mask_marks)
 
 
+def read_mask_file(path: str | Path) -> np.ndarray:
+    """The array of a mask's file, as stored; which shape it must have, and what its values mean, is not looked at.
+
+    Parameters
+    ----------
+    path : str or Path
+        As :func:`read_pattern_file` takes a mask: a frame in a TIFF file, an array of any other kind of file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or of unknown kind.
+    """
+    with reading(path):
+        return _read_mask(*_split(path))
+
+
 def scan_of_arrays(stored: StoredPattern, name: str, mask_marks: Marks | None = None) -> Scan:
     """The scan of arrays in memory, checked as those of a file are.
 
@@ -107,32 +124,6 @@ def scan_of_arrays(stored: StoredPattern, name: str, mask_marks: Marks | None = 
     mask = None if given.mask is None else _checked_mask(given.mask, counts.shape, name)
     source = {"path": name, "sha256": hashlib.sha256(counts.data).hexdigest()}
     return Scan(counts, mask=mask, geometry=_geometry(stored, name), source=source, warnings=given.warnings)
-
-
-def masked(scan: Scan, mask_path: str | Path, mask_marks: Marks | None = None) -> Scan:
-    """A scan of a beamline without the pixels that a mask of the user leaves out; what its reader masked stays so.
-
-    Parameters
-    ----------
-    scan : Scan
-    mask_path : str or Path
-    mask_marks : "measured" or "bad", optional
-        As :func:`read_pattern_file` has it.
-
-    Raises
-    ------
-    InputError
-        If the mask cannot be read or does not fit.
-    """
-    with reading(mask_path):
-        file, dataset = _split(mask_path)
-        given = StoredPattern(scan.frames, _read_mask(file, dataset))
-        if file.suffix.lower() not in MASKS_THAT_SAY_IT:
-            given = with_mask_as_measured(given, str(mask_path), mask_marks)
-        mask = _checked_mask(np.asarray(given.mask), scan.frames.shape, str(mask_path))
-        source = {**scan.source, "mask_path": str(mask_path), "mask_sha256": sha256_of(file)}
-    both = mask if scan.mask is None else mask & np.asarray(scan.mask, bool)
-    return replace(scan, mask=both, source=source, warnings=(*scan.warnings, *given.warnings))
 
 
 def _read_scan(

@@ -113,6 +113,94 @@ class Diffractometer:
         origin = middle - middle_pixel[0] * row_edge - middle_pixel[1] * column_edge
         return FlatDetector(_triple(origin), _triple(row_edge), _triple(column_edge))
 
+    def beam_on(
+        self, detector: FlatDetector, motors: Mapping[str, float] | None = None
+    ) -> tuple[float, float, float] | None:
+        """Row and column of the frames that the direct beam meets, and how far from the sample, metres.
+
+        Parameters
+        ----------
+        detector : FlatDetector
+        motors : dict, optional
+            Where the detector's axes stand, degrees or metres; those that are absent stand at zero.
+
+        Returns
+        -------
+        (row, column, distance) or None
+            The distance is negative where the detector's plane meets the line of the beam before the sample; None where
+            the two are parallel.
+        """
+        at = {name: float((motors or {}).get(name, 0.0)) for name in self.motors}
+        place = detector.positions(np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0]))
+        corner, down, across = carried(self.detector, place, at)[0]
+        edges = np.stack([down - corner, across - corner, -np.asarray(BEAM)], axis=1)
+        if abs(np.linalg.det(edges)) < 1e-6 * np.prod(detector.pixel_size_m):
+            return None
+        row, column, distance = (float(n) for n in np.linalg.solve(edges, -corner))
+        return row, column, distance
+
+    def replaced(
+        self,
+        detector: FlatDetector,
+        *,
+        distance_m: float | None = None,
+        pixel_size_m: tuple[float, float] | None = None,
+        direct_beam: tuple[float, float] | None = None,
+    ) -> FlatDetector:
+        """A detector whose place is known, with another distance, other pixels, or another pixel of the direct beam.
+
+        Its directions stay as they are. The pixel that the direct beam meets while the detector's axes stand at zero stays
+        on the beam; where no pixel does, the one nearest to the sample stays on its normal.
+
+        Parameters
+        ----------
+        detector : FlatDetector
+        distance_m : float, optional
+            From the sample to the detector plane, along its normal.
+        pixel_size_m : (row, column), optional
+            Edge of a pixel of the whole detector, metres.
+        direct_beam : (row, column), optional
+            Pixel of the whole detector that the direct beam meets while the detector's axes stand at zero.
+
+        Raises
+        ------
+        GeometryError
+            If a value is implausible, or no pixel can be brought onto the beam.
+        """
+        whole = detector.of((0.0, 0.0))
+        origin = np.asarray(whole.origin_m)
+        edges = [np.asarray(whole.row_edge_m), np.asarray(whole.column_edge_m)]
+        normal = np.cross(edges[0], edges[1])
+        normal = normal / np.linalg.norm(normal)
+        met = self.beam_on(whole)
+        if met is not None and met[2] > 0 and abs(normal @ np.asarray(BEAM)) > 0.5:
+            pixel, fixed = np.array(met[:2]), met[2] * np.asarray(BEAM)
+        elif direct_beam is not None:
+            raise GeometryError(
+                "With its axes at zero the detector does not face the direct beam, so that none of its pixels can be put on "
+                "it; leave out --direct-beam, or give the whole geometry with --geometry."
+            )
+        else:
+            fixed = (origin @ normal) * normal
+            pixel = np.linalg.lstsq(np.stack(edges, axis=1), fixed - origin)[0]
+        if distance_m is not None:
+            check_range("detector distance", distance_m, "m", 1e-2, 1e2)
+            fixed = fixed * (distance_m / whole.distance_m)
+        if pixel_size_m is not None:
+            for size in pixel_size_m:
+                check_range("pixel size", size, "m", 1e-7, 1e-2)
+            edges = [size * edge / np.linalg.norm(edge) for size, edge in zip(pixel_size_m, edges, strict=True)]
+        if direct_beam is not None:
+            if not all(math.isfinite(coordinate) for coordinate in direct_beam):
+                raise GeometryError(
+                    f"The direct beam is at pixel {direct_beam}; give its row and column as finite numbers."
+                )
+            pixel = np.asarray(direct_beam, np.float64)
+        origin = fixed - pixel[0] * edges[0] - pixel[1] * edges[1]
+        return replace(
+            detector, origin_m=_triple(origin), row_edge_m=_triple(edges[0]), column_edge_m=_triple(edges[1])
+        )
+
 
 @dataclass(frozen=True)
 class FlatDetector:

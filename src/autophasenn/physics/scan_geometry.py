@@ -35,7 +35,7 @@ Motors = Mapping[str, float | tuple[float, ...]]
 
 MAX_ANGLE_DEG = 720.0
 DRIFT = 1e-3
-"""A motor that moves less than this share of the fastest one drifts and is not scanned."""
+"""A circle, or a stage, that moves less than this share of the fastest one drifts and is not scanned."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class ScanGeometry:
         Pixel of the whole detector that the direct beam met.
     is_assumed : bool
         Is `direct_beam` an assumption that nobody measured?
+    whole : (rows, columns), optional
+        Size of the whole detector; None: not known, or not which part of it the frames show.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class ScanGeometry:
     motors: Motors = field(hash=False)
     direct_beam: tuple[float, float] | None = None
     is_assumed: bool = False
+    whole: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for energy in np.atleast_1d(self.energy_ev).tolist():
@@ -95,10 +98,11 @@ class ScanGeometry:
     def scanned(self) -> tuple[str, ...]:
         """What moves from frame to frame, motors or ``energy``; what only drifts beside them is not named."""
         rates = self._rates()
-        largest = max(
-            (abs(r) for n, r in rates.items() if n != "energy" and not self.diffractometer.is_stage(n)), default=0
-        )
-        drifts = {n for n in self.diffractometer.motors if abs(rates[n]) < DRIFT * largest}
+        drifts: set[str] = set()
+        for is_stage in (False, True):  # degrees are compared with degrees, metres with metres
+            alike = [name for name in self.diffractometer.motors if self.diffractometer.is_stage(name) == is_stage]
+            largest = max((abs(rates[name]) for name in alike), default=0.0)
+            drifts |= {name for name in alike if abs(rates[name]) < DRIFT * largest}
         return tuple(name for name, rate in rates.items() if rate != 0 and name not in drifts)
 
     @property

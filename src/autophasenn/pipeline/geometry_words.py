@@ -6,6 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from autophasenn.physics.bragg import d_spacing
+from autophasenn.physics.scan_geometry import ScanGeometry
+from autophasenn.volumes import Geometry
+
 UNKNOWN = "unknown: the result has voxel units"
 
 
@@ -41,3 +45,36 @@ def geometry_facts(described: Mapping[str, Any]) -> dict[str, str]:
             for name, step in described["steps"].items()
         )
     return facts | {"|Q|": f"{q:.5g} 1/nm", "d": f"{2 * math.pi / q:.5g} nm"}
+
+
+def direct_beam_warnings(geometry: Geometry | None, pixel: tuple[float, float], frame: float) -> tuple[str, ...]:
+    """Where the direct beam is assumed, that it is, and what d is, and would be were it the middle of the whole detector.
+
+    Parameters
+    ----------
+    geometry : Geometry, optional
+    pixel : (row, column)
+        Of the frames, and `frame`, where the Bragg peak is: the same at which the report gives d.
+    """
+    if not isinstance(geometry, ScanGeometry) or not geometry.is_assumed or geometry.direct_beam is None:
+        return ()
+    row, column = geometry.direct_beam
+    here = 1e9 * d_spacing(geometry.scattering_vector(pixel, frame))
+    sentence = (
+        "Where the direct beam meets the detector is not known, and the middle of the frames, row "
+        f"{row:g}, column {column:g}, is assumed, so that d is good to about 1 % (it is {here:.4f} nm"
+    )
+    if geometry.whole is not None and (middle := (geometry.whole[0] / 2, geometry.whole[1] / 2)) != (row, column):
+        # The beam elsewhere on the detector is the peak elsewhere, the other way.
+        moved = [
+            at + (assumed - other) / by
+            for at, assumed, other, by in zip(
+                pixel, geometry.direct_beam, middle, geometry.detector.binning, strict=True
+            )
+        ]
+        there = 1e9 * d_spacing(geometry.scattering_vector((moved[0], moved[1]), frame))
+        sentence += (
+            f"; were the direct beam in the middle of the whole detector, row {middle[0]:g}, column {middle[1]:g}, d would "
+            f"be {there:.4f} nm"
+        )
+    return (f"{sentence}); give it with --direct-beam ROW,COLUMN.",)

@@ -20,7 +20,7 @@ from autophasenn.files.cxi import read_result
 from autophasenn.files.tree import opened
 from autophasenn.files.writing import write_atomically
 from autophasenn.physics import geometry
-from autophasenn.pipeline.geometry_words import geometry_facts
+from autophasenn.pipeline.geometry_words import direct_beam_warnings, geometry_facts
 from autophasenn.pipeline.source import Source
 from autophasenn.pipeline.wording import told, words
 from autophasenn.preprocessing.oversampling import estimate_oversampling
@@ -239,6 +239,7 @@ def _pattern(scan: Scan, kind: str) -> Inspection:
     pattern, found = prepared.pattern, prepared.facts
     if scan.geometry is not None:
         facts |= geometry_facts(geometry.describe(scan.geometry, *middle(prepared.window)))
+    told = direct_beam_warnings(scan.geometry, *middle(prepared.window))
     sampling = [f"{value:.2f}" for value in prepared.oversampling]
     facts |= {
         "photons": f"{found['photons']:.3g}",
@@ -248,7 +249,7 @@ def _pattern(scan: Scan, kind: str) -> Inspection:
         "oversampling": " x ".join(sampling),
         "unmeasured voxels": f"{100 * found['masked_fraction']:.2g} %",
         "aliens": found["aliens"],
-        "warnings": " ".join((*scan.warnings, *prepared.warnings)) or "none",
+        "warnings": " ".join((*scan.warnings, *told, *prepared.warnings)) or "none",
     }
     notes = [f"{found['photons']:.3g} photons", ESTIMATED, " ".join(sampling)]
     return Inspection(kind, path, facts, [Row(pattern.counts, pattern.mask, None, notes, pattern.reciprocal_steps)])

@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autophasenn.errors import PlanError
+import numpy as np
+
+from autophasenn.errors import PlanError, quoted
 
 if TYPE_CHECKING:
     from autophasenn.beamlines import Setup
     from autophasenn.beamlines.by_hand import GeometryFile
 
 Pair = tuple[float, float]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, tuple | list | np.ndarray) and len(value) == 2 and all(map(_is_number, value))
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, tuple | list) and not value
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_words(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(map(_is_word, value))
+
+
+_RIGHT: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "energy": ("a number, eV", _is_number),
+    "distance": ("a number, metres", _is_number),
+    "pixel": ("two numbers, row and column, metres", _is_pair),
+    "direct_beam": ("two numbers, row and column", _is_pair),
+    "first_pixel": ("two numbers, row and column", _is_pair),
+    "motors": ('words in a tuple, as ("eta=17.9:0.01",)', _are_words),
+    "columns": ("a direction, as 'x-'", _is_word),
+    "rows": ("a direction, as 'y-'", _is_word),
+    "reverse": ('names of motors in a tuple, as ("eta",)', _are_words),
+    "detector": ("its name", _is_word),
+    "geometry": ("the path of a geometry.yaml", lambda value: isinstance(value, str | Path)),
+    "diffractometer": ("its name, as 'id01'", _is_word),
+}
+"""What each option is, in words, and whether a value is that: from Python it may be anything."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +82,11 @@ class Instrument:
         A geometry.yaml, of a plain file.
     diffractometer : str, optional
         Whose circles they are, of a plain file.
+
+    Raises
+    ------
+    PlanError
+        If a value is none of what the option can be.
     """
 
     energy: float | None = None
@@ -56,10 +102,16 @@ class Instrument:
     geometry: Path | None = None
     diffractometer: str | None = None
 
+    def __post_init__(self) -> None:
+        for name, (meaning, is_right) in _RIGHT.items():
+            value = getattr(self, name)
+            if value is not None and not is_right(value):
+                raise PlanError(f"{name} of the instrument is {quoted(repr(value), 80)}; give {meaning}.")
+
     @property
     def given(self) -> tuple[str, ...]:
         """Names of the options that say something."""
-        return tuple(name for name, value in vars(self).items() if value not in (None, ()))
+        return tuple(name for name, value in vars(self).items() if value is not None and not _is_empty(value))
 
     def check(self, beamline: str | None) -> None:
         """Refuse options that do not go together.
@@ -95,15 +147,15 @@ class Instrument:
         from autophasenn.beamlines.by_hand import motor
 
         return Setup(
-            energy_ev=self.energy,
-            distance_m=self.distance,
-            pixel_m=self.pixel,
-            direct_beam=self.direct_beam,
-            first_pixel=self.first_pixel,
+            energy_ev=None if self.energy is None else float(self.energy),
+            distance_m=None if self.distance is None else float(self.distance),
+            pixel_m=_pair(self.pixel),
+            direct_beam=_pair(self.direct_beam),
+            first_pixel=_pair(self.first_pixel),
             motors=dict(motor(words) for words in self.motors),
             columns=self.columns,
             rows=self.rows,
-            reverse=self.reverse,
+            reverse=tuple(self.reverse),
         )
 
     def geometry_file(self) -> GeometryFile:
@@ -116,7 +168,11 @@ class Instrument:
         """
         from autophasenn.beamlines.by_hand import GeometryFile, read_geometry_file
 
-        return GeometryFile() if self.geometry is None else read_geometry_file(self.geometry)
+        return GeometryFile() if self.geometry is None else read_geometry_file(Path(self.geometry))
+
+
+def _pair(values: Pair | None) -> Pair | None:
+    return None if values is None else (float(values[0]), float(values[1]))
 
 
 AS_RECORDED = Instrument()

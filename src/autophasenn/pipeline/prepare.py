@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from autophasenn.pipeline.geometry_words import direct_beam_warnings
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.source import Source
 from autophasenn.preprocessing.checks import check_fit_to_phase, check_geometry, check_middle
 from autophasenn.preprocessing.preprocess import Preprocessed, preprocess
+from autophasenn.preprocessing.sampling import middle
 from autophasenn.progress import Progress, Silent, Stopwatch
 from autophasenn.volumes import Scan
 
@@ -69,6 +71,7 @@ def prepare(
     progress.stage("Preprocess")
     with watch.measure("preprocess"):
         prepared = preprocess(scan, plan.preprocess)
-    warnings = (*scan.warnings, *prepared.warnings, *check_geometry(prepared), *check_middle(prepared))
+    told = direct_beam_warnings(scan.geometry, *middle(prepared.window))
+    warnings = (*scan.warnings, *told, *prepared.warnings, *check_geometry(prepared), *check_middle(prepared))
     check_fit_to_phase(prepared, force)
     return Prepared(scan, prepared, tuple(dict.fromkeys(warnings)), dict(watch.seconds))

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autophasenn.errors import InputError, PlanError
+import numpy as np
+
+from autophasenn.errors import InputError, PlanError, quoted
 from autophasenn.markers import Marks
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 
@@ -34,13 +36,14 @@ class Source:
     dark, white : Path, optional
         Dark field and white field of the detector.
     mask : Path, optional
-        Mask, True = measured; pixels that a beamline's reader masks stay so.
+        Mask of the frames, of one of them, or of a beamline's whole detector, True = measured; pixels that a
+        beamline's reader masks stay so.
     instrument : Instrument
         What is said of the diffractometer, in place of what was recorded.
     axes : str, optional
         What the axes of a plain file are, as ``row,column,frame``; None: frame, row, column.
     mask_marks : "measured" or "bad", optional
-        What 1 stands for in the mask of a plain file; None: as the values under it say.
+        What 1 stands for in the mask; None: as the values under it say.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class Source:
     mask_marks: Marks | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         self.instrument.check(self.beamline)
         if self.beamline is None:
             for name in OF_A_FOLDER:
@@ -78,6 +82,18 @@ class Source:
             raise PlanError("--mask-marks says what a mask means; give the mask too, with --mask.")
         if self.spec is None and BEAMLINES[self.beamline.lower()].needs_log:
             raise PlanError(f"--beamline {self.beamline} needs the SPEC file of its scans; add --spec FILE.")
+
+    def _check_types(self) -> None:
+        """Refuse what no command can give, but Python can."""
+        if not isinstance(self.instrument, Instrument):
+            raise PlanError(
+                f"The instrument is {quoted(repr(self.instrument), 80)}; give an Instrument, as Instrument(energy=9000.0)."
+            )
+        for name in ("input", "beamline", "axes"):
+            if not isinstance(getattr(self, name), str | None):
+                raise PlanError(f"{name} is {quoted(repr(getattr(self, name)), 80)}; give a word, or leave it out.")
+        if isinstance(self.scan, bool) or not isinstance(self.scan, int | np.integer | None):
+            raise PlanError(f"scan is {quoted(repr(self.scan), 80)}; give the number of the scan, or leave it out.")
 
     def of(self, input: str | Path) -> Source:
         """The same, of another input."""
@@ -103,13 +119,13 @@ class Source:
         from autophasenn.beamlines import read_scan
         from autophasenn.beamlines.by_hand import placed
         from autophasenn.files.boundary import reading
-        from autophasenn.files.readers import masked, read_pattern_file
+        from autophasenn.files.readers import read_pattern_file
         from autophasenn.pipeline.example import EXAMPLE
 
         if self.beamline is not None:
             if self.input is None:
                 raise PlanError("--beamline belongs to a scan; give its folder or file as INPUT.")
-            scan = read_scan(
+            return read_scan(
                 self.beamline,
                 self.input,
                 spec=self.spec,
@@ -118,8 +134,9 @@ class Source:
                 white=self.white,
                 detector=self.instrument.detector,
                 setup=self.instrument.setup(),
+                mask=self.mask,
+                mask_marks=self.mask_marks,
             )
-            return scan if self.mask is None else masked(scan, self.mask, self.mask_marks)
         with reading(self.input or EXAMPLE):
             is_folder = self.input is not None and Path(self.input).is_dir()
         if is_folder:
