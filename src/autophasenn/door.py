@@ -28,6 +28,7 @@ from autophasenn.pipeline.analyse import save as _save_analysis
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 from autophasenn.pipeline.plan import Plan, load_plan
 from autophasenn.pipeline.reconstruct import reconstruct as _reconstruct
+from autophasenn.pipeline.repeated import RepeatedScans
 from autophasenn.pipeline.result import RESULT, Result
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
@@ -175,9 +176,10 @@ def load(
 
 
 def reconstruct(
-    pattern: str | Path | ArrayLike | Scan | Result,
+    pattern: str | Path | ArrayLike | Scan | Result | Sequence[str | Path | ArrayLike | Scan],
     mask: str | Path | ArrayLike | None = None,
     *,
+    sum: bool = False,
     method: str = MethodName.refined,
     plan: Plan | str | Path | None = None,
     seed: int = 0,
@@ -193,9 +195,11 @@ def reconstruct(
     ----------
     pattern : path, array, Pattern or Result
         A file, an array of counts ``[frame, row, column]``, what :func:`load` gave, or a result whose pattern is phased
-        again.
+        again. With `sum`, a sequence of them.
     mask : path or array, optional
-        Of a file or an array of counts, True = measured.
+        Of a file or an array of counts, True = measured; with `sum`, of each of them.
+    sum : bool
+        Whether `pattern` is a sequence of repeated scans, of which those that show the same crystal are aligned and summed.
     method : str
         ``"refined"``: the network's prediction, refined. ``"adapted"``: the same, after the network learned on from this
         pattern. ``"network"``: the prediction as it is. ``"iterative"``: phase retrieval from random starts.
@@ -243,7 +247,13 @@ def reconstruct(
     parameters = plan if isinstance(plan, Plan) else None if plan is None else load_plan(Path(plan))
     if confidence is not None:
         parameters = with_orientations(parameters or Plan(), confidence)
-    return _reconstruct(_input_of(pattern, mask), run, parameters, progress, predictor=network)
+    if sum:
+        given: Any = pattern
+        if isinstance(given, str | Path | Scan | Result):
+            raise PlanError("With sum=True the pattern is a list of scans; give two or more of one reflection.")
+        several = RepeatedScans(tuple(_input_of(each, mask) for each in given))
+        return _reconstruct(several, run, parameters, progress, predictor=network)
+    return _reconstruct(_input_of(pattern, mask), run, parameters, progress, predictor=network)  # type: ignore[arg-type]
 
 
 def _input_of(pattern: str | Path | ArrayLike | Scan | Result, mask: str | Path | ArrayLike | None) -> Source | Scan:

@@ -13,6 +13,7 @@ from autophasenn import cli
 from autophasenn.errors import InputError, PlanError
 from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.instrument import Instrument
+from autophasenn.pipeline.repeated import RepeatedScans, scan_numbers, sources
 from autophasenn.pipeline.source import Source
 
 SPEC = Path("a.spec")
@@ -141,3 +142,19 @@ print(setup.energy_ev, setup.direct_beam, setup.pixel_m, setup.motors)
     for sentence, words in zip(refused, WRONG_TYPES.values(), strict=True):
         assert sentence.startswith(words)
     assert right == "9000.0 (3.0, 4.0) (1e-05, 2e-05) {'eta': 1.0}"
+
+
+def test_numbers_of_scans_are_written_with_commas_and_ranges() -> None:
+    assert scan_numbers("12,14-16") == (12, 14, 15, 16)
+    for words in ("", "12-", "16-14", "a", "1,,2"):
+        with pytest.raises(PlanError, match="write numbers and ranges"):
+            scan_numbers(words)
+    each = sources(Source(beamline="id01"), ["sample.h5"], scan_numbers("3-4"))
+    assert [(one.input, one.scan) for one in each] == [("sample.h5", 3), ("sample.h5", 4)]
+
+
+def test_a_scan_is_not_summed_with_itself() -> None:
+    with pytest.raises(PlanError, match=r"a\.npy is given twice"):
+        RepeatedScans((Source("a.npy"), Source("b.npy"), Source("a.npy")))
+    with pytest.raises(PlanError, match="There is 1 scan to sum"):
+        RepeatedScans((Source("a.npy"),))

@@ -20,11 +20,11 @@ from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 @options.takes_instrument
 def reconstruct(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
-    input: Annotated[
-        str | None,
+    inputs: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="[INPUT]",
-            help="A scan's folder, a .npy, .npz, .tif or .cxi file, or an HDF5 dataset (file.h5:/path).",
+            metavar="[INPUT]...",
+            help="A scan's folder, a .npy, .npz, .tif or .cxi file, or an HDF5 dataset (file.h5:/path); several with --sum.",
         ),
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Take the bundled example instead of INPUT.")] = False,
@@ -35,6 +35,8 @@ def reconstruct(
     beamline: options.Beamline = None,
     spec: options.Spec = None,
     scan: options.ScanNumber = None,
+    scans: Annotated[str | None, typer.Option(metavar="12,14-16", help="Numbers of scans that --sum takes.")] = None,
+    is_sum: Annotated[bool, typer.Option("--sum", help="Sum the scans that show the same crystal.")] = False,
     dark: options.Dark = None,
     white: options.White = None,
     mask: options.Mask = None,
@@ -68,13 +70,14 @@ def reconstruct(
     instrument: Instrument = AS_RECORDED,
 ) -> None:
     """Turn a Bragg coherent diffraction pattern into an image of the crystal and its strain."""
-    if example == (input is not None):
+    if example == bool(inputs):
         raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
 
     from autophasenn.devices import use_threads
     from autophasenn.inversion.options import with_orientations, with_starts
     from autophasenn.pipeline.plan import Plan, load_plan, with_values
     from autophasenn.pipeline.reconstruct import describe, reconstruct_into
+    from autophasenn.pipeline.repeated import RepeatedScans, scan_numbers, sources
     from autophasenn.pipeline.result import Output
     from autophasenn.pipeline.run import Run
     from autophasenn.pipeline.source import Source
@@ -87,7 +90,17 @@ def reconstruct(
     if confidence is not None:
         parameters = with_orientations(parameters, confidence)
     parameters = with_values(parameters, values=values, gain=gain, dark_level=dark_level, saturation=saturation)
-    source = Source(input, beamline, spec, scan, dark, white, mask, instrument, axes, mask_marks)
+    of_all = Source(None, beamline, spec, scan, dark, white, mask, instrument, axes, mask_marks)
+    if (scans is not None or len(inputs or ()) > 1) and not is_sum:
+        raise typer.BadParameter(
+            "several scans are one input only where they are summed; add --sum.", param_hint="INPUT"
+        )
+    if is_sum:
+        source: Source | RepeatedScans = RepeatedScans(
+            tuple(sources(of_all, inputs or (), () if scans is None else scan_numbers(scans)))
+        )
+    else:
+        source = of_all.of(inputs[0]) if inputs else of_all
     how = Run(method.value, seed, device, weights, network, force)
     where = Output(output, overwrite, figures)
     if dry_run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from autophasenn.image import CrystalImage
 from autophasenn.physics import metrics
 from autophasenn.pipeline.summary import Shells
 from autophasenn.preprocessing.aliens import Aliens
+from autophasenn.preprocessing.repeated import Judged
 from autophasenn.report.numbers import Report
 from autophasenn.report.portfolio import CalculatedArrays, MeasuredArrays, Portfolio
 from autophasenn.volumes import Pattern, Reconstruction
@@ -60,6 +63,22 @@ def portfolio_of(
         title=title,
         is_whole=is_whole,
     )  # fmt: skip
+
+
+def draw_repeated(folder: Path, judged: Sequence[Judged], title: str) -> None:
+    """The picture of scans that were summed, and of those that were left out."""
+    from autophasenn.report.repeated_scans import repeated_scans
+    from autophasenn.report.style import save
+
+    figure = repeated_scans(
+        [Path(each.name).name for each in judged],
+        [each.section for each in judged],
+        [each.shift for each in judged],
+        [each.alike for each in judged],
+        [each.is_used for each in judged],
+        title,
+    )
+    save(figure, folder / "scans.png")
 
 
 def _stages(path: Any, errors: int) -> list[tuple[str, int]]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from autophasenn.pipeline.geometry_words import direct_beam_warnings
 from autophasenn.pipeline.plan import Plan
+from autophasenn.pipeline.repeated import RepeatedScans
 from autophasenn.pipeline.source import Source
 from autophasenn.preprocessing.checks import check_fit_to_phase, check_geometry, check_middle
 from autophasenn.preprocessing.preprocess import Preprocessed, preprocess
+from autophasenn.preprocessing.repeated import SummedScan, of_the_sum
 from autophasenn.preprocessing.sampling import middle
 from autophasenn.progress import Progress, Silent, Stopwatch
 from autophasenn.volumes import Scan
@@ -36,7 +38,7 @@ class Prepared:
 
 
 def prepare(
-    source: Source | Scan,
+    source: Source | RepeatedScans | Scan,
     plan: Plan | None = None,
     progress: Progress | None = None,
     *,
@@ -47,8 +49,8 @@ def prepare(
 
     Parameters
     ----------
-    source : Source or Scan
-        A scan was read already.
+    source : Source, RepeatedScans or Scan
+        A scan was read already; of repeated scans it is their sum.
     plan : Plan, optional
         None: the defaults.
     progress : Progress, optional
@@ -66,11 +68,14 @@ def prepare(
     plan, progress, watch = plan or Plan(), progress or Silent(), Stopwatch()
     progress.stage("Read")
     with watch.measure("read"):
-        scan = source.read() if isinstance(source, Source) else source
+        if isinstance(source, RepeatedScans):
+            scan: Scan = source.read(plan.preprocess)
+        else:
+            scan = source.read() if isinstance(source, Source) else source
         scan = scan if cut is None else cut(scan)
     progress.stage("Preprocess")
     with watch.measure("preprocess"):
-        prepared = preprocess(scan, plan.preprocess)
+        prepared = preprocess(scan, of_the_sum(plan.preprocess) if isinstance(scan, SummedScan) else plan.preprocess)
     told = direct_beam_warnings(scan.geometry, *middle(prepared.window))
     warnings = (*scan.warnings, *told, *prepared.warnings, *check_geometry(prepared), *check_middle(prepared))
     check_fit_to_phase(prepared, force)

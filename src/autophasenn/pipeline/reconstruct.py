@@ -17,11 +17,13 @@ from autophasenn.pipeline.geometry_words import geometry_facts
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.prepare import Prepared, prepare
+from autophasenn.pipeline.repeated import RepeatedScans
 from autophasenn.pipeline.result import FILES, OVERVIEW, RESULT, Output, Result
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.pipeline.summary import has_confidence, prtf_shells, summarise
 from autophasenn.preprocessing.checks import memory_gib
+from autophasenn.preprocessing.repeated import SummedScan
 from autophasenn.preprocessing.sampling import middle
 from autophasenn.progress import Progress, Silent, Stopwatch
 from autophasenn.report.apart import Painter
@@ -29,7 +31,7 @@ from autophasenn.volumes import Scan
 
 
 def reconstruct(
-    source: Source | Scan | Prepared,
+    source: Source | RepeatedScans | Scan | Prepared,
     run: Run | None = None,
     plan: Plan | None = None,
     progress: Progress | None = None,
@@ -42,7 +44,7 @@ def reconstruct(
 
     Parameters
     ----------
-    source : Source, Scan or Prepared
+    source : Source, RepeatedScans, Scan or Prepared
         What to read, or what was read, or what :func:`~autophasenn.pipeline.prepare.prepare` made of it,
         for a second method.
     run : Run, optional
@@ -89,6 +91,7 @@ def reconstruct(
             prtf_shells=shells,
             source=dict(prepared.scan.source),
             command=command,
+            repeated=prepared.scan.judged if isinstance(prepared.scan, SummedScan) else (),
         )
 
     def show(found: Found) -> None:
@@ -117,7 +120,7 @@ def reconstruct(
 
 def reconstruct_into(
     output: Output,
-    source: Source | Scan | Prepared,
+    source: Source | RepeatedScans | Scan | Prepared,
     run: Run | None = None,
     plan: Plan | None = None,
     progress: Progress | None = None,
@@ -204,7 +207,7 @@ class _First:
         self._tell(output.folder / (OVERVIEW if output.figures else RESULT))
 
 
-def describe(source: Source, run: Run, output: Output, plan: Plan | None = None) -> dict[str, Any]:
+def describe(source: Source | RepeatedScans, run: Run, output: Output, plan: Plan | None = None) -> dict[str, Any]:
     """What :func:`reconstruct_into` would do, found by reading and preparing the input; nothing is written.
 
     Raises

@@ -17,10 +17,11 @@ from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.image import CrystalImage
 from autophasenn.machine import peak_memory
 from autophasenn.physics.geometry import direct_voxel_vectors
-from autophasenn.pipeline.pictures import portfolio_of
+from autophasenn.pipeline.pictures import draw_repeated, portfolio_of
 from autophasenn.pipeline.plan import Plan, dump_plan, load_plan
 from autophasenn.pipeline.summary import Shells, prtf_shells
 from autophasenn.preprocessing.aliens import Aliens
+from autophasenn.preprocessing.repeated import Judged
 from autophasenn.report.apart import Painter
 from autophasenn.report.html import html_of
 from autophasenn.report.numbers import Report
@@ -35,7 +36,7 @@ FILES = (
     *("report.json", "result.cxi", "crystal.vti", "object_detector_frame.vts", "plan.yaml", "SHA256SUMS"),
     *("overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png"),
     *("confidence.png (of refined and network)",),
-    *("prtf.png (if two starts agree)", "aliens.png (if there are any)"),
+    *("prtf.png (if two starts agree)", "aliens.png (if there are any)", "scans.png (of several)"),
 )
 """What a stored result consists of."""
 
@@ -101,6 +102,8 @@ class Result:
         The command line that asked for it; empty where Python did.
     parameters : mapping
         Where there is no plan: every parameter, as it was stored.
+    repeated : tuple of Judged
+        Of summed scans: each of them, and what became of it. Not stored but as a picture, and in `source`.
     """
 
     image: CrystalImage
@@ -113,6 +116,7 @@ class Result:
     source: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    repeated: tuple[Judged, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -240,6 +244,8 @@ class Result:
             if figures and painter is not None:
                 drawn = threads.submit(painter.draw, self._portfolio(), folder)
             self._write_data(folder)
+            if figures and self.repeated and not self.report.is_preliminary:
+                draw_repeated(folder, self.repeated, self.title)
             left_out = () if not figures else drawn.result() if painter is not None else self._draw(folder)
         written = replace(self, report=self._report_of_writing(time.perf_counter() - began, left_out))
         text = json.dumps(written.report.to_json(), indent=2, allow_nan=False)

@@ -1,0 +1,92 @@
+"""Several scans of one reflection as one source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from autophasenn.errors import PlanError
+from autophasenn.pipeline.source import Source
+
+if TYPE_CHECKING:
+    from autophasenn.preprocessing.options import Preprocessing
+    from autophasenn.preprocessing.repeated import SummedScan
+    from autophasenn.volumes import Scan
+
+
+@dataclass(frozen=True)
+class RepeatedScans:
+    """Scans that are summed where they show the same crystal.
+
+    Parameters
+    ----------
+    scans : tuple of Source or Scan
+        Two or more of one reflection; what is to be read, or was.
+
+    Raises
+    ------
+    PlanError
+        If there are fewer than two, or one is given twice.
+    """
+
+    scans: tuple[Source | Scan, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.scans) < 2:
+            raise PlanError(f"There is {len(self.scans)} scan to sum; give two or more of one reflection.")
+        for number, scan in enumerate(self.scans):
+            if any(scan is other or (isinstance(scan, Source) and scan == other) for other in self.scans[:number]):
+                raise PlanError(
+                    f"{scan.name if isinstance(scan, Source) else 'A scan'} is given twice; give each scan once."
+                )
+
+    def read(self, how: Preprocessing | None = None) -> SummedScan:
+        """The sum.
+
+        Parameters
+        ----------
+        how : Preprocessing, optional
+            Detector corrections; None: the defaults.
+
+        Raises
+        ------
+        InputError, GeometryError, PlanError
+            If a scan cannot be read, or no two show the same crystal.
+        """
+        from autophasenn.preprocessing.repeated import sum_scans
+
+        return sum_scans([scan.read() if isinstance(scan, Source) else scan for scan in self.scans], how)
+
+
+def sources(source: Source, inputs: Sequence[str], numbers: Iterable[int] = ()) -> list[Source]:
+    """A source for each input, or for each scan of these numbers in it.
+
+    Parameters
+    ----------
+    source : Source
+        What holds for all of them.
+    inputs : sequence of str
+    numbers : iterable of int
+        Of scans in files that hold several, or in one SPEC file.
+    """
+    each = [source.of(input) for input in inputs]
+    listed = list(numbers)
+    return [replace(one, scan=number) for one in each for number in listed] if listed else each
+
+
+def scan_numbers(words: str) -> tuple[int, ...]:
+    """``12,14-16`` -> 12, 14, 15, 16.
+
+    Raises
+    ------
+    PlanError
+        If it cannot be understood.
+    """
+    found: list[int] = []
+    for part in words.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise PlanError(f"--scans {words} cannot be understood; write numbers and ranges, as 12,14-16.")
+        found += range(int(first), (int(last) if dash else int(first)) + 1)
+    return tuple(found)
