@@ -53,8 +53,8 @@ benchmark: $(RUNTIME) ## measure speed and memory into bench.json
 validation: $(DEV) ## make the validation set, 256 crystals of gold atoms, into results/ (half an hour of one core)
 	$(BIN)/autophasenn simulate results/validation.h5 --count 256 --source lammps --seed 2022 --workers $(WORKERS)
 
-clean: ## remove .venv, caches and the results of demo and benchmark
-	rm -rf $(VENV) .venv-cohere demo fuzz live-demo bench.json build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
+clean: ## remove .venv, caches, the built manual and the results of demo and benchmark
+	rm -rf $(VENV) .venv-cohere demo fuzz live-demo bench.json build dist docs/_build docs/reference docs/examples .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
 		src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

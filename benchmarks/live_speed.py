@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from autophasenn.devices import processor
 from autophasenn.errors import InputError
 from autophasenn.live.ledger import FILE, Ledger, ScanRecord
 from autophasenn.live.simulated import frames_of, replay_files
-from autophasenn.machine import load_average
+from autophasenn.machine import load_average, processor
 from autophasenn.pipeline.example import EXAMPLE
 
 SIZES = (24, 32, 40, 48)

@@ -32,7 +32,19 @@ def write_reference(folder: Path) -> None:
 
 
 def _run(*words: str) -> str:
-    return CliRunner().invoke(cli.app, list(words), color=False, catch_exceptions=False).output.rstrip()
+    """What a command prints.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails: no page shall hold its error.
+    """
+    result = CliRunner().invoke(cli.app, list(words), color=False, catch_exceptions=False)
+    if result.exit_code != 0:
+        raise RuntimeError(
+            f"autophasenn {' '.join(words)} ended with status {result.exit_code}: {result.output.strip()}"
+        )
+    return result.output.rstrip()
 
 
 def _commands() -> str:

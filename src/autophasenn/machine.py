@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from multiprocessing import Pipe
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -86,6 +87,21 @@ def peak_memory() -> int | None:
         return getattr(psutil.Process().memory_info(), "peak_wset", None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def processor() -> str:
+    """Name of the processor, as far as the system tells."""
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def physical_cores() -> int | None:
+    """Cores, those of hyper-threading not counted; None where the system does not say."""
+    return psutil.cpu_count(logical=False) or psutil.cpu_count()
 
 
 def seconds_since_start() -> float:

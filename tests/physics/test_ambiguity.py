@@ -1,6 +1,8 @@
 """Two objects with the same pattern are one object."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -67,3 +69,12 @@ def test_nothing_correlates_with_what_is_no_object(value: float) -> None:
     spoiled = rho * 0
     spoiled[3, 4, 5] = value
     assert align(rho, spoiled).correlation == align(spoiled, rho).correlation == 0
+
+
+def test_objects_are_aligned_without_symbolic_mathematics() -> None:
+    """`torch.unravel_index` imports SymPy at its first call, which costs every run a second."""
+    program = (
+        "import sys, torch; from autophasenn.physics.ambiguity import align; "
+        "rho = torch.rand(8, 8, 8).to(torch.complex64); align(rho, rho); sys.exit('sympy' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from autophasenn.devices import processor
+from autophasenn.machine import processor
 
 QUIET_JITTER = 1.5
 """90th over 10th percentile of one short operation repeated: above it something else takes the cores."""

@@ -20,7 +20,7 @@ def inspect(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="PNG file of the picture; if left out, NAME.inspect.png in the current folder."
+            "--output", "-o", help="PNG file of the picture; left out, NAME.inspect.png in the current folder."
         ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many samples of a dataset are drawn.")] = 8,
