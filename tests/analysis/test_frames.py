@@ -59,4 +59,4 @@ def test_a_second_direction_along_q_says_nothing_and_is_refused() -> None:
     with pytest.raises(InputError, match="not zero"):
         SecondDirection((0, 0, 0))
     with pytest.raises(InputError, match="laboratory or sample"):
-        SecondDirection((1, 0, 0), (0, 1, 0), "moon")
+        SecondDirection((1, 0, 0), (0.0, 1.0, 0.0), "moon")

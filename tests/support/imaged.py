@@ -47,7 +47,7 @@ def image_of(
     normals: np.ndarray,
     distances: np.ndarray,
     *,
-    size: int = 48,
+    size: int = 40,
     voxel: float = 5.0,
     rotation: np.ndarray | None = None,
     displacement: Callable[[np.ndarray], np.ndarray] | None = None,

@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
@@ -24,14 +26,15 @@ DIRECTIONS = 6000
 """Of the grid on the sphere: 2.6 degrees apart."""
 BANDWIDTH = 5.0
 """Degrees: standard deviation by which the density of normals is smoothed."""
-SEED_ANGLE, GROWN_ANGLE, CORE_ANGLE, SHARED_ANGLE = 14.0, 24.0, 9.0, 36.0
-"""Degrees between a triangle's normal and the plane's: of a seed, of a facet, of what the plane is fitted to, and of what is
-given to the nearest facet at last, its rounded edges."""
+SEED_ANGLE, GROWN_ANGLE, CORE_ANGLE, SHARED_ANGLE, ROUNDED_ANGLE = 14.0, 24.0, 9.0, 36.0, 50.0
+"""Degrees between a triangle's normal and the plane's: of a seed, of a facet, of what the plane is fitted to, of what
+belongs to the nearest facet while they are chosen, and of the rounded edges that are given to it at last."""
 THICKNESS = 0.5
 """Of a facet, edge widths on either side of its plane."""
-FLAT_ANGLE, FLAT_SHARE, FLAT_WIDTH = 6.0, 0.16, 0.5
-"""A facet is flat: so much of its area has a normal within so many degrees of the plane's. One that is narrower than the
-width (standard deviation of its core, scales) cannot show it and needs half of the share. A patch of a sphere has 0.11."""
+BENT, ROUND_SHARE, STILL_FLAT = 13.5, 0.5, 12.0
+"""Degrees by which normals turn over a facet along its length (twice its standard deviation): a patch of a sphere has 14 to
+20, a facet 5 to 12 unless it is small. Where more than that share of the area of all facets bends so, the crystal is round,
+and only what bends less than the last number is a facet."""
 LEAST_WIDTH = 0.16
 """Of a facet's core (standard deviation across, scales): a rounded edge between two facets has 0.08 to 0.15."""
 SAME_ANGLE = 9.0
@@ -113,26 +116,31 @@ class _Fit:
 
 def _peaks(surface: Surface, use: NDArray[np.bool_]) -> Floats:
     """Directions, (n, 3), where the density of normals has a maximum, the highest first."""
-    grid = _sphere(DIRECTIONS)
-    tree = cKDTree(grid)
+    grid, tree, neighbours = _sphere(DIRECTIONS)
     weight = np.bincount(tree.query(surface.normals[use])[1], surface.areas[use], minlength=DIRECTIONS)
     filled = np.flatnonzero(weight)
     cosine = grid @ grid[filled].T
     density = np.exp((cosine - 1) / np.deg2rad(BANDWIDTH) ** 2) @ weight[filled]
-    reach = 2 * np.sin(np.deg2rad(1.5 * BANDWIDTH) / 2)
-    neighbours = tree.query_ball_point(grid, reach)
-    tops = [i for i, near in enumerate(neighbours) if density[i] > 0 and density[i] >= density[near].max()]
+    around = np.maximum.reduceat(density[neighbours.indices], neighbours.indptr[:-1])
+    tops = np.flatnonzero((density > 0) & (density >= around)).tolist()
     tops.sort(key=lambda i: -density[i])
     return np.asarray(grid[tops])
 
 
-def _sphere(count: int) -> Floats:
-    """Directions that are evenly spread (Fibonacci lattice), (count, 3)."""
+@cache
+def _sphere(count: int) -> tuple[Floats, Any, Any]:
+    """Directions that are evenly spread (Fibonacci lattice), (count, 3); their tree; and which lie near which, sparse."""
     index = np.arange(count) + 0.5
     z = 1 - 2 * index / count
     turn = np.pi * (1 + 5**0.5) * index
     r = np.sqrt(1 - z * z)
-    return np.stack([r * np.cos(turn), r * np.sin(turn), z], axis=1)
+    grid = np.stack([r * np.cos(turn), r * np.sin(turn), z], axis=1)
+    tree = cKDTree(grid)
+    pairs = tree.query_pairs(2 * np.sin(np.deg2rad(1.5 * BANDWIDTH) / 2), output_type="ndarray")
+    itself = np.arange(count)
+    rows, columns = (np.concatenate([pairs[:, i], pairs[:, 1 - i], itself]) for i in (0, 1))
+    near = sparse.csr_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(count, count))
+    return grid, tree, near
 
 
 def _pieces(surface: Surface, mask: NDArray[np.bool_], least: float) -> list[NDArray[np.integer[Any]]]:
@@ -190,39 +198,64 @@ def _is_one(surface: Surface, one: _Fit, other: _Fit, scale: float) -> bool:
 
 def _shared_out(surface: Surface, fits: list[_Fit], scale: float, least: float) -> tuple[Plane, ...]:
     """Every triangle to its best plane, until all that are left are facets."""
-    owner = np.full(len(surface.triangles), -1)
+    fits = _flat_ones(surface, fits, scale)
     while fits:
-        cost = np.stack(
-            [
-                ((surface.centres @ fit.normal - fit.offset) / (THICKNESS * scale)) ** 2
-                + (np.arccos(np.clip(surface.normals @ fit.normal, -1, 1)) / np.deg2rad(GROWN_ANGLE)) ** 2
-                for fit in fits
-            ]
-        )
-        far = np.stack([surface.normals @ fit.normal for fit in fits]) < np.cos(np.deg2rad(SHARED_ANGLE))
-        distant = np.stack([np.abs(surface.centres @ fit.normal - fit.offset) for fit in fits]) > 1.5 * scale
-        cost[far | distant] = np.inf
-        owner = np.where(np.isfinite(cost.min(axis=0)), cost.argmin(axis=0), -1)
-        kept = [i for i, fit in enumerate(fits) if _is_facet(surface, fit, np.flatnonzero(owner == i), least, scale)]
-        if len(kept) == len(fits):
+        owner = _owners(surface, fits, scale, SHARED_ANGLE)
+        areas = [float(surface.areas[owner == i].sum()) for i in range(len(fits))]
+        lost = [i for i, fit in enumerate(fits) if areas[i] < least or _is_edge(surface, fit, owner == i, scale)]
+        if not lost:
             break
         # the least one goes first: its triangles may make another one whole
-        lost = [i for i in range(len(fits)) if i not in kept]
-        worst = min(lost, key=lambda i: surface.areas[owner == i].sum())
+        worst = min(lost, key=lambda i: areas[i])
         fits = [fit for i, fit in enumerate(fits) if i != worst]
+    owner = _owners(surface, fits, scale, ROUNDED_ANGLE)
     centre = surface.centroid
     planes = [_plane(surface, fit, np.flatnonzero(owner == i), centre, scale) for i, fit in enumerate(fits)]
     return tuple(sorted(planes, key=lambda plane: -plane.area))
 
 
-def _is_facet(surface: Surface, fit: _Fit, triangles: NDArray[np.integer[Any]], least: float, scale: float) -> bool:
-    area = surface.areas[triangles]
-    if area.sum() < least:
-        return False
-    cosine = surface.normals[triangles] @ fit.normal
-    width = _width(surface, triangles[cosine > np.cos(np.deg2rad(CORE_ANGLE))]) / scale
-    flat = area[cosine > np.cos(np.deg2rad(FLAT_ANGLE))].sum() / area.sum()
-    return bool(width >= LEAST_WIDTH and flat >= FLAT_SHARE * (1.0 if width > FLAT_WIDTH else 0.5))
+def _owners(surface: Surface, fits: list[_Fit], scale: float, angle: float) -> NDArray[np.integer[Any]]:
+    """Which plane each triangle fits best, of those near it within `angle` degrees; -1: none."""
+    best = np.full(len(surface.triangles), np.inf)
+    owner = np.full(len(surface.triangles), -1)
+    for i, fit in enumerate(fits):
+        away = np.abs(surface.centres @ fit.normal - fit.offset)
+        cosine = np.clip(surface.normals @ fit.normal, -1, 1)
+        cost = (away / (THICKNESS * scale)) ** 2 + (np.arccos(cosine) / np.deg2rad(GROWN_ANGLE)) ** 2
+        closer = (cost < best) & (cosine > np.cos(np.deg2rad(angle))) & (away < 1.5 * scale)
+        best[closer], owner[closer] = cost[closer], i
+    return owner
+
+
+def _flat_ones(surface: Surface, fits: list[_Fit], scale: float) -> list[_Fit]:
+    """All of them; of a round crystal those that are flat."""
+    if not fits:
+        return fits
+    bends = np.array([_bend(surface, fit) for fit in fits])
+    areas = np.array([surface.areas[fit.members].sum() for fit in fits])
+    is_round = areas[bends > BENT].sum() > ROUND_SHARE * areas.sum()
+    return [fit for fit, bend in zip(fits, bends, strict=True) if not is_round or bend < STILL_FLAT]
+
+
+def _bend(surface: Surface, fit: _Fit) -> float:
+    """Degrees by which the normals of a facet turn along its length: their slope times twice its standard deviation."""
+    weight = surface.areas[fit.members][:, None]
+    across = np.linalg.svd(fit.normal[None])[2][1:]
+    place = (surface.centres[fit.members] - surface.centres[fit.members].mean(axis=0)) @ across.T
+    tilt = surface.normals[fit.members] @ across.T
+    place, tilt = (each - (each * weight).sum(axis=0) / weight.sum() for each in (place, tilt))
+    spread = (place * weight).T @ place / weight.sum()
+    extents, axes = np.linalg.eigh(spread)
+    if not extents[0] > 0:
+        return 0.0
+    slope = np.linalg.solve(spread, (place * weight).T @ tilt / weight.sum())
+    return float(np.degrees(axes[:, 1] @ slope @ axes[:, 1] * 2 * np.sqrt(extents[1])))
+
+
+def _is_edge(surface: Surface, fit: _Fit, mine: NDArray[np.bool_], scale: float) -> bool:
+    """Is it as narrow as the rounded edge between two facets?"""
+    core = mine & (surface.normals @ fit.normal > np.cos(np.deg2rad(CORE_ANGLE)))
+    return _width(surface, np.flatnonzero(core)) < LEAST_WIDTH * scale
 
 
 def _width(surface: Surface, triangles: NDArray[np.integer[Any]]) -> float:

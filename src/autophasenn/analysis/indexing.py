@@ -235,7 +235,7 @@ def _fit(matrix: Floats, normals: Floats, areas: Floats) -> tuple[float | None, 
     return (float(angles[near] @ areas[near] / areas[near].sum()) if near.any() else None), share
 
 
-def _rotations() -> Floats:
+def rotations_of_the_cube() -> Floats:
     """The 24 rotations of a cube, (24, 3, 3)."""
     found = []
     for order in permutations(range(3)):
@@ -247,7 +247,7 @@ def _rotations() -> Floats:
     return np.array(found)
 
 
-_CUBE = _rotations()
+_CUBE = rotations_of_the_cube()
 
 
 def _alike(one: Floats, other: Floats) -> bool:

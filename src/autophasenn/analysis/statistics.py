@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from autophasenn.analysis.surface import Surface
 from autophasenn.image import CrystalImage
 
 Mask = NDArray[np.bool_]
+Counts = NDArray[np.integer[Any]]
 BINS = 81
 LAYERS = 3
 """Of the stated thickness; what lies deeper is the bulk."""
@@ -54,9 +56,9 @@ class Histogram:
     """
 
     edges: Floats
-    all: Floats
-    surface: Floats
-    bulk: Floats
+    all: Counts
+    surface: Counts
+    bulk: Counts
 
 
 @dataclass(frozen=True, eq=False)

@@ -125,7 +125,7 @@ def find_vortices(phase: Floats, support: NDArray[np.bool_]) -> tuple[tuple[Vort
     turn = np.concatenate(turns)
     tail, head = np.repeat(tail, turn, axis=0), np.repeat(head, turn, axis=0)
     offset = np.array([part.start for part in box]) - 0.5
-    lines = _joined(tail, head, tuple(shape + 1))
+    lines = _joined(tail, head, tuple((shape + 1).tolist()))
     kept = [line for line in lines if len(line) > LEAST_LENGTH]
     vortices = [
         Vortex(points.astype(float) + offset, 1, bool(len(points) > 2 and (points[0] == points[-1]).all()))
