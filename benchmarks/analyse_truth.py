@@ -26,7 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from autophasenn.analysis.analyse import Analysis, analyse
 from autophasenn.analysis.indexing import rotations_of_the_cube
@@ -46,8 +46,8 @@ HKL = (1, 1, 1)
 KINDS = (("polyhedra", 12), ("relaxed", 8), ("dislocations", 12))
 LARGE = 0.03
 """Share of the surface from which a facet must be found."""
-LONG = 4.0
-"""Voxels inside the crystal from which a dislocation must be found."""
+LONG, DEEP = 4.0, 1.5
+"""A dislocation must be found if so many voxels of it lie that deep below the surface, or deeper."""
 NEAR_FACET, NEAR_LINE = 10.0, 2.0
 """Degrees, and voxels, within which what is found is what is true."""
 
@@ -177,30 +177,41 @@ def _facets_compared(truth: Truth, found: Analysis) -> Row:
 
 
 def _lines_compared(truth: Truth, found: Analysis) -> Row:
-    amplitude = np.abs(truth.rho) / np.abs(truth.rho).max()
-    inside = region_of(amplitude >= 0.3)
+    """Of each true line: how much of it lies well inside, how much of that a found line follows, how far off, which way round.
+
+    Lines that meet may be joined the other way; so points are compared, not lines.
+    """
+    depth = ndimage.distance_transform_edt(np.pad(region_of(found.image.support), 1))[1:-1, 1:-1, 1:-1]
     centre = _centre(found, truth)
-    unmatched = list(found.dislocations.lines)
+    points = [line.points / truth.voxel + centre for line in found.dislocations.lines]
+    ways = [np.gradient(line, axis=0) for line in points]
+    every, way_of = (np.concatenate(each) if each else np.zeros((0, 3)) for each in (points, ways))
+    explained = np.zeros(len(every), bool)
     rows = []
     for point, way, turns in truth.lines:
         along = point + np.arange(-40, 40, 0.1)[:, None] * way
         places = np.round(along).astype(int)
-        valid = ((places >= 0) & (places < np.array(inside.shape))).all(axis=1)
-        length = 0.1 * float(inside[tuple(places[valid].T)].sum())
-        best = None
-        for line in unmatched:
-            away = line.points / truth.voxel + centre - point
-            away = away - np.outer(away @ way, way)
-            distance = float(np.median(np.linalg.norm(away, axis=1)))
-            if best is None or distance < best[0]:
-                ends = (line.points[-1] - line.points[0]) / truth.voxel
-                best = (distance, float(np.sign(ends @ way)) == np.sign(turns), line)
-        if best is not None and best[0] < NEAR_LINE:
-            unmatched.remove(best[2])
-            rows.append({"length": length, "distance": best[0], "is_sign_right": bool(best[1])})
-        else:
-            rows.append({"length": length, "distance": None, "is_sign_right": None})
-    return {"true": rows, "stray": [float(line.length.value or 0) for line in unmatched]}
+        valid = ((places >= 0) & (places < np.array(depth.shape))).all(axis=1)
+        along = along[valid][depth[tuple(places[valid].T)] > DEEP]
+        away = every - point
+        off = np.linalg.norm(away - np.outer(away @ way, way), axis=1)
+        near = off < NEAR_LINE
+        explained |= near
+        followed = 0.0
+        if near.any() and len(along):
+            followed = float((cKDTree(every[near]).query(along)[0] < NEAR_LINE).mean())
+        is_found = followed >= 0.5
+        rows.append(
+            {
+                "length": 0.1 * len(along),
+                "followed": followed,
+                "distance": float(np.median(off[near])) if is_found else None,
+                "is_sign_right": bool(np.sign((way_of[near] @ way).sum()) == np.sign(turns)) if is_found else None,
+            }
+        )
+    owner = np.repeat(np.arange(len(points)), [len(each) for each in points]) if points else np.zeros(0, int)
+    stray = [i for i in range(len(points)) if not explained[owner == i].any()]
+    return {"true": rows, "stray": [float(found.dislocations.lines[i].length.value or 0) for i in stray]}
 
 
 def _centre(found: Analysis, truth: Truth) -> np.ndarray:
@@ -214,8 +225,8 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     """Facets and lines by kind."""
     facets = Table("crystals", "facets of 3 % and more", "found", "normals within 2°", "median error", "largest error",
                    "strays", "orientation within 3°", title="Facets")  # fmt: skip
-    lines = Table("crystals", "lines of 4 voxels and more", "found", "sign right", "median distance", "largest", "strays",
-                  title="Dislocations (voxels)")  # fmt: skip
+    lines = Table("crystals", "true lines", "found", "sign right", "median distance", "largest", "strays",
+                  title="Dislocations of which 4 voxels and more lie 1.5 voxels below the surface")  # fmt: skip
     for kind in dict(KINDS):
         some = [row for row in rows if row["kind"] == kind]
         if not some:
