@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
+import uuid
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +25,22 @@ from viewing import Served, viewer
 
 from autophasenn.errors import InputError
 from autophasenn.live.ledger import Ledger, ScanRecord
-from autophasenn.viewer import app
+from autophasenn.viewer import browsers, shared
 from autophasenn.viewer.app import Viewer
-from autophasenn.viewer.gate import is_loopback
+from autophasenn.viewer.loopback import is_loopback
 from autophasenn.viewer.results import Limits, read_image
 from autophasenn.viewer.server import ServerOptions, serve
+from autophasenn.viewer.shared import Shared
+from autophasenn.viewer.tokens import token_of_this_account
 
 TOKEN = "a-long-enough-token"
+
+
+def viewer_of(scans: Path | None = None, results: list[Path] | None = None) -> Viewer:
+    """The page of a browser that never comes."""
+    from trame.app import get_server
+
+    return Viewer(Shared(scans, results or [], Limits()), get_server(f"test-{uuid.uuid4()}", client_type="vue3"), "key")
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -82,7 +94,7 @@ def cookie(guarded: Served) -> str:
     status, _, headers = ask(guarded, f"/?token={TOKEN}")
     assert status == 302
     assert "HttpOnly" in headers["Set-Cookie"]
-    assert "SameSite=Strict" in headers["Set-Cookie"]
+    assert "SameSite=Lax" in headers["Set-Cookie"]
     assert TOKEN not in headers["Location"]
     return headers["Set-Cookie"].split(";")[0]
 
@@ -178,7 +190,7 @@ def test_the_result_that_was_asked_for_last_is_shown_whichever_is_read_first(
         return read_image(path, *rest)
 
     async def both() -> list[str]:
-        page = Viewer(None, [], Limits())
+        page = viewer_of()
         first = asyncio.ensure_future(page.open([slow]))
         await asyncio.sleep(0.05)
         await page.open([quick])
@@ -187,7 +199,7 @@ def test_the_result_that_was_asked_for_last_is_shown_whichever_is_read_first(
         await page.close()
         return [image.name for image in page.images]
 
-    monkeypatch.setattr(app, "read_image", read)
+    monkeypatch.setattr(shared, "read_image", read)
     assert asyncio.run(both()) == ["network"]
 
 
@@ -195,17 +207,17 @@ def test_another_section_of_the_pattern_begins_at_its_peak_and_doubt_at_a_fixed_
     example_results: Path,
 ) -> None:
     async def look() -> None:
-        page = Viewer(None, [], Limits())
+        page = viewer_of()
         await page.open([example_results / "refined", example_results / "network"])
         assert page.state.largest_spread == 0.3  # rad, whatever the colours span
         page.state.tab, page.state.section = "pattern", 0
-        await page._update_pattern()
+        await page.pattern.update()
         assert [shown["index"] for shown in page.state.patterns] == [32, 32]
-        page.set_plane(1, 60)
-        await page._update_pattern()
+        page.pattern.set_plane(1, 60)
+        await page.pattern.update()
         assert [shown["index"] for shown in page.state.patterns] == [60, 60]
         page.state.section = 1
-        await page._update_pattern()
+        await page.pattern.update()
         assert [shown["index"] for shown in page.state.patterns] == [32, 32]
         assert {shown["normal"] for shown in page.state.patterns} == {"column"}
         await page.close()
@@ -217,9 +229,9 @@ def test_what_was_opened_is_given_back_once_others_were(example_results: Path) -
     deleted = threading.Event()
 
     async def several() -> None:
-        page = Viewer(None, [], Limits())
+        page = viewer_of()
         await page.open([example_results / "refined"])
-        scene, window = weakref.ref(page.scene), page.scene.window
+        scene, window = weakref.ref(page.crystal.scene), page.crystal.scene.window
         await page.open([example_results / "network"])
         window.AddObserver("DeleteEvent", lambda *_: deleted.set())
         del window
@@ -235,24 +247,59 @@ def test_what_was_opened_is_given_back_once_others_were(example_results: Path) -
 def test_what_nobody_foresaw_is_said_on_the_page_and_the_table_goes_on(
     watched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "POLL", 0.01)
-    monkeypatch.setattr(app, "read_image", lambda *_: 1 / 0)
+    monkeypatch.setattr(shared, "POLL", 0.01)
+    monkeypatch.setattr(shared, "read_image", lambda *_: 1 / 0)
 
     async def follow() -> None:
-        page = Viewer(watched, [watched / "good"], Limits())
-        look, looks = page._scans.look, iter([RuntimeError("unforeseen")])
-        monkeypatch.setattr(page._scans, "look", lambda: _raise_next(looks) or look())
+        page = viewer_of(watched, [watched / "good"])
+        look, looks = page.shared.scans.look, iter([RuntimeError("unforeseen")])
+        monkeypatch.setattr(page.shared.scans, "look", lambda: _raise_next(looks) or look())
+        page.shared.join(page)
         await page.begin()
         assert page.state.screen == "error"
         assert "log" in page.state.error
+        watching = asyncio.ensure_future(page.shared.watch())
         async with asyncio.timeout(60):
             while not page.state.scans_error:
                 await asyncio.sleep(0.002)
             while page.state.scans_error or not page.state.scans:
                 await asyncio.sleep(0.002)
+        watching.cancel()
+        page.shared.close()
         await page.close()
 
     asyncio.run(follow())
+
+
+def test_an_error_while_drawing_ends_with_the_next_change(
+    example_results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def draw() -> None:
+        page = viewer_of()
+        await page.open([example_results / "network"])
+        await _settled(page)
+        show, errors = page.crystal.scene.show, iter([RuntimeError("unforeseen")])
+        monkeypatch.setattr(page.crystal.scene, "show", lambda a: _raise_next(errors) or show(a))
+        with page.state:
+            page.state.update({"threshold": 0.7, "quantity": "strain"})
+        await _settled(page)
+        assert "log" in page.state.trouble
+        assert page.state.screen == "result"
+        assert (page.state.threshold, page.state.quantity) == (0.3, "phase"), "what brought it about does not stay"
+        with page.state:
+            page.state.quantity = "strain"
+        await _settled(page)
+        assert page.state.bar["title"] == "Strain along Q (10⁻⁴)"
+        await page.close()
+
+    asyncio.run(draw())
+
+
+async def _settled(page: Viewer) -> None:
+    """Until nothing of the page is due any more."""
+    async with asyncio.timeout(60):
+        while page._due or (page._worker is not None and not page._worker.done()):
+            await asyncio.sleep(0.005)
 
 
 def _raise_next(errors: Iterator[Exception]) -> None:
@@ -260,7 +307,85 @@ def _raise_next(errors: Iterator[Exception]) -> None:
         raise error
 
 
+def test_the_token_of_an_account_outlives_a_viewer_and_no_other_account_can_read_it(tmp_path: Path) -> None:
+    first = token_of_this_account(tmp_path)
+    file = tmp_path / "viewer-token"
+    assert token_of_this_account(tmp_path) == first
+    assert len(first) >= 32
+    assert file.stat().st_mode & 0o077 == 0
+    file.chmod(0o644)  # others may have read it
+    second = token_of_this_account(tmp_path)
+    assert second != first
+    old = time.time() - 31 * 86400
+    os.utime(file, (old, old))
+    assert token_of_this_account(tmp_path) != second
+    file.unlink()
+    (tmp_path / "known").write_text("a-token-that-somebody-chose")
+    file.symlink_to(tmp_path / "known")
+    assert token_of_this_account(tmp_path) != "a-token-that-somebody-chose"
+    file.unlink()
+    (tmp_path / "known").unlink()
+    elsewhere = tmp_path / "known"
+    elsewhere.write_text("no folder")
+    assert token_of_this_account(elsewhere) != token_of_this_account(elsewhere), "none can be kept"
+
+
+def test_whoever_shares_the_machine_needs_the_token_too(one: Served) -> None:
+    assert ask(one, "/download/0/result.cxi")[0] == 403
+    assert ask(one, "/index.html")[0] == 403
+
+
+@pytest.fixture(scope="module")
+def one(example_results: Path) -> Iterator[Served]:
+    with viewer(example_results / "network") as served:
+        yield served
+
+
+def test_a_redirection_leads_to_this_page_and_nowhere_else(guarded: Served) -> None:
+    status, _, headers = ask(guarded, f"//evil.example/?token={TOKEN}")
+    assert (status, headers["Location"]) == (302, "/")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "evil://{host}"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_what_other_pages_load_from_here_is_refused(guarded: Served, cookie: str, headers: dict[str, str]) -> None:
+    host = guarded.root.split("//")[1].rstrip("/")
+    given = {name: value.format(host=host) for name, value in headers.items()}
+    status, _, answered = ask(guarded, "/alive", Cookie=cookie, **given)
+    assert status == 403
+    assert answered["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert ask(guarded, "/alive", Cookie=cookie, Origin=f"http://{host}")[0] == 200
+
+
+def test_no_more_browsers_come_in_than_the_memory_holds(one: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def come() -> tuple[int | None, str]:
+        import aiohttp
+
+        root, token = one.root, one.address.split("token=")[1]
+        async with aiohttp.ClientSession(
+            cookies={f"autophasenn_viewer_{root.split(':')[2].rstrip('/')}": token}
+        ) as session:
+            lines = [await session.ws_connect(f"{root}ws") for _ in range(browsers.MOST + 1)]
+            message = await lines[-1].receive(timeout=60)
+            for line in lines:
+                await line.close()
+            return message.data, message.extra
+
+    code, words = asyncio.run(come())
+    assert code == browsers.TOO_MANY
+    assert str(browsers.MOST) in words
+
+
 def test_options_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InputError, match="Others can reach"):
+        ServerOptions(host="0.0.0.0", token="")
     with pytest.raises(InputError, match="port"):
         ServerOptions(port=70000)
     with pytest.raises(InputError, match="8 characters"):
@@ -277,6 +402,14 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     done = command(str(tmp_path), before=hide)
     assert done.returncode == 2
     assert "pip install -c constraints.txt -e '.[viewer]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_damaged_result_is_one_sentence_before_anything_is_served(tmp_path: Path) -> None:
+    (tmp_path / "result.cxi").write_bytes(b"no hdf5 at all")
+    done = command(str(tmp_path), "--no-browser")
+    assert done.returncode == 2
+    assert "damaged" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

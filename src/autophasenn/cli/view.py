@@ -29,7 +29,7 @@ def view(
     ] = "127.0.0.1",
     token: Annotated[
         str | None,
-        typer.Option(help="What a browser must bring. Left out: none on 127.0.0.1, elsewhere one that is made up."),
+        typer.Option(help='What a browser must bring. Left out: that of this account, made up once; "": none.'),
     ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser, only print the address.")] = False,
 ) -> None:

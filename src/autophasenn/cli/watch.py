@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +46,9 @@ def watch(
         str, typer.Option(help="Address of the page; another than the default needs a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any that is free.")] = 8080,
-    token: Annotated[str | None, typer.Option(help="Must be in the address of the page; made up where needed.")] = None,
+    token: Annotated[
+        str | None, typer.Option(help="Must be in the address of the page; that of this account if left out.")
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = False,
     poll: Annotated[float, typer.Option(help="Seconds between two looks into the folder.")] = 0.5,
     settle: Annotated[float, typer.Option(help="Seconds without growth after which a file is complete.")] = 2.0,
@@ -110,8 +111,7 @@ def watch(
     companions = []
     if page and not once:
         _check_installed("The page", "trame", "trame_vtk", "trame_vuetify")
-        known = token or (None if host in ("127.0.0.1", "::1", "localhost") else secrets.token_urlsafe(24))
-        companions.append(Companion("page", serve_page, output, host, port, known, browser))
+        companions.append(Companion("page", serve_page, output, host, port, token or None, browser))
     pack = watched.packs_streams
     if pva is not None:
         _check_installed("PVAccess", "p4p")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from autophasenn.report.scales import round_length
 from autophasenn.viewer.quantities import Quantity
-from autophasenn.viewer.scene import BACKGROUNDS
+from autophasenn.viewer.scene import BACKGROUNDS, Appearance
 
 DPI = 160
 
@@ -22,11 +22,12 @@ def view_figure(
     picture: NDArray[np.uint8],
     quantity: Quantity,
     names: Sequence[str],
-    threshold: float,
+    appearance: Appearance,
     pixels: Sequence[tuple[float, str]],
     theme: str,
+    kind: str = "png",
 ) -> bytes:
-    """A PNG of the crystals as they are seen.
+    """The crystals as they are seen, as a file.
 
     Parameters
     ----------
@@ -35,12 +36,13 @@ def view_figure(
         What they are coloured by.
     names : sequence of str
         Of the results, from left to right.
-    threshold : float
-        Amplitude of the surface, as a fraction of the largest.
+    appearance : Appearance
     pixels : sequence of (float, str)
         Edge of a pixel in the part of each result, and its unit.
     theme : str
         "light" or "dark".
+    kind : str
+        "png", or "svg" and "pdf" with words and lines as such.
     """
     rows, columns = picture.shape[:2]
     ink, paper = ("white" if theme == "dark" else "black"), BACKGROUNDS[theme]
@@ -61,7 +63,7 @@ def view_figure(
         axes.text(
             (number + 0.5) / len(names), 1.01, name, color=ink, ha="center", va="bottom", transform=axes.transAxes
         )
-    axes.text(1, 0.01, f"surface at amplitude {threshold:.2f}", color=ink, ha="right", transform=axes.transAxes)
+    axes.text(1, 0.01, _words(appearance), color=ink, ha="right", transform=axes.transAxes)
     scale = ScalarMappable(Normalize(quantity.low, quantity.high), quantity.colours)
     bar = figure.colorbar(scale, ax=axes, shrink=0.7, aspect=26)
     bar.set_label(quantity.title, color=ink, fontsize=12)
@@ -70,6 +72,21 @@ def view_figure(
     bar.set_ticks(places, labels=[tick["text"] for tick in ticks])
     bar.ax.tick_params(colors=ink)
     bar.outline.set_visible(False)
+    return written(figure, kind, paper)
+
+
+def written(figure: Figure, kind: str, paper: str) -> bytes:
+    """A figure as a file; `kind`: png, svg or pdf."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=paper)
+    figure.savefig(buffer, format=kind, facecolor=paper)
     return buffer.getvalue()
+
+
+def _words(appearance: Appearance) -> str:
+    """What cannot be seen in the picture itself."""
+    words = [f"surface at amplitude {appearance.threshold:.2f}"]
+    if appearance.cut is not None:
+        words.append("cut open")
+    if appearance.largest_spread is not None:
+        words.append(f"grey: uncertain by more than {appearance.largest_spread:.2f} rad")
+    return ", ".join(words)

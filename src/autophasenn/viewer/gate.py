@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -11,31 +10,28 @@ from typing import Any
 
 from aiohttp import web
 
+from autophasenn.viewer.loopback import is_loopback
+
 logger = logging.getLogger(__name__)
 
 HEADERS = {
     # the page and the websocket of this server, and nothing else; vue compiles its templates with eval
     "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-eval' 'unsafe-inline' blob:; worker-src 'self' blob:; "
+        "default-src 'self'; script-src 'self' 'unsafe-eval' blob:; worker-src 'self' blob:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
         "connect-src 'self' ws: wss: data: blob:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
 
+OPENED = ("/", "/index.html")
+"""What a link may lead to."""
+ELSEWHERE = "This request comes from another web page, which may not use the viewer."
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def is_loopback(host: str) -> bool:
-    """Is this a name or address of the machine itself, which nobody else can reach?"""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,12 @@ class Gate:
         if self.only_loopback and not is_loopback(name):
             return "This viewer answers only to requests for 127.0.0.1; open it with the address that it printed."
         origin = request.headers.get("Origin")
-        if origin is not None and origin.split("://", 1)[-1] != host:
-            return "This request comes from another web page, which may not use the viewer."
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+            return ELSEWHERE
+        # a link in a mail or an e-log opens the page itself; nothing else of it is anybody's to load
+        is_link = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.path in OPENED
+        if request.headers.get("Sec-Fetch-Site") == "cross-site" and not is_link:
+            return ELSEWHERE
         if self.token is not None and not self._knows(request):
             return "The token is missing or wrong; open the viewer with the whole address that it printed, ?token= included."
         return None
@@ -82,8 +82,9 @@ class Gate:
                 return web.Response(status=403, text=refusal, headers=HEADERS)
             if self.token is not None and "token" in request.query:
                 # from here on in a cookie: an address with the token in it is copied, photographed and kept in histories
-                response: web.StreamResponse = web.HTTPFound(request.path)
-                response.set_cookie(_cookie(request), self.token, httponly=True, samesite="Strict", path="/")
+                # Lax, as a Strict one would not be sent with what follows a click in another page
+                response: web.StreamResponse = web.Response(status=302, headers={"Location": "/"})
+                response.set_cookie(_cookie(request), self.token, httponly=True, samesite="Lax", path="/")
                 return response
             try:
                 response = await handler(request)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autophasenn.report.numbers import Report
@@ -30,6 +32,26 @@ def rows_of(image: StoredImage) -> list[dict[str, str]]:
         {"name": _begun_large(fact.name), "value": fact.value, "meaning": fact.meaning}
         for fact in (*found[:8], size, *found[8:])
     ]
+
+
+def numbers_csv(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """The numbers as they stand on the page, as comma-separated values.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the results.
+    rows : sequence of mapping
+        ``name``, ``meaning``, and ``values`` of all results.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["number", *names, "meaning"])
+    for row in rows:
+        # a spreadsheet would run what begins so
+        cells = [row["name"], *row["values"], row["meaning"]]
+        writer.writerow([f"'{cell}" if str(cell)[:1] in ("=", "+", "@") else cell for cell in cells])
+    return buffer.getvalue()
 
 
 def _begun_large(name: str) -> str:

@@ -11,16 +11,19 @@ from trame.widgets import client, html
 from trame.widgets import vuetify3 as v
 from trame_vtk.modules import common, vtk
 
-from autophasenn.viewer import tabs
+from autophasenn.viewer import controls, table, tabs
+from autophasenn.viewer.parts import ALERT, ARIA, COMPACT, IS_NARROW, STATUS, icon_button
 
 if TYPE_CHECKING:
     from autophasenn.viewer.app import Viewer
 
 THEME_BUTTON = "theme === 'dark' ? 'Light page' : 'Dark page'"
-PREFERRED = "[utils.get('window.matchMedia')('(prefers-color-scheme: dark)').matches ? 'dark' : 'light']"
+ARRIVED = (
+    "[utils.get('window.matchMedia')('(prefers-color-scheme: dark)').matches ? 'dark' : 'light', "
+    "utils.get('window.location').hash]"
+)
 WAIT, MOST_WAITS = 0.02, 50
 """Seconds between two looks whether a picture was sent, and how many."""
-COMPACT: dict[str, Any] = {"density": "compact", "hide_details": True, "color": "primary"}
 
 
 class Page:
@@ -37,7 +40,7 @@ class Page:
         self._remote: Any = None
         self._local: Any = None
         self._windows: list[Any] = []
-        viewer.server.state.trame__title = "AutoPhaseNN viewer"
+        viewer.server.state.trame__title = "AutoPhaseNN"
         for module in (common, vtk):  # their files are served only if they are known before the server starts
             viewer.server.enable_module(module)
         self.build()
@@ -51,11 +54,15 @@ class Page:
         self._builds += 1
         with VAppLayout(self.viewer.server, theme=("theme",)) as layout:
             client.Style(files("autophasenn.viewer").joinpath("page.css").read_text(encoding="utf-8"))
-            client.ClientTriggers(mounted=(self.viewer.prefer, PREFERRED))
+            client.ClientTriggers(mounted=(self.viewer.arrive, ARRIVED))
+            client.ClientStateChange(
+                value="where", trigger_on_create=True,
+                change="utils.get('window.autophasenn').show(where.link, where.title, where.step)",
+            )  # fmt: skip
             self._bar()
-            if self.viewer.scene is not None:
-                self._controls()
-                self._facts()
+            if self.viewer.images:
+                controls.controls(self.viewer)
+                controls.facts()
             self._main()
         layout.flush_content()
 
@@ -64,11 +71,11 @@ class Page:
         for window in self._windows[:-1]:
             vtk.get_helper(self.viewer.server)._vtk_core.GetObjectIdMap().FreeObject(window)
         self._windows = self._windows[-1:]
-        if self.viewer.scene is not None:
-            self._windows.append(self.viewer.scene.window)
+        if self.viewer.crystal.scene is not None:
+            self._windows.append(self.viewer.crystal.scene.window)
 
     def push(self, camera: bool = False) -> None:
-        """Send what is drawn to the browsers."""
+        """Send what is drawn to the browser."""
         if self._remote is not None and not self.viewer.state.in_browser:
             self._remote.update()
         if self._local is not None and self.viewer.state.in_browser:
@@ -78,167 +85,108 @@ class Page:
 
     async def delivered(self) -> None:
         """Wait until the last picture of the server is encoded and sent; messages arrive in the order they are sent."""
-        core, scene = vtk.get_helper(self.viewer.server)._vtk_core, self.viewer.scene
+        core, scene = vtk.get_helper(self.viewer.server)._vtk_core, self.viewer.crystal.scene
         for _ in range(MOST_WAITS):
             if scene is None or self.viewer.state.in_browser or not core.GetHasImagesBeingProcessed(scene.window):
                 return
             await asyncio.sleep(WAIT)
 
     def push_camera(self) -> None:
-        """Have the browsers that draw look from where the server does; what they draw, they have already."""
+        """Have a browser that draws look from where the server does; what it draws, it has already."""
         if self._local is not None:
             self._local.push_camera()
 
     def _bar(self) -> None:
+        is_result = "screen === 'result'"
         with v.VAppBar(density="compact", elevation=1):
+            toggle = f"{IS_NARROW} ? (drawer = drawer === '{{0}}' ? '' : '{{0}}') : (has_{{0}} = !has_{{0}})"
+            icon_button("mdi-tune", "Show or hide the controls", toggle.format("controls"), v_if=(is_result,))
             v.VBtn(
                 "Scans", prepend_icon="mdi-arrow-left", v_if=("has_scans && screen !== 'scans'",), classes="mr-2",
-                click=self.viewer.show_scans,
+                click=self.viewer.table.show,
             )  # fmt: skip
-            v.VAppBarTitle("AutoPhaseNN", v_if=("screen !== 'result'",))
-            html.Div(
-                "{{ names.join(' | ') }}", v_if=("screen === 'result'",), classes="text-h6 px-3 text-truncate",
+            html.H1("AutoPhaseNN", v_if=("screen !== 'result'",), classes="text-h6 px-4")
+            html.H1(
+                "{{ names.join(' | ') }}", v_if=(is_result,), classes="text-h6 px-2 text-truncate apn-title-of-all",
                 title=("paths.join('\\n')",),
             )  # fmt: skip
             v.VSpacer()
-            with v.VTabs(v_model=("tab",), v_if=("screen === 'result'",), density="compact"):
-                for key, title in (("crystal", "Crystal"), ("slices", "Slices"), ("pattern", "Pattern")):
-                    v.VTab(title, value=key)
-            v.VSpacer()
-            v.VBtn(
-                icon="mdi-format-list-text", v_if=("screen === 'result'",), click="has_facts = !has_facts",
-                title="Show or hide the numbers", aria_label="Show or hide the numbers", __properties=tabs.ARIA,
-            )  # fmt: skip
-            v.VBtn(
-                icon=("theme === 'dark' ? 'mdi-weather-sunny' : 'mdi-weather-night'",), title=(THEME_BUTTON,),
-                click="theme = theme === 'dark' ? 'light' : 'dark'", aria_label=(THEME_BUTTON,), __properties=tabs.ARIA,
+            self._tabs(f"{is_result} && !{IS_NARROW}")
+            v.VSpacer(v_if=(f"!{IS_NARROW}",))
+            self._present()
+            icon_button("mdi-format-list-text", "Show or hide the numbers", toggle.format("facts"), v_if=(is_result,))
+            icon_button(
+                ("theme === 'dark' ? 'mdi-weather-sunny' : 'mdi-weather-night'",), (THEME_BUTTON,),
+                "theme = theme === 'dark' ? 'light' : 'dark'",
             )  # fmt: skip
 
-    def _controls(self) -> None:
-        with (
-            v.VNavigationDrawer(
-                v_if=("screen === 'result'",), permanent=True, width=("$vuetify.display.width > 1900 ? 370 : 268",)
-            ),
-            html.Div(classes="px-4 pb-4"),
-        ):
-            html.Div("COLOUR", classes="apn-heading")
-            with v.VRadioGroup(
-                v_model=("quantity",), density="compact", hide_details=True, aria_label="Colour", __properties=tabs.ARIA
-            ):
-                label = "c.title + ' (' + c.unit + ')'"
-                v.VRadio(
-                    v_for="c in choices", key=("c.key",), value=("c.key",), label=(label,), disabled=("!!c.lacking",),
-                )  # fmt: skip
-            html.Div("{{ lacking }}", v_if=("lacking",), classes="text-body-2")
-            html.Div("SURFACE AT AMPLITUDE {{ Number(threshold).toFixed(2) }}", classes="apn-heading")
-            tabs.slider("threshold", 0.1, 0.98, 0.01, "Amplitude of the surface")
-            self._cut()
-            self._confidence()
-            self._seen_from()
-            self._downloads()
+    @staticmethod
+    def _tabs(where: str) -> None:
+        with v.VTabs(v_model=("tab",), v_if=(where,), density="compact", color="primary"):
+            v.VTab("{{ t.title }}", v_for="t in tabs", key=("t.key",), value=("t.key",))
 
     @staticmethod
-    def _cut() -> None:
-        html.Div("CUT ALONG", classes="apn-heading")
-        with v.VBtnToggle(
-            v_model=("cut",), mandatory=True, density="compact", divided=True, variant="outlined", color="primary"
-        ):
-            v.VBtn("whole", value="none", size="small")
-            v.VBtn("{{ a }}", v_for="a, i in axes", key=("a",), value=("String(i)",), size="small")
-        place = "Number(place).toFixed(0).replace('-', '−')"
-        with html.Div(v_if=("cut !== 'none'",)):
-            html.Div(f"at {{{{ axes[Number(cut)] }}}} = {{{{ {place} }}}} {{{{ unit }}}}", classes="mt-1")
-            tabs.slider("place", ("-reach",), ("reach",), ("step",), "Place of the cut")
-            v.VSwitch(v_model=("is_flipped",), label="show the other half", **COMPACT)
-
-    @staticmethod
-    def _confidence() -> None:
-        html.Div("CONFIDENCE", classes="apn-heading")
-        with html.Div(v_if=("has_spread",)):
-            v.VSwitch(v_model=("doubt",), label="grey where the phase is uncertain", **COMPACT)
-            with html.Div(v_if=("doubt",)):
-                html.Div("by more than {{ Number(largest_spread).toFixed(2) }} rad")
-                tabs.slider("largest_spread", 0.0, ("most_spread",), 0.01, "Largest uncertainty that is coloured")
-        html.Div("This result has no map of its uncertainty.", v_if=("!has_spread",), classes="text-body-2")
-
-    def _seen_from(self) -> None:
-        html.Div("SEEN FROM", classes="apn-heading")
-        button: dict[str, Any] = {"size": "small", "variant": "tonal"}
-        with html.Div(classes="d-flex flex-wrap ga-1"):
-            v.VBtn("corner", click=(self.viewer.look, "['corner']"), **button)
-            for number, name in enumerate("xyz"):
-                v.VBtn(f"{{{{ axes[{number}] }}}}", click=(self.viewer.look, f"['{name}']"), **button)
-        v.VSwitch(
-            v_model=("in_browser",), classes="mt-2", disabled=("!can_draw || !is_small",), label="draw in the browser",
-            **COMPACT,
-        )  # fmt: skip
-        html.Div(
-            "{{ !can_draw ? 'The server has no OpenGL.' : is_small ? 'Surface of ' + mesh_mb + ' MB.' : "
-            "'The surface has ' + mesh_mb + ' MB: it is drawn on the server.' }}",
-            classes="text-caption",
-        )
-
-    @staticmethod
-    def _downloads() -> None:
-        html.Div("DOWNLOAD", classes="apn-heading")
-        link: dict[str, Any] = {"size": "small", "variant": "tonal", "download": ("''",), "__properties": ["download"]}
-        v.VBtn("view (PNG)", href="download/view.png", disabled=("!can_draw",), prepend_icon="mdi-image", **link)
-        with html.Div(v_for="name, i in names", key=("name",), classes="d-flex align-center ga-1 mt-1"):
-            for kind, file in (("CXI", "result.cxi"), ("VTK", "crystal.vti")):
+    def _present() -> None:
+        with v.VMenu(close_on_content_click=False):
+            with v.Template(v_slot_activator="{ props }"):
                 v.VBtn(
-                    kind, prepend_icon="mdi-download", href=(f"'download/' + i + '/{file}'",), title=("name",), **link
-                )
-            html.Span("{{ name }}", v_if=("names.length > 1",), classes="text-caption text-truncate", title=("name",))
-
-    @staticmethod
-    def _facts() -> None:
-        width = "($vuetify.display.width > 1900 ? 430 : 300) + (names.length > 1 ? 60 : 0)"
-        with (
-            v.VNavigationDrawer(
-                v_if=("screen === 'result' && has_facts",), permanent=True, location="right", width=(width,)
-            ),
-            html.Div(classes="px-4 pb-4 pt-2"),
-        ):
-            with html.Div(v_for="h, i in headlines", key=("i",), classes="mb-2"):
-                html.Strong("{{ names.length > 1 ? names[i] + ': ' : '' }}")
-                v.VChip("{{ h.word }}", size="small", color=("h.colour",), label=True, variant="flat")
-                html.Div("{{ h.sentence }}", classes="text-body-2 mt-1")
-                html.Div("{{ h.belief }}", v_if=("h.belief",), classes="text-body-2 mt-1")
-            html.Div("{{ no_geometry }}", v_if=("no_geometry",), classes="text-body-2 mb-2")
-            with html.Template(v_for="found, i in warnings", key=("i",)):
-                v.VAlert(
-                    "{{ names.length > 1 ? names[i] + ': ' : '' }}{{ sentence }}", v_for="sentence in found",
-                    key=("sentence",), icon="mdi-alert", border="start", border_color="warning", density="compact",
-                    classes="mb-2 text-body-2",
+                    icon=("presents ? 'mdi-presentation-play' : follows_presenter && is_presented ? 'mdi-account-eye' : "
+                          "'mdi-share-variant'",),
+                    v_bind="props", title="Share", aria_label="Share", __properties=ARIA,
                 )  # fmt: skip
-            with html.Table(classes="apn-facts"):
-                with html.Thead(v_if=("names.length > 1",)), html.Tr():
-                    html.Th()
-                    html.Th("{{ name }}", v_for="name in names", key=("name",))
-                with html.Tbody(), html.Tr(v_for="row in rows", key=("row.name",)):
-                    with html.Td():
-                        html.Div("{{ row.name }}")
-                        html.Div("{{ row.meaning }}", classes="apn-meaning")
-                    html.Td("{{ value }}", v_for="value, i in row.values", key=("i",))
+            with v.VCard(classes="pa-4", max_width=340):
+                v.VBtn(
+                    "copy a link to this view", prepend_icon="mdi-link", variant="tonal",
+                    click="utils.get('window.autophasenn').copy()",
+                )  # fmt: skip
+                v.VSwitch(v_model=("presents",), label="present: those who follow see this view", **COMPACT)
+                v.VSwitch(
+                    v_model=("follows_presenter",), label="follow the presenter", disabled=("presents",), **COMPACT
+                )
+                html.Div(
+                    "{{ presents ? 'You present.' : is_presented ? (follows_presenter ? 'You follow the presenter.' : "
+                    "'Somebody presents.') : 'Nobody presents.' }}",
+                    classes="text-body-2", **STATUS,
+                )  # fmt: skip
 
     def _main(self) -> None:
+        viewer = self.viewer
         with (
             v.VMain(style="height: 100vh; position: relative; overflow: hidden;"),
-            html.Div(style="position: relative; width: 100%; height: 100%;"),
+            html.Div(classes="apn-all"),
         ):
-            with html.Div(v_if=("screen === 'busy'",), classes="apn-centre", **tabs.STATUS):
-                v.VProgressCircular(indeterminate=True, size=56, color="primary")
-                html.Div("{{ busy }}", classes="text-h6")
-            with html.Div(v_if=("screen === 'error'",), classes="apn-centre", **tabs.ALERT):
-                v.VIcon("mdi-alert-circle-outline", size=56, color="error")
-                html.Div("This result cannot be shown", classes="text-h6")
-                html.Div("{{ error }}", style="max-width: 46rem;")
-            with html.Div(v_if=("screen === 'scans'",), classes="apn-fill apn-scroll"):
-                tabs.scans(self.viewer)
-            if self.viewer.scene is None:
-                return
-            with html.Div(v_show=("screen === 'result' && tab === 'crystal'",), classes="apn-fill"):
-                self._remote, self._local = tabs.crystal(self.viewer, self._builds)
-            for name, content in (("slices", tabs.slices), ("pattern", tabs.pattern)):
-                with html.Div(v_if=(f"screen === 'result' && tab === '{name}'",), classes="apn-fill apn-scroll"):
-                    content(self.viewer)
+            self._tabs(f"screen === 'result' && {IS_NARROW}")
+            with html.Div(
+                v_if=("screen === 'result' && (presents || (follows_presenter && is_presented))",),
+                classes="apn-sign",
+                **STATUS,
+            ):
+                html.Span("{{ presents ? 'You present.' : 'You follow the presenter.' }}")
+                v.VBtn(
+                    "end", size="x-small", variant="outlined", click="presents = false; follows_presenter = false",
+                )  # fmt: skip
+            with html.Div(v_if=("follows && screen === 'result'",), classes="apn-sign"):
+                html.Span("Each new image opens by itself.")
+                v.VBtn("end", size="x-small", variant="outlined", click="follows = false")
+            with html.Div(v_if=("trouble",), classes="apn-trouble", **ALERT):
+                html.Span("{{ trouble }}")
+                v.VBtn("close", size="x-small", variant="outlined", click="trouble = ''")
+            with html.Div(classes="apn-rest"):
+                with html.Div(v_if=("screen === 'busy'",), classes="apn-centre", **STATUS):
+                    v.VProgressCircular(indeterminate=True, size=56, color="primary", aria_label="Reading",
+                                        __properties=ARIA)  # fmt: skip
+                    html.Div("{{ busy }}", classes="text-h6")
+                with html.Div(v_if=("screen === 'error'",), classes="apn-centre", **ALERT):
+                    v.VIcon("mdi-alert-circle-outline", size=56, color="error")
+                    html.Div("This result cannot be shown", classes="text-h6")
+                    html.Div("{{ error }}", style="max-width: 46rem;")
+                    v.VBtn("try again", variant="tonal", click=viewer.retry)
+                with html.Div(v_if=("screen === 'scans'",), classes="apn-fill"):
+                    table.scans(viewer)
+                if not viewer.images:
+                    return
+                with html.Div(v_show=("screen === 'result' && tab === 'crystal'",), classes="apn-fill"):
+                    self._remote, self._local = tabs.crystal(viewer, self._builds)
+                for name, content in (("slices", tabs.slices), ("pattern", tabs.pattern), ("curves", tabs.curves)):
+                    with html.Div(v_if=(f"screen === 'result' && tab === '{name}'",), classes="apn-fill apn-scroll"):
+                        content(viewer)

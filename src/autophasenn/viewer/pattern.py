@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from numpy.typing import NDArray
 
@@ -17,6 +18,9 @@ from autophasenn.report.planes import AXES, SECTIONS
 from autophasenn.report.scales import round_length
 from autophasenn.viewer.quantities import picture
 
+COUNTS = "counts, logarithmic"
+RESIDUAL = "√measured − √calculated (counting noise alone: ±0.5)"
+MOST_ZOOM = 32.0
 KINDS = ("measured", "calculated", "residual")
 
 
@@ -36,6 +40,34 @@ class Shared:
     colours: tuple[Colormap, LogNorm]
     residual_colours: tuple[Colormap, Normalize]
     extents: Floats | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of the panels that is seen, the same in all of them.
+
+    Parameters
+    ----------
+    zoom : float
+        How much larger than at first.
+    across, down : float
+        Middle of what is seen, from 0 (left, top) to 1.
+    """
+
+    zoom: float = 1.0
+    across: float = 0.5
+    down: float = 0.5
+
+    def zoomed(self, factor: float, across: float, down: float) -> Part:
+        """Enlarged about a place of the panel, as it is drawn now, which stays where it is."""
+        zoom = min(max(self.zoom * factor, 1.0), MOST_ZOOM)
+        room = 0.5 / zoom
+        middle = []
+        for seen, before in ((across, self.across), (down, self.down)):
+            place = before + (min(max(seen, 0.0), 1.0) - 0.5) / self.zoom
+            moved = place + (before - place) * self.zoom / zoom
+            middle.append(min(max(moved, room), 1 - room))
+        return Part(zoom, *middle)
 
 
 def patterns_of(patterns: Sequence[CountsPair]) -> list[PatternView]:
@@ -79,7 +111,7 @@ class PatternView:
         """Largest index of a section."""
         return int(self.pattern.counts.shape[self._normal(section)] - 1)
 
-    def drawn(self, section: int, index: int) -> dict[str, Any]:
+    def drawn(self, section: int, index: int, part: Part = Part()) -> dict[str, Any]:
         """What the page shows of a section: three pictures, how they are called, and their scales.
 
         Parameters
@@ -88,31 +120,48 @@ class PatternView:
             Number in `SECTIONS`.
         index : int
             Along the axis that the section leaves out; beyond its ends the last plane.
+        part : Part
         """
         down, across = SECTIONS[section].down, SECTIONS[section].across
         index = min(max(index, 0), self.last(section))
-        counts, calculated, measured = self._planes(section, index)
         width, height = float(self._extents[across]), float(self._extents[down])
         true = width / height
         ratio = float(np.clip(true, 0.5, 1.8))
-        bar = round_length(width, 0.3)
-        coloured = (
-            self._log(loggable(counts, self._norm, measured)),
-            self._log(loggable(calculated, self._norm)),
-            self._linear(residual_of(counts, calculated, measured)),
-        )
+        bar, unit, share = self.bar_length(section, part)
         return {
-            "pictures": [picture(rgb) for rgb in coloured],
+            "pictures": [picture(rgb) for rgb in self.rgb(section, index)],
             "ratio": ratio,
-            **self._box(section),
+            **self.box(section, part),
             "across": AXES[across] + ("" if abs(ratio / true - 1) < 0.02 else f" (stretched × {ratio / true:.2g})"),
             "down": AXES[down],
             "normal": AXES[self._normal(section)],
             "index": index,
             "last": self.last(section),
-            "bar": 100 * bar / width,
-            "bar_text": f"{bar:g} {'nm⁻¹' if self.pattern.unit == '1/nm' else 'voxels'}",
+            "bar": 100 * share,
+            "bar_text": f"{bar:g} {unit}",
         }
+
+    def rgb(self, section: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """Measured, calculated and residual of a plane in their colours: uint8 (rows, columns, 3) each."""
+        counts, calculated, measured = self._planes(section, index)
+        return (
+            self._log(loggable(counts, self._norm, measured)),
+            self._log(loggable(calculated, self._norm)),
+            self._linear(residual_of(counts, calculated, measured)),
+        )
+
+    def bar_length(self, section: int, part: Part = Part()) -> tuple[float, str, float]:
+        """Of a scale bar: in its unit, its unit, and as a share of the panel's width."""
+        width = float(self._extents[SECTIONS[section].across]) / part.zoom
+        bar = round_length(width, 0.3)
+        return bar, "nm⁻¹" if self.pattern.unit == "1/nm" else "voxels", bar / width
+
+    def mappables(self) -> list[tuple[ScalarMappable, str]]:
+        """What the colour bars of a figure are of, and their titles."""
+        return [
+            (ScalarMappable(self._norm, self._colours), COUNTS),
+            (ScalarMappable(self._residual_norm, self._residual_colours), RESIDUAL),
+        ]
 
     def scales(self) -> list[dict[str, Any]]:
         """The colour bars: counts, and the residual."""
@@ -122,12 +171,12 @@ class PatternView:
         both = picture(np.asarray(self._residual_colours(np.linspace(0, 1, 256), bytes=True), np.uint8)[None, :, :3])
         return [
             {
-                "title": "counts, logarithmic",
+                "title": COUNTS,
                 "ramp": rising,
                 "ticks": [{"at": float(100 * (d - bottom) / (top - bottom)), "text": _decade(d)} for d in decades],
             },
             {
-                "title": "√measured − √calculated (counting noise alone: ±0.5)",
+                "title": RESIDUAL,
                 "ramp": both,
                 "ticks": [
                     {
@@ -139,15 +188,19 @@ class PatternView:
             },
         ]
 
-    def _box(self, section: int) -> dict[str, float]:
+    def box(self, section: int, part: Part = Part()) -> dict[str, float]:
         """Where the pattern lies in its panel, which is as large as the largest of all patterns: percent."""
         plane = SECTIONS[section]
-        width, height = (float(100 * self._own[axis] / self._extents[axis]) for axis in (plane.across, plane.down))
-        return {"left": (100 - width) / 2, "top": (100 - height) / 2, "width": width, "height": height}
+        width, height = (
+            float(100 * part.zoom * self._own[axis] / self._extents[axis]) for axis in (plane.across, plane.down)
+        )
+        left = 50 + 100 * part.zoom * (0.5 - part.across) - width / 2
+        top = 50 + 100 * part.zoom * (0.5 - part.down) - height / 2
+        return {"left": left, "top": top, "width": width, "height": height}
 
-    def said(self, section: int, index: int, across: float, down: float) -> str:
+    def said(self, section: int, index: int, across: float, down: float, part: Part = Part()) -> str:
         """What lies at a place of the panel of a section, both coordinates from 0 (left, top) to 1."""
-        box = self._box(section)
+        box = self.box(section, part)
         across, down = ((100 * across - box["left"]) / box["width"], (100 * down - box["top"]) / box["height"])
         if not (0 <= across <= 1 and 0 <= down <= 1):
             return "outside of this pattern"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,7 +39,7 @@ class Scans:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self.rows: list[dict[str, Any]] = []
+        self.records: list[ScanRecord] = []
         self.summary = ""
         self._ledger: Ledger | None = None
         self._version: int | None = None
@@ -56,7 +60,7 @@ class Scans:
             return None
         before, records = self._records, self._ledger.scans()
         self._records, self._version = {record.key: record for record in records}, version
-        self.rows = [row_of(record) for record in records]
+        self.records = list(records)
         self.summary = summary_of(records)
         return {r.key for r in records if r.key in before and _image(r) != _image(before[r.key])}
 
@@ -110,6 +114,55 @@ def summary_of(records: Sequence[ScanRecord]) -> str:
     """How many scans are in each state."""
     numbers = Counter(record.state for record in records)
     return ", ".join(f"{numbers[state]} {state}" for state in COLOURS if state in numbers)
+
+
+def arranged(records: Sequence[ScanRecord], by: str, is_descending: bool, wanted: str) -> list[dict[str, Any]]:
+    """Rows of the table, those with all of the wanted words, in an order.
+
+    Parameters
+    ----------
+    records : sequence of ScanRecord
+    by : str
+        Name of a column; "": as they are. What has no value there comes last in either direction.
+    is_descending : bool
+    wanted : str
+        Words that name, state or reason must have, in capitals or not.
+    """
+    words = wanted.casefold().split()
+    chosen = [
+        record
+        for record in records
+        if all(word in f"{record.name} {record.state} {record.reason or ''}".casefold() for word in words)
+    ]
+    if by:
+        known = [record for record in chosen if _value(record, by) is not None]
+        known.sort(key=lambda record: _value(record, by), reverse=is_descending)
+        chosen = [*known, *(record for record in chosen if _value(record, by) is None)]
+    return [row_of(record) for record in chosen]
+
+
+FIELDS = {"strain": "strain_std", "seconds": "seconds_to_image", "seconds_refined": "seconds_to_refined"}
+"""Fields of a record that have other names than their columns."""
+
+
+def _value(record: ScanRecord, column: str) -> Any:
+    value = getattr(record, FIELDS.get(column, column))
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", value)] if column == "name" else value
+
+
+def as_csv(records: Sequence[ScanRecord]) -> str:
+    """All scans as comma-separated values, with the numbers as they are: strain without factor, times in seconds."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = [each.name for each in fields(ScanRecord) if each.name != "thumbnail"]
+    writer.writerow(columns)
+    for record in records:
+        cells = ["" if getattr(record, name) is None else getattr(record, name) for name in columns]
+        # a spreadsheet would run what begins so; names come from folders that others write
+        writer.writerow(
+            [f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell for cell in cells]
+        )
+    return buffer.getvalue()
 
 
 def row_of(record: ScanRecord) -> dict[str, Any]:

@@ -51,6 +51,8 @@ class Appearance:
         True: what lies beyond the cut stays, else what lies before it.
     largest_spread : float, optional
         Where the phase is more uncertain than this (rad) the surface is grey; None: coloured everywhere.
+    is_shaded : bool
+        False: without light and shade, so that each colour is that of the colour bar.
     """
 
     threshold: float = 0.3
@@ -59,6 +61,7 @@ class Appearance:
     place: float = 0.0
     is_flipped: bool = False
     largest_spread: float | None = None
+    is_shaded: bool = True
 
 
 class Scene:
@@ -89,6 +92,7 @@ class Scene:
             )
         for position, intensity in LIGHTS:  # for all parts of the window
             self.plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
+        self._voxels = [int(image.support.sum()) for image in images]
         self._actors: list[dict[str, Any]] = [{} for _ in images]
         self._meshes: list[dict[str, Any]] = [{} for _ in images]
         self.plotter.link_views()
@@ -109,14 +113,15 @@ class Scene:
         """Of the sphere about the origin that holds every crystal, nm (or voxels)."""
         return self._radius
 
-    def show(self, appearance: Appearance) -> list[bool]:
-        """Draw the crystals so; which of them have a surface at this threshold."""
+    def show(self, appearance: Appearance) -> list[float]:
+        """Draw the crystals so; of each the share of its voxels at this threshold, 0 where nothing of it is seen."""
         return [self._show(number, appearance) for number in range(len(self.bodies))]
 
-    def _show(self, number: int, appearance: Appearance) -> bool:
+    def _show(self, number: int, appearance: Appearance) -> float:
         body, quantity = self.bodies[number], self.quantities[appearance.quantity]
         parts: dict[str, Any] = {"surface": None, "face": None}
-        if (body.amplitude >= appearance.threshold).any():
+        above = int((body.amplitude >= appearance.threshold).sum())
+        if above:
             grid = body.grid(appearance.threshold)
             surface = grid.contour([appearance.threshold], scalars="amplitude", compute_normals=True)
             if appearance.cut is None:
@@ -130,7 +135,9 @@ class Scene:
         self.plotter.subplot(0, number)
         for name, mesh in parts.items():
             self._place(number, name, mesh, quantity, appearance)
-        return any(mesh is not None and mesh.n_points > 0 for mesh in parts.values())
+        if not any(mesh is not None and mesh.n_points > 0 for mesh in parts.values()):
+            return 0.0
+        return above / max(1, self._voxels[number])
 
     def _place(self, number: int, name: str, mesh: Any, quantity: Quantity, appearance: Appearance) -> None:
         actors = self._actors[number]
@@ -148,13 +155,14 @@ class Scene:
         self._meshes[number][name] = coloured
         if name not in actors:
             is_flat = name == "face"
-            light = {"ambient": 1.0, "diffuse": 0.0} if is_flat else {"ambient": 0.5, "diffuse": 0.5}
             actors[name] = self.plotter.add_mesh(
                 coloured, scalars="colour", rgb=True, show_scalar_bar=False, reset_camera=False, render=False,
-                interpolation="Flat" if is_flat else "Gouraud", specular=0.0, **light,
+                interpolation="Flat" if is_flat else "Gouraud", specular=0.0,
             )  # fmt: skip
         else:
             actors[name].mapper.SetInputData(coloured)
+        diffuse = 0.5 if appearance.is_shaded and name == "surface" else 0.0
+        actors[name].prop.ambient, actors[name].prop.diffuse = 1 - diffuse, diffuse
         actors[name].SetVisibility(True)
 
     def background(self, theme: str) -> None:
@@ -174,7 +182,8 @@ class Scene:
     def look_like(self, other: Scene) -> None:
         """From where another scene is seen."""
         camera = other.camera
-        self.place_camera(camera.position, camera.focal_point, camera.up, camera.parallel_scale)
+        seen = camera.parallel_scale * self._narrowness / other.narrowness
+        self.place_camera(camera.position, camera.focal_point, camera.up, seen)
 
     def turn(self, right: float, up: float) -> None:
         """Turn the camera about the crystal by degrees."""
@@ -186,6 +195,16 @@ class Scene:
     def zoom(self, factor: float) -> None:
         """Enlarge what is seen."""
         self.camera.parallel_scale /= factor
+
+    @property
+    def narrowness(self) -> float:
+        """How much taller than wide a crystal's part of the window is, 1 at least."""
+        return self._narrowness
+
+    def camera_numbers(self) -> list[float]:
+        """Position, focal point and what is up, then half of the height that is seen in a window as wide as tall."""
+        camera = self.camera
+        return [*camera.position, *camera.focal_point, *camera.up, camera.parallel_scale / self._narrowness]
 
     def place_camera(
         self, position: Sequence[float], focal: Sequence[float], up: Sequence[float], scale: float

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import socket
 from collections.abc import Callable
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import InputError
-from autophasenn.files.guarded import Limits
+from autophasenn.files.guarded import Limits, opened_result
 from autophasenn.live import ledger
+from autophasenn.viewer.loopback import is_loopback
 from autophasenn.viewer.results import locate
+from autophasenn.viewer.tokens import SHORTEST, token_of_this_account
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ class ServerOptions:
     port : int
         0: any that is free.
     token : str, optional
-        What a browser must bring. None: on 127.0.0.1 none is asked for, elsewhere one is made up.
+        What a browser must bring. None: that of this account, which is made up once and kept for it. "": none is asked for,
+        on 127.0.0.1 alone; whoever has an account on this machine can then look.
     open_browser : bool
         Open the page in the browser of this machine.
     limits : Limits
@@ -48,8 +50,12 @@ class ServerOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise InputError(f"The port is {self.port}; give one from 1 to 65535, or 0 for any that is free.")
-        if self.token is not None and len(self.token) < 8:
-            raise InputError("The token has fewer than 8 characters; give a longer one, or none to have one made up.")
+        if self.token and len(self.token) < SHORTEST:
+            raise InputError(
+                f"The token has fewer than {SHORTEST} characters; give a longer one, or none to have one made up."
+            )
+        if self.token == "" and not is_loopback(self.host):
+            raise InputError(f"Others can reach {self.host}, where a token must be asked for; leave --token out.")
 
 
 def serve(
@@ -78,23 +84,25 @@ def serve(
     _check_address(options)
     scans = path if (path / ledger.FILE).is_file() else None
     if scans is None:
-        locate(path)
+        _check_result(path, options.limits)
     elif other is not None:
         raise InputError(f"{path} is a watcher's folder; choose in its table what to compare, and leave out {other}.")
     if other is not None:
-        locate(other)
+        _check_result(other, options.limits)
     asyncio.run(_serve(scans, [] if scans else [path, *([other] if other else [])], options, on_ready))
 
 
 async def _serve(
     scans: Path | None, results: list[Path], options: ServerOptions, on_ready: Callable[[str], None] | None
 ) -> None:
-    from autophasenn.viewer.app import Viewer
-    from autophasenn.viewer.gate import Gate, is_loopback
+    from aiohttp import web
 
-    is_local = is_loopback(options.host)
-    token = options.token or (None if is_local else secrets.token_urlsafe(24))
-    gate = Gate(token, only_loopback=is_local)
+    from autophasenn.viewer.browsers import Browsers
+    from autophasenn.viewer.gate import Gate
+    from autophasenn.viewer.shared import Shared
+
+    token = token_of_this_account() if options.token is None else options.token or None
+    gate = Gate(token, only_loopback=is_loopback(options.host))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log)
@@ -106,20 +114,14 @@ async def _serve(
     import skimage.measure  # noqa: F401
 
     os.environ["TRAME_ARGS"] = "--server"  # trame reads the command line, which is not its own
-    viewer = Viewer(scans, results, options.limits)
-    server = viewer.server
-    server.controller.on_server_bind.add(lambda bound: _prepare(bound.app, gate, viewer))
-    running = asyncio.ensure_future(
-        server.start(
-            host=options.host, port=options.port, exec_mode="coroutine", thread=True, show_connection_info=False,
-            open_browser=False, disable_logging=True, timeout=0,
-        )
-    )  # fmt: skip
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait([server.ready, running, stopping], return_when=asyncio.FIRST_COMPLETED)
-    if running.done():
-        running.result()
-    address = _address(options.host, server.port, token)
+    shared = Shared(scans, results, options.limits)
+    browsers = Browsers(shared)
+    application = web.Application(middlewares=[gate.middleware()])
+    application.add_routes(_routes(browsers))
+    runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, options.host, options.port).start()
+    address = _address(options.host, runner.addresses[0][1], token)
     for name in ("wslink", "aiohttp.server"):  # they tell in a page of text that a browser was closed
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logger.info("ready at %s", address.split("?")[0])
@@ -129,13 +131,42 @@ async def _serve(
         import webbrowser
 
         loop.run_in_executor(None, webbrowser.open, address)
-    opening = asyncio.ensure_future(viewer.begin())
-    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-    opening.cancel()
-    await viewer.close()
-    await server.stop()
-    await running
+    watching = asyncio.ensure_future(shared.watch())
+    await stop.wait()
+    watching.cancel()
+    await browsers.close()
+    await runner.cleanup()
+    shared.close()
     logger.info("stopped")
+
+
+def _routes(browsers: Any) -> list[Any]:
+    """All that is served."""
+    from aiohttp import web
+
+    from autophasenn.viewer.downloads import routes
+    from autophasenn.viewer.shell import WWW, index, script
+
+    async def page(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=index(), content_type="text/html")
+
+    async def own(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=script(), content_type="text/javascript")
+
+    async def alive(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="")
+
+    return [
+        web.get("/", page),
+        web.get("/index.html", page),
+        web.get("/autophasenn.js", own),
+        web.get("/alive", alive),
+        web.get("/ws", browsers.serve),
+        web.post("/paraview/", alive),  # trame asks which server to talk to, and takes this one if it is told nothing
+        *routes(browsers.shared, browsers.find),
+        *(web.static(f"/{name}", folder) for name, folder in sorted(browsers.assets().items(), reverse=True)),
+        web.static("/", WWW),
+    ]
 
 
 def _log(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -145,16 +176,15 @@ def _log(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         logger.error("%s: %r", context.get("message"), error)
 
 
-def _prepare(app: Any, gate: Any, viewer: Any) -> None:
-    from autophasenn.viewer.downloads import routes
-
-    app.middlewares.append(gate.middleware())
-    app.add_routes(routes(viewer))
-
-
 def _address(host: str, port: int, token: str | None) -> str:
     name = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _check_result(path: Path, limits: Limits) -> None:
+    """Say in words what is no result, before anything is loaded."""
+    with opened_result(locate(path), limits):
+        pass
 
 
 def _check_address(options: ServerOptions) -> None:

@@ -1,0 +1,206 @@
+"""The crystals in three dimensions, as one browser sees them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autophasenn.viewer.figure import view_figure
+from autophasenn.viewer.film import STEPS, film
+from autophasenn.viewer.overlay import overlay
+from autophasenn.viewer.owner import Owner
+from autophasenn.viewer.scene import TURN, Appearance, Scene
+from autophasenn.viewer.views import Camera
+
+SMALL_MESH = 8 * 2**20
+"""Bytes of surface that a browser takes in a moment; more is drawn on the server."""
+NO_BAR: dict[str, Any] = {"title": "", "ramp": "", "ticks": []}
+TURNS = {"ArrowLeft": (-TURN, 0.0), "ArrowRight": (TURN, 0.0), "ArrowUp": (0.0, TURN), "ArrowDown": (0.0, -TURN)}
+ZOOMS = {"+": 1.25, "=": 1.25, "-": 0.8}
+HOME = "Home"
+
+
+class CrystalTab:
+    """The scene of one browser.
+
+    Parameters
+    ----------
+    owner : Owner
+    """
+
+    FOLLOWS = ("threshold", "quantity", "cut", "place", "is_flipped", "doubt", "largest_spread", "is_shaded")
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.scene: Scene | None = None
+        owner.state.update(
+            {"bar": NO_BAR, "note": [], "overlays": [], "can_draw": True, "is_small": True, "mesh_mb": "", "reach": 1.0}
+        )
+
+    def open(self, *, anew: bool) -> None:
+        """Make the scene of what is open; `anew`: seen from where the last one was."""
+        owner = self.owner
+        before, self.scene = self.scene, Scene(owner.images, owner.quantities)
+        if before is not None:
+            if anew:
+                self.scene.look_like(before)
+            before.close()
+        scene = self.scene
+        owner.state.update(
+            {
+                "reach": scene.radius,
+                "can_draw": scene.can_draw,
+                "in_browser": owner.state.in_browser or not scene.can_draw,
+            }
+        )
+        self._show()
+        scene.camera.AddObserver("ModifiedEvent", lambda *_: owner.want("overlay"))
+
+    def appearance(self) -> Appearance:
+        """What the controls ask for."""
+        state = self.owner.state
+        cut = None if state.cut == "none" else int(state.cut)
+        doubt = float(state.largest_spread) if state.doubt and state.has_spread else None
+        return Appearance(
+            float(state.threshold), self.owner.quantity.key, cut, float(state.place), bool(state.is_flipped), doubt,
+            bool(state.is_shaded),
+        )  # fmt: skip
+
+    async def update(self) -> None:
+        """Draw the surface and its colour bar as the controls are."""
+        state, page, quantity = self.owner.state, self.owner.page, self.owner.quantity
+        bar = {"title": quantity.title, "ramp": quantity.ramp(), "ticks": quantity.ticks()}
+        if bar != state.bar:  # no bar rather than a wrong one, until the browser has the picture that it belongs to
+            state.bar = NO_BAR
+            state.flush()
+        self._show()
+        if page is not None:
+            page.push()
+            if bar != state.bar:
+                await page.delivered()
+        state.bar = bar
+
+    def _show(self) -> None:
+        assert self.scene is not None
+        state, appearance = self.owner.state, self.appearance()
+        self.scene.background(state.theme)
+        shares = self.scene.show(appearance)
+        size = self.scene.size_in_bytes()
+        state.update(
+            {
+                "note": [_note(name, share, appearance) for name, share in zip(state.panes, shares, strict=True)],
+                "is_small": size <= SMALL_MESH,
+                "mesh_mb": f"{size / 2**20:.1f}",
+            }
+        )
+        if size > SMALL_MESH and self.scene.can_draw:
+            state.in_browser = False
+
+    def update_overlay(self) -> None:
+        """Scale bars and axes for the camera as it stands."""
+        assert self.scene is not None
+        units = {image.unit for image in self.owner.images}
+        own = self.owner.images if len(units) > 1 else self.owner.images[:1]
+        self.owner.state.overlays = [overlay(self.scene, image, number) for number, image in enumerate(own)]
+
+    def camera(self) -> Camera | None:
+        """From where this browser looks."""
+        return None if self.scene is None else Camera.of(self.scene.camera_numbers())
+
+    def look_from(self, camera: Camera) -> None:
+        """Look from where somebody else did."""
+        if self.scene is not None:
+            self.scene.place_camera(camera.position, camera.focal, camera.up, camera.scale * self.scene.narrowness)
+            self._push()
+
+    def look(self, view: str) -> None:
+        """See the crystals from a named side."""
+        if self.scene is not None:
+            self.scene.look(str(view))
+            self._push()
+
+    def key(self, name: str) -> None:
+        """Turn or zoom by the keyboard."""
+        if self.scene is None or name not in (*TURNS, *ZOOMS, HOME):
+            return
+        if name in TURNS:
+            self.scene.turn(*TURNS[name])
+        elif name in ZOOMS:
+            self.scene.zoom(ZOOMS[name])
+        else:
+            self.scene.look("corner")
+        self._push()
+
+    def place_camera(self, camera: dict[str, Any]) -> None:
+        """The browser turned the crystals itself: the server's camera follows."""
+        if self.scene is not None and isinstance(camera, dict) and self.owner.state.in_browser:
+            found = Camera.of([*camera["position"], *camera["focalPoint"], *camera["viewUp"], camera["parallelScale"]])
+            self.scene.place_camera(found.position, found.focal, found.up, found.scale)
+
+    def browser_ready(self) -> None:
+        """The browser drew the crystals for the first time, from where it thought best: it shall look from here."""
+        if self.owner.page is not None:
+            self.owner.page.push_camera()
+
+    def _push(self) -> None:
+        if self.owner.page is not None:
+            self.owner.page.push(camera=True)
+
+    async def figure(self, kind: str) -> bytes:
+        """The view with its colour bar, scale bar and names, for a slide; `kind`: png, svg or pdf."""
+        assert self.scene is not None
+        return await asyncio.to_thread(self._drawn, self.scene.picture(), kind)
+
+    def _drawn(self, picture: NDArray[np.uint8], kind: str = "png") -> bytes:
+        assert self.scene is not None
+        quantity, state = self.owner.quantity, self.owner.state
+        return view_figure(
+            picture, quantity, list(state.panes), self.appearance(), self._pixels(picture), state.theme, kind
+        )
+
+    def _pixels(self, picture: NDArray[np.uint8]) -> list[tuple[float, str]]:
+        """Edge of a pixel in the part of each result, and its unit."""
+        assert self.scene is not None
+        edge = 2 * self.scene.camera.parallel_scale / picture.shape[0]
+        return [(edge / each, image.unit) for each, image in zip(self.scene.enlarged, self.owner.images, strict=True)]
+
+    async def film(self) -> bytes:
+        """One turn about the vertical of the picture as an animated GIF, with scale bar."""
+        assert self.scene is not None
+        scene, camera = self.scene, self.camera()
+        assert camera is not None
+        pictures = []
+        try:
+            for _ in range(STEPS):
+                pictures.append(scene.picture())
+                scene.turn(360 / STEPS, 0.0)
+                await asyncio.sleep(0)
+        finally:
+            scene.place_camera(camera.position, camera.focal, camera.up, camera.scale * scene.narrowness)
+        edge, unit = self._pixels(pictures[0])[0]
+        return await asyncio.to_thread(film, pictures, edge, unit, self.owner.state.theme)
+
+    def close(self) -> None:
+        """Give the window back."""
+        if self.scene is not None:
+            self.scene.close()
+            self.scene = None
+
+
+def _note(name: str, share: float, appearance: Appearance) -> str:
+    """What is said over a crystal of which little is left."""
+    if share == 0:
+        return (
+            f"Nothing of {name} has an amplitude of {appearance.threshold:.2f} or more here: lower the threshold, or "
+            "move the cut."
+        )
+    if share < FEW:
+        return f"Only {100 * share:.1g} % of {name} has an amplitude of {appearance.threshold:.2f} or more."
+    return ""
+
+
+FEW = 0.002
+"""Share of a crystal's voxels below which what is left of it is hardly seen."""
