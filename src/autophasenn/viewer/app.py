@@ -53,6 +53,7 @@ class Viewer:
         self._asked: tuple[list[Path], list[str]] = ([], [])
         self._stamps: list[Stamp] = []
         self._is_difference = False
+        self._has_arrived = False
         self._due: set[str] = set()
         self._worker: asyncio.Task[None] | None = None
         self.state.update({**FIRST, **_EMPTY, "session": key})
@@ -258,6 +259,9 @@ class Viewer:
 
     def arrive(self, theme: str, link: str) -> None:
         """The page is there: be as light or dark as the browser would have it, and look where its address says."""
+        if self._has_arrived:  # the layout was built anew
+            return
+        self._has_arrived = True
         if theme in ("light", "dark"):
             self.state.theme = theme
         if link:

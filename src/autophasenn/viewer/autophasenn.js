@@ -8,7 +8,9 @@
   window.addEventListener("popstate", () => { step = null; window.trame?.trigger("go", [location.hash.slice(1)]); });
 
   window.autophasenn = {
+    wished: location.hash.slice(1), // before the page says where it is at first
     show(link, title, now) {
+      if (!now) return;
       document.title = title;
       const address = link ? "#" + link : location.pathname;
       const hash = link ? "#" + link : "";

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 THEME_BUTTON = "theme === 'dark' ? 'Light page' : 'Dark page'"
 ARRIVED = (
     "[utils.get('window.matchMedia')('(prefers-color-scheme: dark)').matches ? 'dark' : 'light', "
-    "utils.get('window.location').hash]"
+    "utils.get('window.autophasenn').wished]"
 )
 WAIT, MOST_WAITS = 0.02, 50
 """Seconds between two looks whether a picture was sent, and how many."""
