@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import torch
 
 from autophasenn.benchmark import network as module
 from autophasenn.cli.terminal import show_network_benchmark
@@ -11,15 +12,18 @@ from autophasenn.errors import PlanError
 from autophasenn.inversion.methods import Inversion
 from autophasenn.network.architectures import build
 from autophasenn.network.autophasenn import AutoPhaseNNDesign
+from autophasenn.network.predict import Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.refinement import Refinement
 from autophasenn.phasing.schedule import error_reduction
+from autophasenn.progress import Silent
 
 
 def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(module.BATCHES, "cpu", (1, 2))
     monkeypatch.setitem(module.SIDE, "cpu", 64)
+    monkeypatch.setattr(module, "MOST_SECONDS_BATCH", math.inf)
     short = Inversion(
         retrieval=Ensemble(schedule=error_reduction(2)),
         refinement=Refinement(error_reduction(1), None, polish=0, partial_coherence=False, likelihood=None),
@@ -41,6 +45,16 @@ def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     said = capsys.readouterr().out
     assert f"{module.RETRIEVAL} / {module.REFINED}: {compared['ratio']:.1f} (at least 5)" in said
     assert "Patterns a second by batch" in said
+
+
+def test_a_batch_that_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module.BATCHES, "cpu", (1, 2, 4))
+    monkeypatch.setitem(module.SIDE, "cpu", 64)
+    monkeypatch.setattr(module, "MOST_SECONDS_BATCH", 0.0)
+    predictor = Predictor(build(UnrolledDesign(stages=1, width=4, memory=1)))
+    counts = torch.ones(1, 64, 64, 64)
+    found = module._throughput(predictor, counts, counts > 0, Silent())
+    assert list(found["patterns_per_second"]) == ["1"]
 
 
 def test_impossible_benchmarks_are_refused() -> None:

@@ -342,7 +342,7 @@ def test_long_measurements_say_on_a_pipe_what_they_do() -> None:
     environment = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == ""
-    assert done.stderr.split("\n") == ["Prepare ...", "Batches ...", ""]
+    assert done.stderr.split("\n") == ["Prepare ...", "  3 of 10", "Batches ...", ""]
 
 
 def test_the_printed_plan_is_yaml(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:

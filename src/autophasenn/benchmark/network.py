@@ -46,6 +46,10 @@ COHERE_GOALS = {"torch": 100.0, "numpy": 100.0}
 BATCHES = {"cpu": (1, 4, 16), "cuda": (1, 16, 64, 256)}
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Of the matrices whose product says what the machine can do."""
+RUNS = 4
+"""Of each batch, the first not counted."""
+MOST_SECONDS_BATCH = 30.0
+"""Of one batch, by the rate of the smaller ones; larger ones are left out."""
 MOST_SECONDS = 120.0
 """Of the alternated rounds: on a slow machine fewer are made."""
 
@@ -153,7 +157,7 @@ def benchmark_network(
         "times_as_long": _comparisons(results),
         "cohere": cohere,
         "warnings": quietness(host),
-        **_throughput(predictor, counts, measured),
+        **_throughput(predictor, counts, measured, progress),
     }
 
 
@@ -182,14 +186,17 @@ def _comparisons(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
     return found
 
 
-def _throughput(predictor: Predictor, counts: Tensor, measured: Tensor) -> dict[str, Any]:
+def _throughput(predictor: Predictor, counts: Tensor, measured: Tensor, progress: Progress) -> dict[str, Any]:
     kind = predictor.device.type
     rates = {}
     for batch in BATCHES[kind]:
         many = copy(predictor)
         many.inference = replace(predictor.inference, batch=batch)
         run = partial(many.predict, counts.expand(batch, -1, -1, -1), measured.expand(batch, -1, -1, -1))
+        if rates and RUNS * batch / max(rates.values()) > MOST_SECONDS_BATCH:
+            break  # on a processor without bfloat16 a large batch takes minutes, and is no quicker
         rates[str(batch)] = batch / _least_seconds(run)
+        progress.advance(len(rates), len(BATCHES[kind]))
     with FlopCounterMode(display=False) as counter:
         predictor.predict(counts, measured)
     operations, best = counter.get_total_flops(), max(rates.values())
@@ -205,7 +212,7 @@ def _throughput(predictor: Predictor, counts: Tensor, measured: Tensor) -> dict[
     }
 
 
-def _least_seconds(run: Callable[[], Tensor], repeats: int = 3) -> float:
+def _least_seconds(run: Callable[[], Tensor], repeats: int = RUNS - 1) -> float:
     """Of a few runs, the first not counted."""
     _waited(run())
     taken = []

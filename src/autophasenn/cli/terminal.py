@@ -44,7 +44,8 @@ class TerminalProgress:
     Parameters
     ----------
     is_told : bool
-        Whether each stage is a line of its own where standard error is no terminal.
+        Whether each stage, and each of its steps, is a line of its own where standard error is no terminal: for stages of
+        few steps.
     """
 
     def __init__(self, is_told: bool = False) -> None:
@@ -85,6 +86,8 @@ class TerminalProgress:
         """Say how far the stage is."""
         if self._task is not None:
             self._bars.update(self._task, completed=done, total=total)
+        if self._is_told:
+            print(f"  {done} of {total}", file=sys.stderr, flush=True)
 
     def say(self, sentence: str) -> None:
         """A line that stays, above the bars."""
