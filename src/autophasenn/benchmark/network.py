@@ -188,7 +188,7 @@ def _comparisons(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
 
 def _throughput(predictor: Predictor, counts: Tensor, measured: Tensor, progress: Progress) -> dict[str, Any]:
     kind = predictor.device.type
-    rates = {}
+    rates: dict[str, float] = {}
     for batch in BATCHES[kind]:
         many = copy(predictor)
         many.inference = replace(predictor.inference, batch=batch)
