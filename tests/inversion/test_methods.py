@@ -252,5 +252,5 @@ def test_an_axis_that_was_nowhere_measured_is_refused(tmp_path: Path) -> None:
     mask[:, 4:44] = False
     np.savez(tmp_path / "pattern.npz", counts=counts, mask=mask)
     with pytest.raises(InputError, match=r"planes of the pattern along axis 1 only \d have a measured voxel"):
-        reconstruct_into(Output(tmp_path / "out"), Source(str(tmp_path / "pattern.npz")))
+        reconstruct_into(Output(tmp_path / "out"), Source(str(tmp_path / "pattern.npz"), mask_marks="measured"))
     assert not (tmp_path / "out").exists()
