@@ -17,8 +17,11 @@ from layouts import I16, Id01Bliss, Nanomax
 from autophasenn import cli
 from autophasenn.pipeline.result import Result
 
-N, COARSE = 48, 8
-SIZE_NM = np.array([180.0, 220.0, 140.0])
+N, COARSE = 40, 8
+POINTS = (12, 14, 10)
+SPACING_NM = np.array([16.0, 17.0, 15.0])
+SIZE_NM = np.array(POINTS) * SPACING_NM
+"""Each point stands for the volume that is nearest to it."""
 CUT_NM = 170.0
 """The corner towards +x, +y, +z is cut off where x + y + z is more."""
 GRADIENT_PER_NM = 1e-5
@@ -31,7 +34,7 @@ NANOMAX = replace(Nanomax.experiment, distance=0.3, step=-0.02)
 
 def measured(e: Experiment) -> np.ndarray:
     """Counts of the crystal as it stands in the middle frame."""
-    grid = [np.linspace(-w / 2, w / 2, n) for w, n in zip(SIZE_NM, (12, 14, 10), strict=True)]
+    grid = [(np.arange(n) - (n - 1) / 2) * spacing for n, spacing in zip(POINTS, SPACING_NM, strict=True)]
     points = np.stack(np.meshgrid(*grid, indexing="ij"), -1).reshape(-1, 3)
     points = points[points.sum(1) < CUT_NM]
     g = 1e-9 * e.q(N // 2, *e.peak)  # 1/nm
@@ -45,7 +48,7 @@ def measured(e: Experiment) -> np.ndarray:
         q = np.stack([bilinear(plane, COARSE) for plane in np.moveaxis(1e-9 * coarse, -1, 0)], -1) - g
         phase = (q.reshape(-1, 3) @ points.T).astype(np.float32)
         wave = np.cos(phase) @ scattered - 1j * (np.sin(phase) @ scattered)
-        frames[frame] = rng.poisson(1e5 * np.abs(wave.reshape(N, N)) ** 2 / len(points) ** 2)
+        frames[frame] = rng.poisson(4e4 * np.abs(wave.reshape(N, N)) ** 2 / len(points) ** 2)
     return frames
 
 

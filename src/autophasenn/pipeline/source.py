@@ -85,15 +85,17 @@ class Source:
 
     def _check_types(self) -> None:
         """Refuse what no command can give, but Python can."""
-        if not isinstance(self.instrument, Instrument):
+        instrument: object = self.instrument
+        number: object = self.scan
+        if not isinstance(instrument, Instrument):
             raise PlanError(
-                f"The instrument is {quoted(repr(self.instrument), 80)}; give an Instrument, as Instrument(energy=9000.0)."
+                f"The instrument is {quoted(repr(instrument), 80)}; give an Instrument, as Instrument(energy=9000.0)."
             )
         for name in ("input", "beamline", "axes"):
             if not isinstance(getattr(self, name), str | None):
                 raise PlanError(f"{name} is {quoted(repr(getattr(self, name)), 80)}; give a word, or leave it out.")
-        if isinstance(self.scan, bool) or not isinstance(self.scan, int | np.integer | None):
-            raise PlanError(f"scan is {quoted(repr(self.scan), 80)}; give the number of the scan, or leave it out.")
+        if isinstance(number, bool) or not isinstance(number, int | np.integer | None):
+            raise PlanError(f"scan is {quoted(repr(number), 80)}; give the number of the scan, or leave it out.")
 
     def of(self, input: str | Path) -> Source:
         """The same, of another input."""
