@@ -177,7 +177,7 @@ def _facets_compared(truth: Truth, found: Analysis) -> Row:
 
 
 def _lines_compared(truth: Truth, found: Analysis) -> Row:
-    """Of each true line: how much of it lies well inside, how much of that a found line follows, how far off, which way.
+    """Of each true line: how much lies well inside, how much of that a found line follows, how far off, which way round.
 
     Lines that meet may be joined the other way; so points are compared, not lines.
     """

@@ -92,7 +92,7 @@ def test_a_reflection_that_is_forbidden_or_does_not_fit_names_the_one_that_does(
 
 
 def test_references_that_cannot_be_are_refused() -> None:
-    with pytest.raises(InputError, match=r"the crystal has 0\.2355 nm"):
+    with pytest.raises(InputError, match=r"the crystal has 0.2355 nm"):
         analyse(Subject(cube()), AnalysisOptions(reference="0.9"))
     with pytest.raises(InputError, match="--material"):
         analyse(Subject(cube()), AnalysisOptions(reference="table"))

@@ -15,7 +15,7 @@ from autophasenn.analysis.facet_table import Facet, facets_of
 from autophasenn.analysis.facets import feature_scale, find_facets
 from autophasenn.analysis.frames import LABORATORY, Frame, frames_of
 from autophasenn.analysis.indexing import Orientation, orientation_of
-from autophasenn.analysis.inside import cells_of
+from autophasenn.analysis.inside import cells_of, depth_of
 from autophasenn.analysis.lattice import Lattice, lattice_of, reflection_of
 from autophasenn.analysis.materials import ELASTIC_SOURCE, Cubic, Indices, material
 from autophasenn.analysis.options import AnalysisOptions
@@ -164,14 +164,15 @@ def analyse(
     found_planes = find_facets(surface, scale, options.least_facet)
     orientation, why = _orientation(options, hkl, q_lab, found_planes, subject)
     notes += why
-    error, _ = surface_error(image, surface, isosurface.half)
+    depth = depth_of(image)
+    place = surface_error(image, surface, depth, isosurface.half)
     matrices = {name: frame.matrix for name, frame in frames.items() if name != LABORATORY}
     facets = facets_of(
-        image, surface, found_planes, orientation, matrices, subject.to_frame, max(layer, scale), error, cells
+        image, depth, surface, found_planes, orientation, matrices, subject.to_frame, max(layer, scale), place[0], cells
     )
     notes += _about_facets(facets)
     edges, corners = edges_and_corners(found_planes, surface, scale)
-    strain = strain_numbers(image, layer, cells)
+    strain = strain_numbers(image, depth, layer, cells)
     if strain is not None and cubic is not None and hkl is not None:
         energy, density = least_energy(image, cubic.youngs_modulus_gpa(hkl), strain.strain)
         strain = replace(strain, energy=energy, energy_density=density)
@@ -181,7 +182,7 @@ def analyse(
     profiles, cuts = _profiles(image, sampler, surface.centroid, lines, planes)
     return Analysis(
         subject.name, image.unit, subject.frame if frames else "detector", frames, hkl, options.material,
-        isosurface, size_of(image, surface, isosurface.half, _axes(subject, frames)), strain, lattice, refraction,
+        isosurface, size_of(image, surface, place, _axes(subject, frames)), strain, lattice, refraction,
         orientation, facets, edges, corners, find_dislocations(subject, subject.to_frame), find_domains(image),
         tuple(dict.fromkeys(notes)), options, subject.origin or {}, scale, layer, image, surface, profiles, cuts,
     )  # fmt: skip

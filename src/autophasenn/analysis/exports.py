@@ -181,7 +181,9 @@ def _write_vtk(folder: Path, analysis: Analysis) -> None:
             part.cell_data["line"] = np.full(part.n_cells, line.number, np.int32)
             part.cell_data["turns"] = np.full(part.n_cells, line.charge, np.int32)
             parts.append(part)
-        _described(pyvista.merge(parts).extract_geometry(), analysis).save(folder / "dislocations.vtp")
+        _described(pyvista.merge(parts).extract_surface(algorithm="dataset_surface"), analysis).save(
+            folder / "dislocations.vtp"
+        )
     image = analysis.image
     grid = pyvista.ImageData(
         dimensions=image.shape,

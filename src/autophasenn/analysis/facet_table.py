@@ -81,6 +81,7 @@ class Facet:
 
 def facets_of(
     image: CrystalImage,
+    depth: Floats,
     surface: Surface,
     planes: Sequence[Plane],
     orientation: Orientation | None,
@@ -94,7 +95,7 @@ def facets_of(
 
     Parameters
     ----------
-    image, surface, planes
+    image, depth, surface, planes
     orientation : Orientation, optional
     frames : dict of str to float array (3, 3)
         Matrices from components in the laboratory.
@@ -108,7 +109,7 @@ def facets_of(
         Voxels in a cell of the resolution.
     """
     q = None if image.scattering_vector is None else image.scattering_vector / np.linalg.norm(image.scattering_vector)
-    below = _voxels_below(image, surface, planes, thickness)
+    below = _voxels_below(image, depth, surface, planes, thickness)
     spread, moved = strain_spread(image), displacement_spread_nm(image)
     square = "nm²" if image.unit == "nm" else "voxels²"
     found = []
@@ -150,15 +151,16 @@ def facets_of(
 
 
 def _voxels_below(
-    image: CrystalImage, surface: Surface, planes: Sequence[Plane], thickness: float
+    image: CrystalImage, depth: Floats, surface: Surface, planes: Sequence[Plane], thickness: float
 ) -> NDArray[np.integer[Any]]:
     """Number of the facet that is nearest to each voxel, no deeper than `thickness` below it; 0: none."""
     owner = np.zeros(len(surface.triangles), int)
     for number, plane in enumerate(planes, 1):
         owner[plane.triangles] = number
-    places = np.argwhere(image.support)
+    near = image.support & (depth < thickness + 2 * max(image.spacing))
+    places = np.argwhere(near)
     positions = (places - np.array(image.shape) // 2) * np.array(image.spacing)
     distance, nearest = cKDTree(surface.centres).query(positions, distance_upper_bound=thickness)
     labels = np.zeros(image.shape, int)
-    labels[image.support] = np.where(np.isfinite(distance), np.append(owner, 0)[nearest], 0)
+    labels[near] = np.where(np.isfinite(distance), np.append(owner, 0)[nearest], 0)
     return labels

@@ -116,11 +116,9 @@ class _Fit:
 
 def _peaks(surface: Surface, use: NDArray[np.bool_]) -> Floats:
     """Directions, (n, 3), where the density of normals has a maximum, the highest first."""
-    grid, tree, neighbours = _sphere(DIRECTIONS)
+    grid, tree, kernel, neighbours = _sphere(DIRECTIONS)
     weight = np.bincount(tree.query(surface.normals[use])[1], surface.areas[use], minlength=DIRECTIONS)
-    filled = np.flatnonzero(weight)
-    cosine = grid @ grid[filled].T
-    density = np.exp((cosine - 1) / np.deg2rad(BANDWIDTH) ** 2) @ weight[filled]
+    density = kernel @ weight
     around = np.maximum.reduceat(density[neighbours.indices], neighbours.indptr[:-1])
     tops = np.flatnonzero((density > 0) & (density >= around)).tolist()
     tops.sort(key=lambda i: -density[i])
@@ -128,19 +126,23 @@ def _peaks(surface: Surface, use: NDArray[np.bool_]) -> Floats:
 
 
 @cache
-def _sphere(count: int) -> tuple[Floats, Any, Any]:
-    """Directions that are evenly spread (Fibonacci lattice), (count, 3); their tree; and which lie near which, sparse."""
+def _sphere(count: int) -> tuple[Floats, Any, Any, Any]:
+    """Directions that are evenly spread (Fibonacci lattice), (count, 3); their tree; their smoothing; which are near."""
     index = np.arange(count) + 0.5
     z = 1 - 2 * index / count
     turn = np.pi * (1 + 5**0.5) * index
     r = np.sqrt(1 - z * z)
     grid = np.stack([r * np.cos(turn), r * np.sin(turn), z], axis=1)
     tree = cKDTree(grid)
-    pairs = tree.query_pairs(2 * np.sin(np.deg2rad(1.5 * BANDWIDTH) / 2), output_type="ndarray")
+    pairs = tree.query_pairs(2 * np.sin(np.deg2rad(4 * BANDWIDTH) / 2), output_type="ndarray")
     itself = np.arange(count)
     rows, columns = (np.concatenate([pairs[:, i], pairs[:, 1 - i], itself]) for i in (0, 1))
-    near = sparse.csr_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(count, count))
-    return grid, tree, near
+    cosine = (grid[rows] * grid[columns]).sum(axis=1)
+    weight = np.exp((cosine - 1) / np.deg2rad(BANDWIDTH) ** 2)
+    close = cosine > np.cos(np.deg2rad(1.5 * BANDWIDTH))
+    kernel = sparse.csr_matrix((weight, (rows, columns)), shape=(count, count))
+    near = sparse.csr_matrix((np.ones(int(close.sum()), np.int8), (rows[close], columns[close])), shape=(count, count))
+    return grid, tree, kernel, near
 
 
 def _pieces(surface: Surface, mask: NDArray[np.bool_], least: float) -> list[NDArray[np.integer[Any]]]:
@@ -158,7 +160,7 @@ def _fitted(surface: Surface, core: NDArray[np.integer[Any]]) -> tuple[Floats, f
     weight, centres = surface.areas[core], surface.centres[core]
     middle = weight @ centres / weight.sum()
     spread = (centres - middle) * np.sqrt(weight)[:, None]
-    normal = np.linalg.svd(spread, full_matrices=False)[2][2]
+    normal = np.linalg.eigh(spread.T @ spread)[1][:, 0]
     if float((surface.normals[core] @ normal) @ weight) < 0:
         normal = -normal
     return normal, float(normal @ middle)

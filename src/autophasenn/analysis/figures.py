@@ -168,7 +168,7 @@ def planes(analysis: Analysis) -> Figure:
         for column, (name, scale) in enumerate(columns):
             axes = grid[row, column]
             if scale is None:
-                colours, values, norm = named_map("bone_r", 0, 0.82), plane.values[name], (0.0, 1.0)
+                colours, values, norm = named_map("bone_r", 0.0, 0.82), plane.values[name], (0.0, 1.0)
             else:
                 factor = 1e3 if name == "displacement_nm" else scale.factor
                 colours, values = scale.colours, plane.values[name] * np.float32(factor)
@@ -267,7 +267,7 @@ def dislocations(analysis: Analysis) -> Figure:
         shadow = image.support.any(axis=normal)
         shadow = shadow.T if across < up else shadow
         extent = _extent(image, across, up)
-        axes.imshow(shadow, origin="lower", extent=extent, cmap=named_map("Greys", 0, 0.16), interpolation="nearest")
+        axes.imshow(shadow, origin="lower", extent=extent, cmap=named_map("Greys", 0.0, 0.16), interpolation="nearest")
         for line in analysis.dislocations.lines:
             colour = COLOURS[(line.number - 1) % len(COLOURS)]
             x, y = line.points[:, across], line.points[:, up]

@@ -175,7 +175,7 @@ def pole_figure(analysis: Analysis) -> Figure:
             np.sqrt(shown),
             origin="lower",
             extent=(-1, 1, -1, 1),
-            cmap=named_map("magma_r", 0, 0.9, bad="white"),
+            cmap=named_map("magma_r", 0.0, 0.9, bad="white"),
             vmin=0,
             vmax=1,
         )
@@ -197,7 +197,7 @@ def pole_figure(analysis: Analysis) -> Figure:
     from matplotlib.colors import PowerNorm
 
     colour_bar(
-        figure, list(discs), named_map("magma_r", 0, 0.9), PowerNorm(0.5, 0, 1),
+        figure, list(discs), named_map("magma_r", 0.0, 0.9), PowerNorm(0.5, 0, 1),
         "surface per solid angle, share of the largest", shrink=0.75,
     )  # fmt: skip
     return figure

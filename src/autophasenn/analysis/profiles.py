@@ -93,7 +93,11 @@ class Sampler:
         box = tuple(slice(max(0, p.start - 2), p.stop + 2) for p in image.box)
         self._low = np.array([part.start for part in box])
         self._support = image.support[box].astype(np.float32)
-        self._volumes = {name: filled(np.asarray(volume[box])) for name, volume in volumes.items()}
+        nearest: Any = ndimage.distance_transform_edt(~image.support[box], return_distances=False, return_indices=True)
+        self._volumes = {
+            name: volume[box] if name == "amplitude" else filled(volume[box][tuple(nearest)])
+            for name, volume in volumes.items()
+        }
 
     def at(self, positions: Floats) -> dict[str, Floats]:
         """Values at positions (..., 3) from voxel ``n // 2``, unit of the image; NaN outside, amplitude 0 off the grid."""

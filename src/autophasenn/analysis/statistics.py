@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autophasenn.analysis.inside import depth_of, displacement_spread_nm, strain_spread
+from autophasenn.analysis.inside import displacement_spread_nm, strain_spread
 from autophasenn.analysis.quantity import Floats, Mean, Quantity, mean_of
 from autophasenn.analysis.surface import Surface
 from autophasenn.image import CrystalImage
@@ -134,12 +134,14 @@ class Isosurface:
     volumes: dict[str, float]
 
 
-def strain_numbers(image: CrystalImage, layer: float, cells: float) -> StrainNumbers | None:
+def strain_numbers(image: CrystalImage, depth: Floats, layer: float, cells: float) -> StrainNumbers | None:
     """Strain and displacement in numbers; None without geometry.
 
     Parameters
     ----------
     image : CrystalImage
+    depth : float array (nx, ny, nz)
+        As `inside.depth_of` gives it.
     layer : float
         Thickness of the layers, unit of the image's lengths.
     cells : float
@@ -148,7 +150,6 @@ def strain_numbers(image: CrystalImage, layer: float, cells: float) -> StrainNum
     if image.strain is None or image.displacement is None:
         return None
     spread, moved = strain_spread(image), displacement_spread_nm(image)
-    depth = depth_of(image)
 
     def of(volume: Floats, unit: str, errors: Floats | None, factor: float, part: Mask) -> Mean:
         return mean_of(volume[part] * factor, unit, None if errors is None else errors[part], cells)
@@ -190,19 +191,19 @@ def _histogram(image: CrystalImage, depth: Floats, layer: float) -> Histogram:
     return Histogram(edges, *counted)
 
 
-def size_of(image: CrystalImage, surface: Surface, half: float, axes: dict[str, Floats]) -> Size:
+def size_of(image: CrystalImage, surface: Surface, place: tuple[float, str], axes: dict[str, Floats]) -> Size:
     """Volume, area and extents, each as uncertain as the place of the surface.
 
     Parameters
     ----------
     image : CrystalImage
     surface : Surface
-    half : float
-        Of `Isosurface`.
+    place : (float, str)
+        How uncertain the place of the surface is, and what that rests on (`surface_error`).
     axes : dict of str to float array (3,)
         Directions on the axes of the image along which the extent is asked for.
     """
-    error, basis = surface_error(image, surface, half)
+    error, basis = place
     unit = image.unit
     cube, square = ("nm³", "nm²") if unit == "nm" else ("voxels³", "voxels²")
     volume, area = surface.volume, surface.area
@@ -219,7 +220,7 @@ def size_of(image: CrystalImage, surface: Surface, half: float, axes: dict[str, 
     )
 
 
-def surface_error(image: CrystalImage, surface: Surface, half: float) -> tuple[float, str]:
+def surface_error(image: CrystalImage, surface: Surface, depth: Floats, half: float) -> tuple[float, str]:
     """How uncertain the place of the surface is along its normal, and what that rests on.
 
     The spread of the amplitude over several orientations, or without one a fifth of the isosurface, over the slope of the
@@ -228,7 +229,7 @@ def surface_error(image: CrystalImage, surface: Surface, half: float) -> tuple[f
     slope = max(float(np.median(surface.slope)), 1e-12)
     noise, basis = ISOSURFACE_ERROR * surface.isovalue, "a change of the isosurface by 20 %"
     if image.amplitude_spread is not None:
-        rim = image.support & (depth_of(image) < 1.5 * max(image.spacing))
+        rim = image.support & (depth < 1.5 * max(image.spacing))
         spread = image.amplitude_spread[rim]
         spread = spread[np.isfinite(spread)]
         if spread.size:

@@ -63,7 +63,7 @@ def analyse(
     no_refraction: Annotated[
         bool, typer.Option("--no-refraction", help="Leave refraction and absorption uncorrected.")
     ] = False,
-    formats: Annotated[str, typer.Option(help="Of the figures: png, pdf, svg, several with commas.")] = "png",
+    formats: Annotated[str, typer.Option(help="Of the figures: png, pdf, svg, several with commas; or none.")] = "png",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an analysis that is there.")] = False,
 ) -> None:
     """Frames, lattice, strain statistics, facets, dislocations, domains and profiles of a result."""
@@ -97,7 +97,7 @@ def analyse(
         refraction=not no_refraction,
         **({} if least_facet is None else {"least_facet": least_facet}),
     )
-    kinds = [each.strip() for each in formats.split(",") if each.strip()]
+    kinds = [each.strip() for each in formats.split(",") if each.strip() not in ("", "none")]
     check(output, kinds, overwrite=overwrite)
     with TerminalProgress() as progress:
         found = analysed(
@@ -108,7 +108,7 @@ def analyse(
             progress,
         )
         progress.stage("write")
-        left_out = save(found, output, kinds, overwrite=overwrite)
+        left_out = save(found, output, kinds, overwrite=overwrite, figures=bool(kinds))
     show_table(f"Analysis of {found.name or result}", facts(found))
     if found.facets:
         show_rows(*facet_rows(found))

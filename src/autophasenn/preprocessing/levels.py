@@ -65,6 +65,8 @@ def dark_level(
     sample = values[known]
     if sample.size == 0:
         return None
+    if sample.min() == sample.max():
+        return None  # that there is no peak says more
     sample = np.sort(sample[:: max(1, sample.size // SAMPLE)].astype(np.float64))
     height = _densest(sample)
     noise = _noise_below(sample, height)
