@@ -272,6 +272,9 @@ def dislocations(analysis: Analysis) -> Figure:
             colour = COLOURS[(line.number - 1) % len(COLOURS)]
             x, y = line.points[:, across], line.points[:, up]
             axes.plot(x, y, color=colour, linewidth=2.2)
+            if np.ptp(x) + np.ptp(y) < 4 * max(image.spacing):  # seen from its end
+                axes.plot(x.mean(), y.mean(), "o", color=colour, markersize=8)
+                continue
             middle = len(x) // 2
             ahead = min(middle + 2, len(x) - 1)
             axes.annotate(
