@@ -208,7 +208,7 @@ class _Path:
     def length(self, order: np.ndarray, lag: int = 1) -> float:
         """Of the way over all frames; with a lag, from each to the one so many further, on the scale of the whole way."""
         steps = self.distance[order[:-lag], order[lag:]]
-        return float(steps.mean()) * (len(order) - 1)
+        return float(steps.mean()) * (len(order) - 1) if steps.size else 0.0
 
     def by_chance(self, kept: np.ndarray) -> float:
         """The mean over all orders."""
