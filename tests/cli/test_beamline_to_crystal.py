@@ -67,7 +67,7 @@ def test_size_cut_corner_and_strain_are_where_they_were(
     e = replace(experiment, shape=(N, N), peak=(N // 2, N // 2), frames=N)
     written = layout.write(tmp_path, measured(e), e)  # type: ignore[attr-defined]
     words = ["reconstruct", str(written.path), "--beamline", layout.name, *options, "-o", str(tmp_path / "r")]  # type: ignore[attr-defined]
-    monkeypatch.setattr(sys, "argv", ["autophasenn", *words, "--method", "er50", "--no-figures"])
+    monkeypatch.setattr(sys, "argv", ["autophasenn", *words, "--method", "iterative", "--no-figures"])
     with pytest.raises(SystemExit) as leaving:
         cli.main()
     assert not leaving.value.code

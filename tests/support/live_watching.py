@@ -21,6 +21,7 @@ confidence:
   number: 0
 refinement:
   partial_coherence: false
+even_density: null
 """
 PATIENCE = 240.0
 

@@ -111,7 +111,7 @@ def page(chromium: Any, served: Served, size: tuple[int, int] = (1366, 768), the
     finally:
         context.close()
     assert elsewhere == []
-    assert failures == []
+    assert failures == [], failures
 
 
 DRAWN = """() => { const image = document.querySelector('.apn-3d img'); return image && image.naturalWidth > 0; }"""

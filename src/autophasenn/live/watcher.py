@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """Watchers that may be killed while a scan is at work, before that scan is taken for the reason."""
+KEPT_PICTURES = 2
+"""Of a scan in the table: the one that is shown, and the one before."""
 PREVIEW_SECONDS = 0.2
 """For which new frames are read between two looks."""
 UNFINISHED: tuple[State, ...] = ("arriving", "waiting", "running", "imaged")
@@ -292,8 +294,11 @@ class _Watcher:
 
 
 def _remove_others(picture: Path) -> None:
-    """Those that the table showed before, or never did since their watcher was killed."""
-    for other in picture.parent.glob("thumbnail-*.png"):
+    """Those that the table showed before, or never did since their watcher was killed.
+
+    The one before stays: a browser may just be asking for it.
+    """
+    for other in sorted(picture.parent.glob("thumbnail-*.png"))[:-KEPT_PICTURES]:
         if other != picture:
             other.unlink(missing_ok=True)
 
