@@ -230,7 +230,8 @@ def test_a_network_is_loaded_once_for_many_patterns(result: ap.Result) -> None:
 def test_a_result_in_memory_is_viewed_while_python_goes_on(result: ap.Result) -> None:
     pytest.importorskip("trame", reason="the extra `viewer` is not installed")
     with ap.view(result, open_browser=False) as page:
-        with urllib.request.urlopen(page.address, timeout=60) as answer:
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(page.address, timeout=60) as answer:
             assert answer.status == 200
         assert page.address in page._repr_html_()
     with pytest.raises(OSError, match="refused"):

@@ -49,6 +49,7 @@ def test_the_report_says_how_far_to_believe_the_image_and_of_what_that_was_made(
     confidence = judged[0]["confidence"]
     assert set(confidence) == {
         *("number", "meaning", "warnings", "discord", "unexplained", "misfit", "variants", "agreeing"),
+        "is_pending",
         *("phase_spread_rad", "amplitude_spread"),
     }
     assert 0 <= confidence["number"] <= 1

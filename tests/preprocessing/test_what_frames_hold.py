@@ -149,6 +149,14 @@ def test_a_timepix_that_is_full_is_said_and_masked_and_stays_the_peak(exposures,
     assert max(abs(a - b) for a, b in zip(result.peak, PEAK, strict=True)) <= 1
 
 
+def test_frames_above_the_limit_of_an_exposure_are_sums_and_not_full():
+    """As those of scan 54, whose brightest voxel holds 14 times what a Timepix counts."""
+    limit = float(N.max()) / 14
+    assert preprocess(Scan(N, saturation=limit)).facts["saturated_voxels"] == 0
+    full = preprocess(Scan(np.minimum(N, int(limit)), saturation=float(int(limit))))
+    assert full.facts["saturated_voxels"] == np.count_nonzero(int(limit) <= N)
+
+
 def test_the_limit_of_the_detector_masks_what_reaches_it():
     result = corrected(N, saturation=float(np.sort(N.ravel())[-5]))
     assert result.facts["saturated_voxels"] >= 5

@@ -8,8 +8,6 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from autophasenn.errors import PlanError, quoted
 
 if TYPE_CHECKING:
@@ -20,11 +18,15 @@ Pair = tuple[float, float]
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
 
 
 def _is_pair(value: object) -> bool:
-    return isinstance(value, tuple | list | np.ndarray) and len(value) == 2 and all(map(_is_number, value))
+    return (
+        (isinstance(value, tuple | list) or hasattr(value, "__array__"))
+        and len(value) == 2
+        and all(map(_is_number, value))
+    )
 
 
 def _is_empty(value: object) -> bool:

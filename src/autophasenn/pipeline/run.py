@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from autophasenn.errors import PlanError, quoted
 from autophasenn.inversion.names import MethodName, method_of
@@ -53,7 +52,7 @@ class Run:
     def __post_init__(self) -> None:
         seed: object = self.seed  # from Python it may be anything
         device: object = self.device
-        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
             raise PlanError(f"The seed {quoted(self.seed)} is not usable; give a whole number, 0 or more.")
         if not isinstance(device, str):
             raise PlanError(f"The device {quoted(self.device)} is not usable; give a name, as 'cpu' or 'cuda:1'.")

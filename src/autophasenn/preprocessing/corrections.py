@@ -117,8 +117,7 @@ def correct(scan: Scan, options: Preprocessing | None = None) -> Corrected:
             frames, counts, mask, full, in_blocks = (
                 volume[order.frames] for volume in (frames, counts, mask, full, in_blocks)
             )
-    limit = options.saturation if options.saturation is not None else getattr(scan, "saturation", None)
-    ends = saturated(frames, mask & ~full, limit)
+    ends = saturated(frames, mask & ~full, options.saturation, of_exposure=scan.saturation)
     if ends is not None:
         warnings.append(_on_saturation(ends, frames))
         full |= ends.where

@@ -55,6 +55,8 @@ def saturated(
     frames: Shaped[np.ndarray, "frames rows columns"],
     mask: Bool[np.ndarray, "frames rows columns"],
     limit: float | None = None,
+    *,
+    of_exposure: float | None = None,
 ) -> Full | None:
     """The voxels that are full, or None where chance explains that they share the largest value.
 
@@ -65,8 +67,12 @@ def saturated(
     mask : bool array (frames, rows, columns)
         True = measured, hot pixels not.
     limit : float, optional
-        Of the detector, as its reader or the user says.
+        As the user says.
+    of_exposure : float, optional
+        Of the detector. Where frames hold more they are sums of exposures, of which it says nothing.
     """
+    if limit is None and of_exposure is not None and float(frames.max(where=mask, initial=0)) <= of_exposure:
+        limit = of_exposure
     if limit is not None:
         where = mask & (frames >= limit)
         return Full(where, limit, "the detector's limit") if where.any() else None
