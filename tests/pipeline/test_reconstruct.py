@@ -83,7 +83,8 @@ def test_the_report_has_every_key_of_the_conventions(finished: tuple[Path, Resul
     assert Report.from_json(written) == found.report
     assert set(written) == KEYS
     assert set(written["seconds"]) == {
-        "read", "preprocess", "network", "refine", "confidence", "postprocess", "write", "total"
+        "read", "preprocess", "network", "refine", "confidence", "postprocess", "write", "total",
+        "first_picture",
     }  # fmt: skip
     assert set(written["strain"]) >= {"mean", "std", "p1", "p99"}
     assert written["seconds"]["network"] is None

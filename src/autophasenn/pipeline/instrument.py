@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from autophasenn.errors import PlanError, quoted
 
@@ -18,15 +19,15 @@ Pair = tuple[float, float]
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
+
+
+def _has_items(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, tuple | list) or hasattr(value, "__array__")
 
 
 def _is_pair(value: object) -> bool:
-    return (
-        (isinstance(value, tuple | list) or hasattr(value, "__array__"))
-        and len(value) == 2
-        and all(map(_is_number, value))
-    )
+    return _has_items(value) and len(value) == 2 and all(map(_is_number, value))
 
 
 def _is_empty(value: object) -> bool:

@@ -52,7 +52,7 @@ class Run:
     def __post_init__(self) -> None:
         seed: object = self.seed  # from Python it may be anything
         device: object = self.device
-        if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
             raise PlanError(f"The seed {quoted(self.seed)} is not usable; give a whole number, 0 or more.")
         if not isinstance(device, str):
             raise PlanError(f"The device {quoted(self.device)} is not usable; give a name, as 'cpu' or 'cuda:1'.")
