@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from autophasenn.analysis.facets import Plane
 from autophasenn.analysis.indexing import Indices, Orientation, family_of
@@ -160,7 +160,7 @@ def _voxels_below(
     near = image.support & (depth < thickness + 2 * max(image.spacing))
     places = np.argwhere(near)
     positions = (places - np.array(image.shape) // 2) * np.array(image.spacing)
-    distance, nearest = cKDTree(surface.centres).query(positions, distance_upper_bound=thickness)
+    distance, nearest = KDTree(surface.centres).query(positions, distance_upper_bound=thickness)
     labels = np.zeros(image.shape, int)
     labels[near] = np.where(np.isfinite(distance), np.append(owner, 0)[nearest], 0)
     return labels

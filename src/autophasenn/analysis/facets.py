@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from autophasenn.analysis.quantity import Floats
 from autophasenn.analysis.surface import Surface
@@ -133,7 +133,7 @@ def _sphere(count: int) -> tuple[Floats, Any, Any, Any]:
     turn = np.pi * (1 + 5**0.5) * index
     r = np.sqrt(1 - z * z)
     grid = np.stack([r * np.cos(turn), r * np.sin(turn), z], axis=1)
-    tree = cKDTree(grid)
+    tree = KDTree(grid)
     pairs = tree.query_pairs(2 * np.sin(np.deg2rad(4 * BANDWIDTH) / 2), output_type="ndarray")
     itself = np.arange(count)
     rows, columns = (np.concatenate([pairs[:, i], pairs[:, 1 - i], itself]) for i in (0, 1))

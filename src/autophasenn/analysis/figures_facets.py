@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from autophasenn.analysis.analyse import Analysis
 from autophasenn.analysis.facet_table import Facet
@@ -205,13 +205,13 @@ def pole_figure(analysis: Analysis) -> Figure:
 
 def _density(normals: Floats, areas: Floats, directions: Floats) -> Floats:
     """Area per solid angle about each direction, smoothed by `BLUR` degrees."""
-    tree = cKDTree(normals)
+    tree = KDTree(normals)
     flat = directions.reshape(-1, 3)
     # on a fine grid of the sphere first, so that a large surface takes no longer than a small one
     index = np.arange(12_000) + 0.5
     z, turn = 1 - 2 * index / 12_000, np.pi * (1 + 5**0.5) * index
     sphere = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], axis=1)
-    grid = cKDTree(sphere)
+    grid = KDTree(sphere)
     weight = np.bincount(grid.query(tree.data)[1], areas, minlength=len(sphere))
     width = np.deg2rad(BLUR)
     near = grid.sparse_distance_matrix(grid, 3.5 * width, output_type="coo_matrix").tocsr()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.spatial import HalfspaceIntersection, QhullError, cKDTree
+from scipy.spatial import HalfspaceIntersection, QhullError, KDTree
 
 from autophasenn.analysis.facets import Plane
 from autophasenn.analysis.quantity import Floats
@@ -78,7 +78,7 @@ def edges_and_corners(
         return (), ()
     points = np.unique(np.round(found.intersections / (1e-4 * scale)), axis=0) * (1e-4 * scale)
     on = np.abs(points @ normals.T - distances) < 1e-3 * scale + 1e-6 * np.abs(distances).max()
-    tree = cKDTree(reach)
+    tree = KDTree(reach)
     is_near = tree.query(points)[0] < REACH * scale
     corners = [
         Corner(tuple(int(i) + 1 for i in np.flatnonzero(touching[: len(planes)])), point + centre)
