@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.spatial import HalfspaceIntersection, QhullError, KDTree
+from scipy.spatial import HalfspaceIntersection, KDTree, QhullError
 
 from autophasenn.analysis.facets import Plane
 from autophasenn.analysis.quantity import Floats
