@@ -174,8 +174,10 @@ def test_another_frame_turns_the_volumes_and_not_what_is_true(results: Path) -> 
     np.testing.assert_allclose(there.image.q_direction, [0, 0, 1], atol=1e-9)
     assert there.size.volume.value == pytest.approx(here.size.volume.value, rel=0.03)
     assert there.strain.inner_strain.std.value == pytest.approx(here.strain.inner_strain.std.value, rel=0.1)
-    np.testing.assert_allclose(there.facets[0].normal, here.facets[0].normal, atol=0.02)  # both in the laboratory
-    assert there.facets[0].distance.value == pytest.approx(here.facets[0].distance.value, abs=1.5)
+    # Both in the laboratory; of facets of nearly one size another may be the largest.
+    same = max(there.facets, key=lambda each: float(np.dot(each.normal, here.facets[0].normal)))
+    np.testing.assert_allclose(same.normal, here.facets[0].normal, atol=0.02)
+    assert same.distance.value == pytest.approx(here.facets[0].distance.value, abs=1.5)
 
 
 @pytest.fixture(scope="module")
