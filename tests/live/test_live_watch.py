@@ -31,7 +31,7 @@ from autophasenn.live.options import Watch
 from autophasenn.live.settings import Settings
 from autophasenn.live.sightings import Files
 from autophasenn.live.streams import receive_zmq
-from autophasenn.live.watcher import GONE, _Watcher
+from autophasenn.live.watcher import GONE, KEPT_PICTURES, _Watcher
 from autophasenn.live.work import FIRST_IMAGE, Outcome, Task
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.pipeline.example import EXAMPLE
@@ -154,7 +154,9 @@ def test_a_rocking_scan_is_shown_while_it_arrives_and_reconstructed_with_its_las
         assert done[scan.name].strain_std > 0
         # A browser keeps pictures by their names, so the image must not have that of the preview.
         assert done[scan.name].thumbnail != halfway[scan.name].thumbnail
-        assert len(list((watch.results / "scans" / scan.name).glob("*.png"))) == 1
+        pictures = sorted(path.name for path in (watch.results / "scans" / scan.name).glob("*.png"))
+        assert len(pictures) <= KEPT_PICTURES, "the one before stays while a browser asks for it, and no other"
+        assert Path(done[scan.name].thumbnail).name == pictures[-1]
         assert "has no scan 56" in done[other.name].reason
         watch.check_results()
 
@@ -328,7 +330,9 @@ def test_a_ledger_that_cannot_be_written_for_a_while_is_told_once_a_step_and_los
     assert {scan.state for scan in done.values()} == {"refined"}
 
 
-def test_a_scan_is_not_late_because_nobody_watched_and_has_one_picture(tmp_path: Path, settings: Settings) -> None:
+def test_a_scan_that_nobody_watched_is_not_late_nor_keeps_a_killed_watchers_picture(
+    tmp_path: Path, settings: Settings
+) -> None:
     (tmp_path / "data").mkdir()
     pattern = tmp_path / "data" / "a.npy"
     np.save(pattern, counts(24))
@@ -348,7 +352,10 @@ def test_a_scan_is_not_late_because_nobody_watched_and_has_one_picture(tmp_path:
             worker.end()
         loop.ledger.close()
     assert 0 < scan.seconds_to_image < scan.seconds_to_refined < PATIENCE
-    assert [path.name for path in left.parent.glob("*.png")] == [Path(scan.thumbnail).name]
+    pictures = sorted(path.name for path in left.parent.glob("*.png"))
+    assert pictures[-1] == Path(scan.thumbnail).name
+    assert left.name not in pictures, "the first image's, and the refined one's"
+    assert len(pictures) == KEPT_PICTURES
 
 
 def test_a_fault_while_looking_is_told_once_and_ends_no_watcher(

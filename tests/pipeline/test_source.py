@@ -95,7 +95,7 @@ def test_a_mask_leaves_out_pixels_of_a_beamlines_scan_beside_those_that_its_read
     np.testing.assert_array_equal(both.mask, known & measured)
     assert both.source["mask_path"] == str(tmp_path / "mask.npy")
     np.save(tmp_path / "mask.npy", measured[:9])
-    with pytest.raises(InputError, match=r"mask\.npy has shape \(9, 515\)"):
+    with pytest.raises(InputError, match=r"mask\.npy has 9 x 515 pixels; give one of 515 x 515"):
         replace(source, mask=tmp_path / "mask.npy").read()
 
 

@@ -22,8 +22,8 @@ def _drawer(name: str, label: str, **more: object) -> v.VNavigationDrawer:
     words = {"narrow": IS_NARROW, "name": name}
     return v.VNavigationDrawer(
         v_if=("screen === 'result'",), model_value=(DRAWER.format(**words),), update_modelValue=MOVED.format(**words),
-        mobile_breakpoint=NARROW, disable_resize_watcher=True, aria_label=label,
-        __properties=[*ARIA, ("mobile_breakpoint", "mobile-breakpoint")], **more,
+        mobile_breakpoint=(str(NARROW),), disable_resize_watcher=True, aria_label=label,
+        __properties=ARIA, **more,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from autophasenn.viewer.figure import view_figure
 from autophasenn.viewer.film import STEPS, film
 from autophasenn.viewer.overlay import overlay
-from autophasenn.viewer.owner import Owner
 from autophasenn.viewer.scene import TURN, Appearance, Scene
 from autophasenn.viewer.views import Camera
+
+if TYPE_CHECKING:
+    from autophasenn.viewer.owner import Owner
 
 SMALL_MESH = 8 * 2**20
 """Bytes of surface that a browser takes in a moment; more is drawn on the server."""

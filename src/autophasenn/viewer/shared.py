@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
 from autophasenn.errors import AutoPhaseNNError
@@ -38,6 +38,7 @@ def stamp_of(path: Path) -> Stamp:
     return str(path), status.st_mtime_ns, status.st_size
 
 
+@runtime_checkable
 class Member(Protocol):
     """One browser, as the others know it."""
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autophasenn.image import Floats
 from autophasenn.viewer import plots
 from autophasenn.viewer.figure import written
-from autophasenn.viewer.owner import Owner
 from autophasenn.viewer.profile import profile_of, spread_of
 from autophasenn.viewer.sheet import slices_figure
 from autophasenn.viewer.slices import Crosshair, Drawing, Slices, Window, slices_of
+
+if TYPE_CHECKING:
+    from autophasenn.viewer.owner import Owner
 
 STEP = 1.25
 """Of one turn of the wheel."""
