@@ -276,6 +276,7 @@ def test_an_error_while_drawing_ends_with_the_next_change(
 ) -> None:
     async def draw() -> None:
         page = viewer_of()
+        page.state.ready()  # from now on what changes is heard, as with a browser
         await page.open([example_results / "network"])
         await _settled(page)
         show, errors = page.crystal.scene.show, iter([RuntimeError("unforeseen")])
