@@ -204,7 +204,7 @@ def bandwidth(device: torch.device, size: int) -> float:
 
 def network(device: torch.device, sizes: Sizes) -> Iterator[Measurement]:
     """Patterns a second of both networks by batch."""
-    counts = pattern(64)[None].to(device)
+    counts = pattern((64, 64, 64))[None].to(device)
     measured = torch.ones_like(counts, dtype=torch.bool)
     for name, design in reversed(sizes.designs):
         for batch in sizes.network_batches:
@@ -223,7 +223,7 @@ def retrieval(device: torch.device, sizes: Sizes) -> Iterator[Measurement]:
         for starts in batches:
 
             def timed(edge: int = edge, starts: int = starts) -> dict[str, float]:
-                counts = pattern(edge)[None].to(device)
+                counts = pattern((edge, edge, edge))[None].to(device)
                 measured = torch.ones_like(counts, dtype=torch.bool)
 
                 def phased(iterations: int) -> Tensor:
@@ -254,7 +254,7 @@ def training(device: torch.device, sizes: Sizes) -> Iterator[Measurement]:
             def rate(plan: Any = plan, batch: int = batch) -> float:
                 objective = Objective(build(plan.network).to(device), plan.loss).train()
                 optimiser = torch.optim.AdamW(objective.parameters(), 1e-4)
-                counts = pattern(64)[None].to(device).expand(batch, -1, -1, -1).contiguous()
+                counts = pattern((64, 64, 64))[None].to(device).expand(batch, -1, -1, -1).contiguous()
                 half = torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bf16-mixed")
 
                 def step() -> None:

@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 
 torch.set_num_threads(1)
+# A shell has Ctrl-C ignored in what it runs in the background, and so would be every process begun there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

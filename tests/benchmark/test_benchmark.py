@@ -7,22 +7,25 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from autophasenn.benchmark import cohere as benchmark_cohere
 from autophasenn.benchmark._cohere_worker import parameters
 from autophasenn.benchmark.iterations import alternation, benchmark, pattern, plain_loop, write
+from autophasenn.benchmark.prompt import LARGE_SHAPE, benchmark_prompt, large_pattern, timed
 from autophasenn.benchmark.timing import Case, alternate, machine
 from autophasenn.errors import OutputError, PlanError
 from autophasenn.phasing.support import ShrinkWrap
+from autophasenn.preprocessing.oversampling import estimate_oversampling
 
 
 @pytest.fixture(scope="module")
 def result() -> dict:
     threads = torch.get_num_threads()
     try:
-        return benchmark(size=16, threads=1, iterations=10, rounds=2)
+        return benchmark(shape=(16, 16, 16), threads=1, iterations=10, rounds=2)
     finally:
         torch.set_num_threads(threads)
 
@@ -41,7 +44,7 @@ def test_every_case_has_a_finite_ratio_and_time(result: dict) -> None:
 
 def test_the_goals_of_an_iteration_stand_in_the_result(result: dict) -> None:
     goals = [case["goal"] for case in result["cases"].values()]
-    assert goals == [2.5, 2.5, 3.0, 3.0, None, None]
+    assert goals == [1.3, 1.3, 3.0, 3.0, None, None]
 
 
 def test_the_machine_and_the_memory_are_named(result: dict) -> None:
@@ -71,7 +74,26 @@ def test_a_place_that_cannot_be_written_is_named(result: dict, tmp_path: Path) -
 
 def test_a_size_that_is_too_small_is_refused() -> None:
     with pytest.raises(PlanError, match="size 4"):
-        benchmark(size=4)
+        benchmark(shape=(4, 4, 4))
+
+
+def test_the_wait_from_the_prompt_is_that_of_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+    (example,) = benchmark_prompt(rounds=1).values()
+    assert 0 < example["first_picture_seconds"] < example["files_seconds"]
+    assert example["peak_bytes"] > 100 * 2**20
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"absent\.npy"):
+        timed([str(tmp_path / "absent.npy")], tmp_path / "result")
+
+
+def test_the_large_pattern_is_oversampled_as_it_says() -> None:
+    counts = large_pattern().astype(np.float32)
+    assert counts.shape == LARGE_SHAPE
+    assert counts.sum() == pytest.approx(1e8, rel=1e-3)
+    np.testing.assert_allclose(estimate_oversampling(counts, np.ones(counts.shape, bool)), (3.6, 5.1, 3.6), rtol=0.15)
 
 
 def test_cases_alternate_with_the_reference() -> None:
@@ -89,7 +111,7 @@ def test_no_round_begins_that_would_end_too_late_but_one_is_made() -> None:
 
 
 def test_the_plain_loop_comes_nearer_to_the_pattern() -> None:
-    modulus = torch.fft.ifftshift(pattern(16)).sqrt()[None]
+    modulus = torch.fft.ifftshift(pattern((16, 16, 16))).sqrt()[None]
     support = torch.fft.ifftn(modulus.square()).abs()
     support = support >= 0.1 * support.max()
 
@@ -131,7 +153,7 @@ def test_the_comparison_alternates_and_gives_ratios(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(benchmark_cohere, "prepare_environment", lambda folder: folder)
     monkeypatch.setattr(benchmark_cohere, "_run_cohere", run)
-    found = benchmark_cohere.compare_with_cohere(pattern(16), tmp_path, threads=1, iterations=10, rounds=2)
+    found = benchmark_cohere.compare_with_cohere(pattern((16, 16, 16)), tmp_path, threads=1, iterations=10, rounds=2)
     assert asked == ["torch", "numpy"] * 2
     assert found["torch"]["milliseconds"] == found["numpy"]["milliseconds"] == pytest.approx(1e5)
     assert found["torch"]["met"]

@@ -10,6 +10,7 @@ from autophasenn.benchmark import network as module
 from autophasenn.cli.terminal import show_network_benchmark
 from autophasenn.errors import PlanError
 from autophasenn.inversion.methods import Inversion
+from autophasenn.inversion.orientations import Orientations
 from autophasenn.network.architectures import build
 from autophasenn.network.autophasenn import AutoPhaseNNDesign
 from autophasenn.network.predict import Predictor
@@ -27,11 +28,20 @@ def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     short = Inversion(
         retrieval=Ensemble(schedule=error_reduction(2)),
         refinement=Refinement(error_reduction(1), None, polish=0, partial_coherence=False, likelihood=None),
+        confidence=Orientations(number=1, random_starts=0),
+        even_density=None,
     )
     tiny = build(UnrolledDesign(stages=1, width=4, memory=1))
     paper = AutoPhaseNNDesign(width=2)
     result = module.benchmark_network(tiny, rounds=1, paper=paper, inversion=short)
-    assert set(result["cases"]) == {module.READY, module.NETWORK, "network + 50 ER", module.REFINED, module.RETRIEVAL}
+    assert set(result["cases"]) == {
+        module.READY,
+        module.NETWORK,
+        "network + 50 ER",
+        module.REFINED,
+        module.BELIEVED,
+        module.RETRIEVAL,
+    }
     assert all(math.isfinite(case["ratio"]) and case["ratio"] > 0 for case in result["cases"].values())
     assert set(result["patterns_per_second"]) == {"1", "2"}
     assert result["operations"] > 1e6

@@ -54,6 +54,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
         prediction=Predictions(starts=1),
         refinement=Refinement(error_reduction(2), None, polish=1, partial_coherence=False, likelihood=None),
         confidence=Orientations(number=2, random_starts=0),
+        even_density=None,  # which a network that learned nothing would begin for every pattern
     )
     return Evaluation(CRYSTALS, weights=path, count=3, inversion=quick)
 

@@ -29,6 +29,7 @@ from autophasenn.volumes import Reconstruction, twin
 HALF_IN_THE_BOX = Plan(confidence=Orientations(number=2))
 WITHOUT = Plan(
     confidence=Orientations(number=0),
+    even_density=None,
     retrieval=Ensemble(starts=2, polish=0, schedule=Schedule((Block(HIO(), 80), Block(ER(), 20)), 2, average_last=5)),
 )
 
@@ -134,6 +135,6 @@ def test_every_method_and_start_shows_the_same_twin_of_scan_54(shared_data: Path
 def test_every_method_shows_the_same_twin_of_cdi3dnn(shared_data: Path) -> None:
     """It is nearly its own twin (a correlation of 0.91): what decides needs the coherence of the beam and variants."""
     prepared = prepare(Source(str(shared_data / "cdi3dnn_34idc" / "ft_crop_64.tif"))).preprocessed
-    plan = Plan(retrieval=Ensemble(starts=1))
+    plan = Plan(retrieval=Ensemble(starts=1), even_density=None)
     ways = ("refined", "network", "iterative")
     check_same_twin([canonical(prepared, plan, method, 1) for method in ways], 0.9)

@@ -29,6 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed, the same at every call for one folder")
     parser.add_argument("--worker", nargs=2, type=int, help=argparse.SUPPRESS)
     words = parser.parse_args()
     if words.worker:
@@ -36,8 +37,8 @@ def main() -> int:
         return 0
     words.folder.mkdir(parents=True, exist_ok=True)
     log = words.folder / "verdicts.jsonl"
-    while (first := len(verdicts(log))) < words.count:
-        supervise(words.folder, log, first, min(first + AT_ONCE, words.count))
+    while (tried := len(verdicts(log))) < words.count:
+        supervise(words.folder, log, words.first, tried, min(tried + AT_ONCE, words.count))
         print(f"{len(verdicts(log))} of {words.count}", file=sys.stderr, flush=True)
     return report(verdicts(log)[: words.count])
 
@@ -67,9 +68,9 @@ def work(folder: Path, seeds: range) -> None:
             log.flush()
 
 
-def supervise(folder: Path, log: Path, first: int, last: int) -> None:
-    """Run a worker; the seed on which it dies or hangs gets that as its verdict."""
-    command = [sys.executable, __file__, str(folder), "--worker", str(first), str(last)]
+def supervise(folder: Path, log: Path, seed: int, first: int, last: int) -> None:
+    """Run a worker on the `first` to `last` of the seeds from `seed` on; that on which it dies or hangs says so."""
+    command = [sys.executable, __file__, str(folder), "--worker", str(seed + first), str(seed + last)]
     with (folder / "trace.txt").open("a") as trace:
         worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=trace)
         done, since = first, time.monotonic()
@@ -83,11 +84,11 @@ def supervise(folder: Path, log: Path, first: int, last: int) -> None:
                 break
     done = len(verdicts(log))
     if done < last:
-        seed, name = json.loads((folder / "now.json").read_text())
-        if seed != done:
+        now_at, name = json.loads((folder / "now.json").read_text())
+        if now_at != seed + done:
             raise SystemExit(f"The worker ended before its first seed; see {folder / 'trace.txt'}.")
         with log.open("a") as file:
-            file.write(json.dumps({"seed": seed, "format": name, "verdict": f"ended by {worker.returncode}"}) + "\n")
+            file.write(json.dumps({"seed": now_at, "format": name, "verdict": f"ended by {worker.returncode}"}) + "\n")
 
 
 def verdicts(log: Path) -> list[dict[str, str]]:

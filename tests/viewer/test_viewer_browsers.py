@@ -15,6 +15,8 @@ from viewing import CHROMIUM, Served, browser, page, shoot, view_of, viewer, wai
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
+SCRIM = ".v-navigation-drawer__scrim:not(.fade-transition-leave-active)"
+"""Behind a drawer that is open; that of one that just closes fades for a moment."""
 TOKEN = "a-long-enough-token"
 WIDTH = """
 async () => {
@@ -237,11 +239,11 @@ def test_on_a_narrow_screen_everything_can_be_seen(
         shoot(shown, tmp_path, f"narrow_{size[0]}")
         shown.get_by_role("button", name="Show or hide the controls").click()
         shown.get_by_role("radio", name="Strain along Q (10⁻⁴)").click()
-        shown.locator(".v-navigation-drawer__scrim").click(position={"x": size[0] - 20, "y": size[1] / 2})
+        shown.locator(SCRIM).click(position={"x": size[0] - 20, "y": size[1] / 2})
         shown.locator(".apn-title", has_text="Strain along Q (10⁻⁴)").wait_for()
         shown.get_by_role("button", name="Show or hide the numbers").click()
         shown.get_by_text("correlation of 0.95 or more").wait_for()
-        shown.locator(".v-navigation-drawer__scrim").click(position={"x": 20, "y": size[1] / 2})
+        shown.locator(SCRIM).click(position={"x": 20, "y": size[1] / 2})
         shown.get_by_role("tab", name="Slices").click()
         assert shown.locator(".apn-square").first.bounding_box()["width"] >= min(0.85 * size[0], 125)
         wide = shown.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

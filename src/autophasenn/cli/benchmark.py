@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from autophasenn.cli.app import app
-from autophasenn.cli.terminal import TerminalProgress, show_benchmark, show_network_benchmark
+from autophasenn.cli.terminal import TerminalProgress, show_benchmark, show_network_benchmark, show_prompt_benchmark
 
 
 class Opponent(StrEnum):
@@ -27,6 +27,9 @@ def benchmark(
     cohere_env: Annotated[
         Path, typer.Option(help="Virtual environment of cohere_core; made if it is not there.")
     ] = Path(".venv-cohere"),
+    full: Annotated[
+        bool, typer.Option("--full", help="Everything: the network, large patterns and whole commands, too; minutes.")
+    ] = False,
     network: Annotated[
         bool, typer.Option("--network", help="Measure prediction and refinement instead (docs/notebook/evaluation.md).")
     ] = False,
@@ -36,31 +39,31 @@ def benchmark(
     iterations: Annotated[int, typer.Option(min=1, help="Iterations of one timed run.")] = 100,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed; medians count.")] = 9,
 ) -> None:
-    """Measure speed and memory of phase retrieval, as ratios to the bare transforms (docs/notebook/performance.md)."""
+    """Measure speed and memory as ratios to the bare transforms, and what a user waits (docs/notebook/performance.md)."""
+    from autophasenn.benchmark.iterations import LARGE_ITERATIONS, write
     from autophasenn.benchmark.iterations import benchmark as run
-    from autophasenn.benchmark.iterations import write
+    from autophasenn.benchmark.network import benchmark_network
+    from autophasenn.benchmark.prompt import benchmark_prompt
 
     environment = cohere_env if against is Opponent.cohere else None
-    if network:
-        from autophasenn.benchmark.network import benchmark_network
-
-        with TerminalProgress(is_told=True) as progress:
-            result = benchmark_network(
-                device=device, threads=threads, rounds=rounds, cohere_environment=environment, progress=progress
-            )
-        show_network_benchmark(result)
-        if output is not None:
-            write(output, result)
-        return
+    result: dict[str, Any] = {}
     with TerminalProgress(is_told=True) as progress:
-        result = run(
-            size=size,
-            threads=threads,
-            iterations=iterations,
-            rounds=rounds,
-            cohere_environment=environment,
-            progress=progress,
-        )
-    show_benchmark(result)
+        alike: dict[str, Any] = {"threads": threads, "progress": progress}
+        if network or full:
+            result["network"] = benchmark_network(device=device, rounds=rounds, cohere_environment=environment, **alike)
+        if not network:
+            result["iterations"] = run(
+                shape=(size, size, size), iterations=iterations, rounds=rounds, cohere_environment=environment, **alike
+            )
+            result["prompt"] = benchmark_prompt(full=full, progress=progress)
+        if full:
+            result["large_iterations"] = run(**LARGE_ITERATIONS, **alike)
+    for name in ("iterations", "large_iterations"):
+        if name in result:
+            show_benchmark(result[name])
+    if "network" in result:
+        show_network_benchmark(result["network"])
+    if "prompt" in result:
+        show_prompt_benchmark(result["prompt"])
     if output is not None:
         write(output, result)

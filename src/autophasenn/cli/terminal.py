@@ -241,6 +241,27 @@ def show_network_benchmark(result: Mapping[str, Any]) -> None:
         console.print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
 
 
+def show_prompt_benchmark(result: Mapping[str, Any]) -> None:
+    """What a user waits, of `autophasenn benchmark`: one row a command.
+
+    Parameters
+    ----------
+    result : mapping
+        As `benchmark.prompt.benchmark_prompt` returns it.
+    """
+    table = Table(title="autophasenn reconstruct, from the prompt")
+    table.add_column("")
+    for name in ("first picture, s", "at most", "all files, s", "at most", "peak memory, GiB"):
+        table.add_column(name, justify="right")
+    for name, case in result.items():
+        first, files = ("" if goal is None else f"{goal:g}" for goal in case["goals"])
+        table.add_row(
+            name, f"{case['first_picture_seconds']:.1f}", first, f"{case['files_seconds']:.1f}", files,
+            f"{case['peak_bytes'] / 2**30:.2f}",
+        )  # fmt: skip
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
 def show_evaluation(result: Mapping[str, Any], folder: Path) -> None:
     """The table of `autophasenn evaluate`: mean and median of every metric by method.
 
