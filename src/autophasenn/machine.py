@@ -9,6 +9,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import Pipe
 from pathlib import Path
 from types import FrameType
@@ -42,6 +44,18 @@ def waiting_threads(load_average: float | None, cores: int) -> dict[str, str]:
         return {}
     idle = load_average is not None and load_average < IDLE * cores
     return {"GOMP_SPINCOUNT": SPINS} if idle else {"OMP_WAIT_POLICY": "passive"}
+
+
+@contextmanager
+def told_how_to_wait() -> Iterator[None]:
+    """OpenMP is told in the `with` block, in which torch may be imported; what else reads the environment is not, later."""
+    told = {} if "torch" in sys.modules else waiting_threads(load_average(), os.cpu_count() or 1)
+    os.environ |= told
+    try:
+        yield
+    finally:
+        for name in told:
+            os.environ.pop(name, None)
 
 
 def keep_freed_memory() -> bool:

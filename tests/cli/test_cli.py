@@ -16,7 +16,7 @@ import autophasenn
 from autophasenn import cli
 from autophasenn.cli.terminal import TerminalProgress, show_report
 from autophasenn.errors import InputError, OutputError
-from autophasenn.machine import waiting_threads
+from autophasenn.machine import told_how_to_wait, waiting_threads
 from autophasenn.pipeline.plan import VERSION, Plan
 from autophasenn.pipeline.result import Output
 from autophasenn.pipeline.run import Run
@@ -134,6 +134,21 @@ def test_a_command_that_stays_or_knows_no_load_lets_its_threads_sleep(
         monkeypatch.setattr(os, "getloadavg", load_average, raising=False)
     run(command, "--help")
     assert names & os.environ.keys() == {told}
+
+
+def test_threads_of_a_python_session_are_told_while_torch_is_imported_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    with told_how_to_wait():
+        assert dict(os.environ) == before, "torch is there already"
+    monkeypatch.delitem(sys.modules, "torch")
+    with told_how_to_wait():
+        (told,) = os.environ.keys() - before.keys()
+        assert told in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    assert dict(os.environ) == before
 
 
 def test_what_the_user_says_of_waiting_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:

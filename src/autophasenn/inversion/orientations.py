@@ -13,6 +13,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
+from autophasenn.devices import side_by_side
 from autophasenn.errors import PlanError
 from autophasenn.inversion.ensemble import EVEN_DENSITY, RANDOM, ImageEnsemble, ranked
 from autophasenn.inversion.prediction import Predictions, predict_all
@@ -90,7 +91,7 @@ def invert_from_all_sides(
     inside : HeldOut
         The network's box. Its held-out voxels turn with it, and rank the images.
     invert : callable
-        How the others are found: :func:`by_network`.
+        How the others are found: :func:`by_network`. On a CPU several at once, each in a thread of its own.
     how : Orientations
     poor : float
         An image is poor if its chi2 is that much above what counting noise gives.
@@ -105,8 +106,12 @@ def invert_from_all_sides(
     """
     told = on_iteration or (lambda *_: None)
     elements, runs = list(how.elements), [first]
-    for element in elements[1:]:
-        runs.append(_undone(invert(_turned(inside, element)), element))
+
+    def from_side(element: int) -> Retrieval:
+        return _undone(invert(_turned(inside, element)), element)
+
+    for run in side_by_side(from_side, elements[1:], inside.pattern.counts.device):
+        runs.append(run)
         told(len(runs), len(elements))
     found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
     for start in range(how.random_starts):

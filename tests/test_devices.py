@@ -1,0 +1,55 @@
+"""Several things are computed at once where that gains, and with the same outcome."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from autophasenn.devices import side_by_side
+
+CPU = torch.device("cpu")
+SAID: contextvars.ContextVar[str] = contextvars.ContextVar("said", default="")
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_items_are_computed_at_once_with_one_thread_each_and_come_in_their_order() -> None:
+    together = threading.Barrier(2, timeout=60)
+
+    def compute(item: int) -> tuple[int, int, str]:
+        together.wait()
+        return item, torch.get_num_threads(), SAID.get()
+
+    SAID.set("here")
+    assert list(side_by_side(compute, [3, 1, 2, 0], CPU)) == [(n, 1, "here") for n in (3, 1, 2, 0)]
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_is_raised_where_it_is_waited_for_and_nothing_more_is_begun() -> None:
+    begun = []
+
+    def compute(item: int) -> int:
+        begun.append(item)
+        return 1 // item
+
+    with pytest.raises(ZeroDivisionError):
+        list(side_by_side(compute, [0, *range(1, 1000)], CPU))
+    assert len(begun) < 1000
+    assert torch.get_num_threads() == 2
+
+
+def test_with_one_thread_nothing_runs_beside_this_one() -> None:
+    assert torch.get_num_threads() == 1
+    assert set(side_by_side(lambda _: threading.get_ident(), [1, 2, 3], CPU)) == {threading.get_ident()}
