@@ -44,7 +44,7 @@ docs: $(DOCS) ## build the manual into docs/_build/html; a warning is an error
 	PYTHONPATH=docs $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html
 	@echo "The manual: docs/_build/html/index.html"
 
-fuzz: $(DEV) ## damage 20,000 files of all formats (hours; goes on where it stopped) and say how each was met
+fuzz: $(DEV) ## damage 20,000 files of all formats (minutes; goes on where it stopped) and say how each was met
 	$(BIN)/python tests/support/fuzz.py fuzz --count 20000
 
 benchmark: $(RUNTIME) ## measure speed and memory into bench.json

@@ -26,10 +26,12 @@ from annotated_types import Ge
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from autophasenn.devices import side_by_side
 from autophasenn.errors import PlanError
 from autophasenn.options import Count, Number, Positive, Share, options
 from autophasenn.phasing.autocorrelation import FewVoxels, few_voxels, half_autocorrelation
 from autophasenn.phasing.engine import OnIteration, Retrieval
+from autophasenn.phasing.projection import modulus_of, scale_by
 from autophasenn.phasing.support import blur, layer_around
 from autophasenn.physics.fourier import back_propagate_corner, diffract_corner, to_centre
 from autophasenn.volumes import SPATIAL, Mask, Volume, crop_or_pad
@@ -241,35 +243,41 @@ class _Search:
     def _projected(self, rho: Tensor) -> Tensor:
         """The measured modulus, where it was measured."""
         psi = diffract_corner(rho)
-        ratio = psi.abs().add_(NOT_ZERO).reciprocal_().mul_(self.modulus)
+        ratio = modulus_of(psi, torch.empty_like(psi.real)).add_(NOT_ZERO).reciprocal_().mul_(self.modulus)
         if not self.everything_used:
             ratio = torch.where(self.used, ratio, 1)
-        return back_propagate_corner(psi.mul_(ratio))
+        return back_propagate_corner(scale_by(psi, ratio))
 
     def _capped(self, rho: Tensor, support: Tensor, volume: Tensor, iterations: int) -> Tensor:
         """HIO, then a few iterations of error reduction, with no amplitude above that of an even crystal.
 
-        On a CPU one start after the other: its cache holds one.
+        On a CPU every start by itself: its cache holds one.
         """
         size = 1 if rho.device.type == "cpu" else len(rho)
-        parts = zip(rho.split(size), support.split(size), volume.split(size), strict=True)
-        return torch.cat([self._capped_together(*part, iterations) for part in parts])
+        parts = list(zip(rho.split(size), support.split(size), volume.split(size), strict=True))
+        found = []
+        for run in side_by_side(lambda part: self._capped_together(*part, iterations), parts, rho.device):
+            found.append(run)
+            self.done += iterations * len(run)
+            if self.on_iteration is not None:
+                self.on_iteration(min(self.done, self.how.total), self.how.total)
+        return torch.cat(found)
 
     def _capped_together(self, rho: Tensor, support: Tensor, volume: Tensor, iterations: int) -> Tensor:
         most = (self.norm / volume.sqrt())[:, None, None, None] * support
         outside = 1 - support
         feedback = self.how.beta * outside
+        outside = outside[..., None].expand(*outside.shape, 2).contiguous()
+        modulus = torch.empty_like(most)
         for number in range(iterations):
             projected = self._projected(rho)
-            share = projected.abs().add_(NOT_ZERO).reciprocal_().mul_(most).clamp_max_(1)
+            share = modulus_of(projected, modulus).add_(NOT_ZERO).reciprocal_().mul_(most).clamp_max_(1)
             if number < iterations - max(5, iterations // 8):
                 # P_S inside; rho - beta projected outside
-                rho.mul_(outside).add_(projected.mul_(share.sub_(feedback)))
+                added = scale_by(projected, share.sub_(feedback))
+                torch.view_as_real(rho).mul_(outside).add_(torch.view_as_real(added))
             else:
-                rho = projected.mul_(share)
-        self.done += iterations * len(rho)
-        if self.on_iteration is not None:
-            self.on_iteration(min(self.done, self.how.total), self.how.total)
+                rho = scale_by(projected, share)
         return rho
 
     def _judged(self, starts: _Starts) -> _Starts:

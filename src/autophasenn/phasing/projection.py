@@ -245,6 +245,11 @@ def modulus_of(psi: WaveVolume, out: Volume) -> Volume:
     return torch.mul(parts[..., 0], parts[..., 0], out=out).addcmul_(parts[..., 1], parts[..., 1]).sqrt_()
 
 
+def scale_by(wave: WaveVolume, factor: Volume) -> WaveVolume:
+    """The wave times a real factor, in its place; on a CPU torch vectorises complex times complex, and times real not."""
+    return wave.mul_(factor if wave.is_cuda else factor.to(wave.dtype))
+
+
 def blur_modulus(modulus: Volume, model: ForwardModel) -> None:
     """The root of the intensity that a partially coherent beam shows of a wave of this modulus, in place of it."""
     if model.kernel is None:
