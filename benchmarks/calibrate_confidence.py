@@ -32,7 +32,7 @@ from autophasenn.files.writing import make_folder, write_atomically
 from autophasenn.inversion.confidence import LEAST_DISCORD, Calibration, Evidence, confidence_of
 from autophasenn.inversion.methods import Inversion, MethodName
 from autophasenn.inversion.orientations import by_network, by_retrieval, invert_from_all_sides
-from autophasenn.inversion.prediction import PREDICTING, load_predictor
+from autophasenn.inversion.prediction import load_predictor
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import Predictor, weights_file
 from autophasenn.network.unrolled import UnrolledDesign
@@ -291,7 +291,7 @@ def main(arguments: Sequence[str]) -> int:
     campaign = Campaign()
     try:
         if options.untrained:
-            predictor, weights = Predictor(build(UnrolledDesign()), PREDICTING), "untrained"
+            predictor, weights = Predictor(build(UnrolledDesign())), "untrained"
         else:
             predictor = load_predictor(options.weights)
             weights = sha256_of(weights_file(options.weights))

@@ -18,9 +18,9 @@ from typing import Any
 from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.files.writing import make_folder, write_atomically
 from autophasenn.image import CrystalImage
+from autophasenn.inversion.grounds import misfit_of, verdict_on
 from autophasenn.inversion.methods import MethodName, invert
 from autophasenn.physics import metrics
-from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.pipeline.plan import Plan, load_plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.prepare import prepare
@@ -84,15 +84,14 @@ def compare(source: Source, asked: Run, output: Path, plan: Plan, title: str = "
         )
         done = postprocess(answer.reconstruction, prepared.pattern, plan.postprocess)
         found[method], images[method] = done.reconstruction, done.image
-        pattern, rho = prepared.pattern, found[method].object
-        model = ForwardModel(kernel=found[method].kernel)
+        chi2, noise = misfit_of(found[method], prepared.pattern)
         numbers[method] = {
-            "chi2": float(metrics.chi2(rho, pattern.counts, pattern.mask, model)),
-            "chi2_noise": float(metrics.chi2_noise(found[method].intensity, pattern.counts, pattern.mask)),
+            "chi2": chi2,
+            "chi2_noise": noise,
             "chi2_free": found[method].free_error,
-            "confidence": None if answer.confidence is None else answer.confidence.number,
+            "confidence": verdict_on(answer, method, plan, (chi2, noise)).probability,
             "seconds": (watch.seconds["network"] or 0.0) + (watch.seconds["refine"] or 0.0),
-            "correlation": metrics.correlation(found[ORDER[0]].object, rho),
+            "correlation": metrics.correlation(found[ORDER[0]].object, found[method].object),
         }
     with write_atomically(output / "methods.json") as temporary:
         temporary.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")

@@ -210,7 +210,7 @@ def network(device: torch.device, sizes: Sizes) -> Iterator[Measurement]:
         for batch in sizes.network_batches:
 
             def rate(design: Any = design, batch: int = batch) -> float:
-                predictor = Predictor(build(design).eval(), Inference(batch=batch), device)
+                predictor = Predictor(build(design).eval(), Inference(None, batch=batch), device)
                 some = counts.expand(batch, -1, -1, -1), measured.expand(batch, -1, -1, -1)
                 return batch / seconds(lambda: predictor.predict(*some), device)
 

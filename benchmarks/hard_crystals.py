@@ -22,6 +22,7 @@ from confidence_cases import Sample
 
 from autophasenn.experiment.experiment import simulate
 from autophasenn.experiment.recipes import RECIPES, recipe
+from autophasenn.inversion.grounds import misfit_of, verdict_on
 from autophasenn.inversion.methods import Inversion, MethodName, invert
 from autophasenn.inversion.prediction import load_predictor
 from autophasenn.network.predict import Predictor
@@ -50,7 +51,7 @@ def row_of(sample: Sample, predictor: Predictor, plan: Inversion, seed: int) -> 
     return {
         "correlation": metrics.correlation(sample.truth, metrics.thresholded(found.reconstruction.object)),
         "chi2_free": found.reconstruction.free_error,
-        "confidence": None if found.confidence is None else found.confidence.number,
+        "confidence": verdict_on(found, MethodName.refined, plan, misfit_of(found.reconstruction, pattern)).probability,
         "image_from": path.get("image_from"),
         "even_density": path.get("even_density"),
         "seconds": round(seconds, 1),

@@ -92,7 +92,7 @@ class Teaching:
 def make_pool(folder: Path, count: int, seed: int) -> None:
     """Patterns of the paper's recipe and the images that the package's network makes of them; goes on where it ended."""
     folder.mkdir(parents=True, exist_ok=True)
-    predictor = Predictor.from_file(None, Inference())
+    predictor = Predictor.from_file(None, Inference(None, starts=4))
     for first in range(0, count, BLOCK):
         path = folder / f"{first:06d}.safetensors"
         if path.exists():

@@ -28,7 +28,7 @@ def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     short = Inversion(
         retrieval=Ensemble(schedule=error_reduction(2)),
         refinement=Refinement(error_reduction(1), None, polish=0, partial_coherence=False, likelihood=None),
-        confidence=Orientations(number=1, random_starts=0),
+        confidence=Orientations(number=2, random_starts=0),
         even_density=None,
     )
     tiny = build(UnrolledDesign(stages=1, width=4, memory=1))

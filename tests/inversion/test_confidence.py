@@ -26,9 +26,8 @@ from autophasenn.inversion.methods import Inversion
 from autophasenn.inversion.novelty import TrainedRange, features_of
 from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions
-from autophasenn.inversion.verdict import MOST_IF_ALONE
 from autophasenn.network.architectures import build
-from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.predict import Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut
@@ -92,9 +91,9 @@ def test_a_misfit_that_no_good_image_of_the_calibration_had_is_said_and_not_beli
     """As where the values are counts times a gain: the image is right, and its misfit is many times that of the noise."""
     found, inside = of(sample, 0.03), grid_of(sample)
     strict = replace(packaged_calibration(), most_misfit=1e-3)
-    number = judged(sample, found).number
     doubted = confidence_of(found, inside, calibration=strict)
-    assert number > MOST_IF_ALONE == doubted.number
+    assert not judged(sample, found).is_beyond_calibration
+    assert doubted.is_beyond_calibration
     assert any("with no gain" in sentence for sentence in doubted.warnings)
     assert confidence_of(of(sample, 0.9), inside, calibration=strict).number < 0.1
 
@@ -189,7 +188,7 @@ def test_confidence_that_is_wrong_scores_worse() -> None:
 
 
 def test_a_calibration_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
-    predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))), Inference("float32", starts=1))
+    predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))))
     quick = Inversion(
         prediction=Predictions(starts=1),
         refinement=Refinement(error_reduction(2), None, polish=0, partial_coherence=False, likelihood=None),

@@ -10,7 +10,7 @@ from autophasenn.inversion.methods import Inversion, invert
 from autophasenn.inversion.orientations import Orientations, invert_from_all_sides
 from autophasenn.inversion.prediction import Predictions
 from autophasenn.network.architectures import build
-from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.predict import Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.even_density import EvenDensity
@@ -89,7 +89,7 @@ def test_only_refined_images_are_followed_by_it_and_null_switches_it_off(
     """With the confidence off. The network is not trained, and the crystal strongly strained: every image is poor."""
     counts = pattern(crop_or_pad(crystal(20.0), (64, 64, 64)), 3e7)
     measured = torch.ones_like(counts, dtype=torch.bool)
-    predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))), Inference("float32", starts=1))
+    predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))))
     plan = Inversion(
         prediction=Predictions(1), refinement=QUICK, confidence=Orientations(number=0), even_density=wanted
     )

@@ -37,7 +37,7 @@ PHOTONS = 1e7
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     """Without training it is phase retrieval at half the resolution, with plain stages."""
-    return Predictor(build(UnrolledDesign()), Inference("float32"))
+    return Predictor(build(UnrolledDesign()), Inference("float32", starts=4))
 
 
 def crystal(shape: Sequence[int], oversampling: Sequence[float], seed: int = 5) -> torch.Tensor:

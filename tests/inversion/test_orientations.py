@@ -10,13 +10,14 @@ from confidence_cases import CASES, Sample
 from autophasenn.errors import PlanError
 from autophasenn.inversion.ensemble import MOST_PHASE_SPREAD, RANDOM, ImageEnsemble
 from autophasenn.inversion.orientations import Invert, Orientations, by_network, by_retrieval, invert_from_all_sides
-from autophasenn.inversion.prediction import Predictions
+from autophasenn.inversion.prediction import Predictions, predict_all
 from autophasenn.network.architectures import build
-from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.predict import Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut
-from autophasenn.phasing.refinement import Refinement
+from autophasenn.phasing.refinement import Refinement, refine
+from autophasenn.phasing.schedule import Schedule
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import gaussian_kernel
 from autophasenn.physics.symmetry import ELEMENTS, symmetry
@@ -28,7 +29,7 @@ POOR = OPTIONS.poor
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))), Inference("float32", starts=1))
+    return Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))))
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +104,19 @@ def test_refinement_lowers_chi2_and_finds_no_kernel_that_is_not_asked_for(
     predictor: Predictor, inside: HeldOut, found: ImageEnsemble
 ) -> None:
     invert = by_network(predictor, Predictions(), OPTIONS, seed=0, partially_coherent=False)
-    assert inside.score(invert(inside)) < 0.7 * float(found.chi2[0])
-    assert invert(inside).kernel is None
+    refined = invert(inside)
+    assert inside.score(refined) < 0.7 * float(found.chi2[0])
+    assert refined.kernel is None
+
+
+def test_the_errors_are_of_all_iterations_that_were_made(predictor: Predictor, inside: HeldOut) -> None:
+    """Also where the best was found before the last step."""
+    start = predict_all(inside, predictor, Predictions(), seed=0)[0][0]
+    made = refine(inside, start, OPTIONS, partially_coherent=False)
+    run = by_network(predictor, Predictions(), OPTIONS, seed=0, partially_coherent=False)(inside)
+    assert run.errors.shape[1] == sum(step.iterations for step in made.steps)
+    random = by_retrieval(inside, OPTIONS, seed=0)(0)
+    assert random.errors.shape[1] > Schedule().iterations
 
 
 def test_a_coherence_kernel_is_turned_back_with_its_object(inside: HeldOut) -> None:

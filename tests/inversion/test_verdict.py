@@ -27,7 +27,7 @@ CHI2 = {
     "too weak": 1.1 * POOR_CHI2,
     "NaN": math.nan,
 }
-AGREED = [(1, 1), (3, 1), (4, 2), (4, 4), (7, 1), (7, 2), (7, 3), (7, 4)]
+AGREED = [(1, 1), (2, 1), (2, 2), (3, 1), (4, 2), (4, 4), (7, 1), (7, 2), (7, 3), (7, 4)]
 PROBABILITIES = [None, 0.0, 0.004, 0.1999, 0.2, 0.5, 0.7999, 0.8, 0.99, 0.9992, 1.0]
 CASES = [
     Grounds(
@@ -46,7 +46,7 @@ CASES = [
         CHI2.items(), AGREED, PROBABILITIES, [(0, False), (3, False), (3, True)], [False, True]
     )
 ]
-DOUBT = re.compile(r"may be wrong|does not explain|disagree with|none of the other", re.IGNORECASE)
+DOUBT = re.compile(r"may be wrong|does not explain|disagree with|none of the other|does not agree", re.IGNORECASE)
 
 
 def contradictions(grounds: Grounds, verdict: Verdict) -> list[str]:
@@ -79,7 +79,7 @@ def contradictions(grounds: Grounds, verdict: Verdict) -> list[str]:
 
 
 def test_no_evidence_gives_a_verdict_that_contradicts_itself() -> None:
-    assert len(CASES) == 5 * 8 * 11 * 3 * 2
+    assert len(CASES) == 5 * len(AGREED) * 11 * 3 * 2
     broken = {law: grounds for grounds in CASES for law in contradictions(grounds, judge(grounds))}
     assert not broken
 
@@ -132,6 +132,19 @@ def test_an_image_that_does_not_explain_its_pattern_is_not_believed_however_many
     assert verdict.probability == MOST_IF_POOR < DOUBTFUL
     assert "does not explain its pattern" in verdict.meaning
     assert "counts" in verdict.message
+
+
+def test_an_image_whose_misfit_nobody_calibrated_is_not_believed() -> None:
+    assert judge(Grounds(0.02, 0.001, 4, 4, "image", 0.95)).trust is Trust.believable
+    verdict = judge(Grounds(0.02, 0.001, 4, 4, "image", 0.95, is_beyond_calibration=True))
+    assert verdict.probability == MOST_IF_ALONE < BELIEVABLE
+
+
+def test_of_two_that_disagree_none_is_believed() -> None:
+    for probability in (None, 0.95):
+        verdict = judge(Grounds(0.001, 0.001, 2, 1, "image", probability, why_unknown="There is none."))
+        assert verdict.status is Status.uncertain
+        assert verdict.message.startswith("The other image does not agree with this image, so it may be wrong")
 
 
 def test_an_image_that_no_other_agrees_with_is_not_believed() -> None:

@@ -158,7 +158,7 @@ def test_bfloat16_changes_an_object_by_its_rounding(
 @pytest.mark.parametrize("of_the_paper", [False, True])
 def test_the_quicker_precision_is_found_by_measuring(network: Network, of_the_paper: bool) -> None:
     given = trained_looking(False) if of_the_paper else network
-    assert Predictor(given).inference.precision in predict.PRECISIONS
+    assert Predictor(given, Inference(None)).inference.precision in predict.PRECISIONS
 
 
 def test_the_network_given_is_left_as_it_was(network: Network) -> None:
@@ -271,6 +271,6 @@ def test_a_precision_that_convolves_slowly_is_not_tried_on_a_whole_network(
 
     monkeypatch.setattr(predict, "_seconds_of_convolution", lambda _, kind: float((kind is torch.float32) == is_quick))
     monkeypatch.setattr(Predictor, "_seconds", recorded)
-    chosen = Predictor(network).inference.precision
+    chosen = Predictor(network, Inference(None)).inference.precision
     assert set(tried) == ({"bfloat16", "float32"} if is_quick else set())
     assert chosen in predict.PRECISIONS if is_quick else chosen == "float32"

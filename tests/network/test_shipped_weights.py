@@ -33,7 +33,7 @@ def correlations(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_they_image_the_bundled_example(precision: str) -> None:
     counts = example.counts()[None]
-    found = Predictor.from_file(inference=Inference(precision)).predict(counts, counts >= 0)
+    found = Predictor.from_file(inference=Inference(precision, starts=4)).predict(counts, counts >= 0)
     assert align(example.seen(), crop_or_pad(found[0], PADDED)).correlation > 0.98
 
 
@@ -42,7 +42,7 @@ def test_they_invert_patterns_that_they_never_saw(
     crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor], precision: str
 ) -> None:
     counts, measured, truth = crystals
-    found = Predictor.from_file(inference=Inference(precision)).predict(counts, measured)
+    found = Predictor.from_file(inference=Inference(precision, starts=4)).predict(counts, measured)
     assert metrics.chi2(crop_or_pad(found, PADDED), counts, measured).mean() < 0.0095
     assert correlations(found, truth).mean() > 0.95
 
@@ -51,7 +51,9 @@ def test_bfloat16_does_not_hurt(crystals: tuple[torch.Tensor, torch.Tensor, torc
     counts, measured, _ = crystals
     chi2 = {
         precision: metrics.chi2(
-            crop_or_pad(Predictor.from_file(inference=Inference(precision)).predict(counts, measured), PADDED),
+            crop_or_pad(
+                Predictor.from_file(inference=Inference(precision, starts=4)).predict(counts, measured), PADDED
+            ),
             counts,
             measured,
         ).mean()
@@ -66,7 +68,7 @@ def test_a_flipped_or_permuted_pattern_gives_the_flipped_or_permuted_image(
 ) -> None:
     """The starts do not turn with the pattern: an image that stays between crystal and twin may come out otherwise."""
     counts, measured, _ = crystals
-    predictor = Predictor.from_file(inference=Inference("float32"))
+    predictor = Predictor.from_file(inference=Inference("float32", starts=4))
     expected = predictor.predict(counts, measured)
     found = predictor.predict(symmetry(counts, element), symmetry(measured, element))
     alike = correlations(symmetry(found, inverse(element)), expected)
@@ -76,7 +78,7 @@ def test_a_flipped_or_permuted_pattern_gives_the_flipped_or_permuted_image(
 
 def test_refined_they_reach_the_noise(crystals: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
     counts, measured, truth = crystals
-    found = Predictor.from_file(inference=Inference("float32")).predict(counts, measured)
+    found = Predictor.from_file(inference=Inference("float32", starts=4)).predict(counts, measured)
     boxes = [HeldOut.of(Pattern(*each), 0.02, 0) for each in zip(counts, measured, strict=True)]
     starts = [box.found(rho) for box, rho in zip(boxes, crop_or_pad(found, PADDED), strict=True)]
     refined = torch.cat([refine(*each).best.object for each in zip(boxes, starts, strict=True)])

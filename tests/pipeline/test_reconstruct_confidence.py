@@ -12,7 +12,7 @@ from autophasenn.files.cxi import read_result
 from autophasenn.inversion.box import NetworkBox
 from autophasenn.inversion.methods import invert
 from autophasenn.inversion.orientations import Orientations
-from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.predict import Predictor
 from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import Block, Schedule
@@ -36,7 +36,7 @@ WITHOUT = Plan(
 
 @lru_cache(1)
 def predictor() -> Predictor:
-    return Predictor.from_file(None, Inference("float32", starts=1))
+    return Predictor.from_file()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from autophasenn.inversion.methods import Inversion, invert
 from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions, in_network_box, predict
 from autophasenn.network.architectures import build
-from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.predict import Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.refinement import Refinement
@@ -122,7 +122,7 @@ def test_a_refinement_that_diverges_gives_the_best_state_seen_and_says_so() -> N
     oversampling = (2.6, 4.4, 2.6)
     counts = torch.from_numpy(counted(polyhedron((48, 96, 48), oversampling, np.random.default_rng(0)))).float()
     pattern = Pattern(counts, counts >= 0)
-    predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))), Inference("float32", starts=1))
+    predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))))
     search = Refinement().search
     assert search.shrink_wrap is not None
     absurd = replace(search, shrink_wrap=replace(search.shrink_wrap, threshold=0.999))

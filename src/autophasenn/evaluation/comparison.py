@@ -19,6 +19,7 @@ from torch import Tensor
 
 from autophasenn.evaluation.scores import Numbers, describe, judge
 from autophasenn.experiment.dataset import DatasetFile, rounded
+from autophasenn.inversion.grounds import misfit_of, verdict_on
 from autophasenn.inversion.methods import Inversion, MethodName, invert
 from autophasenn.inversion.prediction import load_predictor
 from autophasenn.network.predict import Predictor
@@ -138,7 +139,7 @@ class Comparison:
         free_error = found.free_error if np.isfinite(found.free_error) else None
         numbers = judged.numbers | {
             "chi2_free": free_error,
-            "confidence": None if answer.confidence is None else answer.confidence.number,
+            "confidence": verdict_on(answer, method, self.inversion, misfit_of(found, pattern)).probability,
             "starts": float(len(found.free_errors)),
             "averaged": float(found.averaged) if method == MethodName.iterative else 1.0,
             "seconds": seconds,

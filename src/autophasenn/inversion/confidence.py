@@ -19,7 +19,6 @@ import torch
 from autophasenn.errors import InputError
 from autophasenn.inversion.ensemble import ImageEnsemble
 from autophasenn.inversion.novelty import TrainedRange, features_of
-from autophasenn.inversion.verdict import MOST_IF_ALONE
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
@@ -104,7 +103,8 @@ class Confidence:
     Parameters
     ----------
     number : float
-        Probability, 0 to 1, that its correlation with the truth is at least 0.95.
+        Calibrated probability, 0 to 1, that its correlation with the truth is at least 0.95; the verdict, which knows more
+        evidence, may lower it (`inversion.verdict`).
     warnings : tuple of str
         Sentences, one for each way in which the pattern is unlike those that the network was trained on.
     features : dict
@@ -112,11 +112,14 @@ class Confidence:
         where nothing was held out), ``variants`` (how many images), ``pairwise_correlation`` of all of them,
         ``largest_mode``, ``agreeing`` (share of the images), ``phase_spread`` (rad) and ``amplitude_spread``, medians
         inside the support.
+    is_beyond_calibration : bool
+        Whether the misfit is larger than any that it was calibrated on.
     """
 
     number: float
     warnings: tuple[str, ...]
     features: dict[str, Any]
+    is_beyond_calibration: bool = False
 
 
 def confidence_of(
@@ -165,14 +168,13 @@ def confidence_of(
         "amplitude_spread": float(images.amplitude_spread[support].median()),
     }
     calibration = calibration or packaged_calibration()
-    number, warnings = calibration(evidence), (trained or TrainedRange()).sentences(signs)
-    if evidence.misfit > calibration.most_misfit:
-        number = min(number, MOST_IF_ALONE)
+    warnings, is_beyond = (trained or TrainedRange()).sentences(signs), evidence.misfit > calibration.most_misfit
+    if is_beyond:
         warnings.append(
             f"chi2 is {evidence.misfit:.3g} times what counting noise gives, and no simulated crystal was found with more "
             f"than {calibration.most_misfit:.3g}: are the values counts, with no gain and no background?"
         )
-    return Confidence(number, tuple(warnings), features)
+    return Confidence(calibration(evidence), tuple(warnings), features, is_beyond)
 
 
 def discord_of(images: ImageEnsemble) -> float:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from autophasenn.inversion.ensemble import EVEN_DENSITY, ImageEnsemble
 from autophasenn.phasing.algorithms import RAAR
 from autophasenn.phasing.engine import Retrieval
@@ -56,8 +58,11 @@ def by_even_density(
         start = seed_of(seed, 0, Stream.EVEN_DENSITY)
         found = find_even(inside.pattern.counts, inside.used[0], how, seed=start, on_iteration=told.advance)
         found = replace(found, support=layer_around(found.support.to(found.errors.dtype)) > 0.5)
-        within = refine(inside, found, replace(refinement, search=RELEASE, longer_search=None)).best
-        return inside.better(within, refine(inside, within, refinement).best)
+        released = refine(inside, found, replace(refinement, search=RELEASE, longer_search=None))
+        within = replace(released.best, errors=released.errors)
+        refined = refine(inside, within, refinement)
+        both = torch.cat([released.errors, refined.errors], 1)
+        return inside.better(within, replace(refined.best, errors=both))
 
     return search
 

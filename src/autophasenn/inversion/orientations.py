@@ -9,8 +9,10 @@ best explains its pattern poorly, retrieval from random starts joins them: the n
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
+import torch
 from annotated_types import Ge, Le
 
 from autophasenn.devices import side_by_side
@@ -31,7 +33,7 @@ from autophasenn.volumes import Pattern
 STEP = 29
 """From one element to the next, with no factor in common with 48: few orientations already mix orders and flips of axes."""
 Invert = Callable[[HeldOut], Retrieval]
-"""The network's box -> the object found in it."""
+"""The network's box -> the object found in it, with the errors of all iterations that were made."""
 
 
 @options
@@ -153,7 +155,8 @@ def by_network(
         best = predict_all(inside, predictor, predictions, seed=seed)[0][0]
         if refinement is None:
             return best
-        return refine(inside, best, refinement, partially_coherent=partially_coherent).best
+        found = refine(inside, best, refinement, partially_coherent=partially_coherent)
+        return replace(found.best, errors=found.errors)
 
     return invert
 
@@ -172,7 +175,8 @@ def by_retrieval(inside: HeldOut, refinement: Refinement, *, seed: int) -> Calla
     def from_random_start(start: int) -> Retrieval:
         seeds = [seed_of(seed, start, Stream.RANDOM_START)]
         run = retrieve(inside.pattern.counts[None], inside.used, Schedule(), seeds=seeds)
-        return refine(inside, inside.found(run.object[0]), refinement).best
+        found = refine(inside, inside.found(run.object[0]), refinement)
+        return replace(found.best, errors=torch.cat([run.errors, found.errors], 1))
 
     return from_random_start
 

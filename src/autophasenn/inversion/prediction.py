@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autophasenn.inversion.box import NetworkBox
-from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.predict import Predictor
 from autophasenn.options import Number, Positive, options
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import AGREEMENT, as_reconstruction, singular_modes
@@ -21,10 +21,6 @@ from autophasenn.phasing.held_out import FREE_FRACTION, HeldOut
 from autophasenn.physics import ambiguity
 from autophasenn.randomness import Stream, seed_of
 from autophasenn.volumes import PATTERN, Pattern, Reconstruction, crop_or_pad
-
-PREDICTING = Inference("float32", starts=1)
-"""How every method runs the network. Measuring which precision is quicker takes longer than the one prediction that most
-patterns need; whether another is needed is judged by `Predictions`."""
 
 
 @options
@@ -134,7 +130,7 @@ def load_predictor(
     InputError, PlanError
         If the weights are not those of a network, or the device is not there.
     """
-    return Predictor.from_file(weights, PREDICTING, device, network)
+    return Predictor.from_file(weights, None, device, network)
 
 
 def in_network_box(

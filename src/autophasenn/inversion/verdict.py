@@ -26,8 +26,8 @@ pattern (amplitudes for counts, two crystals) where the images agree."""
 
 
 MOST_IF_ALONE = 0.5
-"""The same where no other image agrees with it, or counting noise explains nearly anything: that is no reason to believe
-one, however well it fits."""
+"""The same where no other image agrees with it, counting noise explains nearly anything, or no image of such a misfit was
+calibrated: that is no reason to believe one, however well it fits."""
 
 
 class Status(StrEnum):
@@ -69,6 +69,8 @@ class Grounds:
         Images among those found that began from random starts, as those of the network left doubt.
     is_from_random_start : bool
         Whether the shown one is of these.
+    is_beyond_calibration : bool
+        Whether the misfit is larger than any that the probability was calibrated on.
     is_unlike_training : bool
         Whether the pattern is unlike those that the probability was calibrated on.
     phase_spread_rad : float, optional
@@ -84,6 +86,7 @@ class Grounds:
     why_unknown: str = ""
     random_starts: int = 0
     is_from_random_start: bool = False
+    is_beyond_calibration: bool = False
     is_unlike_training: bool = False
     phase_spread_rad: float | None = None
 
@@ -109,8 +112,8 @@ class Grounds:
 
     @property
     def is_disputed(self) -> bool:
-        """Do fewer than half agree?"""
-        return self.found > 1 and self.agreeing < self.found / 2
+        """Do fewer than half agree, or none at all?"""
+        return self.is_alone or (self.found > 1 and self.agreeing < self.found / 2)
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def judge(grounds: Grounds) -> Verdict:
     probability = grounds.probability
     if probability is not None and not grounds.is_explained:
         probability = min(probability, MOST_IF_POOR)
-    if probability is not None and (grounds.is_alone or grounds.is_too_weak):
+    if probability is not None and (grounds.is_alone or grounds.is_too_weak or grounds.is_beyond_calibration):
         probability = min(probability, MOST_IF_ALONE)
     trust = _trust(probability)
     status = _status(grounds, trust)
@@ -198,7 +201,8 @@ def _agreement(grounds: Grounds, status: Status) -> str:
     if found == 1:
         said = f"one {kind} was made"
     elif grounds.is_alone:
-        said = f"none of the other {found - 1} {kind}s agrees with this image"
+        nobody = f"the other {kind} does not agree" if found == 2 else f"none of the other {found - 1} {kind}s agrees"
+        said = f"{nobody} with this image"
     elif agreeing == found:
         said = f"{'both' if found == 2 else f'all {found}'} {kind}s agree"
     elif grounds.is_disputed and status is Status.uncertain:

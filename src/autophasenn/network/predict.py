@@ -49,12 +49,13 @@ TRIED_CHANNELS, TRIED_VOXELS = 32, 12
 
 @options
 class Inference:
-    """How a network is run.
+    """How a network is run; by default as every method does, which judge themselves whether another prediction is needed.
 
     Parameters
     ----------
     precision : str, optional
-        Of the convolutions: "bfloat16" or "float32". null: the quicker one here, which is measured.
+        Of the convolutions: "bfloat16" or "float32". null: the quicker one here, which is measured; that takes longer than
+        the one prediction that most patterns need.
     compiled : bool
         By torch.compile: quicker after half a minute or more of compiling.
     starts : int
@@ -69,9 +70,9 @@ class Inference:
         Patterns that are computed at once.
     """
 
-    precision: str | None = None
+    precision: str | None = "float32"
     compiled: bool = False
-    starts: Number = 4
+    starts: Number = 1
     poor: NotNegative = 1.5
     stages: Number | None = None
     batch: Number = 16

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from autophasenn.inversion.grounds import misfit_of, verdict_on
 from autophasenn.inversion.methods import Found, Inversion
 from autophasenn.inversion.names import MethodName
-from autophasenn.inversion.verdict import Grounds, Verdict, judge
+from autophasenn.inversion.verdict import Verdict
 from autophasenn.machine import peak_memory
 from autophasenn.physics import metrics
-from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.physics.geometry import describe, direct_voxel_vectors
 from autophasenn.pipeline.postprocess import Postprocessed, statistics
 from autophasenn.pipeline.prepare import Prepared
@@ -28,9 +28,6 @@ from autophasenn.volumes import Pattern, Reconstruction
 
 LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py")
 """Whose versions are told."""
-NOT_CALIBRATED = "it is calibrated for images that began from the network's prediction."
-NOT_ASKED_FOR = "no orientations were asked for (confidence.number is 0)."
-PENDING = "it is being computed; if the run has ended, it was interrupted before."
 PRELIMINARY = "This is the first image, at the resolution of the network's box; the final one takes its place."
 ALIKE = 3
 """So many warnings that say the same of other voxels are each told; of more, the first and a count."""
@@ -72,11 +69,9 @@ def summarise(
     """
     preprocessed, reconstruction = prepared.preprocessed, done.reconstruction
     pattern = preprocessed.pattern
-    model = ForwardModel(kernel=reconstruction.kernel)
-    chi2 = float(metrics.chi2(reconstruction.object, pattern.counts, pattern.mask, model))
-    noise = float(metrics.chi2_noise(reconstruction.intensity, pattern.counts, pattern.mask))
+    chi2, noise = misfit_of(reconstruction, pattern)
     is_pending = is_preliminary and has_confidence(run.method, plan)
-    verdict = judge(_grounds(found, run.method, plan, chi2, noise, is_pending))
+    verdict = verdict_on(found, run.method, plan, (chi2, noise), is_pending=is_pending)
     numbers = statistics(done.image)
     unlike = () if found.confidence is None else found.confidence.warnings
     warnings = [*prepared.warnings, *found.warnings, *done.warnings, *unlike]
@@ -146,34 +141,6 @@ def gathered(warnings: Iterable[str]) -> tuple[str, ...]:
         sentence
         for alike in groups.values()
         for sentence in (alike if len(alike) <= ALIKE else [f"{alike[0]} The same holds for {len(alike) - 1} more."])
-    )
-
-
-def _grounds(found: Found, method: str, plan: Inversion, chi2: float, noise: float, is_pending: bool) -> Grounds:
-    """The evidence: images found independently where there are several, else the predictions or starts before them."""
-    starts, judged = found.reconstruction, found.confidence
-    if judged is None:
-        is_iterative = method == "iterative"
-        return Grounds(
-            chi2,
-            noise,
-            len(starts.free_errors),
-            starts.averaged,
-            "start" if is_iterative else "prediction",
-            why_unknown=NOT_CALIBRATED if is_iterative else PENDING if is_pending else NOT_ASKED_FOR,
-        )
-    images, path = judged.features["variants"], found.path or {}
-    return Grounds(
-        chi2,
-        noise,
-        images,
-        round(images * judged.features["agreeing"]),
-        "image",
-        probability=judged.number,
-        random_starts=images - plan.confidence.number - ("even_density" in path),
-        is_from_random_start=path.get("image_from") == "random start",
-        is_unlike_training=bool(judged.warnings),
-        phase_spread_rad=judged.features["phase_spread"],
     )
 
 

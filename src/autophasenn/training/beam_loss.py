@@ -17,7 +17,7 @@ from torch import Tensor
 from autophasenn.network.architectures import Network
 from autophasenn.network.estimates import Stage
 from autophasenn.network.loss import unit_modulus
-from autophasenn.network.predict import Inference, Predictor
+from autophasenn.network.predict import Predictor
 from autophasenn.phasing.coherence_rounds import CoherenceRounds
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
@@ -91,7 +91,7 @@ def held_out_misfit(
     partial_coherence : bool
         Whether the beam is estimated, from what is not held out.
     """
-    predictor = Predictor(network, Inference("float32", starts=1))
+    predictor = Predictor(network)
     logarithms: list[Tensor] = []
     for draw in range(draws):
         for box in boxes:
