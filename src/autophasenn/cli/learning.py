@@ -35,7 +35,7 @@ def simulate(
             metavar="paper|beamline|strain-2-4|...",
             help="paper: cubic axes along the voxels, 1e6 to 1e8 photons, counting noise alone. beamline: as measured, any "
             "orientation and sampling, 1e5 to 1e9 photons, partial coherence, background, gaps, bad pixels, aliens. Hard "
-            "crystals, polyhedra only: see docs/datasets.md.",
+            "crystals, polyhedra only: see docs/guide/datasets.md.",
         ),
     ] = "paper",
     metal: Annotated[str | None, typer.Option(help="Ag, Au, Cu, Ni, Pd or Pt; gold if left out.")] = None,

@@ -79,7 +79,7 @@ class Algorithm(Protocol):
 class Feedback(ABC):
     """An algorithm that projects the running object itself, and is linear outside of the support: ``c rho + d rho'``.
 
-    So the loop knows what becomes of the wave outside, and need not leave reciprocal space for it (`phasing.confined`).
+    So the loop knows what becomes of the wave outside, and need not leave reciprocal space for it (`phasing.running`).
     """
 
     @property

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FILES = (
     *("report.json", "result.cxi", "crystal.vti", "object_detector_frame.vts", "plan.yaml", "SHA256SUMS"),
     *("overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png"),
-    *("confidence.png (of refined and network)",),
+    *("confidence.png (of refined, adapted and network)",),
     *("prtf.png (if two starts agree)", "aliens.png (if there are any)", "scans.png (of several)"),
 )
 """What a stored result consists of."""

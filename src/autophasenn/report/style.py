@@ -5,10 +5,12 @@ Figures are laid out in inches of a 13.33 x 7.5 slide, so the font size here is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from io import BytesIO
 from pathlib import Path
+from threading import RLock
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
@@ -63,12 +65,22 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+_ONE_AT_A_TIME = RLock()
+
+
+@contextmanager
+def in_style(style: dict[Any, Any] = _RC) -> Iterator[None]:
+    """Matplotlib's parameters in one style; they are those of all threads, which therefore wait for each other."""
+    with _ONE_AT_A_TIME, matplotlib.rc_context(style):
+        yield
+
+
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
     """Let a function draw in the common style, whatever the style of the session that calls it."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> T:
-        with matplotlib.rc_context(_RC):
+        with in_style():
             return draw(*args, **kwargs)
 
     return drawn
@@ -103,7 +115,7 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float) 
 def png_of(figure: Figure) -> bytes:
     """A figure as the bytes of a PNG file."""
     buffer = BytesIO()
-    with matplotlib.rc_context(_RC):
+    with in_style():
         figure.savefig(buffer, format="png", dpi=DPI, **_PNG)
     return buffer.getvalue()
 
@@ -120,7 +132,7 @@ def save(figure: Figure, path: Path | str) -> None:
     if kind not in KINDS:
         raise OutputError(f"{path} ends in no format of pictures; give one that ends in .{', .'.join(KINDS)}.")
     options = _PNG if kind == "png" else {}
-    with matplotlib.rc_context(_RC):
+    with in_style():
         figure.savefig(path, format=kind, dpi=DPI, **options)
 
 

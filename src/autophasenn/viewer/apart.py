@@ -5,8 +5,11 @@ from __future__ import annotations
 import atexit
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
+from threading import Thread
 from types import TracebackType
 
 from autophasenn.errors import InputError
@@ -48,17 +51,24 @@ class ViewerProcess:
         kept: TemporaryDirectory[str] | None = None,
     ) -> None:
         self._kept = kept
+        self._reader: Thread | None = None
         words = ["view", *map(str, results), "--port", str(port), *([] if open_browser else ["--no-browser"])]
+        # Its complaints go to a file, and what it says later is read and dropped: a page that is full of both would stop.
+        self._told = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  # closed with the page
         self._process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", COMMAND, *words], stdout=subprocess.PIPE, stderr=self._told, text=True
         )
         atexit.register(self.close)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith(OPEN):
-            _, told = self._process.communicate()
+            self._process.wait()
+            self._told.seek(0)
+            told = self._told.read().strip().removeprefix("Error: ")
             self.close()
-            raise InputError(told.strip().removeprefix("Error: ") or "The viewer ended without a word; run it again.")
+            raise InputError(told or "The viewer ended without a word; run it again.")
+        self._reader = Thread(target=self._drop, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
         self.address = line.removeprefix(OPEN).split()[0]
 
     def __repr__(self) -> str:
@@ -76,6 +86,12 @@ class ViewerProcess:
     ) -> None:
         self.close()
 
+    @staticmethod
+    def _drop(stream: Iterable[str]) -> None:
+        with suppress(ValueError, OSError):  # closed meanwhile
+            for _ in stream:
+                pass
+
     def wait(self) -> None:
         """Until the page is closed; Ctrl-C closes it."""
         try:
@@ -89,7 +105,9 @@ class ViewerProcess:
         if self._process.poll() is None:
             self._process.terminate()
             self._process.wait()
-        for stream in (self._process.stdout, self._process.stderr):
+        if self._reader is not None:
+            self._reader.join()
+        for stream in (self._process.stdout, self._told):
             if stream is not None:
                 stream.close()
         if self._kept is not None:

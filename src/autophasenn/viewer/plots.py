@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
-import matplotlib
 import numpy as np
 from cycler import cycler
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from autophasenn.image import Floats
+from autophasenn.report.style import in_style
 from autophasenn.viewer.curves import RESOLUTION_LEVEL, Curves
 from autophasenn.viewer.figure import written
 from autophasenn.viewer.profile import Profile, Spread
@@ -40,7 +40,7 @@ def themed(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "svg.hashsalt": "autophasenn",
             "grid.color": "#80808055", "axes.prop_cycle": cycler(color=LINES[theme]),
         }  # fmt: skip
-        with matplotlib.rc_context(style):
+        with in_style(style):
             return draw(*args, **kwargs)
 
     return drawn
