@@ -96,12 +96,6 @@ def check_range(name: str, bounds: tuple[float, float], most: float = 1e12) -> N
         )
 
 
-def check_probability(name: str, value: float) -> None:
-    """Raise an `InputError` for what is no probability."""
-    if not 0 <= value <= 1:
-        raise InputError(f"{name} is {value:g}; it is a probability: give 0 to 1.")
-
-
 def check_positive(name: str, *values: float) -> None:
     """Raise an `InputError` for a value that is not a positive, finite number."""
     for value in values:

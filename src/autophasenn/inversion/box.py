@@ -31,7 +31,6 @@ LEAST_VOXELS = 24
 """Of an axis: of fewer, most of the box would be unmeasured."""
 BoxCounts = Float[Tensor, "64 64 64"]
 BoxMask = Bool[Tensor, "64 64 64"]
-BoxObject = Complex[Tensor, "64 64 64"]
 
 
 @dataclass(frozen=True)
