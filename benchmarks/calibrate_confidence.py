@@ -33,6 +33,7 @@ from autophasenn.inversion.confidence import LEAST_DISCORD, Calibration, Evidenc
 from autophasenn.inversion.methods import Inversion, MethodName
 from autophasenn.inversion.orientations import by_network, by_retrieval, invert_from_all_sides
 from autophasenn.inversion.prediction import load_predictor
+from autophasenn.inversion.verdict import Grounds, judge
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import Predictor, weights_file
 from autophasenn.network.unrolled import UnrolledDesign
@@ -178,7 +179,23 @@ def scores(number: Floats, rows: Sequence[Row]) -> Scores:
 
 def numbers(calibration: Calibration, rows: Sequence[Row]) -> Floats:
     """The confidence of every sample."""
-    return np.array([calibration(_evidence_of(row)) for row in rows])
+    return np.array([said_of(row, calibration) for row in rows])
+
+
+def said_of(row: Row, calibration: Calibration) -> float:
+    """The confidence that a user is told: calibrated, and then lowered by the verdict where that knows better."""
+    features, evidence = row["features"], _evidence_of(row)
+    images = features["variants"]
+    grounds = Grounds(
+        features["chi2"],
+        features["chi2_noise"],
+        images,
+        round(images * features["agreeing"]),
+        "image",
+        probability=calibration(evidence),
+        is_beyond_calibration=evidence.misfit > calibration.most_misfit,
+    )
+    return judge(grounds).probability or 0.0
 
 
 def crossed(rows: Sequence[Row], calibration: Calibration, seeds: tuple[int, int]) -> Floats:
@@ -187,7 +204,7 @@ def crossed(rows: Sequence[Row], calibration: Calibration, seeds: tuple[int, int
         seed: fit([row for row in rows if row["seed"] == other], {})
         for seed, other in zip(seeds, seeds[::-1], strict=True)
     }
-    return np.array([unseen.get(row["seed"], calibration)(_evidence_of(row)) for row in rows])
+    return np.array([said_of(row, unseen.get(row["seed"], calibration)) for row in rows])
 
 
 def calibrate(
