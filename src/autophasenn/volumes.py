@@ -30,6 +30,9 @@ WaveVolume = Complex[Tensor, "*#batch n0 n1 n2"]
 Vectors = Float[Tensor, "3 3"]
 """Row i is the vector from one voxel to the next along axis i."""
 
+Counts = Float[Tensor, "batch 64 64 64"]
+Masks = Bool[Tensor, "batch 64 64 64"]
+"""Of patterns of the size that the network inverts."""
 PATTERN_VOXELS = 64
 """Voxels of the network's pattern along each axis."""
 OBJECT_VOXELS = 32

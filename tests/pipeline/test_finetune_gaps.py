@@ -27,8 +27,7 @@ from autophasenn.pipeline.simulate import Simulation, write_dataset
 from autophasenn.pipeline.source import Source
 from autophasenn.progress import Silent
 from autophasenn.training.beam_loss import BeamObjective, held_out_misfit
-from autophasenn.training.objective import Objective
-from autophasenn.training.plan import Loss
+from autophasenn.training.objective import Loss, Objective
 from autophasenn.volumes import Pattern
 from crystals import expected_counts, polyhedron
 

@@ -10,8 +10,7 @@ from autophasenn.network.estimates import Stage
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel, intensity_of
 from autophasenn.training.beam_loss import held_out_misfit, losses_through_beam
-from autophasenn.training.objective import stage_losses
-from autophasenn.training.plan import Loss
+from autophasenn.training.objective import Loss, stage_losses
 from autophasenn.volumes import Pattern
 from crystals import expected_counts, polyhedron, smooth_phase
 

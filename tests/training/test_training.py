@@ -27,8 +27,8 @@ from autophasenn.physics.fourier import diffract_padded
 from autophasenn.training.average import Average
 from autophasenn.training.examples import Patterns, Recorded, Simulated
 from autophasenn.training.machine import Machine
-from autophasenn.training.objective import Objective
-from autophasenn.training.plan import Loss, Optimiser, Plateau, TrainingPlan, Validation, WarmupCosine
+from autophasenn.training.objective import Loss, Objective
+from autophasenn.training.plan import Optimiser, Plateau, TrainingPlan, Validation, WarmupCosine
 from autophasenn.training.run_folder import RunFolder
 from autophasenn.training.trainer import PATIENCE, fit
 

@@ -29,8 +29,7 @@ from autophasenn.phasing.held_out import HeldOut
 from autophasenn.randomness import Stream, generator_of, happens
 from autophasenn.training.average import Average
 from autophasenn.training.beam_loss import BeamObjective, held_out_misfit
-from autophasenn.training.objective import Objective
-from autophasenn.training.plan import Loss
+from autophasenn.training.objective import Loss, Objective
 from autophasenn.volumes import Pattern
 
 GAIN = 0.99

@@ -22,10 +22,8 @@ from autophasenn.phasing.coherence_rounds import CoherenceRounds
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, intensity_of
-from autophasenn.training.examples import Counts, Masks
-from autophasenn.training.objective import LOSSES, Objective
-from autophasenn.training.plan import Loss
-from autophasenn.volumes import PATTERN, SPATIAL, Pattern, crop_or_pad
+from autophasenn.training.objective import LOSSES, Loss, Objective
+from autophasenn.volumes import PATTERN, SPATIAL, Counts, Masks, Pattern, crop_or_pad
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the blur that are tried: the estimate begins with one, and few steps do not take it back where there is none."""

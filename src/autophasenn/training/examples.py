@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Complex
 from torch import Tensor
 
 from autophasenn.errors import PlanError
@@ -22,10 +22,7 @@ from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.experiment.experiment import simulate
 from autophasenn.experiment.recipes import recipe
 from autophasenn.options import Positive, Share, options
-from autophasenn.volumes import Pattern
-
-Counts = Float[Tensor, "batch 64 64 64"]
-Masks = Bool[Tensor, "batch 64 64 64"]
+from autophasenn.volumes import Counts, Masks, Pattern
 
 
 @dataclass(frozen=True, eq=False)

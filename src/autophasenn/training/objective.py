@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -11,10 +12,31 @@ from torch import Tensor, nn
 from autophasenn.network.architectures import Network
 from autophasenn.network.estimates import Stage
 from autophasenn.network.loss import mean_absolute_error, root_chi2, unit_modulus
-from autophasenn.training.examples import Counts, Masks
-from autophasenn.training.plan import Loss
+from autophasenn.options import Positive, options
+from autophasenn.volumes import Counts, Masks
 
 LOSSES = {"root_chi2": root_chi2, "mean_absolute_error": mean_absolute_error}
+
+
+@options
+class Loss:
+    """What is made small.
+
+    Parameters
+    ----------
+    of : "root_chi2" or "mean_absolute_error"
+        See `network.loss`; the second is the paper's.
+    growth : float
+        Weight of the loss of each stage over that of the one before.
+    """
+
+    of: Literal["root_chi2", "mean_absolute_error"] = "root_chi2"
+    growth: Positive = 1.5
+
+    def weights(self, stages: int) -> list[float]:
+        """Of the stages, first to last; their sum is 1."""
+        raw = [self.growth**number for number in range(stages)]
+        return [weight / sum(raw) for weight in raw]
 
 
 def stage_losses(

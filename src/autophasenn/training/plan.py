@@ -15,32 +15,12 @@ from autophasenn.network.autophasenn import AutoPhaseNNDesign
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.options import Count, NotNegative, Number, Positive, Share, options
 from autophasenn.training.examples import Recorded, Simulated
+from autophasenn.training.objective import Loss
 
 AnyExamples = Annotated[Simulated | Recorded, Discriminator("name")]
 """Where patterns come from."""
 Memory = Annotated[float, Ge(0), Lt(1)]
 """Of a moving average, a step."""
-
-
-@options
-class Loss:
-    """What is made small.
-
-    Parameters
-    ----------
-    of : "root_chi2" or "mean_absolute_error"
-        See `network.loss`; the second is the paper's.
-    growth : float
-        Weight of the loss of each stage over that of the one before.
-    """
-
-    of: Literal["root_chi2", "mean_absolute_error"] = "root_chi2"
-    growth: Positive = 1.5
-
-    def weights(self, stages: int) -> list[float]:
-        """Of the stages, first to last; their sum is 1."""
-        raw = [self.growth**number for number in range(stages)]
-        return [weight / sum(raw) for weight in raw]
 
 
 @options

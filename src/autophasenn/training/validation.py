@@ -14,8 +14,7 @@ from autophasenn.physics.fourier import diffract_corner
 from autophasenn.physics.metrics import GOOD, chi2, thresholded
 from autophasenn.randomness import Stream, generator_of
 from autophasenn.training.examples import Trial
-from autophasenn.training.objective import stage_losses
-from autophasenn.training.plan import Loss
+from autophasenn.training.objective import Loss, stage_losses
 from autophasenn.volumes import PATTERN, SPATIAL, crop_or_pad
 
 ADMITTED = torch.finfo(torch.float32).tiny
