@@ -320,7 +320,7 @@ SIMULATIONS: dict[str, tuple[dict[str, str], str]] = {
     "negative seed": ({"--seed": "-1"}, "--seed"),
     "seed of 33 bits": ({"--seed": str(2**32)}, "4294967295"),
     "seed of 65 bits": ({"--seed": str(2**64)}, "4294967295"),
-    "unknown source": ({"--source": "atoms"}, "The source 'atoms' is not known; choose from polyhedra, lammps."),
+    "unknown source": ({"--source": "atoms"}, "has no source 'atoms'; choose from polyhedra, lammps."),
     "unknown recipe": ({"--recipe": "soup"}, "The recipe 'soup' is not known; choose from paper, beamline, strain-1-2"),
     "unknown metal": ({"--metal": "Xx"}, "Xx"),
     "forbidden reflection": ({"--reflection": "1,1,0"}, "forbidden"),

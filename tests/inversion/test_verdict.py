@@ -120,7 +120,7 @@ def test_a_random_start_that_won_is_one_statement() -> None:
     assert (verdict.status, verdict.trust) == (Status.reconstructed, Trust.believable)
     assert verdict.message == (
         "3 of 7 images agree on this image, which explains the pattern best (3 from random starts, as the network's own "
-        "disagreed or explained it poorly, and the one shown is of these); chi2 is 0.0011, 1.1 times what counting noise "
+        "left doubt, and the one shown is of these); chi2 is 0.0011, 1.1 times what counting noise "
         "alone gives."
     )
     assert "more than 99 % were found" in verdict.meaning

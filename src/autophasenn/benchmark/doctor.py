@@ -75,7 +75,7 @@ def _machine() -> list[Finding]:
         Finding(
             "processor",
             hardware(torch.device("cpu")) + ("" if load is None else f", load {load:.1f}"),
-            "Other work takes the cores: the times below, and every reconstruction, get longer by it."
+            "Other work takes the cores: the times of this list, and every reconstruction, get longer by it."
             if is_busy
             else "",
         ),

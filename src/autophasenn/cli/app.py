@@ -20,7 +20,16 @@ from autophasenn.cli.terminal import complain
 from autophasenn.errors import AutoPhaseNNError, quoted
 from autophasenn.machine import keep_freed_memory, load_average, waiting_threads
 
-app = typer.Typer(help=autophasenn.__doc__, add_completion=False, pretty_exceptions_enable=False)
+HELP = (
+    f"{(autophasenn.__doc__ or '').splitlines()[0]}\n\nA first look: autophasenn reconstruct --example -o result. "
+    "From Python: import autophasenn as ap."
+)
+app = typer.Typer(
+    help=HELP,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -49,7 +58,7 @@ def main() -> None:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = "autophasenn" if context is None else context.command_path
-        complain(f"{error.format_message().rstrip('.')}. Try `{command} --help`.")
+        complain(f"{error.format_message().replace('Value error, ', '').rstrip('.')}. Try `{command} --help`.")
         status = 2
     except AutoPhaseNNError as error:
         complain(str(error))

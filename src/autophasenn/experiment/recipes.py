@@ -93,7 +93,7 @@ def recipe(
         raise PlanError(f"The recipe {name!r} is not known; choose from {', '.join(RECIPES)}.")
     experiment, sources = RECIPES[name]
     if source not in sources:
-        raise PlanError(f"The source {source!r} is not known; choose from {', '.join(sources)}.")
+        raise PlanError(f"The recipe {name} has no source {source!r}; choose from {', '.join(sources)}.")
     symbol = None if metal is None else metal.strip().capitalize()
     options: dict[str, Any] = {"metal": symbol, "reflection": reflection}
     given = {key: value for key, value in options.items() if value is not None}

@@ -157,8 +157,10 @@ def _split(path: str | Path) -> tuple[Path, str | None]:
     file, dataset = (Path(match[1]), match[2]) if match else (Path(path), None)
     known = sorted({*READERS, *HDF5_SUFFIXES})
     if file.suffix.lower() not in known:
-        kind = f"of unknown kind {quoted(file.suffix, 40)!r}" if file.suffix else "without a suffix"
-        raise InputError(f"{quoted(file)} is a file {kind}; a pattern is one of {', '.join(known)}.")
+        kind = f"a file of unknown kind {quoted(file.suffix, 40)!r}" if file.suffix else "a file without a suffix"
+        if not _exists(file):
+            kind = "not there"
+        raise InputError(f"{quoted(file)} is {kind}; a pattern is a file of one of {', '.join(known)}.")
     check_regular(file)
     if file.stat().st_size == 0:
         raise InputError(f"The file {quoted(file)} is empty (0 bytes); copy it again from where it was made.")

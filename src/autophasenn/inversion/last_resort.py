@@ -102,8 +102,9 @@ class Searched:
     def sentence(self) -> str:
         """For people."""
         outcome = (
-            f"it explains it better, and is shown (misfit {self.found:.3g}, before {self.before:.3g})"
+            f"it explains the held-out voxels better, and is shown (misfit {self.found:.3g}, before {self.before:.3g})"
             if self.is_kept
-            else f"it explains it no better, and is not shown (misfit {self.found:.3g} instead of {self.before:.3g})"
+            else f"it explains the held-out voxels no better, and is not shown (misfit {self.found:.3g}, the image's "
+            f"{self.before:.3g})"
         )
-        return f"As the images explained the pattern poorly, a crystal of even density was searched for: {outcome}."
+        return f"As chi2 was above what counting noise gives, a crystal of even density was searched for: {outcome}."

@@ -213,7 +213,7 @@ def _agreement(grounds: Grounds, status: Status) -> str:
         said = f"{agreeing} of {found} {kind}s agree"
     if not grounds.random_starts:
         return said
-    joined = f"{grounds.random_starts} from random starts, as the network's own disagreed or explained it poorly"
+    joined = f"{grounds.random_starts} from random starts, as the network's own left doubt"
     shown = ", and the one shown is of these" if grounds.is_from_random_start else ""
     return f"{said} ({joined}{shown})"
 
