@@ -70,20 +70,20 @@ def test_where_the_noise_explains_what_is_left_nothing_more_is_done(
     boxes: list[HeldOut], starts: list[Retrieval]
 ) -> None:
     whole = replace(Refinement(), longer_search=None)
-    for enough, names in ((1e9, ["coherent beam"]), (0.0, ["coherent beam", "partially coherent beam", "most likely"])):
+    for enough, names in ((1e9, ["coherent beam"]), (0.0, ["coherent beam", "partially coherent beam", "likelihood"])):
         found = refine(boxes[0], starts[0], replace(whole, enough=enough))
         assert [step.name for step in found.steps] == names
         assert {step.grid for step in found.steps} == {"box"}
     assert [step.name for step in refine(boxes[0], starts[0], whole, partially_coherent=False).steps][1:] in (
         [],
-        ["most likely"],
+        ["likelihood"],
     )
 
 
 def test_at_full_resolution_the_likelihood_follows_only_where_it_can_gain(
     boxes: list[HeldOut], starts: list[Retrieval]
 ) -> None:
-    for enough, names in ((1e9, ["full resolution"]), (0.0, ["full resolution", "most likely"])):
+    for enough, names in ((1e9, ["full resolution"]), (0.0, ["full resolution", "likelihood"])):
         found = refine_on_grid(boxes[0], starts[0], Refinement(enough=enough), partially_coherent=False)
         assert [step.name for step in found.steps] == names
         assert {step.grid for step in found.steps} == {"pattern"}

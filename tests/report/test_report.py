@@ -494,7 +494,7 @@ def test_starts_are_listed_by_rank_and_the_best_is_bold(drawn: Callable[[str], D
 def test_a_refinement_on_two_grids_is_drawn_stage_by_stage_with_the_noise_of_the_full_grid_only_there(
     tmp_path: Path,
 ) -> None:
-    stages = [("prediction", 1), ("coherent beam", 9), ("full resolution", 5), ("most likely", 5)]
+    stages = [("prediction", 1), ("coherent beam", 9), ("full resolution", 5), ("likelihood", 5)]
     found = dataclasses.replace(
         RECONSTRUCTION, errors=torch.full((1, 20), 0.1), free_errors=torch.tensor([0.104]), free_error=0.0054, best=0
     )
@@ -508,7 +508,7 @@ def test_a_refinement_on_two_grids_is_drawn_stage_by_stage_with_the_noise_of_the
     np.testing.assert_array_equal(level.get_xdata(), (10, 21))
     assert [np.asarray(line.get_xdata())[0] for line in marks] == [1.5, 10.5, 15.5]
     names = [text.get_text().replace("\n", " ") for text in axes.texts]
-    assert names == ["coherent beam", "full resolution", "most likely"]
+    assert names == ["coherent beam", "full resolution", "likelihood"]
 
 
 def test_starts_that_stopped_early_are_ranked_by_their_last_error(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from autophasenn.phasing.likelihood import Likelihood, most_likely
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
 from autophasenn.phasing.support import ShrinkWrap
 
-COHERENT, PARTIALLY_COHERENT, LIKELIHOOD = "coherent beam", "partially coherent beam", "most likely"
+COHERENT, PARTIALLY_COHERENT, LIKELIHOOD = "coherent beam", "partially coherent beam", "likelihood"
 FULL_RESOLUTION = "full resolution"
 """Names of the steps, in reports and figures."""
 

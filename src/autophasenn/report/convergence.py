@@ -16,7 +16,7 @@ from autophasenn.report.style import ACCENT, new_figure, styled
 FULL = "full resolution"
 """The stage that is the first on the full grid of the pattern."""
 _LISTED = 6
-_ROOM = 0.06
+_ROOM = 0.1
 """Share of the axis that a stage needs for its name."""
 
 
@@ -45,7 +45,7 @@ def convergence(
     is_free = bool(np.isfinite(free).any())
     score = free if is_free else np.array([_last(row) for row in errors])
     ranked = [int(start) for start in np.argsort(score)]
-    name = "χ² free" if is_free else "last χ²"
+    name = "χ² of held-out voxels" if is_free else "last χ²"
     title = f"ranked by {name}" + (f"\n(first {_LISTED} of {len(ranked)})" if len(ranked) > _LISTED else "")
     labels = {start: f"start {start}: {score[start]:.3g}" for start in ranked}
     if stages:
