@@ -201,6 +201,8 @@ class Reconstruction:
     phase_spread, amplitude_spread : float32 tensor (n0, n1, n2), optional
         How much phase (rad) and amplitude (in units of the largest) differ between variants of the object found on ways of
         their own (`inversion.orientations`); NaN outside of the support. None: there were none.
+    free_noise : float
+        The chi2 that counting noise alone gives on the held-out voxels, which have fewer counts; NaN where it is not known.
     """
 
     object: Tensor
@@ -217,6 +219,7 @@ class Reconstruction:
     modes: Tensor | None = None
     phase_spread: Tensor | None = None
     amplitude_spread: Tensor | None = None
+    free_noise: float = float("nan")
 
 
 def crop_or_pad(volume: Tensor, shape: Sequence[int], fill: float | complex = 0) -> Tensor:

@@ -217,14 +217,16 @@ def as_reconstruction(
     wave = diffract(rho * support)
     intensity = ForwardModel(kernel=kernel).blur(intensity_of(wave))
     scale = metrics.best_scale(intensity, torch.where(pattern.mask, pattern.counts, 0), pattern.mask)
+    expected = intensity * scale.square()
     return Reconstruction(
         object=(rho / rho.abs().max()).cpu(),
         support=support.cpu(),
         wave=(wave * scale).cpu(),
-        intensity=(intensity * scale.square()).cpu(),
+        intensity=expected.cpu(),
         errors=errors.cpu(),
         free_errors=torch.tensor(free_errors),
         free_error=held_out.free_error(final),
+        free_noise=float(metrics.chi2_noise(expected, pattern.counts, held_out.free)),
         best=best,
         averaged=averaged,
         kernel=None if kernel is None else kernel.cpu(),

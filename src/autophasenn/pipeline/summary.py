@@ -87,6 +87,7 @@ def summarise(
         chi2=chi2,
         chi2_noise=noise,
         chi2_free=_finite(reconstruction.free_error),
+        chi2_noise_free=_finite(reconstruction.free_noise),
         starts=_starts(reconstruction),
         shape=pattern.shape,
         binning=preprocessed.binning,

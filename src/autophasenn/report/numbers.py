@@ -114,8 +114,10 @@ class Report:
     message : str
         A sentence that says how far to believe the image.
     method : str
-    chi2, chi2_noise, chi2_free : float, optional
-        Misfit; what counting noise alone would give; of voxels that were held out.
+    chi2, chi2_noise : float, optional
+        Misfit, and what counting noise alone would give.
+    chi2_free, chi2_noise_free : float, optional
+        The same on voxels that were held out: they have fewer counts, so that both are larger.
     starts : Starts
     shape, binning : tuple of int, optional
         Of the pattern as it was phased; raw voxels summed along frames, rows and columns.
@@ -158,6 +160,7 @@ class Report:
     chi2: float | None = None
     chi2_noise: float | None = None
     chi2_free: float | None = None
+    chi2_noise_free: float | None = None
     starts: Starts = field(default_factory=Starts)
     shape: tuple[int, ...] | None = None
     binning: tuple[int, ...] | None = None

@@ -104,6 +104,12 @@ def duration(report: Report) -> str:
     return f"{total} ({', '.join(stages)})" if stages and total != UNKNOWN else total
 
 
+def _held_out(report: Report) -> str:
+    """With what counting noise alone gives there."""
+    noise = "" if report.chi2_noise_free is None else f", noise {number(report.chi2_noise_free)}"
+    return f"{number(report.chi2_free)}{noise}"
+
+
 def _confidence(report: Report) -> str:
     return PENDING if report.confidence.is_pending else percent(report.confidence.number)
 
@@ -122,11 +128,11 @@ def facts(report: Report) -> dict[str, Fact]:
         "χ²": (number(report.chi2), "misfit of the pattern, 0 is perfect"),
         "χ² of counting noise": (number(report.chi2_noise), "what a perfect object would have"),
         "χ² over that of noise": (ratio(report.chi2, report.chi2_noise), "near 1: as good as the counts allow"),
-        "χ² of held-out voxels": (number(report.chi2_free), "misfit of voxels that were not used"),
+        "χ² of held-out voxels": (_held_out(report), "misfit of voxels that were not used, which have fewer counts"),
         "confidence": (_confidence(report), "chance that the image is right"),
         "resolution": (resolution(report), "full period, where the starts agree"),
         "voxel": (lengths(report.voxel_size_nm, "nm"), "edge of the grid of the image"),
-        "d spacing": (number(report.d_spacing_nm, "nm", 6), "of the mean lattice planes, along Q"),
+        "d spacing": (number(report.d_spacing_nm, "nm", 5), "of the mean lattice planes, along Q"),
         "|Q|": (number(report.q_per_nm, "nm⁻¹", 5), "2π over the d spacing"),
         "strain": (spread(strain.mean, strain.std, "× 10⁻⁴", 1e4), "mean ± standard deviation, without the surface"),
         "strain, 1 to 99 %": (interval(strain.p1, strain.p99, "× 10⁻⁴", 1e4), "without the surface"),
