@@ -56,8 +56,19 @@ def replay_files(folder: Path, name: str, frames: Sequence[np.ndarray], rate: fl
         tifffile.imwrite(target / f"{name}_{index:05d}.tif", frame)
 
 
-def replay_pva(channel: str, name: str, frames: Sequence[np.ndarray], rate: float, codec: str = "") -> None:
-    """Serve an NTNDArray channel and post each frame, compressed as NDPluginCodec does it, once somebody listens."""
+def replay_pva(
+    channel: str,
+    name: str,
+    frames: Sequence[np.ndarray],
+    rate: float,
+    codec: str = "",
+    heard: threading.Event | None = None,
+) -> None:
+    """Serve an NTNDArray channel and post each frame, compressed as NDPluginCodec does it, once somebody listens.
+
+    Who has connected need not listen yet; the first frames are lost then, as those of a detector are. `heard` is set by
+    whoever knows better.
+    """
     from p4p.nt import NTNDArray
     from p4p.server import Server
     from p4p.server.thread import SharedPV
@@ -76,7 +87,7 @@ def replay_pva(channel: str, name: str, frames: Sequence[np.ndarray], rate: floa
     with Server(providers=[{channel: pv}]):
         logger.info("PVAccess channel %s is served", channel)
         listener.wait(LISTENER)
-        time.sleep(0.5)
+        time.sleep(0.5) if heard is None else heard.wait(LISTENER)
         for index, frame in paced(frames, rate):
             facts = {NAME: name, FRAMES: len(frames)}
             value = array.wrap(np.ascontiguousarray(frame), attrib=facts, timestamp=time.time())
