@@ -22,6 +22,7 @@ _HOMES = {
     "Instrument": "pipeline.instrument",
     "Network": "door",
     "Plan": "pipeline.plan",
+    "Preprocessing": "preprocessing.options",
     "Report": "report.numbers",
     "Result": "pipeline.result",
     "SecondDirection": "analysis.frames",

@@ -18,6 +18,7 @@ from autophasenn.pipeline.instrument import Instrument as Instrument
 from autophasenn.pipeline.plan import Plan as Plan
 from autophasenn.pipeline.plan import load_plan as load_plan
 from autophasenn.pipeline.result import Result as Result
+from autophasenn.preprocessing.options import Preprocessing as Preprocessing
 from autophasenn.report.numbers import Report as Report
 
 __version__: str
