@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -17,15 +16,16 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 import yaml
-from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from autophasenn.arguments import path_of
 from autophasenn.errors import PlanError
+from autophasenn.limits import Fault, fault_of, plain, range_in_words
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,20 +58,25 @@ def options(kind: type[T]) -> type[T]:
     """Make a class of options: a frozen dataclass that refuses what its annotations do not allow.
 
     The annotations may hold limits of `annotated_types` (``Annotated[float, Gt(0)]``, or one of the names above), also
-    inside of tuples and optional parameters. What only several parameters together can break is checked by
-    ``__post_init__``, which runs after the limits.
+    inside of tuples and optional parameters. Numbers of NumPy become Python's. What only several parameters together can
+    break is checked by ``__post_init__``, which runs after types and limits.
 
     Raises
     ------
     PlanError
-        When an option is made whose parameter is outside of its limits, or no finite number.
+        When an option is made whose parameter is of another type, outside of its limits, or no finite number.
     """
     rest = kind.__dict__.get("__post_init__")
 
     def check(self: Any) -> None:
         for name, annotation in _hints(type(self)).items():
-            if not _is_within(getattr(self, name), annotation):
-                raise PlanError(_refusal(name, getattr(self, name), annotation, type(self)))
+            given = getattr(self, name)
+            value = plain(given)
+            fault = fault_of(name, value, annotation)
+            if fault is not None:
+                raise PlanError(_sentence_of(fault, type(self)))
+            if value is not given:  # numbers of NumPy: they are written into YAML and JSON
+                object.__setattr__(self, name, value)
         if rest is not None:
             rest(self)
 
@@ -92,12 +97,12 @@ def check_rising(**ranges: tuple[float, float]) -> None:
             raise PlanError(f"{name} is drawn from {least:g} to {most:g}; give the least first.")
 
 
-def load(path: Path, kind: type[T], version: int, printed_by: str) -> T:
+def load(path: str | Path, kind: type[T], version: int, printed_by: str) -> T:
     """The options that a versioned YAML file describes; what the file leaves out keeps its default.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
     kind : type
         See :func:`typed`.
     version : int
@@ -110,12 +115,15 @@ def load(path: Path, kind: type[T], version: int, printed_by: str) -> T:
     PlanError
         If the file cannot be read, has another version, names a parameter that does not exist, or gives one a value
         that it cannot have.
+    InputError
+        If `path` is none.
     """
+    path = path_of(path, "The plan")
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for without end
             raise PlanError(f"{path}: the plan cannot be read: it is no file.")
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a null character in the name
         raise PlanError(f"{path}: the plan cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     mapping = read_mapping(text, str(path))
     found = mapping.pop("version", None)
@@ -231,64 +239,19 @@ def _hints(kind: Any) -> dict[str, Any]:
     return {column.name: hints[column.name] for column in fields(kind)}
 
 
-def _is_within(value: Any, annotation: Any) -> bool:
-    """Does a value keep the limits of its annotation? Of its type nothing is asked: that is mypy's, and pydantic's."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    if get_origin(annotation) is Annotated:
-        inner, *limits = get_args(annotation)
-        return _is_within(value, inner) and all(_keeps(value, limit) for limit in limits)
-    if get_origin(annotation) in (Union, UnionType):
-        if value is None or is_dataclass(value):
-            return True
-        return any(_is_within(value, each) for each in get_args(annotation) if each is not type(None))
-    if get_origin(annotation) is tuple and isinstance(value, tuple):
-        inner = get_args(annotation)
-        items = [inner[0]] * len(value) if inner[-1] is ... else inner
-        return len(items) == len(value) and all(map(_is_within, value, items))
-    return True
-
-
-def _keeps(value: Any, limit: Any) -> bool:
-    match limit:
-        case Gt(gt=bound):
-            return bool(value > bound)
-        case Ge(ge=bound):
-            return bool(value >= bound)
-        case Lt(lt=bound):
-            return bool(value < bound)
-        case Le(le=bound):
-            return bool(value <= bound)
-    return True
-
-
-def _range(annotation: Any) -> str:
-    """The limits of an annotation in words: "0 to 1", "above 0", "1 or more"; empty where there are none."""
-    for part in (annotation, *get_args(annotation)):
-        bounds = [limit for limit in get_args(part)[1:] if isinstance(limit, BaseMetadata)]
-        if get_origin(part) is not Annotated or not bounds:
-            continue
-        low = next((b for b in bounds if isinstance(b, Gt | Ge)), None)
-        high = next((b for b in bounds if isinstance(b, Lt | Le)), None)
-        least = None if low is None else low.gt if isinstance(low, Gt) else low.ge
-        most = None if high is None else high.lt if isinstance(high, Lt) else high.le
-        if low is None:
-            return f"below {most}" if isinstance(high, Lt) else f"{most} or less"
-        if high is None:
-            return f"above {least}" if isinstance(low, Gt) else f"{least} or more"
-        if isinstance(low, Ge) and isinstance(high, Le):
-            return f"{least} to {most}"
-        if isinstance(low, Gt) and isinstance(high, Lt):
-            return f"between {least} and {most}"
-        return f"above {least}, up to {most}" if isinstance(low, Gt) else f"from {least}, below {most}"
-    return ""
+def _sentence_of(fault: Fault, kind: type) -> str:
+    """A sentence on a value that Python gave; of a number or word it is the one that YAML gets."""
+    if not fault.wanted:
+        return _refusal(fault.place, fault.value, fault.annotation, kind)
+    value = "None" if fault.value is None else _shown(fault.value)
+    return f"{fault.place} is {value}; it should be {fault.wanted}."
 
 
 def _refusal(key: str, value: Any, annotation: Any, kind: type) -> str:
     """A sentence on a value outside of its limits: what it is, what is right, and what the parameter means."""
     meaning = _explanations(kind).get(key.rsplit(".", 1)[-1].partition("[")[0], "")
     meaning = re.split(r"(?<=[a-z)0-9])[.;:] ", meaning)[0].rstrip(".")
-    legal = _range(annotation)
+    legal = range_in_words(annotation)
     wanted = f"give {legal}" if legal[:1].isdigit() else f"give a number {legal}" if legal else "give a finite number"
     return f"{key} is {_shown(value)}; {wanted}{f' ({meaning[:1].lower()}{meaning[1:]})' if meaning else ''}."
 
@@ -383,7 +346,7 @@ def _lines(value: Any) -> Iterator[str]:
     explained, said = _explanations(type(value)), ""
     columns = sorted(fields(value), key=lambda column: column.name != "name")
     for column in columns:
-        legal = _range(_hints(type(value))[column.name])
+        legal = range_in_words(_hints(type(value))[column.name])
         comment = explained.get(column.name, "")
         if comment != said:
             yield from (f"# {line}" for line in textwrap.wrap(comment + (f" [{legal}]" if legal else ""), 100))

@@ -240,7 +240,7 @@ def test_real_crystals_are_perfect_as_often_as_their_probabilities_say() -> None
         ({"dislocation": 1.2}, "1.2"),
         ({"hole": -0.1}, "-0.1"),
         ({"radius": (0.5, 0.1)}, "radius is drawn from 0.5 to 0.1"),
-        ({"thickness": (0.0, math.inf)}, "thickness is .0.0, inf."),
+        ({"thickness": (0.0, math.inf)}, "thickness.1. is inf"),
         ({"misfit": -0.01}, "misfit is -0.01"),
         ({"misfit": math.nan}, "misfit is nan"),
         ({"variation": -0.2}, "variation is -0.2"),

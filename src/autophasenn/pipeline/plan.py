@@ -34,12 +34,12 @@ class Plan(Inversion):
     postprocess: Postprocessing = field(default_factory=Postprocessing)
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: str | Path) -> Plan:
     """Read a plan; a parameter that the file leaves out keeps its default.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         YAML file that :func:`dump_plan` could have written, or part of one; `version` must be given.
 
     Raises
@@ -47,6 +47,8 @@ def load_plan(path: Path) -> Plan:
     PlanError
         If the file cannot be read, has another version, names a parameter that does not exist, or gives one a value
         that it cannot have.
+    InputError
+        If `path` is none.
     """
     return load(path, Plan, VERSION, "autophasenn plan")
 

@@ -1,0 +1,104 @@
+"""What a caller in Python gives, made what it should be: paths, arrays, whole numbers; or one sentence on what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from autophasenn.errors import InputError, PlanError, quoted
+
+SHOWN = 80
+"""Characters of a value that a sentence quotes."""
+
+
+def path_of(given: object, what: str) -> Path:
+    """The path that a word or path names; whether anything is there is not looked at.
+
+    Parameters
+    ----------
+    given : object
+        str, Path or anything else with ``__fspath__``.
+    what : str
+        Begins the message: ``"The dark field"``.
+
+    Raises
+    ------
+    InputError
+        If it is no path.
+    """
+    try:
+        if isinstance(given, str | PathLike):
+            return Path(given)
+    except TypeError:  # a path of bytes
+        pass
+    raise InputError(f"{what} is {shown(given)}; give the path of a file or folder, as a str or Path.")
+
+
+def array_of(given: object, what: str) -> Any:
+    """The array of values in memory; whether its shape and numbers are right is not looked at.
+
+    Parameters
+    ----------
+    given : object
+        Whatever NumPy makes an array of.
+    what : str
+        Begins the message: ``"The mask"``.
+
+    Returns
+    -------
+    NumPy array
+
+    Raises
+    ------
+    InputError
+        If NumPy makes none of it.
+    """
+    import numpy as np
+
+    try:
+        return np.asarray(given)
+    except Exception as error:  # of whatever converts itself
+        raise InputError(
+            f"{what} cannot be made an array ({quoted(error, SHOWN)}); give numbers in rows of equal length."
+        ) from error
+
+
+def whole_number(given: object, what: str, least: int, most: int | None = None) -> int:
+    """A whole number of Python or NumPy, within its limits.
+
+    Raises
+    ------
+    PlanError
+        If it is none, or outside of them.
+    """
+    is_whole = isinstance(given, Integral) and not isinstance(given, bool)
+    if is_whole and least <= int(given) and (most is None or int(given) <= most):  # type: ignore[call-overload]
+        return int(given)  # type: ignore[call-overload]
+    legal = f"{least} or more" if most is None else f"{least} to {most}"
+    raise PlanError(f"{what} is {shown(given)}; give a whole number, {legal}.")
+
+
+def names_of(given: object, what: str) -> tuple[str, ...]:
+    """A sequence of words; one word alone is none.
+
+    Raises
+    ------
+    PlanError
+        If it is no sequence, or holds anything else.
+    """
+    names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else None
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise PlanError(f"{what} are {shown(given)}; give a list of names.")
+    return names
+
+
+def shown(value: object) -> str:
+    """A value in one line, short enough for a sentence."""
+    try:
+        words = repr(value)
+    except Exception:  # of whatever class it is
+        words = f"a {type(value).__name__}"
+    return quoted(" ".join(words.split()), SHOWN)
