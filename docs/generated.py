@@ -24,7 +24,9 @@ def write_reference(folder: Path) -> None:
     for package in packages:
         if package not in INSIDE:
             pages[f"{package}.rst"] = _package(package)
-    pages["values.rst"] = _modules("Values and the ground", ["volumes", "image", "options", "randomness", "errors"])
+    pages["values.rst"] = _modules(
+        "Values and the ground", ["volumes", "image", "options", "limits", "arguments", "randomness", "errors"]
+    )
     for name, text in pages.items():
         page = folder / name
         if not page.exists() or page.read_text(encoding="utf-8") != text:

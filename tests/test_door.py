@@ -5,6 +5,9 @@ import json
 import subprocess
 import sys
 import urllib.request
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import get_type_hints
 
@@ -14,10 +17,16 @@ from matplotlib.figure import Figure
 
 import autophasenn as ap
 from autophasenn import cli, door
+from autophasenn.evaluation.evaluate import CRYSTALS
+from autophasenn.inversion.orientations import Orientations
+from autophasenn.inversion.prediction import Predictions
+from autophasenn.network.predict import weights_file
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import error_reduction
+from autophasenn.pipeline import arrays
 from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.plan import dump_plan
+from autophasenn.report.numbers import Weights
 
 PNG = b"\x89PNG\r\n\x1a\n"
 QUICK = ap.Plan(retrieval=Ensemble(starts=1, polish=0, schedule=error_reduction(20)))
@@ -61,7 +70,8 @@ def test_every_name_explains_itself() -> None:
 
 
 def test_the_examples_of_the_door_run() -> None:
-    assert doctest.testmod(door, optionflags=doctest.ELLIPSIS) == (0, 11)
+    assert doctest.testmod(door, optionflags=doctest.ELLIPSIS) == (0, 7)
+    assert doctest.testmod(arrays, optionflags=doctest.ELLIPSIS) == (0, 4)
 
 
 def test_files_arrays_and_patterns_give_the_same_image(result: ap.Result) -> None:
@@ -209,6 +219,72 @@ for wrong in {WRONG}:
     assert all(sentence.startswith("True The ") for sentence in said)
 
 
+REFUSED = {
+    "ap.load_plan('nope.yaml')": "PlanError: nope.yaml: the plan cannot be read: No such file or directory.",
+    "ap.load_plan(5)": "InputError: The plan is 5; give the path *",
+    "ap.load(None)": "InputError: What is to be loaded is None; give the path *",
+    "ap.load(5)": "InputError: What is to be loaded is 5; give the path *",
+    "ap.load(b'a.npy')": "InputError: What is to be loaded is b'a.npy'; give the path *",
+    "ap.load('a' * 5000)": "InputError: aaa*cannot be read (File name too long)*",
+    "ap.load(EXAMPLE, dark=5)": "InputError: The dark field is 5; give the path *",
+    "ap.load(EXAMPLE, mask=5)": "InputError: The mask is 5; give the path *",
+    "ap.Result.load(5)": "InputError: The result is 5; give the path *",
+    "ap.Result.load('a' * 5000)": "InputError: aaa*cannot be read (File name too long)*",
+    "ap.view(5)": "InputError: The result is 5; give the path *",
+    "ap.view('x', port='a')": "PlanError: port is 'a'; give a whole number, 0 to 65535.",
+    "ap.evaluate(5, 'x')": "InputError: The dataset is 5; give the path *",
+    "ap.evaluate('x', 5)": "InputError: The output is 5; give the path *",
+    "ap.evaluate('x', 'y', methods='network')": "PlanError: The methods are 'network'; give a list of names.",
+    "ap.evaluate('x', 'y', count=1.5)": "PlanError: count is 1.5; give a whole number, 1 or more.",
+    "ap.evaluate('x', 'y', seed='a')": "PlanError: The seed a is not usable; *",
+    "ap.evaluate('x', 'y', workers=0)": "PlanError: workers is 0; give a whole number, 1 or more.",
+    "ap.evaluate('x', 'y', confidence=6)": "PlanError: confidence is 6; give True or False, *",
+    "ap.evaluate('x', 'y', plan=5)": "PlanError: The plan is 5; give a Plan, *",
+    "ap.reconstruct(EXAMPLE, weights=5)": "InputError: The file of weights is 5; give the path *",
+    "ap.reconstruct(EXAMPLE, confidence='a')": "PlanError: confidence is 'a'; give a whole number, 0 to 48.",
+    "ap.reconstruct(EXAMPLE, confidence=True)": "PlanError: confidence is True; give a whole number, 0 to 48.",
+    "ap.reconstruct(5, sum=True)": "PlanError: With sum=True the pattern is a list of scans; *",
+    "ap.Pattern([[1, 2], [3]])": "InputError: The counts cannot be made an array (*); give numbers in rows of equal length.",
+    "ap.Pattern(COUNTS, mask=[[1], [1, 2]])": "InputError: The mask cannot be made an array (*",
+    "ap.Pattern(COUNTS, dark=np.full((4, 4), 'a'))": "InputError: The dark field holds values of type <U1; *",
+    "ap.Pattern(COUNTS, name=5)": "PlanError: The name is 5; give a word.",
+    "ap.simulate(-1)": "PlanError: count is -1; give a whole number, 1 or more.",
+    "ap.simulate(1.5)": "PlanError: count is 1.5; give a whole number, 1 or more.",
+    "ap.simulate(10**9)": "InputError: 1000000000 samples do not fit into the memory, *",
+    "ap.simulate(seed=2**32)": "PlanError: seed is 4294967296; give a whole number, 0 to 4294967295.",
+    "ap.simulate(reflection=(1, 1))": "InputError: The reflection is (1, 1); give three whole numbers, as (1, 1, 1).",
+    "ap.simulate(reflection=(1.0, 1, 1))": "InputError: The reflection is (1.0, 1, 1); give three whole numbers, *",
+    "ap.simulate(metal=5)": "PlanError: metal is 5; give a word.",
+    "ap.analyse(5)": "InputError: The result is 5; give the path *",
+    "ap.analyse('x', options=5)": "PlanError: The options are 5; give AnalysisOptions, *",
+    "ap.analyse('x', lines=[(1, 2)])": "InputError: The lines are [[](1, 2)]; give a list, each of two points of *",
+    "ap.analyse('x', planes=5)": "InputError: The planes are 5; give a list, each of three finite numbers.",
+    "ap.Network('x')": "InputError: The network is 'x'; *",
+    "ap.Network.from_file(5)": "InputError: The file of weights is 5; give the path *",
+}
+"""What Python gives, and the beginning or the whole of what is said of it."""
+
+
+def test_what_is_no_path_array_or_number_is_refused_in_one_sentence() -> None:
+    """In a Python of its own, too."""
+    tried = f"""
+import json
+import numpy as np, autophasenn as ap
+from autophasenn.pipeline.example import EXAMPLE
+COUNTS, said = np.ones((4, 4, 4), int), {{}}
+for each in {list(REFUSED)}:
+    try:
+        said[each] = "accepted: " + repr(eval(each))
+    except Exception as error:
+        said[each] = type(error).__name__ + ": " + str(error)
+print(json.dumps(said))
+"""
+    run = subprocess.run([sys.executable, "-c", tried], check=True, capture_output=True, text=True)
+    said = json.loads(run.stdout)
+    assert {each: words for each, words in said.items() if not fnmatchcase(words, REFUSED[each])} == {}
+    assert not any("\n" in words for words in said.values())
+
+
 def test_crystals_are_simulated_and_methods_compared(tmp_path: Path) -> None:
     from autophasenn.experiment.dataset import Description, encoded
 
@@ -220,11 +296,59 @@ def test_crystals_are_simulated_and_methods_compared(tmp_path: Path) -> None:
     assert set(summary["methods"]) == {"network"}
 
 
+def test_an_evaluation_takes_plan_network_and_confidence_as_the_command_does(tmp_path: Path) -> None:
+    plan = ap.Plan(prediction=Predictions(starts=1), confidence=Orientations(number=2, random_starts=0))
+    (tmp_path / "plan.yaml").write_text(dump_plan(plan))
+    chosen = {"plan": tmp_path / "plan.yaml", "network": "autophasenn", "confidence": True}
+    summary = ap.evaluate(CRYSTALS, tmp_path / "evaluation", methods=("network",), count=1, **chosen)  # type: ignore[arg-type]
+    asked = summary["parameters"]
+    assert asked["weights"]["network"]["path"].endswith("autophasenn.safetensors")
+    assert repr(plan.prediction) in asked["inversion"]
+    assert repr(plan.confidence) in asked["inversion"]
+    (row,) = (tmp_path / "evaluation" / "samples.csv").read_text().splitlines()[1:]
+    names = (tmp_path / "evaluation" / "samples.csv").read_text().splitlines()[0].split(",")
+    assert 0 <= float(row.split(",")[names.index("network_confidence")]) <= 1
+
+
+def test_methods_that_are_compared_by_default_stand_once() -> None:
+    from autophasenn.cli import learning
+    from autophasenn.evaluation.evaluate import Evaluation
+
+    by_python = signature(ap.evaluate).parameters["methods"].default
+    by_command = signature(learning.evaluate).parameters["methods"].default
+    assert Evaluation(CRYSTALS).methods is by_python
+    assert tuple(by_command.split(",")) == by_python == ("network", "refined", "iterative")
+
+
+def test_a_result_says_which_weights_made_it_and_on_which_device(result: ap.Result, tmp_path: Path) -> None:
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(weights_file().read_bytes())
+    made = ap.reconstruct(EXAMPLE, method="network", weights=file, confidence=0)
+    assert made.report.weights == Weights("unrolled", "mine.safetensors", sha256(file.read_bytes()).hexdigest())
+    assert made.report.device == "cpu"
+    made.save(tmp_path / "result", figures=False)
+    assert ap.Result.load(tmp_path / "result").report.weights == made.report.weights
+    (tmp_path / "result" / "report.json").unlink()
+    assert ap.Result.load(tmp_path / "result").report.weights == made.report.weights  # result.cxi alone knows it, too
+    assert result.report.weights == Weights()  # iterative
+
+
+def test_a_result_of_a_version_that_told_no_weights_is_read(result: ap.Result, tmp_path: Path) -> None:
+    result.save(tmp_path / "old", figures=False)
+    told = json.loads((tmp_path / "old" / "report.json").read_text())
+    kept = {name: value for name, value in told.items() if name not in ("weights", "device")}
+    (tmp_path / "old" / "report.json").write_text(json.dumps(kept))
+    report = ap.Result.load(tmp_path / "old").report
+    assert (report.weights, report.device) == (Weights(), None)
+    assert report.chi2 == result.report.chi2
+
+
 def test_a_network_is_loaded_once_for_many_patterns(result: ap.Result) -> None:
-    network = ap.Network.from_file()
+    network = ap.Network(ap.Network.from_file().network)
     plan = ap.Plan(confidence=type(ap.Plan().confidence)(0))
     one = ap.reconstruct(EXAMPLE, method="network", weights=network, plan=plan)
     assert one.report.method == "network"
+    assert one.report.weights == Weights("unrolled")  # no file of it is known
 
 
 def test_a_result_in_memory_is_viewed_while_python_goes_on(result: ap.Result) -> None:

@@ -81,6 +81,52 @@ def whole_number(given: object, what: str, least: int, most: int | None = None) 
     raise PlanError(f"{what} is {shown(given)}; give a whole number, {legal}.")
 
 
+def indices_of(given: object, what: str) -> tuple[int, int, int]:
+    """Three whole numbers, as Miller indices are.
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    indices = array_of(given, what)
+    if indices.shape != (3,) or indices.dtype.kind not in "iu":
+        raise InputError(f"{what} is {shown(given)}; give three whole numbers, as (1, 1, 1).")
+    h, k, l = indices.tolist()  # noqa: E741  (Miller's own name)
+    return h, k, l
+
+
+def points_of(given: object, what: str, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """A list of points, or of several of them, as tuples.
+
+    Parameters
+    ----------
+    given : object
+    what : str
+        Begins the message: "planes".
+    shape : tuple of int
+        Of each: (3,) for a point, (2, 3) for two.
+
+    Raises
+    ------
+    InputError
+        If it is of another shape, or a coordinate is no finite number.
+    """
+    import numpy as np
+
+    points = array_of(given, f"The {what}")
+    if points.shape[:1] == (0,):
+        return ()
+    if points.shape[1:] != shape or points.dtype.kind not in "iuf" or not np.isfinite(points).all():
+        each = "two points of three" if len(shape) > 1 else "three"
+        raise InputError(f"The {what} are {shown(given)}; give a list, each of {each} finite numbers.")
+    return _as_tuples(points.tolist())
+
+
+def _as_tuples(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(_as_tuples(each) if isinstance(each, list) else each for each in values)
+
+
 def names_of(given: object, what: str) -> tuple[str, ...]:
     """A sequence of words; one word alone is none.
 

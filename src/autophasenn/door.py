@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from autophasenn.analysis.analyse import Analysis
 from autophasenn.analysis.options import AnalysisOptions
-from autophasenn.errors import PlanError
+from autophasenn.arguments import indices_of, names_of, path_of, points_of, shown, whole_number
+from autophasenn.errors import InputError, PlanError
 from autophasenn.experiment import experiment, recipes
 from autophasenn.experiment.experiment import Samples
-from autophasenn.files.readers import scan_of_arrays
-from autophasenn.files.stored import StoredPattern
-from autophasenn.inversion.names import MethodName
-from autophasenn.inversion.options import with_orientations
+from autophasenn.files.boundary import reading
+from autophasenn.inversion.names import COMPARED, MethodName
+from autophasenn.inversion.options import Inversion, with_orientations
 from autophasenn.markers import Marks
 from autophasenn.network.predict import Predictor as Network
+from autophasenn.network.predict import free_memory
+from autophasenn.physics.symmetry import ELEMENTS
 from autophasenn.pipeline.analyse import analyse as _analyse
 from autophasenn.pipeline.analyse import check as _check_analysis
 from autophasenn.pipeline.analyse import save as _save_analysis
+from autophasenn.pipeline.arrays import Pattern
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 from autophasenn.pipeline.plan import Plan, load_plan
 from autophasenn.pipeline.reconstruct import reconstruct as _reconstruct
@@ -39,79 +42,11 @@ from autophasenn.volumes import Scan
 __all__ = ["Network", "Pattern", "analyse", "evaluate", "load", "reconstruct", "simulate", "view"]
 
 
-class Pattern(Scan):
-    """A measured pattern in arrays; :func:`load` makes the same of files.
-
-    Parameters
-    ----------
-    counts : array (frames, rows, columns)
-        As the detector gave them: whole counts, no square root, gap markers where it wrote any.
-    mask : bool array of the same shape, or of one frame's, optional
-        True = measured. None: all pixels but those with gap markers.
-    reciprocal_steps : array (3, 3), optional
-        Row i is the step in q (1/m, laboratory frame: z along the beam, y up, x outboard) to the next frame, row and column.
-        None: the result is in voxels.
-    scattering_vector : array (3,), optional
-        Q of the Bragg peak, same unit and frame.
-    dark, white : array (rows, columns), optional
-        Counts without beam, and response to uniform illumination.
-    name : str
-        What the result calls it.
-    mask_marks : "measured" or "bad", optional
-        What 1 stands for in `mask`; None: as the values under it say, else measured.
-
-    Raises
-    ------
-    InputError
-        If the counts are no stack of numbers, or the mask does not fit.
-    GeometryError
-        If steps and scattering vector describe no volume.
-
-    Examples
-    --------
-    >>> counts = np.random.default_rng(0).poisson(3.0, (16, 32, 32))
-    >>> pattern = Pattern(counts)
-    >>> pattern.shape
-    (16, 32, 32)
-    >>> Pattern(counts[0])
-    Traceback (most recent call last):
-        ...
-    autophasenn.errors.InputError: pattern has 2 dimensions, shape (32, 32); a pattern is a 3-D stack [frame, row, \
-column]. Give all frames of a rocking scan in one array.
-    """
-
-    def __init__(
-        self,
-        counts: ArrayLike,
-        mask: ArrayLike | None = None,
-        *,
-        reciprocal_steps: ArrayLike | None = None,
-        scattering_vector: ArrayLike | None = None,
-        dark: ArrayLike | None = None,
-        white: ArrayLike | None = None,
-        name: str = "pattern",
-        mask_marks: Marks | None = None,
-    ) -> None:
-        stored = StoredPattern(np.asarray(counts), _array(mask), _array(reciprocal_steps), _array(scattering_vector))
-        scan = scan_of_arrays(stored, name, mask_marks)
-        super().__init__(scan.frames, _array(dark), _array(white), scan.mask, scan.geometry, scan.source, scan.warnings)
-
-    @classmethod
-    def of(cls, scan: Scan) -> Pattern:
-        """The pattern of a scan that was read."""
-        pattern = cls.__new__(cls)
-        Scan.__init__(pattern, **{each.name: getattr(scan, each.name) for each in fields(Scan)})
-        return pattern
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Frames, rows and columns."""
-        return self.frames.shape
-
-    def __repr__(self) -> str:
-        size = " x ".join(map(str, self.shape))
-        known = "geometry unknown" if self.geometry is None else "geometry known"
-        return f"<Pattern {self.source.get('path', '')}: {size} {self.frames.dtype}, {known}>"
+HIGHEST_PORT = 65535
+HIGHEST_SEED = 2**32 - 1
+"""Of a dataset; see `randomness.generator_of`."""
+BYTES_A_SAMPLE = 2**21
+"""Counts, mask and object of a simulated sample, and what making it takes beside them."""
 
 
 def load(
@@ -168,10 +103,13 @@ def load(
     >>> load(EXAMPLE).shape
     (64, 64, 64)
     """
-    fields = _path(dark), _path(white), _path(mask)
-    source = Source(str(path), beamline, _path(spec), scan, *fields, instrument, axes, mask_marks)
-    if beamline is None and mask is None and ((Path(path) / RESULT).is_file() or Path(path).name == RESULT):
-        return Result.load(path)
+    place = path_of(path, "What is to be loaded")
+    fields = _path(dark, "The dark field"), _path(white, "The white field"), _path(mask, "The mask")
+    source = Source(str(path), beamline, _path(spec, "The SPEC file"), scan, *fields, instrument, axes, mask_marks)
+    with reading(place):
+        is_result = place.name == RESULT or (place / RESULT).is_file()
+    if beamline is None and mask is None and is_result:
+        return Result.load(place)
     return Pattern.of(source.read())
 
 
@@ -240,16 +178,15 @@ def reconstruct(
     True
     """
     network = weights if isinstance(weights, Network) else None
-    file = None if network is not None else _path(weights)  # type: ignore[arg-type]
+    file = None if network is not None else _path(weights, "The file of weights")
     run = Run(method, seed, device, file, force=force)
-    if not isinstance(plan, Plan | str | Path | None):
-        raise PlanError(f"The plan is a {type(plan).__name__}; give a Plan, or the path of a plan's file.")
-    parameters = plan if isinstance(plan, Plan) else None if plan is None else load_plan(Path(plan))
+    parameters = _plan(plan)
     if confidence is not None:
-        parameters = with_orientations(parameters or Plan(), confidence)
+        number = whole_number(confidence, "confidence", 0, ELEMENTS)
+        parameters = with_orientations(parameters or Plan(), number)
     if sum:
         given: Any = pattern
-        if isinstance(given, str | Path | Scan | Result):
+        if isinstance(given, str | Path | Scan | Result) or not isinstance(given, Iterable):
             raise PlanError("With sum=True the pattern is a list of scans; give two or more of one reflection.")
         several = RepeatedScans(tuple(_input_of(each, mask) for each in given))
         return _reconstruct(several, run, parameters, progress, predictor=network)
@@ -261,7 +198,7 @@ def _input_of(pattern: str | Path | ArrayLike | Scan | Result, mask: str | Path 
     if isinstance(pattern, str | Path):
         if mask is not None and not isinstance(mask, str | Path):
             raise PlanError("The mask of a file is a file too; load the counts, and give both as arrays.")
-        return Source(str(pattern), mask=_path(mask))
+        return Source(str(pattern), mask=_path(mask, "The mask"))
     if isinstance(pattern, Scan | Result):
         if mask is not None:
             raise PlanError(
@@ -317,15 +254,17 @@ def view(
     InputError
         If there is no such result, or the viewer is not installed.
     """
-    shown = [each for each in (result, other) if each is not None]
+    several: tuple[object, ...] = (result,) if other is None else (result, other)
+    served = whole_number(port, "port", 0, HIGHEST_PORT)
+    given = [each if isinstance(each, Result) else path_of(each, "The result") for each in several]
     kept = tempfile.TemporaryDirectory(prefix="autophasenn-")
     folders = []
-    for number, each in enumerate(shown):
-        folder = Path(kept.name) / f"result-{number + 1}" if isinstance(each, Result) else Path(each)
+    for number, each in enumerate(given):
+        folder = Path(kept.name) / f"result-{number + 1}" if isinstance(each, Result) else each
         if isinstance(each, Result):
             each.save(folder, figures=False)
         folders.append(folder)
-    return ViewerProcess(folders, port, open_browser, kept)
+    return ViewerProcess(folders, served, open_browser, kept)
 
 
 def simulate(
@@ -361,23 +300,39 @@ def simulate(
     Raises
     ------
     InputError, PlanError
-        If there is nothing to simulate, or a name is not known.
+        If count or seed is no whole number in its range, so many do not fit into the memory, a name is not known, or the
+        reflection is none.
 
     Examples
     --------
     >>> simulate(2, seed=1).counts.shape
     torch.Size([2, 64, 64, 64])
     """
-    crystals, seen = recipes.recipe(source, recipe, metal, reflection)
-    return experiment.simulate(crystals, seen, seed, range(count))
+    number, seed = whole_number(count, "count", 1), whole_number(seed, "seed", 0, HIGHEST_SEED)
+    for name, word in (("source", source), ("recipe", recipe), ("metal", metal)):
+        if not isinstance(word, str | None):
+            raise PlanError(f"{name} is {shown(word)}; give a word.")
+    fit = free_memory(torch.device("cpu")) // BYTES_A_SAMPLE
+    if number > fit:
+        raise InputError(
+            f"{number} samples do not fit into the memory, and about {fit} would; write them into a file, as `autophasenn "
+            "simulate` does."
+        )
+    crystals, seen = recipes.recipe(
+        source, recipe, metal, None if reflection is None else indices_of(reflection, "The reflection")
+    )
+    return experiment.simulate(crystals, seen, seed, range(number))
 
 
 def evaluate(
     dataset: str | Path,
     output: str | Path,
     *,
-    methods: Sequence[str] = ("network", "refined", "iterative"),
+    methods: Sequence[str] = COMPARED,
+    plan: Plan | str | Path | None = None,
+    confidence: bool = False,
     weights: str | Path | None = None,
+    network: str | None = None,
     count: int | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -395,8 +350,16 @@ def evaluate(
         Folder of ``summary.json``, the table of all samples and the figures.
     methods : sequence of str
         As :func:`reconstruct` takes them.
+    plan : Plan or path, optional
+        What the methods do: their starts, for instance; what comes before and after them is not looked at. None: the
+        defaults.
+    confidence : bool
+        Whether every image gets its confidence, as :func:`reconstruct` gives it, from the orientations of the plan; several
+        times as long.
     weights : path, optional
         Of the network; None: those of the package.
+    network : str, optional
+        ``"unrolled"`` or ``"autophasenn"``, which the weights must be of. None: any; of the package's, ``"unrolled"``.
     count : int, optional
         Only the first so many samples.
     seed : int
@@ -421,8 +384,22 @@ def evaluate(
     from autophasenn.evaluation.evaluate import Evaluation
     from autophasenn.evaluation.evaluate import evaluate as compare
 
-    asked = Evaluation(Path(dataset), tuple(methods), _path(weights), count=count, seed=seed, device=device)
-    return compare(Path(output), asked, workers=workers, overwrite=overwrite, progress=progress)
+    if not isinstance(confidence, bool):
+        raise PlanError(f"confidence is {shown(confidence)}; give True or False, and the orientations in the plan.")
+    run = Run(seed=seed, device=device)
+    asked = Evaluation(
+        path_of(dataset, "The dataset"),
+        names_of(methods, "The methods"),
+        _path(weights, "The file of weights"),
+        network,
+        count=None if count is None else whole_number(count, "count", 1),
+        seed=int(run.seed),
+        device=run.device,
+        inversion=_inversion(plan),
+        confidence=confidence,
+    )
+    folder, processes = path_of(output, "The output"), whole_number(workers, "workers", 1)
+    return compare(folder, asked, workers=processes, overwrite=overwrite, progress=progress)
 
 
 def analyse(
@@ -469,17 +446,32 @@ def analyse(
     OutputError
         If the folder cannot be written.
     """
-    if output is not None:
-        _check_analysis(Path(output), formats, overwrite=overwrite)
-    found = _analyse(result, options, lines, planes, progress)
-    if output is not None:
-        _save_analysis(found, Path(output), formats, overwrite=overwrite)
+    folder, kinds = _path(output, "The output"), names_of(formats, "The formats")
+    subject = result if isinstance(result, Result) else path_of(result, "The result")
+    if not isinstance(options, AnalysisOptions | None):
+        raise PlanError(f"The options are {shown(options)}; give AnalysisOptions, as AnalysisOptions(material='Au').")
+    ends, normals = points_of(lines, "lines", (2, 3)), points_of(planes, "planes", (3,))
+    if folder is not None:
+        _check_analysis(folder, kinds, overwrite=overwrite)
+    found = _analyse(subject, options, ends, normals, progress)
+    if folder is not None:
+        _save_analysis(found, folder, kinds, overwrite=overwrite)
     return found
 
 
-def _path(name: str | Path | None) -> Path | None:
-    return None if name is None else Path(name)
+def _path(given: object, what: str) -> Path | None:
+    return None if given is None else path_of(given, what)
 
 
-def _array(values: ArrayLike | None) -> np.ndarray | None:
-    return None if values is None else np.asarray(values)
+def _plan(given: object) -> Plan | None:
+    if isinstance(given, Plan | None):
+        return given
+    if not isinstance(given, str | Path):
+        raise PlanError(f"The plan is {shown(given)}; give a Plan, or the path of a plan's file.")
+    return load_plan(given)
+
+
+def _inversion(plan: Plan | str | Path | None) -> Inversion:
+    """What a plan says of the methods."""
+    chosen = _plan(plan) or Plan()
+    return Inversion(**{each.name: getattr(chosen, each.name) for each in fields(Inversion)})

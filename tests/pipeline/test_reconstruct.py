@@ -37,7 +37,7 @@ KEYS = {
     *("oversampling", "voxel_size_nm", "q_per_nm", "d_spacing_nm", "support_voxels", "volume_nm3", "strain"),
     *("displacement_nm", "resolution_nm", "resolution_is_bound", "detector_voxel_size_nm", "warnings", "seed"),
     *("versions", "input", "starts", "preprocess", "binning", "path", "confidence", "geometry"),
-    "is_preliminary",
+    *("is_preliminary", "device", "weights", "chi2_noise_free"),
 }
 
 ITERATIVE = Run("iterative")

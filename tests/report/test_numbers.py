@@ -1,13 +1,14 @@
 """The typed report: what it writes it reads, and whatever a file holds in its place is read as far as it goes."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autophasenn.report.numbers import Distribution, Report, Starts, Trust
+from autophasenn.report.numbers import Distribution, Report, Starts, Trust, Weights
 
 FULL = Report(
     status="reconstructed",
@@ -19,6 +20,8 @@ FULL = Report(
     resolution_is_bound=True,
     warnings=("A sentence.",),
     seconds={"read": 1.0, "network": None},
+    device="cpu",
+    weights=Weights("unrolled", "best.safetensors", "ab" * 32),
 )
 
 plain = st.recursive(
@@ -38,6 +41,11 @@ def test_what_is_written_is_read() -> None:
     assert Report.from_json(json.loads(json.dumps(FULL.to_json()))) == FULL
 
 
+def test_a_report_of_a_version_that_knew_no_weights_is_read() -> None:
+    stored = {name: value for name, value in FULL.to_json().items() if name not in ("weights", "device")}
+    assert Report.from_json(stored) == replace(FULL, weights=Weights(), device=None)
+
+
 def test_what_is_unknown_is_null_and_never_left_out() -> None:
     assert Report().to_json().keys() == FULL.to_json().keys()
     assert Report().to_json()["strain"] is None
@@ -54,6 +62,7 @@ def test_what_is_unknown_is_null_and_never_left_out() -> None:
             {"starts": Starts(None, 1, (0.2, None))},
         ),
         ({"confidence": 0.5}, {"confidence": Trust()}),
+        ({"weights": {"network": "unrolled", "file": 3}}, {"weights": Weights("unrolled")}),
         ({"warnings": "none"}, {"warnings": ()}),
         ({"a key of another version": [1]}, {}),
     ],

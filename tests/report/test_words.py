@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autophasenn.report.numbers import Distribution, Report, Trust
+from autophasenn.report.numbers import Distribution, Report, Trust, Weights
 from autophasenn.report.words import UNKNOWN, facts, interval, lengths, number, percent, resolution, spread
 
 
@@ -57,6 +57,8 @@ def test_an_empty_report_is_unknown_throughout_and_a_full_one_known() -> None:
         volume_nm3=4.5e6,
         support_voxels=12345,
         seed=0,
+        device="cpu",
+        weights=Weights("unrolled", "best.safetensors", "0123456789ab" + 52 * "c"),
         seconds={"read": 0.5, "network": None, "total": 3.0},
         peak_memory_bytes=3 * 2**29,
     )
@@ -78,6 +80,8 @@ def test_an_empty_report_is_unknown_throughout_and_a_full_one_known() -> None:
         "volume": "0.0045 µm³",
         "support": "12345 voxels",
         "seed": "0",
+        "network": "unrolled (best.safetensors, SHA-256 0123456789ab …)",
+        "device": "cpu",
         "time": "3 s (read 0.5)",
         "peak memory": "1.5 GiB",
     }
@@ -94,3 +98,15 @@ def test_an_empty_report_is_unknown_throughout_and_a_full_one_known() -> None:
 )
 def test_a_resolution_says_what_it_would_need_or_that_it_is_a_bound(report: Report, words: str) -> None:
     assert resolution(report) == words
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (Report(method="refined", weights=Weights("unrolled")), "unrolled (given in memory)"),
+        (Report(method="iterative"), "none"),
+        (Report(method="refined"), UNKNOWN),
+    ],
+)
+def test_a_network_is_named_or_it_is_said_that_there_was_none(report: Report, words: str) -> None:
+    assert facts(report)["network"].value == words

@@ -11,7 +11,7 @@ import typer
 from autophasenn.cli import options as shared
 from autophasenn.cli.app import INTERRUPTED, app
 from autophasenn.cli.terminal import TerminalProgress, complain, show_evaluation, show_facts
-from autophasenn.inversion.names import METHODS
+from autophasenn.inversion.names import COMPARED, METHODS
 
 
 @app.command()
@@ -118,7 +118,7 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
     methods: Annotated[
         str, typer.Option(help=f"Of {', '.join(METHODS)}, each as reconstruct does it; separated by commas.")
-    ] = "network,refined,iterative",
+    ] = ",".join(COMPARED),
     weights: Annotated[
         Path | None, typer.Option(help="Weights of the network; those of the package if left out.")
     ] = None,

@@ -305,7 +305,7 @@ def _timing(case: Mapping[str, Any], bound: str) -> list[str]:
 
 SHOWN = (
     *("χ²", "χ² of counting noise", "χ² of held-out voxels", "resolution", "voxel", "d spacing", "strain", "volume"),
-    *("support", "time", "peak memory"),
+    *("support", "network", "device", "time", "peak memory"),
 )
 """Of `report.words.facts`, what the table of a result holds."""
 _UNKNOWN = "unknown"

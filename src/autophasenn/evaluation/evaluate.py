@@ -23,6 +23,7 @@ from autophasenn.files.blocks import held
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.inversion.methods import METHODS, Inversion, MethodName
+from autophasenn.inversion.names import COMPARED
 from autophasenn.inversion.options import words_of
 from autophasenn.inversion.prediction import load_predictor
 from autophasenn.network.predict import weights_file
@@ -64,7 +65,7 @@ class Evaluation:
     """
 
     dataset: Path
-    methods: tuple[str, ...] = ("network", "refined", "iterative")
+    methods: tuple[str, ...] = COMPARED
     weights: Path | None = None
     network: str | None = None
     others: tuple[tuple[str, str], ...] = ()

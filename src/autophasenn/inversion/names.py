@@ -35,6 +35,8 @@ _WORDS = {
     MethodName.iterative: "phase retrieval from random starts, averaged",
 }
 METHODS = tuple(MethodName)
+COMPARED = (MethodName.network, MethodName.refined, MethodName.iterative)
+"""What an evaluation compares, unless other methods are named."""
 
 
 def method_of(name: str) -> MethodName:

@@ -22,8 +22,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import autophasenn
+from autophasenn.arguments import path_of, shown
 from autophasenn.devices import device_of, is_shortage
 from autophasenn.errors import InputError, PlanError
+from autophasenn.files.boundary import reading
+from autophasenn.files.stored import sha256_of
 from autophasenn.network import weights
 from autophasenn.network.architectures import DESIGNS, Network
 from autophasenn.network.autophasenn import AutoPhaseNN
@@ -94,6 +97,8 @@ class Predictor:
 
     Raises
     ------
+    InputError
+        If `network` is none.
     PlanError
         If the device is not there.
 
@@ -104,6 +109,10 @@ class Predictor:
     inference : Inference
         With the precision that was chosen.
     device : torch.device
+    file : Path, optional
+        Of the weights; None: it was given in memory.
+    sha256 : str, optional
+        Checksum of that file.
 
     Examples
     --------
@@ -118,7 +127,16 @@ class Predictor:
     def __init__(
         self, network: Network, inference: Inference | None = None, device: torch.device | str = "cpu"
     ) -> None:
+        given: object = network  # from Python it may be anything
+        if not isinstance(given, Network):
+            raise InputError(
+                f"The network is {shown(given)}; give one of this package, or read a file of weights by from_file."
+            )
+        if not isinstance(inference, Inference | None):
+            raise PlanError(f"inference is {shown(inference)}; it should be an Inference.")
         self.device, self.network = device_of(str(device)), network
+        self.file: Path | None = None
+        self.sha256: str | None = None
         inference = inference or Inference()
         ready = (folded(network) if isinstance(network, AutoPhaseNN) else deepcopy(network)).eval().to(self.device)
         chosen = inference.precision or self._quickest(ready)
@@ -130,7 +148,7 @@ class Predictor:
     @classmethod
     def from_file(
         cls,
-        path: Path | None = None,
+        path: str | Path | None = None,
         inference: Inference | None = None,
         device: torch.device | str = "cpu",
         network: str | None = None,
@@ -139,7 +157,7 @@ class Predictor:
 
         Parameters
         ----------
-        path : Path, optional
+        path : str or Path, optional
             None: the package's.
         inference : Inference, optional
         device : torch.device or str
@@ -153,8 +171,17 @@ class Predictor:
         PlanError
             If the device is not there.
         """
-        learned, _ = weights.load(weights_file(path, network), network)
-        return cls(learned, inference, device)
+        file = weights_file(path, network)
+        learned, _ = weights.load(file, network)
+        predictor = cls(learned, inference, device)
+        with reading(file):
+            predictor.file, predictor.sha256 = file, sha256_of(file)
+        return predictor
+
+    @property
+    def name(self) -> str:
+        """Of the network, one of `DESIGNS`."""
+        return next(name for name, design in DESIGNS.items() if isinstance(self.network.design, design))
 
     def predict(self, counts: Volume, measured: Mask, seed: int = 0) -> Objects:
         """Invert patterns.
@@ -233,24 +260,24 @@ class Predictor:
         return time.perf_counter() - began
 
 
-def weights_file(path: Path | None = None, network: str | None = None) -> Path:
+def weights_file(path: str | Path | None = None, network: str | None = None) -> Path:
     """The file of weights that is meant: the one that is given, or the package's for a network.
 
     Parameters
     ----------
-    path : Path, optional
+    path : str or Path, optional
     network : str, optional
         A name of `DESIGNS`; None: `DEFAULT_NETWORK`.
 
     Raises
     ------
     InputError
-        If there is no such network, or the package has no weights for it.
+        If there is no such network, the package has no weights for it, or `path` is none.
     """
-    if network is not None and network not in DESIGNS:
-        raise InputError(f"The network {network!r} is not known; choose from {', '.join(DESIGNS)}.")
+    if network not in (None, *DESIGNS):
+        raise InputError(f"The network {shown(network)} is not known; choose from {', '.join(DESIGNS)}.")
     if path is not None:
-        return path
+        return path_of(path, "The file of weights")
     shipped = SHIPPED[network or DEFAULT_NETWORK]
     if not shipped.is_file():
         raise InputError(f"This installation has no weights ({shipped} is missing); give a file of weights.")

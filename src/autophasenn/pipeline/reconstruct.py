@@ -80,7 +80,9 @@ def reconstruct(
         with watch.measure("first_picture" if is_preliminary else "postprocess"):
             done = postprocess(found.reconstruction, preprocessed.pattern, plan.postprocess)
             shells = prtf_shells(done.reconstruction, preprocessed.pattern)
-        report = summarise(prepared, run, plan, found, done, shells, watch, is_preliminary=is_preliminary)
+        report = summarise(
+            prepared, run, plan, found, done, shells, watch, predictor=predictor, is_preliminary=is_preliminary
+        )
         return Result(
             image=done.image,
             report=report,

@@ -11,8 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autophasenn.arguments import path_of
 from autophasenn.errors import PlanError
 from autophasenn.files import cxi, vtk
+from autophasenn.files.boundary import reading
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.image import CrystalImage
 from autophasenn.machine import peak_memory
@@ -150,9 +152,11 @@ class Result:
         Raises
         ------
         InputError
-            If there is no result of this package, or it is damaged.
+            If there is no result of this package, it is damaged, or `path` is none.
         """
-        file = Path(path) / RESULT if Path(path).is_dir() else Path(path)
+        given = path_of(path, "The result")
+        with reading(given):
+            file = given / RESULT if given.is_dir() else given
         stored = cxi.read_result(file)
         plan = _stored_plan(file.with_name("plan.yaml"))
         return cls(
@@ -213,7 +217,7 @@ class Result:
         OutputError
             If the folder holds something and may not be overwritten, or cannot be written.
         """
-        output = Output(Path(folder), overwrite, figures)
+        output = Output(path_of(folder, "The folder of the result"), overwrite, figures)
         output.check()
         with staged_folder(output.folder, overwrite) as stage:
             return self.written_into(stage, figures)

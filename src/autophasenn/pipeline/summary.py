@@ -16,6 +16,7 @@ from autophasenn.inversion.methods import Found, Inversion
 from autophasenn.inversion.names import MethodName
 from autophasenn.inversion.verdict import Verdict
 from autophasenn.machine import peak_memory
+from autophasenn.network.predict import Predictor
 from autophasenn.physics import metrics
 from autophasenn.physics.geometry import describe, direct_voxel_vectors
 from autophasenn.pipeline.postprocess import Postprocessed, statistics
@@ -23,7 +24,7 @@ from autophasenn.pipeline.prepare import Prepared
 from autophasenn.pipeline.run import Run
 from autophasenn.preprocessing.sampling import middle
 from autophasenn.progress import Stopwatch
-from autophasenn.report.numbers import Distribution, Origin, Report, Starts, Trust
+from autophasenn.report.numbers import Distribution, Origin, Report, Starts, Trust, Weights
 from autophasenn.volumes import Pattern, Reconstruction
 
 LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py")
@@ -47,6 +48,7 @@ def summarise(
     shells: Shells | None,
     watch: Stopwatch,
     *,
+    predictor: Predictor | None = None,
     is_preliminary: bool = False,
 ) -> Report:
     """The report, without the time that writing takes.
@@ -64,6 +66,8 @@ def summarise(
         As :func:`prtf_shells` gives them.
     watch : Stopwatch
         Of the whole job.
+    predictor : Predictor, optional
+        The network, where there is one.
     is_preliminary : bool
         Whether it is of a first image.
     """
@@ -107,8 +111,10 @@ def summarise(
         resolution_nm=None if resolution is None else resolution[0],
         resolution_is_bound=None if resolution is None else resolution[1],
         seed=run.seed,
+        device=run.device,
         versions=versions(),
         input=Origin(prepared.scan.source.get("path"), prepared.scan.source.get("sha256")),
+        weights=_weights(predictor if run.needs_network else None),
         warnings=gathered(warnings),
         seconds=dict(watch.seconds),
         peak_memory_bytes=peak_memory(),
@@ -157,6 +163,12 @@ def _confidence(verdict: Verdict, found: Found, is_pending: bool) -> Trust:
         amplitude_spread=features.get("amplitude_spread"),
         is_pending=is_pending,
     )
+
+
+def _weights(predictor: Predictor | None) -> Weights:
+    if predictor is None:
+        return Weights()
+    return Weights(predictor.name, None if predictor.file is None else predictor.file.name, predictor.sha256)
 
 
 def _starts(found: Reconstruction) -> Starts:

@@ -104,6 +104,27 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What the network of a result had learned.
+
+    Parameters
+    ----------
+    network : str, optional
+        Its name, ``unrolled`` or ``autophasenn``; None: no network took part.
+    file : str, optional
+        Name of the file of its weights; None: it was given in memory.
+    sha256 : str, optional
+        Checksum of that file.
+    """
+
+    __pydantic_config__ = TOLERANT
+
+    network: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     """Every number of a result, and its verdict.
 
@@ -142,8 +163,12 @@ class Report:
     resolution_is_bound : bool, optional
         Whether the PRTF never fell to 1/e.
     seed : int, optional
+    device : str, optional
+        On which it was computed: ``cpu``, ``cuda``, ``cuda:1``.
     versions : mapping
     input : Origin
+    weights : Weights
+        Of the network; with ``adapted`` those that it began to learn from.
     warnings : tuple of str
     seconds : mapping
         By stage (`progress.STAGES`).
@@ -180,8 +205,10 @@ class Report:
     resolution_nm: float | None = None
     resolution_is_bound: bool | None = None
     seed: int | None = None
+    device: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     input: Origin = field(default_factory=Origin)
+    weights: Weights = field(default_factory=Weights)
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float | None] = field(default_factory=dict)
     peak_memory_bytes: int | None = None

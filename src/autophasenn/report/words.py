@@ -13,6 +13,8 @@ UNKNOWN = "unknown"
 PENDING = "being computed"
 CERTAIN = 0.99
 """A share beyond it is "more than 99 %": nothing that is estimated is certain. Below 1 less it, "less than 1 %"."""
+SHOWN_OF_CHECKSUM = 12
+"""Hexadecimal digits."""
 NANOMETRES_CUBED = 1e-9
 """µm³ in a nm³."""
 
@@ -114,6 +116,15 @@ def _confidence(report: Report) -> str:
     return PENDING if report.confidence.is_pending else percent(report.confidence.number)
 
 
+def _network(report: Report) -> str:
+    """Its name, and the file of its weights with the beginning of the checksum."""
+    learned = report.weights
+    if learned.network is None:
+        return "none" if report.method == "iterative" else UNKNOWN
+    checksum = f", SHA-256 {learned.sha256[:SHOWN_OF_CHECKSUM]} …" if learned.sha256 else ""
+    return f"{learned.network} ({learned.file or 'given in memory'}{checksum})"
+
+
 def facts(report: Report) -> dict[str, Fact]:
     """Every number that people ask for, by a short key, in the order in which they are shown.
 
@@ -140,6 +151,8 @@ def facts(report: Report) -> dict[str, Fact]:
         "volume": (number(report.volume_nm3, "µm³", factor=NANOMETRES_CUBED), "of the crystal"),
         "support": (number(report.support_voxels, "voxels", 12), "voxels of the image inside the crystal"),
         "seed": (UNKNOWN if report.seed is None else str(report.seed), "of everything that is random"),
+        "network": (_network(report), "that the image began from, and the file of its weights"),
+        "device": (report.device or UNKNOWN, "on which it was computed"),
         "time": (duration(report), "from reading to writing, and by stage"),
         "peak memory": (number(report.peak_memory_bytes, "GiB", factor=2.0**-30), "of the whole job"),
     }  # fmt: skip

@@ -8,11 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autophasenn.report.numbers import Report
-from autophasenn.report.words import UNKNOWN, Fact, facts, lengths, number, percent
+from autophasenn.report.words import SHOWN_OF_CHECKSUM, UNKNOWN, Fact, facts, lengths, number, percent
 from autophasenn.viewer.results import StoredImage
-
-SHOWN_OF_CHECKSUM = 12
-"""Hexadecimal digits."""
 
 
 def rows_of(image: StoredImage) -> list[dict[str, str]]:

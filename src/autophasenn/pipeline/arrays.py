@@ -1,0 +1,109 @@
+"""A pattern that a caller has in arrays."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from autophasenn.arguments import array_of, shown
+from autophasenn.errors import InputError, PlanError
+from autophasenn.files.readers import scan_of_arrays
+from autophasenn.files.stored import StoredPattern
+from autophasenn.markers import Marks
+from autophasenn.volumes import Scan
+
+
+class Pattern(Scan):
+    """A measured pattern in arrays; :func:`autophasenn.load` makes the same of files.
+
+    Parameters
+    ----------
+    counts : array (frames, rows, columns)
+        As the detector gave them: whole counts, no square root, gap markers where it wrote any.
+    mask : bool array of the same shape, or of one frame's, optional
+        True = measured. None: all pixels but those with gap markers.
+    reciprocal_steps : array (3, 3), optional
+        Row i is the step in q (1/m, laboratory frame: z along the beam, y up, x outboard) to the next frame, row and column.
+        None: the result is in voxels.
+    scattering_vector : array (3,), optional
+        Q of the Bragg peak, same unit and frame.
+    dark, white : array (rows, columns), optional
+        Counts without beam, and response to uniform illumination.
+    name : str
+        What the result calls it.
+    mask_marks : "measured" or "bad", optional
+        What 1 stands for in `mask`; None: as the values under it say, else measured.
+
+    Raises
+    ------
+    InputError
+        If the counts are no stack of numbers, or mask, dark field or white field do not fit.
+    GeometryError
+        If steps and scattering vector describe no volume.
+
+    Examples
+    --------
+    >>> counts = np.random.default_rng(0).poisson(3.0, (16, 32, 32))
+    >>> pattern = Pattern(counts)
+    >>> pattern.shape
+    (16, 32, 32)
+    >>> Pattern(counts[0])
+    Traceback (most recent call last):
+        ...
+    autophasenn.errors.InputError: pattern has 2 dimensions, shape (32, 32); a pattern is a 3-D stack [frame, row, \
+column]. Give all frames of a rocking scan in one array.
+    """
+
+    def __init__(
+        self,
+        counts: ArrayLike,
+        mask: ArrayLike | None = None,
+        *,
+        reciprocal_steps: ArrayLike | None = None,
+        scattering_vector: ArrayLike | None = None,
+        dark: ArrayLike | None = None,
+        white: ArrayLike | None = None,
+        name: str = "pattern",
+        mask_marks: Marks | None = None,
+    ) -> None:
+        if not isinstance(name, str):
+            raise PlanError(f"The name is {shown(name)}; give a word.")
+        stored = StoredPattern(
+            array_of(counts, "The counts"),
+            _array(mask, "The mask"),
+            _array(reciprocal_steps, "The reciprocal_steps"),
+            _array(scattering_vector, "The scattering_vector"),
+        )
+        scan = scan_of_arrays(stored, name, mask_marks)
+        fields_of_detector = _field(dark, "The dark field"), _field(white, "The white field")
+        super().__init__(scan.frames, *fields_of_detector, scan.mask, scan.geometry, scan.source, scan.warnings)
+
+    @classmethod
+    def of(cls, scan: Scan) -> Pattern:
+        """The pattern of a scan that was read."""
+        pattern = cls.__new__(cls)
+        Scan.__init__(pattern, **{each.name: getattr(scan, each.name) for each in fields(Scan)})
+        return pattern
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Frames, rows and columns."""
+        return self.frames.shape
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.shape))
+        known = "geometry unknown" if self.geometry is None else "geometry known"
+        return f"<Pattern {self.source.get('path', '')}: {size} {self.frames.dtype}, {known}>"
+
+
+def _array(values: ArrayLike | None, what: str) -> np.ndarray | None:
+    return None if values is None else array_of(values, what)
+
+
+def _field(values: ArrayLike | None, what: str) -> np.ndarray | None:
+    field = _array(values, what)
+    if field is not None and field.dtype.kind not in "biuf":
+        raise InputError(f"{what} holds values of type {field.dtype}; give numbers, one for each pixel.")
+    return field
