@@ -24,7 +24,8 @@ def reconstruct(
         list[str] | None,
         typer.Argument(
             metavar="[INPUT]...",
-            help="A scan's folder, a .npy, .npz, .tif or .cxi file, or an HDF5 dataset (file.h5:/path); several with --sum.",
+            help="A scan's folder, a .npy, .npz, .tif or .cxi file, an HDF5 dataset (file.h5:/path), or an entry of a "
+            "Tiled server (tiled://host:port/path); several with --sum.",
         ),
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Take the bundled example instead of INPUT.")] = False,

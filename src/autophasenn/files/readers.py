@@ -18,6 +18,7 @@ from autophasenn.files.boundary import check_regular, reading
 from autophasenn.files.hdf5 import read_cxi, read_cxi_mask, read_dataset
 from autophasenn.files.orientation import with_mask_as_measured
 from autophasenn.files.stored import StoredPattern, sha256_of
+from autophasenn.files.tiled_server import is_address, read_tiled
 from autophasenn.markers import Marks
 from autophasenn.physics.geometry import FixedGeometry
 from autophasenn.volumes import Scan
@@ -57,7 +58,8 @@ def read_pattern_file(
     path : str or Path
         ``.npy``; ``.npz`` with the array ``counts`` (or ``data``, ``pattern``, or its only array) and optionally
         ``mask``, ``reciprocal_steps`` and ``scattering_vector`` (1/m, laboratory frame); multi-page ``.tif``;
-        ``.cxi``; or a dataset of an HDF5 file, ``file.h5:/entry/data``.
+        ``.cxi``; a dataset of an HDF5 file, ``file.h5:/entry/data``; or an entry of a Tiled server,
+        ``tiled://host:port/path``.
     mask_path : str or Path, optional
         A file of the same kinds with the mask, True or 1 = measured (in a CXI file 0 = good pixel, as that format
         says), of the pattern's shape or of one frame's. It takes the place of a mask in the pattern's file.
@@ -129,10 +131,16 @@ def scan_of_arrays(stored: StoredPattern, name: str, mask_marks: Marks | None = 
 def _read_scan(
     path: str | Path, mask_path: str | Path | None, axes: tuple[str, ...] | None, mask_marks: Marks | None
 ) -> Scan:
-    file, dataset = _split(path)
-    stored = _in_order(_read(file, dataset), file, axes)
+    if is_address(path):
+        file, dataset, stored = Path(str(path)), None, read_tiled(str(path))
+    else:
+        file, dataset = _split(path)
+        stored = _read(file, dataset)
+    stored = _in_order(stored, file, axes)
     counts = _checked_counts(stored.counts, str(path))
-    source: dict[str, Any] = {"path": str(file), "sha256": sha256_of(file), "dataset": dataset}
+    source: dict[str, Any] = {"path": str(path), "sha256": hashlib.sha256(counts.data).hexdigest()}
+    if not is_address(path):
+        source = {"path": str(file), "sha256": sha256_of(file), "dataset": dataset}
     mask, warnings, holder, where = stored.mask, stored.warnings, file, path
     if mask_path is not None:
         holder, mask_dataset = _split(mask_path)
@@ -157,6 +165,10 @@ def _split(path: str | Path) -> tuple[Path, str | None]:
     file, dataset = (Path(match[1]), match[2]) if match else (Path(path), None)
     known = sorted({*READERS, *HDF5_SUFFIXES})
     if file.suffix.lower() not in known:
+        if str(path).lower().startswith(("http://", "https://")):
+            raise InputError(
+                f"{quoted(path)} is no file; the address of an entry of a Tiled server begins with tiled+https://."
+            )
         kind = f"a file of unknown kind {quoted(file.suffix, 40)!r}" if file.suffix else "a file without a suffix"
         if not _exists(file):
             kind = "not there"

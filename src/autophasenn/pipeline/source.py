@@ -26,7 +26,8 @@ class Source:
     Parameters
     ----------
     input : str, optional
-        Folder of a scan, a file, or ``file.h5:/dataset``; None: the bundled example, or what :meth:`of` will give.
+        Folder of a scan, a file, ``file.h5:/dataset``, or ``tiled://host:port/path``; None: the bundled example, or what
+        :meth:`of` will give.
     beamline : str, optional
         Whose scan folder `input` is, a key of `beamlines.BEAMLINES`; None: a plain file.
     spec : Path, optional
@@ -73,9 +74,15 @@ class Source:
                     )
             return
         from autophasenn.beamlines import BEAMLINES
+        from autophasenn.files.tiled_server import is_address
 
         if self.beamline.lower() not in BEAMLINES:
             raise PlanError(f"The beamline {self.beamline!r} is not known; choose from {', '.join(sorted(BEAMLINES))}.")
+        if self.input is not None and is_address(self.input):
+            raise PlanError(
+                "--beamline reads files, and the input is an entry of a Tiled server; say its geometry with "
+                f"--diffractometer {self.beamline} or --geometry FILE."
+            )
         if self.axes is not None:
             raise PlanError("--axes belongs to a plain file; the order of a beamline's files is known.")
         if self.mask_marks is not None and self.mask is None:
