@@ -17,6 +17,7 @@ import numpy as np
 from autophasenn.beamlines.diffractometers import APS_1IDE, APS_7IDD, APS_20IDE, APS_28IDB
 from autophasenn.beamlines.frame_folders import check_count, scan_number
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, millimetres, plain
+from autophasenn.beamlines.recorded import of_spec
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
 from autophasenn.errors import InputError
 from autophasenn.files.frames import find_frames, read_frames, read_image
@@ -190,6 +191,7 @@ def _from_spec(asked: Asked, record: SpecScan, layout: SpecNames, frames: np.nda
         checksum=checksum,
         source={"scan": record.number, "command": record.command, "spec": str(asked.spec)},
         warnings=record.warnings,
+        metadata=of_spec(record),
     )
 
 

@@ -17,6 +17,7 @@ from autophasenn.beamlines.detectors import KnownDetector, known_detector
 from autophasenn.beamlines.diffractometers import APS_34IDC
 from autophasenn.beamlines.frame_folders import check_count, scan_number
 from autophasenn.beamlines.measurement import Asked, Measurement, millimetres, plain
+from autophasenn.beamlines.recorded import of_spec
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.frames import find_frames, read_frames, read_image
@@ -130,6 +131,7 @@ def read(asked: Asked) -> Measurement:
             "white": None if asked.white is None else str(asked.white),
         },
         warnings=tuple(warnings),
+        metadata=of_spec(record),
     )
 
 

@@ -58,6 +58,8 @@ def as_scan(found: Measurement, asked: Asked, beamline: str) -> Scan:
     )
     _check(geometry, found.frames.shape[1:])
     source = {"path": str(asked.path), "sha256": found.checksum, "beamline": beamline, **found.source}
+    if found.metadata:
+        source["metadata"] = dict(found.metadata)
     mask = _mask(found, detector, first, warnings, is_given=asked.mask is not None)
     if asked.mask is not None:
         given, told = given_mask(asked.mask, found, first, whole, asked.mask_marks)

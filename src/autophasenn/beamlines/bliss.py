@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from autophasenn.beamlines.recorded import Metadata, of_hdf5
 from autophasenn.errors import InputError
 from autophasenn.files.tree import MAX_LISTED, Frames, is_stack, node, numbers, text
 
@@ -85,6 +86,11 @@ class BlissScan:
         found = node(self.group, f"measurement/{name}")
         is_counter = isinstance(found, h5py.Dataset) and found.ndim == 1
         return numbers(found, name) if is_counter else None
+
+    @property
+    def metadata(self) -> Metadata:
+        """Where motors stood, what counters gave on average, and when the scan began."""
+        return of_hdf5(self.group, ("instrument/positioners", "measurement"))
 
     def calibration(self, detector: str, name: str) -> float | None:
         """What the beamline recorded of the detector; None where it did not, which it writes as zero."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, plain
+from autophasenn.beamlines.recorded import of_spec
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
 from autophasenn.errors import InputError, quoted
 from autophasenn.machine import check_room
@@ -86,6 +87,7 @@ def read_spec_and_edf(asked: Asked, layout: SpecLayout) -> Measurement:
         checksum=checksum,
         source={"scan": record.number, "command": record.command, "spec": str(asked.spec)},
         warnings=record.warnings,
+        metadata=of_spec(record),
     )
 
 

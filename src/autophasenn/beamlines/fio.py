@@ -29,12 +29,15 @@ class Fio:
         Name -> text.
     columns : dict
         Label -> float64 array, one value a point.
+    comments : tuple of str
+        All of them, the command first.
     """
 
     path: Path
     command: str
     parameters: dict[str, str]
     columns: dict[str, np.ndarray]
+    comments: tuple[str, ...] = ()
 
     def number(self, name: str) -> float | None:
         """A parameter; None where it is absent or no number."""
@@ -88,5 +91,9 @@ def read_fio(path: Path) -> Fio:
         raise InputError(f"{path} is no FIO file of a scan: it has no parameters (%p) or no columns (%d).")
     table = np.array(rows, np.float64).reshape(-1, len(labels))
     return Fio(
-        path, comments[0] if comments else "", parameters, {label: table[:, i] for i, label in enumerate(labels)}
+        path,
+        comments[0] if comments else "",
+        parameters,
+        {label: table[:, i] for i, label in enumerate(labels)},
+        tuple(comments),
     )

@@ -75,6 +75,7 @@ def read(asked: Asked) -> Measurement:
             monitor=scan.counter("imon"),
             checksum=bliss_checksum(asked.path, scan, frames),
             source={"scan": scan.number, "command": scan.command, "detector": name, "group": scan.group.name},
+            metadata=scan.metadata,
         )
         return found if scan.is_complete else measured_so_far(found, scan.number)
 
@@ -145,4 +146,5 @@ def read_id27(asked: Asked) -> Measurement:
             direct_beam_at=stages,
             checksum=bliss_checksum(asked.path, scan, frames),
             source={"scan": scan.number, "command": scan.command, "detector": name, "group": scan.group.name},
+            metadata=scan.metadata,
         )

@@ -161,6 +161,8 @@ class Measurement:
         Whatever else tells where it came from (JSON-serialisable).
     warnings : tuple of str
         Sentences about what the reader had to assume.
+    metadata : dict
+        Whatever else was recorded (`beamlines.recorded`): name -> number or text, and ``time``.
     """
 
     diffractometer: Diffractometer
@@ -183,6 +185,7 @@ class Measurement:
     checksum: str = ""
     source: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    metadata: Mapping[str, float | str] = field(default_factory=dict)
 
 
 def first_points(found: Measurement, points: int, warning: str) -> Measurement:

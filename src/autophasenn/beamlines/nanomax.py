@@ -9,6 +9,7 @@ import numpy as np
 
 from autophasenn.beamlines.diffractometers import NANOMAX_EIGER, NANOMAX_MERLIN
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, millimetres, plain
+from autophasenn.beamlines.recorded import of_hdf5
 from autophasenn.errors import InputError
 from autophasenn.files.tree import Frames, is_stack, node, numbers, opened, required, text
 
@@ -58,6 +59,7 @@ def read(asked: Asked) -> Measurement:
             detector=name,
             checksum=digest.hexdigest(),
             source={"scan": asked.scan, "command": text(node(entry, "description")), "detector": name},
+            metadata=of_hdf5(entry, SNAPSHOTS),
         )
 
 

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, plain
+from autophasenn.beamlines.recorded import of_hdf5
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.transformations import Chain, pixel_edge, read_chain
 from autophasenn.files.tree import MAX_LISTED, Frames, is_stack, node, numbers, opened, required, text
@@ -26,6 +27,8 @@ WAVELENGTHS = (
     "instrument/beam/incident_wavelength",
     "instrument/monochromator/wavelength",
 )
+GROUPS = ("before_scan", "sample", "measurement", "sample/temperature", "instrument/temperature_controller")
+"""Where numbers are that plots are drawn against."""
 EV = {"ev": 1.0, "kev": 1e3, "mev": 1e-3, "j": 1 / JOULE}
 METRES = {"m": 1.0, "nm": 1e-9, "angstrom": 1e-10, "angstroms": 1e-10, "a": 1e-10, "å": 1e-10, "pm": 1e-12}
 
@@ -70,6 +73,7 @@ def read(asked: Asked) -> Measurement:
             checksum=hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest(),
             source={"scan": asked.scan, "command": _command(entry), "detector": name},
             warnings=warnings,
+            metadata=of_hdf5(entry, GROUPS),
         )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from autophasenn.beamlines.diffractometers import P10, P10_EH2
 from autophasenn.beamlines.fio import Fio, read_fio
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, millimetres, plain
+from autophasenn.beamlines.recorded import of_fio
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.tree import Frames, is_stack, node, numbers, opened
 from autophasenn.machine import check_room
@@ -71,6 +72,7 @@ def read(asked: Asked) -> Measurement:
         checksum=digest.hexdigest(),
         source={"scan": _scan_of(master), "command": log.command, "spec": str(log.path), "file": str(master)},
         warnings=warnings,
+        metadata=of_fio(log),
     )
 
 

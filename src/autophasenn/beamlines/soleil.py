@@ -10,6 +10,7 @@ import numpy as np
 
 from autophasenn.beamlines.diffractometers import CRISTAL, SIXS_2019, SIXS_2022
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, plain
+from autophasenn.beamlines.recorded import of_hdf5
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.tree import Frames, is_stack, node, numbers, opened, required, text
 
@@ -58,6 +59,7 @@ def read_sixs(asked: Asked) -> Measurement:
             detector=asked.detector or ("merlinSixS" if frames.shape[1:] == (512, 512) else None),
             checksum=hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest(),
             source={"scan": asked.scan, "command": text(node(com, "title")), "frames": f"{data.name}/{name}"},
+            metadata=of_hdf5(com, (SIXS_GROUP, "SIXS", "scan_data")),
         )
 
 
@@ -129,6 +131,7 @@ def read_cristal(asked: Asked) -> Measurement:
             detector=asked.detector or ("maxipix" if frames.shape[1:] == (516, 516) else None),
             checksum=hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest(),
             source={"scan": asked.scan, "command": what, "frames": f"{data.name}/{name}"},
+            metadata=of_hdf5(scan, ("CRISTAL", "scan_data")),
         )
 
 
