@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("Pattern", "analyse", "evaluate", "load", "reconstruct", "simulate", "view"), "door"),
+    **dict.fromkeys(("reconstruct_many", "series"), "campaign.many"),
     **dict.fromkeys(("AutoPhaseNNError", "GeometryError", "InputError", "OutputError", "PlanError"), "errors"),
     "AnalysisOptions": "analysis.options",
     "CrystalImage": "image",
@@ -25,6 +26,7 @@ _HOMES = {
     "Preprocessing": "preprocessing.options",
     "Report": "report.numbers",
     "Result": "pipeline.result",
+    "Series": "campaign.series",
     "SecondDirection": "analysis.frames",
     "load_plan": "pipeline.plan",
 }

@@ -1,5 +1,8 @@
 from autophasenn.analysis.frames import SecondDirection as SecondDirection
 from autophasenn.analysis.options import AnalysisOptions as AnalysisOptions
+from autophasenn.campaign.many import reconstruct_many as reconstruct_many
+from autophasenn.campaign.many import series as series
+from autophasenn.campaign.series import Series as Series
 from autophasenn.door import Network as Network
 from autophasenn.door import Pattern as Pattern
 from autophasenn.door import analyse as analyse

@@ -63,7 +63,7 @@ def test_every_scan_ends_reconstructed_or_listed_and_a_stopped_watcher_goes_on(
         watch.drop("thin", counts()[:, :10])
         watch.begin()
         watch.wait_for(lambda scans: scans["first.npy"].state == "refined" if "first.npy" in scans else False)
-        with pytest.raises(OutputError, match="Another watcher"), only_one(watch.results):
+        with pytest.raises(OutputError, match="Another process"), only_one(watch.results):
             pass
         watch.data.rename(tmp_path / "gone")  # as a network mount may be for a while
         time.sleep(0.5)
@@ -378,7 +378,7 @@ def test_a_results_folder_that_cannot_be_held_is_told_in_a_sentence(tmp_path: Pa
         running, watch.running = watch.running, None
         assert running.end() == 2
         (line,) = watch.log.splitlines()
-        assert "keeps a second watcher out" in line
+        assert "keeps a second process out" in line
 
 
 def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) -> None:

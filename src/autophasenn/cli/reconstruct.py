@@ -10,6 +10,7 @@ import typer
 
 from autophasenn.cli import options
 from autophasenn.cli.app import app, command_line
+from autophasenn.cli.campaign import reconstruct_campaign
 from autophasenn.cli.terminal import TerminalProgress, show_facts, show_report
 from autophasenn.inversion.names import MethodName
 from autophasenn.machine import seconds_since_start
@@ -19,13 +20,13 @@ from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 @app.command()
 @options.takes_instrument
 def reconstruct(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result, or of many; created.")],
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[INPUT]...",
             help="A scan's folder, a .npy, .npz, .tif or .cxi file, an HDF5 dataset (file.h5:/path), or an entry of a "
-            "Tiled server (tiled://host:port/path); several with --sum.",
+            "Tiled server (tiled://host:port/path); of several, each.",
         ),
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Take the bundled example instead of INPUT.")] = False,
@@ -36,8 +37,12 @@ def reconstruct(
     beamline: options.Beamline = None,
     spec: options.Spec = None,
     scan: options.ScanNumber = None,
-    scans: Annotated[str | None, typer.Option(metavar="12,14-16", help="Numbers of scans that --sum takes.")] = None,
+    scans: Annotated[str | None, typer.Option(metavar="12,14-16", help="Numbers of scans in INPUT.")] = None,
     is_sum: Annotated[bool, typer.Option("--sum", help="Sum the scans that show the same crystal.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that reconstruct several scans.")] = 1,
+    metadata: Annotated[
+        Path | None, typer.Option(help="CSV file: a column of scans, and columns of what else is known of them.")
+    ] = None,
     dark: options.Dark = None,
     white: options.White = None,
     mask: options.Mask = None,
@@ -70,7 +75,7 @@ def reconstruct(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
     instrument: Instrument = AS_RECORDED,
 ) -> None:
-    """Turn a Bragg coherent diffraction pattern into an image of the crystal and its strain."""
+    """Turn Bragg coherent diffraction patterns into images of the crystal and its strain."""
     if example == bool(inputs):
         raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
 
@@ -92,17 +97,17 @@ def reconstruct(
         parameters = with_orientations(parameters, confidence)
     parameters = with_values(parameters, values=values, gain=gain, dark_level=dark_level, saturation=saturation)
     of_all = Source(None, beamline, spec, scan, dark, white, mask, instrument, axes, mask_marks)
-    if (scans is not None or len(inputs or ()) > 1) and not is_sum:
-        raise typer.BadParameter(
-            "several scans are one input only where they are summed; add --sum.", param_hint="INPUT"
-        )
-    if is_sum:
-        source: Source | RepeatedScans = RepeatedScans(
-            tuple(sources(of_all, inputs or (), () if scans is None else scan_numbers(scans)))
-        )
-    else:
-        source = of_all.of(inputs[0]) if inputs else of_all
+    each = tuple(sources(of_all, inputs or (), () if scans is None else scan_numbers(scans)))
     how = Run(method.value, seed, device, weights, network, force)
+    if not is_sum and (scans is not None or len(each) > 1):
+        from autophasenn.campaign.campaign import Campaign
+
+        of_many = (workers, threads or 1, figures, overwrite, metadata, command_line())
+        reconstruct_campaign(Campaign(each, output, how, parameters, *of_many), is_dry=dry_run)
+        return
+    if workers > 1 or metadata is not None:
+        raise typer.BadParameter("--workers and --metadata belong to several scans that are not summed.")
+    source: Source | RepeatedScans = RepeatedScans(each) if is_sum else each[0] if each else of_all
     where = Output(output, overwrite, figures)
     if dry_run:
         show_facts(describe(source, how, where, parameters))

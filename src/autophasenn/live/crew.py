@@ -10,22 +10,27 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING
+from typing import Any, Generic, TypeVar
 
 import psutil
 
 from autophasenn.errors import AutoPhaseNNError, InputError
-from autophasenn.live.work import READY, Outcome, Task, die_with_parent, work
-
-if TYPE_CHECKING:
-    from autophasenn.live.settings import Settings
+from autophasenn.live.work import READY, Outcome, die_with_parent, work
 
 logger = logging.getLogger(__name__)
 
-PROCESSES = multiprocessing.get_context("forkserver")
-"""Workers are forks of a process of its own that has loaded the libraries and has no threads: they begin in a second."""
-PROCESSES.set_forkserver_preload(["autophasenn.pipeline.reconstruct", "autophasenn.report.surface", "pyvista"])
+T = TypeVar("T")
+"""What a worker is given to do."""
+
+PROCESSES: Any = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+"""Workers are forks of a process of its own that has loaded the libraries and has no threads: they begin in a second.
+Where there is no such thing (Windows), each is a new process."""
+if PROCESSES.get_start_method() == "forkserver":
+    PROCESSES.set_forkserver_preload(["autophasenn.pipeline.reconstruct", "autophasenn.report.surface", "pyvista"])
 START_LIMIT = 300.0
 """Seconds that a worker may take to load the network."""
 FALSE_STARTS = 3
@@ -52,30 +57,40 @@ class Limits:
     memory: int
 
 
-class Worker:
+class Worker(Generic[T]):
     """A process that makes one image after the other.
 
     Parameters
     ----------
     name : str
         For the log.
-    settings : Settings
+    settings : object
+        What `target` is given; can be pickled.
     limits : Limits
     niceness : int
         How far it gives way to others.
+    target : callable
+        What the process runs, of a module: ``target(orders, settings, niceness)``, as `live.work.work`.
     """
 
-    def __init__(self, name: str, settings: Settings, limits: Limits, niceness: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: object,
+        limits: Limits,
+        niceness: int = 0,
+        target: Callable[[Connection, Any, int], None] = work,
+    ) -> None:
         self.name = name
-        self._settings, self._limits, self._niceness = settings, limits, niceness
+        self._settings, self._limits, self._niceness, self._target = settings, limits, niceness, target
         self._false_starts = 0
-        self.task: Task | None = None
+        self.task: T | None = None
         self._start()
 
     def _start(self) -> None:
         self.connection, theirs = PROCESSES.Pipe()
         self._process: BaseProcess = PROCESSES.Process(
-            target=work, args=(theirs, self._settings, self._niceness), name=self.name, daemon=True
+            target=self._target, args=(theirs, self._settings, self._niceness), name=self.name, daemon=True
         )
         self._process.start()
         theirs.close()
@@ -86,7 +101,7 @@ class Worker:
         """Can it take a task?"""
         return self._ready and self.task is None
 
-    def give(self, task: Task) -> None:
+    def give(self, task: T) -> None:
         """Begin a task; `is_free` must be True."""
         self.task, self._since = task, time.monotonic()
         with suppress(OSError):  # it has just ended; `answer` will say so
@@ -145,7 +160,7 @@ class Worker:
     def _how_it_ended(self) -> str:
         self._process.join(5)
         code = self._process.exitcode
-        if code == -signal.SIGKILL:
+        if code == -getattr(signal, "SIGKILL", 9):  # Windows has none
             return "its process was killed, as the system does when memory runs out"
         if code is not None and code < 0:
             return f"its process ended with {signal.Signals(-code).name}, a fault of a library"

@@ -1,4 +1,4 @@
-"""One watcher for one results folder."""
+"""One watcher, or one campaign, for one results folder."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def only_one(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 holder = path.read_text(encoding="utf-8").strip()
             raise OutputError(
-                f"Another watcher writes to {folder} ({holder or 'unknown process'}); "
+                f"Another process writes to {folder} ({holder or 'unknown process'}); "
                 "end it, or give another results folder."
             ) from error
         except OSError as error:
             raise OutputError(
-                f"{path}, which keeps a second watcher out, cannot be written and locked ({error.strerror or error}); "
-                "remove it if no watcher runs, or give a results folder on another disk."
+                f"{path}, which keeps a second process out, cannot be written and locked ({error.strerror or error}); "
+                "remove it if none runs, or give a results folder on another disk."
             ) from error
         with suppress(OSError):  # Windows lets nobody write to a file that is locked
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")

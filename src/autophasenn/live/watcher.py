@@ -96,8 +96,8 @@ class _Watcher:
         self._complaints: dict[str, str] = {}
         self._is_new = True
         limits = options.limits()
-        self._imager = Worker("network", options.settings, limits)
-        self._refiner = Worker("refinement", options.settings, limits, niceness=5)
+        self._imager = Worker[Task]("network", options.settings, limits)
+        self._refiner = Worker[Task]("refinement", options.settings, limits, niceness=5)
         self.workers = (self._imager, self._refiner)
 
     def run(self, stop: Stop, companions: Sequence[Companion]) -> None:
@@ -232,7 +232,7 @@ class _Watcher:
         is_idle = not self._done and all(worker.task is None for worker in self.workers)
         return is_idle and not any(map(self._is_ready, self._ledger.queue(UNFINISHED)))
 
-    def _give(self, worker: Worker, scan: ScanRecord, method: str, state: State) -> None:
+    def _give(self, worker: Worker[Task], scan: ScanRecord, method: str, state: State) -> None:
         self._ledger.change(scan.key, state=state, reason=None, attempts=scan.attempts + 1)
         output, picture = self._options.results / scan.key / method, self._new_picture(scan.key)
         is_beamlines = self._options.is_of_beamline(scan.key, Path(scan.source))

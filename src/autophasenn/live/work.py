@@ -13,11 +13,12 @@ import signal
 import tempfile
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from autophasenn.errors import AutoPhaseNNError, OutputError
 from autophasenn.files.writing import TEMPORARY
@@ -95,15 +96,40 @@ READY = "ready"
 FIRST_IMAGE = "The network's first image; the refined one will have a confidence."
 
 
+class Doer(Protocol):
+    """What a working process does with its tasks."""
+
+    def warm_up(self) -> None:
+        """Once through everything: first calls load libraries and choose kernels."""
+
+    def outcome(self, task: Any) -> Outcome:
+        """Do a task; whatever is wrong with it is said, not raised."""
+
+
 def work(orders: Connection, settings: Settings, niceness: int) -> None:
     """Say `READY`, or why not in a sentence; then answer every `Task` that comes with its `Outcome`."""
-    for asked in (signal.SIGINT, signal.SIGTERM):  # the watcher says when to end
+    serve(orders, lambda: _Worker(settings), niceness)
+
+
+def serve(orders: Connection, begin: Callable[[], Doer], niceness: int) -> None:
+    """What every working process does, whatever its tasks are.
+
+    Parameters
+    ----------
+    orders : Connection
+        Tasks come through it and outcomes go, `READY` or a sentence on why there will be none before them.
+    begin : callable
+        Gives what does the tasks; may raise what the user can mend.
+    niceness : int
+    """
+    for asked in (signal.SIGINT, signal.SIGTERM):  # the parent says when to end
         signal.signal(asked, signal.SIG_IGN)
     die_with_parent()
-    os.nice(niceness)
+    if niceness:
+        os.nice(niceness)
     try:
-        worker = _Worker(settings)
-        worker.warm_up()
+        doer = begin()
+        doer.warm_up()
     except AutoPhaseNNError as error:
         orders.send(str(error))
         return
@@ -113,7 +139,21 @@ def work(orders: Connection, settings: Settings, niceness: int) -> None:
             task = orders.recv()
         except EOFError:
             return
-        orders.send(worker.outcome(task))
+        orders.send(doer.outcome(task))
+
+
+def attempted(make: Callable[[], Outcome]) -> Outcome:
+    """What became of a scan; whatever is wrong with it is said, not raised: one bad scan must not stop the rest."""
+    try:
+        return make()
+    except AutoPhaseNNError as error:
+        return Outcome(str(error), may_pass=isinstance(error, OutputError))
+    except Exception as error:
+        from autophasenn.devices import is_shortage
+
+        if is_shortage(error):
+            return Outcome("It does not fit into the memory; cut the scan around its peak, or bin it (--plan).")
+        return Outcome(f"The program failed on it ({type(error).__name__}: {error}).", traceback.format_exc())
 
 
 def die_with_parent() -> None:
@@ -158,16 +198,7 @@ class _Worker:
 
     def outcome(self, task: Task) -> Outcome:
         """Reconstruct a scan; whatever is wrong with it is said, not raised."""
-        try:
-            return self._reconstruct(task)
-        except AutoPhaseNNError as error:
-            return Outcome(str(error), may_pass=isinstance(error, OutputError))
-        except Exception as error:  # one bad scan must not stop the rest
-            from autophasenn.devices import is_shortage
-
-            if is_shortage(error):
-                return Outcome("It does not fit into the memory; cut the scan around its peak, or bin it (--plan).")
-            return Outcome(f"The program failed on it ({type(error).__name__}: {error}).", traceback.format_exc())
+        return attempted(lambda: self._reconstruct(task))
 
     def _reconstruct(self, task: Task) -> Outcome:
         from autophasenn.live.pictures import draw_crystal

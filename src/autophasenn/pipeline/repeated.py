@@ -68,11 +68,30 @@ def sources(source: Source, inputs: Sequence[str], numbers: Iterable[int] = ()) 
         What holds for all of them.
     inputs : sequence of str
     numbers : iterable of int
-        Of scans in files that hold several, or in one SPEC file.
+        Of scans in files that hold several, or in one SPEC file; where an input has ``{scan}`` in its name, as in
+        ``Sample_S{scan:04d}``, of folders or files of their own.
+
+    Raises
+    ------
+    PlanError
+        If a name with ``{scan}`` cannot be filled in.
     """
     each = [source.of(input) for input in inputs]
     listed = list(numbers)
-    return [replace(one, scan=number) for one in each for number in listed] if listed else each
+    return [_numbered(one, number) for one in each for number in listed] if listed else each
+
+
+def _numbered(source: Source, number: int) -> Source:
+    """Scan `number` of an input, or the input that has its number in its name."""
+    name = source.input or ""
+    if "{scan" not in name:
+        return replace(source, scan=number)
+    try:
+        return source.of(name.format(scan=number))
+    except (ValueError, KeyError, IndexError) as error:
+        raise PlanError(
+            f"{name} is no pattern of names ({error}); write the number of the scan as {{scan}} or {{scan:04d}}."
+        ) from error
 
 
 def scan_numbers(words: str) -> tuple[int, ...]:
