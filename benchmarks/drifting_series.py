@@ -1,12 +1,13 @@
 """A crystal that is heated: simulated scans of one reflection, in a file as BLISS writes it, with the truth of each.
 
-From scan to scan the lattice expands and the strain inside grows. The peak moves over the detector as it would: the whole
-displacement, the homogeneous part too, is in the phase of the object; nothing of it is told to the reconstruction but the
-counts, the motors of the diffractometer, and the temperature as a counter.
+From scan to scan the lattice expands and the strain inside grows. The diffractometer follows the peak, as people at a
+beamline have it do, in steps of a hundredth of a degree; what is left moves the peak over the detector. Nothing of the truth
+is told to the reconstruction but the counts, the motors, and the temperature as a counter.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from torch import Tensor
 from autophasenn.beamlines import read_scan
 from autophasenn.crystals.shapes import facet_normals, polyhedron
 from autophasenn.image import CrystalImage
+from autophasenn.physics.bragg import HC_EV_M
 from autophasenn.physics.diffraction import count_photons, intensity_of
 from autophasenn.physics.fourier import back_propagate, diffract
 from autophasenn.physics.geometry import direct_voxel_vectors
@@ -28,7 +30,8 @@ from autophasenn.volumes import Geometry, Pattern, Reconstruction, crop_or_pad, 
 
 DETECTOR = "eiger"
 PIXEL_M, DISTANCE_M, ENERGY_KEV = 165e-6, 0.5, 9.0
-ETA_STEP_DEG, ETA_DEG, DELTA_DEG = 0.0225, 17.1, 34.2
+ETA_STEP_DEG, DELTA_DEG, TURN_DEG = 0.0225, 34.2, 0.01
+"""Of a frame; of the detector where the series begins; to which the detector is turned."""
 BEGAN = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 FINER = (3, 2, 2)
 """The crystal is drawn on so many times finer voxels."""
@@ -76,6 +79,12 @@ def heating(count: int, photons: float = 2e7) -> list[Step]:
     ]
 
 
+def delta_of(step: Step) -> float:
+    """Where the detector stands, degrees: near twice the Bragg angle of the expanded lattice."""
+    sine = math.sin(math.radians(DELTA_DEG / 2)) * (1 - step.expansion)
+    return round(2 * math.degrees(math.asin(sine)) / TURN_DEG) * TURN_DEG
+
+
 def write_series(path: Path, steps: Sequence[Step], size: int = 64, seed: int = 0) -> dict[int, CrystalImage]:
     """Write the scans of a series into one file; what a perfect reconstruction of each would show.
 
@@ -91,12 +100,13 @@ def write_series(path: Path, steps: Sequence[Step], size: int = 64, seed: int = 
     with h5py.File(path, "w") as file:
         for step in steps:
             _write_scan(file, step, np.zeros((size,) * 3, np.uint16))
-    geometry = read_scan("id01", path, scan=steps[0].number).geometry
-    assert geometry is not None
+    geometries = [read_scan("id01", path, scan=step.number).geometry for step in steps]
+    length = 4 * math.pi * ENERGY_KEV * 1e3 / HC_EV_M * math.sin(math.radians(DELTA_DEG / 2))  # |Q| before expansion
     truth = {}
     with h5py.File(path, "r+") as file:
-        for step in steps:
-            wave = _wave(step, geometry, size)
+        for step, geometry in zip(steps, geometries, strict=True):
+            assert geometry is not None
+            wave = _wave(step, geometry, length, size)
             generator = torch.Generator().manual_seed(1000 * seed + step.number)
             counts = count_photons(intensity_of(wave), step.photons, generator)
             file[f"{step.number}.1/measurement/{DETECTOR}"][...] = counts.clamp(max=2**32 - 2).numpy().astype(np.uint32)
@@ -106,7 +116,8 @@ def write_series(path: Path, steps: Sequence[Step], size: int = 64, seed: int = 
 
 def _write_scan(file: h5py.File, step: Step, frames: np.ndarray) -> None:
     count = len(frames)
-    eta = ETA_DEG + ETA_STEP_DEG * (np.arange(count) - count // 2)
+    delta = delta_of(step)
+    eta = delta / 2 + ETA_STEP_DEG * (np.arange(count) - count // 2)
     scan = file.create_group(f"{step.number}.1")
     scan["title"] = f"ascan eta {eta[0]} {eta[-1]} {count - 1} 1"
     began = BEGAN + timedelta(minutes=12 * (step.number - 1))
@@ -114,7 +125,7 @@ def _write_scan(file: h5py.File, step: Step, frames: np.ndarray) -> None:
     scan.create_dataset(f"measurement/{DETECTOR}", data=frames.astype(np.uint32), compression=1)
     scan["measurement/temperature"] = step.temperature_k + 0.2 * np.sin(np.arange(count))
     scan["measurement/eta"] = eta
-    for motor, value in {"mu": 0.0, "eta": eta, "phi": 3.0, "nu": 0.0, "delta": DELTA_DEG}.items():
+    for motor, value in {"mu": 0.0, "eta": eta, "phi": 3.0, "nu": 0.0, "delta": delta}.items():
         scan[f"instrument/positioners/{motor}"] = value
     scan["instrument/positioners/mononrj"] = ENERGY_KEV
     middle = frames.shape[1] // 2
@@ -131,8 +142,8 @@ def _write_scan(file: h5py.File, step: Step, frames: np.ndarray) -> None:
         scan[f"instrument/{DETECTOR}/{key}"] = value
 
 
-def _wave(step: Step, geometry: Geometry, size: int) -> Tensor:
-    """What a step diffracts into the frames, complex64 (size, size, size)."""
+def _wave(step: Step, geometry: Geometry, length: float, size: int) -> Tensor:
+    """What a step diffracts into the frames, complex64 (size, size, size); `length` is abs(Q) before the expansion."""
     pixel = (float(size // 2), float(size // 2))
     fine = [size * finer for finer in FINER]
     vectors = direct_voxel_vectors(geometry.reciprocal_steps(pixel), (fine[0], fine[1], fine[2]))
@@ -141,7 +152,9 @@ def _wave(step: Step, geometry: Geometry, size: int) -> Tensor:
     amplitude, displacement = _crystal(position, step.crystal)
     q = geometry.scattering_vector(pixel).double()
     along = position @ (q / q.norm())
-    phase = -float(q.norm()) * (step.strength * displacement + step.expansion * along)  # phi = -G.u
+    # phi = -G.u; an expansion e moves the peak to Q (1 - e), from where the middle of the detector stands.
+    away = length * (1 - step.expansion) - float(q.norm())
+    phase = away * along - length * step.strength * displacement
     return crop_or_pad(diffract(torch.polar(amplitude, phase).to(torch.complex64)), (size,) * 3)
 
 

@@ -3,9 +3,9 @@
 python benchmarks/series.py -o FOLDER [--count 24] [--seed 7] [--photons 5e6] [--workers 2] [--kill-at 8]
 python benchmarks/series.py -o FOLDER --overlaps
 
-The first form writes the scans (`drifting_series`), begins ``autophasenn reconstruct ... --scans 1-24`` as a process of its own,
-kills it (SIGKILL) when so many scans are done, begins it again, and prints a table of what was found beside what is true. The
-second tells how much the images of one crystal overlap, and how much those of different ones, from which
+The first form writes the scans (`drifting_series`), begins ``autophasenn reconstruct ... --scans 1-24`` as a process of its
+own, kills it (SIGKILL) when so many scans are done, begins it again, and prints a table of what was found beside what is
+true. The second tells how much the images of one crystal overlap, and how much those of different ones, from which
 `analysis.series.SAME_CRYSTAL` was chosen.
 """
 
@@ -77,22 +77,21 @@ def drift(folder: Path, count: int, seed: int, photons: float, workers: int, kil
     pulls = []
     for step in steps:
         row = rows[step.number]
-        true = (1 - first) / (1 - step.expansion) - 1  # the phase -G.u of an expansion e moves the peak to Q (1 - e)
+        true = (1 - first) / (1 - step.expansion) - 1  # an expansion e of the phase -G.u moves the peak to Q (1 - e)
         strain = statistics(truth[step.number])["strain"]["std"]
         found = [row.values.get(name, np.nan) for name in ("d_change", "strain_rms")]
         errors = [row.errors.get(name, np.nan) for name in ("d_change", "strain_rms")]
         off = [(f - t) / e if e > 0 else 0.0 for f, t, e in zip(found, (true, strain), errors, strict=True)]
         pulls.append(off)
         print(
-            f"| {step.number} | {step.temperature_k:.0f} | {1e4 * true:.3f} | {1e4 * found[0]:.3f} ± {1e4 * errors[0]:.3f} | "
-            f"{off[0]:+.1f} | {1e4 * strain:.2f} | {1e4 * found[1]:.2f} ± {1e4 * errors[1]:.2f} | {off[1]:+.1f} |"
+            f"| {step.number} | {step.temperature_k:.0f} | {1e4 * true:.3f} | {1e4 * found[0]:.3f} ± {1e4 * errors[0]:.3f} "
+            f"| {off[0]:+.1f} | {1e4 * strain:.2f} | {1e4 * found[1]:.2f} ± {1e4 * errors[1]:.2f} | {off[1]:+.1f} |"
         )
     table = np.array(pulls)
     kelvin = np.array([step.temperature_k for step in steps])
     slope = np.polyfit(kelvin, [rows[step.number].values["d_change"] for step in steps], 1)[0]
-    print(
-        f"rms of off / error: d {np.sqrt((table[1:, 0] ** 2).mean()):.2f}, strain {np.sqrt((table[:, 1] ** 2).mean()):.2f}"
-    )
+    spread = np.sqrt((table[1:] ** 2).mean(axis=0))
+    print(f"rms of off / error: d {spread[0]:.2f}, strain {spread[1]:.2f}")
     print(f"expansion: true 1.4200e-5 / K, found {slope:.4e} / K")
 
 

@@ -234,7 +234,8 @@ class _Campaign:
         campaign = self._campaign
         settings = Settings(campaign.run, campaign.plan, campaign.threads, campaign.figures, campaign.command)
         memory = int(MEMORY_SHARE * psutil.virtual_memory().total / max(number, 1))
-        return [Worker[Task](f"worker {i + 1}", settings, Limits(math.inf, memory), target=work) for i in range(number)]
+        limits = Limits(math.inf, memory, "take fewer --workers, or bin the scan")
+        return [Worker[Task](f"worker {i + 1}", settings, limits, target=work) for i in range(number)]
 
     def _give(self, worker: Worker[Task], scan: ScanOfCampaign) -> None:
         self._ledger.change(scan.key, state="running")

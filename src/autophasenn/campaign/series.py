@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autophasenn.analysis.series import Placed, place
+from autophasenn.analysis.series import SAME_CRYSTAL, SURELY, Placed, place
 from autophasenn.campaign.measured import measured
 from autophasenn.campaign.table import SCAN, Row, axis, column, names_of, read_metadata, rows_of, with_change_of_d
 from autophasenn.errors import InputError, PlanError, quoted
@@ -256,6 +256,13 @@ def _said_of_places(placed: Mapping[str, Placed], names: Mapping[str, str], refe
     twins = [names[key] for key, each in placed.items() if each.is_twin]
     if twins:
         notes.append(f"Of {_listed(twins)} the twin is shown, as it is the one that the other images are alike to.")
+    doubtful = [names[key] for key, each in placed.items() if SAME_CRYSTAL <= each.alike < SURELY]
+    if doubtful:
+        least = min(each.alike for each in placed.values() if each.alike >= SAME_CRYSTAL)
+        notes.append(
+            f"{_listed(doubtful)} overlap{'s' * (len(doubtful) == 1)} with the crystal of the others by {least:.2f} only: "
+            "another one of like shape, or an image that is not good; look at it."
+        )
     guesses = [names[key] for key, each in placed.items() if each.is_guess]
     if guesses:
         notes.append(

@@ -51,10 +51,13 @@ class Limits:
         For one image of it.
     memory : int
         Bytes of a worker.
+    remedy : str
+        What to do where a scan takes more memory.
     """
 
     seconds: float
     memory: int
+    remedy: str = "raise --memory-limit, or bin the scan"
 
 
 class Worker(Generic[T]):
@@ -146,8 +149,8 @@ class Worker(Generic[T]):
             return self._lost(f"it took longer than {self._limits.seconds:g} s; raise --time-limit, or bin the scan")
         if used > self._limits.memory:
             return self._lost(
-                f"it took {used / 2**30:.1f} GiB of memory, and {self._limits.memory / 2**30:.1f} GiB are allowed; raise "
-                "--memory-limit, or bin the scan"
+                f"it took {used / 2**30:.1f} GiB of memory, and {self._limits.memory / 2**30:.1f} GiB are allowed; "
+                f"{self._limits.remedy}"
             )
         return None
 
