@@ -17,18 +17,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from drifting_series import heating, write_series
 
+from autophasenn.analysis.facet_series import as_placed, matched, seen_facets
+from autophasenn.analysis.inside import CELL, depth_of
 from autophasenn.analysis.series import place
+from autophasenn.analysis.surface import surface_of
 from autophasenn.campaign.series import Series
+from autophasenn.campaign.table import Row
 from autophasenn.files.cxi_image import read_image
+from autophasenn.image import CrystalImage
 from autophasenn.live.ledger import FILE, Ledger
 from autophasenn.pipeline.postprocess import statistics
+from autophasenn.report.surface import ISOVALUE
 
 OTHERS = 8
 """Crystals that are compared with one another."""
@@ -92,7 +98,28 @@ def drift(folder: Path, count: int, seed: int, photons: float, workers: int, kil
     slope = np.polyfit(kelvin, [rows[step.number].values["d_change"] for step in steps], 1)[0]
     spread = np.sqrt((table[1:] ** 2).mean(axis=0))
     print(f"rms of off / error: d {spread[0]:.2f}, strain {spread[1]:.2f}")
+    facets(rows, truth)
     print(f"expansion: true 1.4200e-5 / K, found {slope:.4e} / K")
+
+
+def facets(rows: Mapping[int | None, Row], truth: Mapping[int, CrystalImage]) -> None:
+    """Say how far the mean strain below facets is off, and how many facets were found."""
+    off, errors, of_truth = list[float](), list[float](), 0
+    for number, image in truth.items():
+        known = seen_facets(image, surface_of(image, ISOVALUE), depth_of(image), 1.0, CELL**3)
+        mine = rows[number].facets
+        tried = [[as_placed(each, (0.0, 0.0, 0.0), is_twin=is_twin) for each in mine] for is_twin in (False, True)]
+        pairs = max((matched(known, each) for each in tried), key=len)
+        of_truth += len(known)
+        for true, found in pairs.items():
+            one, other = known[true], mine[found]
+            if None not in (one.strain, other.strain, other.strain_error):
+                off.append(float(other.strain) - float(one.strain))  # type: ignore[arg-type]
+                errors.append(float(other.strain_error))  # type: ignore[arg-type]
+    rms, claimed = (1e4 * np.sqrt(np.square(each).mean()) for each in (off, errors))
+    pull = np.sqrt(np.square(np.divide(off, errors)).mean())
+    print(f"strain of facets: {len(off)} of {of_truth} found, off by {rms:.3f}e-4 rms, said {claimed:.3f}e-4,", end=" ")
+    print(f"rms of off / error {pull:.2f}")
 
 
 def killed(command: Sequence[str], folder: Path, at: int) -> int:

@@ -1,4 +1,4 @@
-"""Blocks of a dataset computed here, by processes of this machine, or by a facility's cluster."""
+"""Blocks of a dataset computed here, by processes of this machine, or by a facility's cluster; and its client."""
 
 from __future__ import annotations
 
@@ -59,6 +59,29 @@ def computed(
         if scheduler is not None:
             _check_versions(client, versions)
         yield from _gathered(client, task, blocks)
+
+
+@contextmanager
+def cluster(scheduler: str, versions: Mapping[str, str]) -> Iterator[Client]:
+    """A client of a facility's Dask scheduler.
+
+    Parameters
+    ----------
+    scheduler : str
+        Its address.
+    versions : mapping
+        Of the packages that must be the same there.
+
+    Raises
+    ------
+    PlanError
+        If Dask is not installed.
+    InputError
+        If the scheduler does not answer, or it or its workers have other versions.
+    """
+    with _client(1, scheduler) as client:
+        _check_versions(client, versions)
+        yield client
 
 
 def _check_versions(client: Client, versions: Mapping[str, str]) -> None:

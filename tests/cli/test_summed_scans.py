@@ -1,5 +1,6 @@
 """Repeated scans at the terminal and from Python: summed, the one of another crystal left out, said and shown."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -61,12 +62,22 @@ def test_scans_are_summed_with_a_word_on_what_is_left_out(
     assert [each["left_out"] is None for each in result.source["summed"]] == [True, False, True]
 
 
-def test_several_inputs_that_are_not_to_be_summed_are_refused(
+def test_several_inputs_that_are_not_to_be_summed_are_a_campaign(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run([*files, "-o", str(tmp_path / "c"), "--dry-run"], monkeypatch, capsys)
+    assert status == 0, err
+    assert re.search(r"scans\W+3\b", out)
+    assert re.search(r"to do\W+3\b", out)
+    assert not (tmp_path / "c").exists()
+
+
+def test_inputs_that_cannot_be_summed_are_refused(
     files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words, said in (
-        (files, "add --sum"),
-        ([files[0], "--scans", "1-3"], "add --sum"),
+        ([files[0], "--scans", "1-3"], "--scan belongs to a scan folder"),
+        ([*files[:2], "--sum", "--workers", "2"], "belong to several scans that are not summed"),
         ([files[0], "--sum"], "There is 1 scan to sum"),
         ([files[0], files[0], "--sum"], "is given twice"),
         ([*files[:2], "--sum"], "No two of the 2 scans show the same crystal"),

@@ -23,8 +23,8 @@ MOST_VOXELS = 1_000_000
 """Of the common grid; finer images are brought onto coarser voxels, as many of them are held in memory."""
 MARGIN = 2
 """Voxels around the largest crystal."""
-SAME_CRYSTAL, SURELY = 0.87, 0.92
-"""Overlap of two bodies (intersection over union) from which on they are one crystal, and surely so: docs/notebook/series.md."""
+SAME_CRYSTAL, SURELY = 0.85, 0.92
+"""Intersection over union of two bodies from which on they are one crystal, and surely so (docs/notebook/series.md)."""
 SAME_D = 0.02
 """Relative difference of d beyond which two images are of different reflections or materials."""
 CLEAR_TWIN = 0.003

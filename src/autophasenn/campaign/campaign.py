@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
+from autophasenn.campaign.crew import Crew, Crewman, cluster_of, processes
 from autophasenn.campaign.scans import ScanOfCampaign, fingerprint, scans_of
 from autophasenn.campaign.table import DONE, GIVEN, NUMBERS, as_csv, read_metadata, rows_of
-from autophasenn.campaign.work import Reconstructed, Settings, Task, work
+from autophasenn.campaign.work import Reconstructed, Settings, Task
 from autophasenn.errors import OutputError, PlanError
-from autophasenn.files.writing import LAST, TEMPORARY, check_folder, leftovers, write_atomically
+from autophasenn.files.writing import LAST, TEMPORARY, check_folder, forsaken, write_atomically
 from autophasenn.live import ledger as ledgers
 from autophasenn.live import lock
-from autophasenn.live.crew import Limits, Worker
-from autophasenn.live.ledger import Ledger, ScanRecord
+from autophasenn.live.ledger import BEGUN_WITH, Ledger, ScanRecord
 from autophasenn.live.work import Outcome, remove
 from autophasenn.machine import Stop
 from autophasenn.pipeline.plan import Plan, dump_plan
@@ -35,12 +34,8 @@ logger = logging.getLogger(__name__)
 
 TABLE = "campaign.csv"
 THUMBNAILS = "thumbnails"
-BEGUN_WITH = "begun with"
-"""The fact in the ledger that says how the scans of a campaign are reconstructed."""
 OF_ONE_SCAN = ("input", "scan")
 """Of a source, what says which scan it is; the rest holds for all."""
-MEMORY_SHARE = 0.9
-"""Of the machine's memory that all processes together may hold."""
 POLL = 1.0
 """Seconds between two looks at processes that say nothing."""
 
@@ -57,7 +52,9 @@ class Campaign:
     run : Run
     plan : Plan
     workers : int
-        Processes.
+        Processes of this machine.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers do the work instead.
     threads : int
         CPU threads of each.
     figures : bool
@@ -72,7 +69,7 @@ class Campaign:
     Raises
     ------
     PlanError
-        If there are no workers, or no scans.
+        If there are no workers, workers and a scheduler, or no scans.
     """
 
     sources: tuple[Source, ...]
@@ -85,10 +82,15 @@ class Campaign:
     overwrite: bool = False
     metadata: Path | None = None
     command: str = ""
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise PlanError(f"{self.workers} workers can do no work; give 1 or more.")
+        if self.workers > 1 and self.scheduler is not None:
+            raise PlanError(
+                "The workers of this machine and a scheduler are two ways; give one, workers or a scheduler."
+            )
         scans_of(self.sources)
         self.run.check(self.plan)
 
@@ -143,7 +145,8 @@ def run_campaign(
     OutputError
         If the folder holds something else, cannot be written, or another process writes to it.
     """
-    campaign.run.torch_device()
+    if campaign.scheduler is None:
+        campaign.run.torch_device()
     given = None if campaign.metadata is None else read_metadata(campaign.metadata)
     campaign.check()
     campaign.folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +154,7 @@ def run_campaign(
         _agree(campaign, ledger)
         if given is not None:
             ledger.note(GIVEN, json.dumps(given))
-        for left in [*campaign.folder.glob(f"*/{TEMPORARY}*"), *leftovers(campaign.folder / TABLE)]:
+        for left in [*campaign.folder.glob(f"*/{TEMPORARY}*"), *forsaken(campaign.folder / TABLE)]:
             remove(left)  # of a campaign that was killed
         return _Campaign(campaign, ledger, progress or Silent(), tell or (lambda _: None)).run(stop)
 
@@ -208,36 +211,36 @@ class _Campaign:
         self._write_table()
         self._progress.stage("Scans")
         self._progress.advance(0, total)
-        crew = self._crew(min(self._campaign.workers, total))
         ended = 0
-        try:
-            while ended < total and not stop.is_asked():
+        with self._crew(total) as crew:
+            try:
+                while ended < total and not stop.is_asked():
+                    for worker in crew:
+                        task, outcome = worker.task, worker.answer()
+                        if task is not None and outcome is not None:
+                            ended += 1
+                            self._conclude(task, outcome)
+                            self._progress.advance(ended, total)
+                        if worker.is_free and waiting:
+                            self._give(worker, waiting.pop(0))
+                    if ended < total:
+                        connection.wait([*(worker.connection for worker in crew), stop.pipe], POLL)
+            finally:
                 for worker in crew:
-                    task, outcome = worker.task, worker.answer()
-                    if task is not None and outcome is not None:
-                        ended += 1
-                        self._conclude(task, outcome)
-                        self._progress.advance(ended, total)
-                    if worker.is_free and waiting:
-                        self._give(worker, waiting.pop(0))
-                if ended < total:
-                    connection.wait([*(worker.connection for worker in crew), stop.pipe], POLL)
-        finally:
-            for worker in crew:
-                worker.end()
-            self._put_back()
-            self._write_table()
+                    worker.end()
+                self._put_back()
+                self._write_table()
         done = self._former + ended - self._failed
         return Ended(done, self._failed, total - ended, self._former, is_interrupted=ended < total)
 
-    def _crew(self, number: int) -> list[Worker[Task]]:
+    def _crew(self, scans: int) -> AbstractContextManager[Crew]:
         campaign = self._campaign
         settings = Settings(campaign.run, campaign.plan, campaign.threads, campaign.figures, campaign.command)
-        memory = int(MEMORY_SHARE * psutil.virtual_memory().total / max(number, 1))
-        limits = Limits(math.inf, memory, "take fewer --workers, or bin the scan")
-        return [Worker[Task](f"worker {i + 1}", settings, limits, target=work) for i in range(number)]
+        if campaign.scheduler is not None and scans:
+            return cluster_of(campaign.scheduler, settings, scans)
+        return processes(settings, min(campaign.workers, scans))
 
-    def _give(self, worker: Worker[Task], scan: ScanOfCampaign) -> None:
+    def _give(self, worker: Crewman, scan: ScanOfCampaign) -> None:
         self._ledger.change(scan.key, state="running")
         picture = self._folder / THUMBNAILS / f"{scan.key}-{time.time_ns() // 1_000_000}.png"
         worker.give(Task(scan.key, scan.source, self._folder / scan.key, picture))

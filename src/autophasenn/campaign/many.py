@@ -30,6 +30,7 @@ def reconstruct_many(
     mask: str | Path | None = None,
     instrument: Instrument = AS_RECORDED,
     workers: int = 1,
+    scheduler: str | None = None,
     method: str = MethodName.refined,
     plan: Plan | str | Path | None = None,
     seed: int = 0,
@@ -57,7 +58,9 @@ def reconstruct_many(
     beamline, spec, mask, instrument
         As :func:`autophasenn.load` takes them, for every scan.
     workers : int
-        Processes, of one CPU thread each.
+        Processes of this machine, of one CPU thread each; with ``device="cuda"`` each on a GPU of its own, in turn.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers do the work instead; they see the same files under the same names.
     method, plan, seed, device, confidence
         As :func:`autophasenn.reconstruct` takes them.
     weights : path, optional
@@ -100,6 +103,7 @@ def reconstruct_many(
         figures=figures,
         overwrite=overwrite,
         metadata=path_of(metadata),
+        scheduler=scheduler,
     )
     ended = run_campaign(asked, progress)
     made = Series.load(asked.folder, aligned=not ended.is_interrupted)

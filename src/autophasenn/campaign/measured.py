@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from autophasenn.analysis.facet_series import SeenFacet, seen_facets
 from autophasenn.analysis.inside import cells_of, depth_of, strain_spread
 from autophasenn.analysis.quantity import mean_of
 from autophasenn.analysis.statistics import surface_error
@@ -73,7 +75,32 @@ COLUMNS = (
     Column("alike", "overlap with the series", "", 1.0, 3),
     Column("seconds", "time taken", "s", 1.0, 3),
 )
-"""In their order."""
+"""In their order; those of facets (`facet_column`) come after them."""
+FACET = re.compile(r"facet[ _](\d+)(?:[ _](strain|area)(?:_nm2)?)?")
+
+
+def facet_names(number: int) -> tuple[str, str]:
+    """Names of the columns of strain and area of a facet."""
+    return f"facet_{number}_strain", f"facet_{number}_area_nm2"
+
+
+def facet_column(name: str) -> Column | None:
+    """The column of ``facet 3 strain`` (or ``facet 3``), ``facet 3 area``, or its name in the CSV; None where it is none."""
+    found = FACET.fullmatch(name.casefold())
+    if found is None:
+        return None
+    number = int(found[1])
+    strain, area = facet_names(number)
+    if found[2] == "area":
+        return Column(area, f"area of facet {number}", "nm²", 1.0, 4)
+    return Column(strain, f"strain of facet {number}", "10⁻⁴", 1e4)
+
+
+def columns_in(values: Iterable[Mapping[str, float]]) -> list[Column]:
+    """All columns: those of every table, and those of the facets that are in the values of some row."""
+    names = {name for each in values for name in each if name.startswith("facet_")}
+    found = {name: each for name in names if (each := facet_column(name)) is not None}
+    return [*COLUMNS, *(found[name] for name in sorted(found, key=lambda name: (int(name.split("_")[1]), name)))]
 
 
 @dataclass(frozen=True)
@@ -90,6 +117,8 @@ class Measured:
         One standard deviation of some of them.
     metadata : dict
         As the beamline recorded it: name -> number or text.
+    facets : tuple of SeenFacet
+        The largest first; none where the geometry is unknown.
     """
 
     status: str = ""
@@ -97,6 +126,7 @@ class Measured:
     values: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Value] = field(default_factory=dict)
+    facets: tuple[SeenFacet, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -105,7 +135,12 @@ class Measured:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Measured:
         """As :meth:`to_json` gave it."""
-        return cls(**{name: stored[name] for name in cls.__dataclass_fields__ if name in stored})
+        known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
+        facets = tuple(
+            SeenFacet(**{**each, "normal": tuple(each["normal"]), "centre": tuple(each["centre"])})
+            for each in known.pop("facets", ())
+        )
+        return cls(**known, facets=facets)
 
 
 def measured(image: CrystalImage, report: Report, source: Mapping[str, Any]) -> Measured:
@@ -140,26 +175,30 @@ def measured(image: CrystalImage, report: Report, source: Mapping[str, Any]) -> 
         "seconds": report.seconds.get("total"),
     }
     values = {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
+    errors, facets = _errors_and_facets(image, report, values)
     metadata = source.get("metadata")
+    known = metadata if isinstance(metadata, Mapping) else {}
     return Measured(
         report.status or "",
         report.message or "",
         values,
-        _errors(image, report, values),
-        {str(name): value for name, value in metadata.items() if isinstance(value, float | int | str)}
-        if isinstance(metadata, Mapping)
-        else {},
+        errors,
+        {str(name): value for name, value in known.items() if isinstance(value, float | int | str)},
+        facets,
     )
 
 
-def _errors(image: CrystalImage, report: Report, values: Mapping[str, float]) -> dict[str, float]:
+def _errors_and_facets(
+    image: CrystalImage, report: Report, values: Mapping[str, float]
+) -> tuple[dict[str, float], tuple[SeenFacet, ...]]:
     errors: dict[str, float] = {}
+    facets: tuple[SeenFacet, ...] = ()
     inside = ndimage.binary_erosion(image.support)
     inside = inside if inside.any() else image.support
+    cells = cells_of(image, report.resolution_nm)
     if image.strain is not None and "d_nm" in values:
         spread = strain_spread(image)
         in_it = None if spread is None else spread[inside]
-        cells = cells_of(image, report.resolution_nm)
         error = mean_of(image.strain[inside], "", in_it, cells).mean.uncertainty
         if error is not None:
             errors["d_nm"] = error * values["d_nm"]
@@ -169,8 +208,10 @@ def _errors(image: CrystalImage, report: Report, values: Mapping[str, float]) ->
         try:
             surface = surface_of(image, ISOVALUE)
         except InputError:  # of a speck there is no surface
-            return errors
+            return errors, facets
         # The choice of the isosurface is shared by all scans.
-        place, _ = surface_error(image, surface, depth_of(image), ISOVALUE)
+        depth = depth_of(image)
+        place, _ = surface_error(image, surface, depth, ISOVALUE)
         errors["volume_nm3"] = surface.area * place
-    return {name: value for name, value in errors.items() if math.isfinite(value)}
+        facets = seen_facets(image, surface, depth, place, cells)
+    return {name: value for name, value in errors.items() if math.isfinite(value)}, facets

@@ -7,12 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autophasenn.analysis.series import SAME_CRYSTAL, SURELY, Placed, place
-from autophasenn.campaign.measured import measured
+from autophasenn.campaign.facets import followed
+from autophasenn.campaign.measured import Measured, measured
 from autophasenn.campaign.table import SCAN, Row, axis, column, names_of, read_metadata, rows_of, with_change_of_d
 from autophasenn.errors import InputError, PlanError, quoted
 from autophasenn.files.cxi_image import image_in, process_in, read_image
@@ -97,6 +98,7 @@ class Series:
         if aligned and first is not None:
             placed, notes = _aligned(rows, first)
             rows = [_with_place(row, placed.get(row.key)) for row in rows]
+            rows = followed(rows, placed, first) if first in placed else rows
         rows = with_change_of_d(rows, first)
         return cls(folder, tuple(rows), (*_said_of(rows), *notes), first, placed if aligned else None)
 
@@ -184,13 +186,9 @@ def _complete(row: Row) -> Row:
     if row.result is None or row.values:
         return row
     try:
-        with opened_result(row.result / RESULT) as stored:
-            image, process = image_in(stored), process_in(stored)
-        report = json.loads((row.result / REPORT).read_text(encoding="utf-8"))
+        found = _measured_at(row.result, (row.result / REPORT).stat().st_mtime_ns)
     except (InputError, OSError, ValueError) as error:
         return replace(row, status="failed", message=f"Its result cannot be read: {error}", result=None)
-    origin = process.get("input")
-    found = measured(image, Report.from_json(report), origin if isinstance(origin, Mapping) else {})
     return replace(
         row,
         status=found.status or row.status,
@@ -198,7 +196,18 @@ def _complete(row: Row) -> Row:
         values=found.values,
         errors=found.errors,
         metadata={**found.metadata, **row.metadata},
+        facets=found.facets,
     )
+
+
+@lru_cache(maxsize=4096)
+def _measured_at(result: Path, _: int) -> Measured:
+    """The numbers of a result that was written at this time; a series that grows asks for them again and again."""
+    with opened_result(result / RESULT) as stored:
+        image, process = image_in(stored), process_in(stored)
+    report = json.loads((result / REPORT).read_text(encoding="utf-8"))
+    origin = process.get("input")
+    return measured(image, Report.from_json(report), origin if isinstance(origin, Mapping) else {})
 
 
 def _reference(rows: Sequence[Row], asked: str | int | None) -> str | None:

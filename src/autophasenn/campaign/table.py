@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from autophasenn.analysis.facet_series import SeenFacet
 from autophasenn.beamlines.recorded import TIME, seconds_of
-from autophasenn.campaign.measured import COLUMNS, Column, Measured, Value
+from autophasenn.campaign.measured import COLUMNS, Column, Measured, Value, columns_in, facet_column
 from autophasenn.campaign.scans import natural
 from autophasenn.errors import InputError, PlanError, quoted
 from autophasenn.live.ledger import Ledger, ScanRecord
@@ -52,6 +53,8 @@ class Row:
         Is it shown in the series as its twin?
     result, thumbnail : Path, optional
         Folder of the result, and a picture of the crystal.
+    facets : tuple of SeenFacet
+        As they were found in this image alone.
     """
 
     key: str
@@ -66,6 +69,7 @@ class Row:
     is_twin: bool = False
     result: Path | None = None
     thumbnail: Path | None = None
+    facets: tuple[SeenFacet, ...] = ()
 
     @property
     def is_done(self) -> bool:
@@ -103,6 +107,7 @@ def _row(folder: Path, ledger: Ledger, record: ScanRecord, given: Mapping[str, M
         {**numbers.metadata, **more},
         result=folder / record.result if is_done and record.result else None,
         thumbnail=folder / record.thumbnail if record.thumbnail else None,
+        facets=numbers.facets,
     )
 
 
@@ -177,8 +182,11 @@ def column(name: str) -> Column:
     for each in COLUMNS:
         if name.casefold() in (each.name.casefold(), *each.aliases):
             return each
+    of_facet = facet_column(name)
+    if of_facet is not None:
+        return of_facet
     known = ", ".join((each.aliases or (each.name,))[0] for each in COLUMNS)
-    raise PlanError(f"There is no number {quoted(name)} to plot; choose from {known}.")
+    raise PlanError(f"There is no number {quoted(name)} to plot; choose from {known}, facet 1 strain, facet 1 area.")
 
 
 def axis(rows: Sequence[Row], name: str) -> tuple[str, list[float | None]]:
@@ -250,7 +258,7 @@ def with_change_of_d(rows: Sequence[Row], reference: str | None) -> list[Row]:
 
 def as_csv(rows: Sequence[Row]) -> str:
     """Everything, in SI units or those that a name says; a spreadsheet's formulas are made text."""
-    names = [each.name for each in COLUMNS]
+    names = [each.name for each in columns_in(row.values for row in rows)]
     with_errors = {name for row in rows for name in row.errors}
     numbers = [part for name in names for part in (name, *([name + ERROR] if name in with_errors else []))]
     metadata = metadata_names(rows)

@@ -64,11 +64,21 @@ class Reconstructed(Outcome):
 
 def work(orders: Connection, settings: Settings, niceness: int) -> None:
     """Answer every `Task` with its `Reconstructed`, or the `Outcome` that says why there is none."""
-    serve(orders, lambda: _Worker(settings), niceness)
+    serve(orders, lambda: Doing(settings), niceness)
 
 
-class _Worker:
-    """The network, loaded where the method needs it."""
+class Doing:
+    """A process with the network, loaded where the method needs it.
+
+    Parameters
+    ----------
+    settings : Settings
+
+    Raises
+    ------
+    InputError, PlanError
+        If weights or device are not what they should be.
+    """
 
     def __init__(self, settings: Settings) -> None:
         from autophasenn.devices import use_threads

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import h5py
@@ -14,12 +15,13 @@ import numpy as np
 
 from autophasenn.beamlines.recorded import TIME
 from autophasenn.campaign.campaign import TABLE
+from autophasenn.campaign.facet_pictures import numbered_facets, plot_of_facets
 from autophasenn.campaign.measured import COLUMNS, Column, Value
 from autophasenn.campaign.series import Series
 from autophasenn.campaign.table import SCAN, Row, as_csv, axis, column, metadata_names
 from autophasenn.errors import PlanError
 from autophasenn.files.cxi_image import nx_dataset, nx_group
-from autophasenn.files.writing import leftovers, write_atomically
+from autophasenn.files.writing import forsaken, write_atomically
 from autophasenn.progress import Progress, Silent
 from autophasenn.report.film import Curve, write_film
 from autophasenn.report.series import contact_sheet_of_series
@@ -27,9 +29,12 @@ from autophasenn.report.series_page import Cell, Picture, page
 from autophasenn.report.style import KINDS, save
 from autophasenn.report.words import percent
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 PAGE = "campaign.html"
 FOLDER = "series"
-SHEET, FILM, VOLUMES = "images.png", "film.gif", "aligned.h5"
+SHEET, FACETS, FILM, VOLUMES = "images", "facets", "film.gif", "aligned.h5"
 OVERVIEW = "overview.png"
 DEFAULT_PLOTS = ("strain_rms", "d_nm", "volume_nm3", "confidence")
 LARGEST_FILM = 6 * 2**20
@@ -46,7 +51,8 @@ class Wanted:
     Parameters
     ----------
     plots : tuple of str
-        Numbers of the table; the first one is shown in the film. Empty: `DEFAULT_PLOTS`, as far as they are known.
+        Numbers of the table; the first one is shown in the film. Empty: `DEFAULT_PLOTS` and the strain of facets, as far as
+        they are known.
     against : str
         What they are plotted against.
     film : bool
@@ -95,26 +101,37 @@ def write_series(series: Series, wanted: Wanted | None = None, progress: Progres
     folder = series.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     progress.stage("Series")
+    label = axis(series.rows, wanted.against)[0]
     written, pictures = list[Path](), list[Picture]()
-    for each in columns:
-        figure = series.plot(each.name, wanted.against)
-        for kind in wanted.formats:
-            path = folder / f"{each.name}_against_{_safe(wanted.against)}.{kind}"
+
+    def keep(figure: Figure, name: str, title: str, formats: Sequence[str] = ("png",)) -> None:
+        for kind in formats:
+            path = folder / f"{name}.{kind}"
             with _replacing(path) as temporary:
                 save(figure, temporary)
             written.append(path)
             if kind == "png":
-                pictures.append(
-                    Picture(f"{each.title} against {axis(series.rows, wanted.against)[0]}", path.read_bytes())
-                )
+                pictures.append(Picture(title, path.read_bytes()))
+
+    against = _safe(wanted.against)
+    for each in columns:
+        keep(
+            series.plot(each.name, wanted.against),
+            f"{each.name}_against_{against}",
+            f"{each.title} against {label}",
+            wanted.formats,
+        )
+    of_facets = None if wanted.plots else plot_of_facets(series, wanted.against)
+    if of_facets is not None:
+        keep(of_facets, f"{FACETS}_strain_against_{against}", f"strain of facets against {label}", wanted.formats)
+        numbered = numbered_facets(series)
+        if numbered is not None:
+            keep(numbered, FACETS, "Facets by their numbers")
     images = series.images
     if images:
         names = _titles(series, wanted.against)
-        path = folder / SHEET
-        with _replacing(path) as temporary:
-            save(contact_sheet_of_series(list(images.values()), [names[key] for key in images]), temporary)
-        written.append(path)
-        pictures.append(Picture("All images of the series on one scale", path.read_bytes()))
+        sheet = contact_sheet_of_series(list(images.values()), [names[key] for key in images])
+        keep(sheet, SHEET, "All images of the series on one scale")
         written.append(_write_volumes(series, folder / VOLUMES))
     if wanted.film and len(images) > 1 and columns:
         progress.stage("Film")
@@ -122,9 +139,10 @@ def write_series(series: Series, wanted: Wanted | None = None, progress: Progres
         points = dict(
             zip((row.key for row in series.rows), series.points(columns[0].name, wanted.against), strict=True)
         )
-        curve = Curve([points[key] for key in images], axis(series.rows, wanted.against)[0], columns[0].label)
+        curve = Curve([points[key] for key in images], label, columns[0].label)
         with _replacing(path) as temporary:
-            write_film(temporary, list(images.values()), [names[key] for key in images], curve)
+            titles = [names[key].replace("\n", ", ") for key in images]
+            write_film(temporary, list(images.values()), titles, curve)
         written.append(path)
         if path.stat().st_size <= LARGEST_FILM:
             pictures.append(Picture("Film of the series", path.read_bytes(), "gif"))
@@ -219,12 +237,12 @@ def _recorded(row: Row, name: str) -> Cell:
 
 
 def _titles(series: Series, against: str) -> dict[str, str]:
-    """Key -> name of the scan, with what the series is plotted against."""
+    """Key -> name of the scan, and in a second line what the series is plotted against."""
     label, places = axis(series.rows, against)
     titles = {}
     for row, place in zip(series.rows, places, strict=True):
         is_told = against.casefold() != SCAN and place is not None
-        titles[row.key] = f"{row.name}, {label} {place:.5g}" if is_told else row.name
+        titles[row.key] = f"{row.name}\n{label} {place:.5g}" if is_told else row.name
     return titles
 
 
@@ -260,7 +278,7 @@ def _safe(name: str) -> str:
 
 def _replacing(path: Path) -> AbstractContextManager[Path]:
     """Write one file in one step; what a killed process left of it goes."""
-    for left in leftovers(path):
+    for left in forsaken(path):
         left.unlink(missing_ok=True)
     return write_atomically(path)
 

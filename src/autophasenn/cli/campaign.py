@@ -32,7 +32,8 @@ def reconstruct_campaign(campaign: Campaign, *, is_dry: bool) -> None:
 
     campaign.check()
     if is_dry:
-        facts = {**state_of(campaign), "processes": campaign.workers, "method": campaign.run.method}
+        who = {"scheduler": campaign.scheduler} if campaign.scheduler else {"processes": campaign.workers}
+        facts = {**state_of(campaign), **who, "method": campaign.run.method}
         show_facts({**facts, "output": str(campaign.folder)})
         return
     with TerminalProgress() as progress:
@@ -58,7 +59,9 @@ def series(
     ],
     plot: Annotated[
         list[str] | None,
-        typer.Option(help="A number of the table: strain, d, expansion, volume, chi2, ...; may be repeated."),
+        typer.Option(
+            help="A number of the table: strain, d, expansion, volume, chi2, facet 1 strain, ...; may be repeated."
+        ),
     ] = None,
     against: Annotated[
         str, typer.Option(help="What is on the axis: scan, time, or what was recorded, as temperature or a motor.")

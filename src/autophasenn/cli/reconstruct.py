@@ -26,7 +26,7 @@ def reconstruct(
         typer.Argument(
             metavar="[INPUT]...",
             help="A scan's folder, a .npy, .npz, .tif or .cxi file, an HDF5 dataset (file.h5:/path), or an entry of a "
-            "Tiled server (tiled://host:port/path); of several, each.",
+            "Tiled server (tiled://host:port/path); several: a campaign, or with --sum one image.",
         ),
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Take the bundled example instead of INPUT.")] = False,
@@ -37,9 +37,24 @@ def reconstruct(
     beamline: options.Beamline = None,
     spec: options.Spec = None,
     scan: options.ScanNumber = None,
-    scans: Annotated[str | None, typer.Option(metavar="12,14-16", help="Numbers of scans in INPUT.")] = None,
-    is_sum: Annotated[bool, typer.Option("--sum", help="Sum the scans that show the same crystal.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that reconstruct several scans.")] = 1,
+    scans: Annotated[
+        str | None,
+        typer.Option(
+            metavar="12,14-16",
+            help="Numbers of scans in INPUT, or in its name as S{scan:04d}: each becomes an image of its own, all of them a "
+            "campaign with one table, plots and film, which goes on where it was interrupted; with --sum all become one.",
+        ),
+    ] = None,
+    is_sum: Annotated[
+        bool,
+        typer.Option(
+            "--sum", help="Several scans are repetitions: sum those that show the same crystal into one image."
+        ),
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that reconstruct the scans of a campaign.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler to reconstruct the scans of a campaign instead, tcp://host:8786.")
+    ] = None,
     metadata: Annotated[
         Path | None, typer.Option(help="CSV file: a column of scans, and columns of what else is known of them.")
     ] = None,
@@ -102,11 +117,11 @@ def reconstruct(
     if not is_sum and (scans is not None or len(each) > 1):
         from autophasenn.campaign.campaign import Campaign
 
-        of_many = (workers, threads or 1, figures, overwrite, metadata, command_line())
+        of_many = (workers, threads or 1, figures, overwrite, metadata, command_line(), scheduler)
         reconstruct_campaign(Campaign(each, output, how, parameters, *of_many), is_dry=dry_run)
         return
-    if workers > 1 or metadata is not None:
-        raise typer.BadParameter("--workers and --metadata belong to several scans that are not summed.")
+    if workers > 1 or scheduler is not None or metadata is not None:
+        raise typer.BadParameter("--workers, --scheduler and --metadata belong to several scans that are not summed.")
     source: Source | RepeatedScans = RepeatedScans(each) if is_sum else each[0] if each else of_all
     where = Output(output, overwrite, figures)
     if dry_run:

@@ -41,6 +41,13 @@ def watch(
     weights: options.Weights = None,
     force: options.Force = False,
     figures: Annotated[bool, typer.Option("--figures", help="Draw the figures of `reconstruct` too.")] = False,
+    series: Annotated[
+        bool,
+        typer.Option("--series", help="Keep campaign.csv, campaign.html, plots and aligned images up to date in -o."),
+    ] = False,
+    against: Annotated[
+        str, typer.Option(help="What --series plots against: scan, time, or what was recorded.")
+    ] = "scan",
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page.")] = True,
     host: Annotated[
         str, typer.Option(help="Address of the page; another than the default needs a token.")
@@ -112,6 +119,10 @@ def watch(
     if page and not once:
         _check_installed("The page", "trame", "trame_vtk", "trame_vuetify")
         companions.append(Companion("page", serve_page, output, host, port, token or None, browser))
+    if series and not once:
+        from autophasenn.campaign.follow import keep_series
+
+        companions.append(Companion("series", keep_series, output, against))
     pack = watched.packs_streams
     if pva is not None:
         _check_installed("PVAccess", "p4p")
@@ -120,7 +131,12 @@ def watch(
         _check_installed("ZMQ", "zmq")
         companions.append(Companion("ZMQ client", receive_zmq, zmq, watched.spool("zmq"), pack, abandon))
     log_to_stderr()
-    show_facts({**run(watched, companions), "results": str(output)})
+    ended = run(watched, companions)
+    if series and once:
+        from autophasenn.campaign.follow import write_now
+
+        write_now(output, against, film=True)
+    show_facts({**ended, "results": str(output)})
 
 
 def serve_page(results: Path, host: str, port: int, token: str | None, browser: bool) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 from autophasenn.errors import OutputError
 from autophasenn.files.stored import sha256_of
 
@@ -127,6 +129,13 @@ def leftovers(path: Path) -> list[Path]:
     """Temporary files of processes that were writing `path` and were killed, or that still write it."""
     name = re.compile(rf"{re.escape(TEMPORARY)}\d+-{re.escape(path.name)}")
     return [left for left in path.parent.iterdir() if name.fullmatch(left.name) and left.is_file()]
+
+
+def forsaken(path: Path) -> list[Path]:
+    """Those of `leftovers` whose process is no more, as far as this machine knows."""
+    return [
+        left for left in leftovers(path) if not psutil.pid_exists(int(left.name.removeprefix(TEMPORARY).split("-")[0]))
+    ]
 
 
 def make_folder(folder: Path) -> list[Path]:

@@ -20,6 +20,8 @@ from autophasenn.errors import InputError
 FILE = "ledger.sqlite"
 VERSION = 2
 """Raised when a column is added or changes its name or meaning; version 1 had no `number`."""
+BEGUN_WITH = "begun with"
+"""The fact that says how the scans of a campaign are reconstructed; a watcher's ledger has none."""
 PATIENCE = 20.0
 """Seconds to wait for another process that is at the database."""
 

@@ -20,7 +20,7 @@ from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
 from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.live.arrivals import Arrivals
 from autophasenn.live.crew import Companion, Worker
-from autophasenn.live.ledger import Ledger, ScanRecord, State
+from autophasenn.live.ledger import BEGUN_WITH, Ledger, ScanRecord, State
 from autophasenn.live.lock import only_one
 from autophasenn.live.notices import Notices
 from autophasenn.live.options import Watch
@@ -305,6 +305,8 @@ def _remove_others(picture: Path) -> None:
 
 def _claim(ledger: Ledger, folder: Path | None) -> None:
     """The keys of a ledger mean the scans of one folder."""
+    if ledger.fact(BEGUN_WITH):
+        raise OutputError(f"{ledger.path.parent} holds a campaign of `autophasenn reconstruct`; give another -o.")
     watched, former = "" if folder is None else str(folder.resolve()), ledger.fact("folder")
     if watched and former and former != watched:
         raise PlanError(f"{ledger.path.parent} holds the results of {former}, not of {watched}; give another -o.")

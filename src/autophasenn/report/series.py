@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ MARKERS = "osD^vP"
 MOST_PICTURES = 48
 """On one sheet; of more, evenly spread ones are shown."""
 COLUMNS = 8
+LONGEST_TITLE = 22
+"""Letters above a picture of a sheet."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,33 @@ def series_plot(points: Sequence[Point], against: str, quantity: str, note: str 
         axes.legend(loc="best")
     if note:
         figure.supxlabel(note, fontsize=10, color="#555566", parse_math=False)
+    return figure
+
+
+@styled
+def lines_plot(lines: Mapping[str, Sequence[Point]], against: str, quantity: str) -> Figure:
+    """Draw a number of several parts of one crystal over a series.
+
+    Parameters
+    ----------
+    lines : dict of str to sequence of Point
+        Name of the part -> its points in the order of the series.
+    against, quantity : str
+        Labels of the axes.
+    """
+    figure = new_figure((8.2, 5.0))
+    axes = figure.subplots()
+    for number, (name, points) in enumerate(lines.items()):
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        errors = [point.error or 0.0 for point in points] if any(point.error for point in points) else None
+        places, values = [point.x for point in points], [point.y for point in points]
+        axes.errorbar(
+            places, values, errors, fmt=f"{marker}-", color=colour, markersize=5, linewidth=1, capsize=2, label=name
+        )
+    axes.axhline(0, color=INK, linewidth=0.6, alpha=0.4, zorder=0)
+    axes.set_xlabel(against, parse_math=False)
+    axes.set_ylabel(quantity, parse_math=False)
+    axes.legend(loc="best", ncols=2)
     return figure
 
 
@@ -143,7 +172,7 @@ def contact_sheet_of_series(images: Sequence[CrystalImage], names: Sequence[str]
     images : sequence of CrystalImage
         On one grid, as `analysis.series.place` gives them.
     names : sequence of str
-        Above each.
+        Above each, of one or two lines; what is too long for its picture loses its beginning.
     look : Look, optional
         None: that of these images.
     """
@@ -151,7 +180,8 @@ def contact_sheet_of_series(images: Sequence[CrystalImage], names: Sequence[str]
     shown = spread_evenly(len(images), MOST_PICTURES)
     columns = min(COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    side, gap, above = 1.6, 0.12, 0.42
+    titles = ["\n".join(_short(line) for line in name.split("\n")[:2]) for name in names]
+    side, gap, above = 1.6, 0.12, 0.42 + 0.17 * any("\n" in title for title in titles)
     figure = new_figure((0.3 + columns * (side + gap) + 1.1, 0.2 + rows * (side + above)), is_placed=True)
     plane = planes_of(images[0])[0]
     index = images[0].centre[plane.normal]
@@ -159,13 +189,17 @@ def contact_sheet_of_series(images: Sequence[CrystalImage], names: Sequence[str]
         row, column = divmod(place, columns)
         axes = panel(figure, 0.3 + column * (side + gap), above + row * (side + above), side, side)
         draw_plane(axes, images[number], plane, index, look)
-        axes.set_title(names[number], fontsize=10, pad=4, parse_math=False)
+        axes.set_title(titles[number], fontsize=10, pad=4, parse_math=False)
         if place == 0:
             scale_bar(axes, images[0].unit)
     height = min(2.6, rows * (side + above) - above)
     cax = panel(figure, 0.4 + columns * (side + gap), above, 0.14, height)
     look.scale.colour_bar(figure, [], look.scale.title, cax=cax)
     return figure
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= LONGEST_TITLE else f"…{line[1 - LONGEST_TITLE :]}"
 
 
 def draw_plane(axes: Axes, image: CrystalImage, plane: Plane, index: int, look: Look) -> None:
