@@ -18,7 +18,7 @@ from drifting_series import Step, delta_of
 from mortal import Nursery
 
 import autophasenn as ap
-from autophasenn.campaign import campaign as engine
+from autophasenn.campaign import crew
 from autophasenn.campaign.campaign import TABLE, Campaign, run_campaign, state_of
 from autophasenn.campaign.scans import fingerprint, scans_of
 from autophasenn.campaign.series import Series
@@ -190,7 +190,7 @@ def test_scans_that_come_later_join_and_a_worker_that_dies_costs_its_scan_alone(
 ) -> None:
     folder = tmp_path / "c"
     # Less memory than Python itself takes: each process is ended, and the campaign comes to its end all the same.
-    monkeypatch.setattr(engine, "MEMORY_SHARE", 1e-9)
+    monkeypatch.setattr(crew, "MEMORY_SHARE", 1e-9)
     said: list[str] = []
     ended = run_campaign(campaign(killed_and_resumed.file, folder, (1,)), tell=said.append)
     assert (ended.done, ended.failed) == (0, 1)

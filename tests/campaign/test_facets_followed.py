@@ -23,7 +23,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[CrystalImage]:
     """The crystal, and the same one as its twin, moved, and with twice the strain inside."""
     steps = heating(1)
     steps += [replace(steps[0], number=2, strength=2 * steps[0].strength)]
-    truth = write_series(tmp_path_factory.mktemp("facets") / "s.h5", steps)
+    truth = write_series(tmp_path_factory.mktemp("facets") / "s.h5", steps, size=48)
     first, second = (place([truth[step.number]])[0].image for step in steps)
     return [first, turned(moved(second, (2.0, -1.0, 1.0)))]
 

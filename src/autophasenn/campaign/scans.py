@@ -94,6 +94,12 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
 
 
+def number_in(path: str) -> int | None:
+    """The last digits in the name of a file or folder, which number scans mostly; None where there are none."""
+    digits = DIGITS.findall(Path(path).stem)
+    return int(digits[-1]) if digits and len(digits[-1]) < 10 else None
+
+
 def _name(source: Source) -> str:
     path, _, dataset = (source.input or "example").partition(":/")
     stem = Path(path).name if Path(path).is_dir() else Path(path).stem
@@ -110,8 +116,7 @@ def _ends_in(stem: str, number: int) -> bool:
 def _number(source: Source) -> int | None:
     if source.scan is not None:
         return int(source.scan)
-    digits = DIGITS.findall(Path(source.input or "").stem)
-    return int(digits[-1]) if digits and len(digits[-1]) < 10 else None
+    return number_in(source.input or "")
 
 
 def _free(base: str, taken: set[str]) -> str:

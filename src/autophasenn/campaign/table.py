@@ -13,7 +13,7 @@ from pathlib import Path
 from autophasenn.analysis.facet_series import SeenFacet
 from autophasenn.beamlines.recorded import TIME, seconds_of
 from autophasenn.campaign.measured import COLUMNS, Column, Measured, Value, columns_in, facet_column
-from autophasenn.campaign.scans import natural
+from autophasenn.campaign.scans import natural, number_in
 from autophasenn.errors import InputError, PlanError, quoted
 from autophasenn.live.ledger import Ledger, ScanRecord
 
@@ -99,7 +99,7 @@ def _row(folder: Path, ledger: Ledger, record: ScanRecord, given: Mapping[str, M
     return Row(
         record.key,
         record.name,
-        record.number,
+        number_in(record.name) if record.number is None else record.number,
         numbers.status or ("reconstructed" if is_done else record.state),
         record.reason or numbers.message,
         numbers.values,

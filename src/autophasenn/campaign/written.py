@@ -77,7 +77,12 @@ class Wanted:
         asked = [column(name) for name in self.plots or DEFAULT_PLOTS]
         if self.plots:
             return asked
-        return [each for each in asked if any(point is not None for point in series.points(each.name, self.against))]
+
+        def known(each: Column) -> bool:
+            return any(point is not None for point in series.points(each.name, self.against))
+
+        # Without geometry and confidence there is still how well each image explains its pattern.
+        return list(filter(known, asked)) or list(filter(known, [column("chi2")]))
 
 
 def write_series(series: Series, wanted: Wanted | None = None, progress: Progress | None = None) -> list[Path]:
