@@ -24,7 +24,8 @@ MOST_VOXELS = 1_000_000
 MARGIN = 2
 """Voxels around the largest crystal."""
 SAME_CRYSTAL, SURELY = 0.85, 0.92
-"""Intersection over union of two bodies from which on they are one crystal, and surely so (docs/notebook/series.md)."""
+"""Intersection over union of two bodies from which on they are one crystal, and surely so; how much simulated
+ones of like size overlap is told by ``python benchmarks/series.py --overlaps``."""
 SAME_D = 0.02
 """Relative difference of d beyond which two images are of different reflections or materials."""
 CLEAR_TWIN = 0.003
