@@ -94,12 +94,16 @@ def drift(folder: Path, count: int, seed: int, photons: float, workers: int, kil
             f"| {off[0]:+.1f} | {1e4 * strain:.2f} | {1e4 * found[1]:.2f} ± {1e4 * errors[1]:.2f} | {off[1]:+.1f} |"
         )
     table = np.array(pulls)
-    kelvin = np.array([step.temperature_k for step in steps])
-    slope = np.polyfit(kelvin, [rows[step.number].values["d_change"] for step in steps], 1)[0]
     spread = np.sqrt((table[1:] ** 2).mean(axis=0))
     print(f"rms of off / error: d {spread[0]:.2f}, strain {spread[1]:.2f}")
     facets(rows, truth)
-    print(f"expansion: true 1.4200e-5 / K, found {slope:.4e} / K")
+    kelvin = [step.temperature_k for step in steps]
+    change = (
+        [(1 - first) / (1 - step.expansion) - 1 for step in steps],
+        [rows[step.number].values["d_change"] for step in steps],
+    )
+    slopes = [np.polyfit(kelvin, each, 1)[0] for each in change]
+    print(f"slope of the change of d: true {slopes[0]:.4e} / K, found {slopes[1]:.4e} / K")
 
 
 def facets(rows: Mapping[int | None, Row], truth: Mapping[int, CrystalImage]) -> None:
