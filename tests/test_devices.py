@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from autophasenn.devices import side_by_side
+from autophasenn.devices import device_of, side_by_side
+from autophasenn.errors import PlanError
 
 CPU = torch.device("cpu")
 SAID: contextvars.ContextVar[str] = contextvars.ContextVar("said", default="")
@@ -53,3 +54,10 @@ def test_an_error_is_raised_where_it_is_waited_for_and_nothing_more_is_begun() -
 def test_with_one_thread_nothing_runs_beside_this_one() -> None:
     assert torch.get_num_threads() == 1
     assert set(side_by_side(lambda _: threading.get_ident(), [1, 2, 3], CPU)) == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("name", ["meta", "", "abacus", "cuda:99", "cuda:-1"])
+def test_a_device_that_cannot_compute_and_give_back_a_number_is_not_there(name: str) -> None:
+    with pytest.raises(PlanError, match="is not there"):
+        device_of(name)
+    assert device_of("cpu") == CPU

@@ -18,6 +18,8 @@ TOLERANCE = 0.02
 """Share by which d may differ from the material's: an assumed direct beam is good to about 1 %."""
 BEAM_ERROR = 0.01
 """Share of d where nobody measured the direct beam."""
+OWN_MEAN = "mean of the crystal by scattered intensity (the Bragg peak's centre), its mean over voxels"
+"""The mean over voxels is not quite 0 for that: in it the dim ones near the surface count as much as the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ def _reference(
             )
         return Quantity(value, "nm"), f"{what} {options.reference_nm:g} nm, as given"
     if options.reference != "table" and options.temperature_k is None:
-        return Quantity(mean_d, "nm"), "mean of the crystal"
+        return Quantity(mean_d, "nm"), OWN_MEAN
     if material is None or root is None:
         missing = "material (--material)" if material is None else "reflection (--hkl)"
         raise InputError(

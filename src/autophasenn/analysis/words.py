@@ -72,6 +72,8 @@ def _facets(analysis: Analysis) -> str:
         return "none"
     share = sum(facet.share for facet in analysis.facets)
     said = f"{len(analysis.facets)} on {100 * share:.0f} % of the surface"
+    if len(analysis.facets) > MOST_FACETS:
+        said += f", the {MOST_FACETS} largest below, {len(analysis.facets) - MOST_FACETS} more in facets.csv"
     if analysis.orientation is not None:
         found = analysis.orientation
         fit = "" if found.fit_deg is None else f", {found.fit_deg:.1f} degrees off on average"

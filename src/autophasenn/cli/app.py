@@ -11,9 +11,10 @@ import tempfile
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import autophasenn
 from autophasenn.cli.terminal import complain
@@ -24,7 +25,39 @@ HELP = (
     f"{(autophasenn.__doc__ or '').splitlines()[0]}\n\nA first look: autophasenn reconstruct --example -o result. "
     "From Python: import autophasenn as ap."
 )
+
+
+class Commands(TyperGroup):
+    """The commands, none of which takes an empty word: a path of no letters would be the current folder."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that the first word names, and the words that follow.
+
+        Raises
+        ------
+        typer.BadParameter
+            If one of these, or the value of an option, is empty.
+        """
+        name, command, words = super().resolve_command(ctx, args)
+        takes_value = {
+            option: not getattr(each, "is_flag", False)
+            for each in getattr(command, "params", ())
+            if each.param_type_name == "option"
+            for option in each.opts
+        }
+        for word, former in zip(words, ["", *words], strict=False):
+            option, equals, value = word.partition("=")
+            if word == "--":
+                break
+            if word == "" or (equals and value == "" and takes_value.get(option)):
+                of = option if equals else former if takes_value.get(former) else None
+                rest = "give a value, or leave the option out" if of else "give a name, or leave it out"
+                raise typer.BadParameter(f"it is empty; {rest}.", param_hint=of or "an argument")
+        return name, command, words
+
+
 app = typer.Typer(
+    cls=Commands,
     help=HELP,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from autophasenn.inversion.box import NetworkBox
 from autophasenn.network.predict import Predictor
-from autophasenn.options import Number, Positive, options
+from autophasenn.options import Positive, options
 from autophasenn.phasing.engine import Retrieval
-from autophasenn.phasing.ensemble import AGREEMENT, as_reconstruction, singular_modes
+from autophasenn.phasing.ensemble import AGREEMENT, Starts, as_reconstruction, singular_modes
 from autophasenn.phasing.held_out import FREE_FRACTION, HeldOut
 from autophasenn.physics import ambiguity
 from autophasenn.randomness import Stream, seed_of
@@ -42,7 +42,7 @@ class Predictions:
         If a number is outside its range.
     """
 
-    starts: Number = 3
+    starts: Starts = 3
     poor: Positive = 0.02
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import field, replace
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
-from autophasenn.options import Count, Fraction, Number, options
+from autophasenn.options import Count, Fraction, options
 from autophasenn.phasing.coherence import CoherenceEstimate
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.held_out import HeldOut
@@ -25,6 +27,9 @@ GPU_BYTES_PER_VOXEL = 120
 
 AGREEMENT = 0.9
 """Correlation from which two objects are taken for the same: of starts, predictions, orientations."""
+
+Starts = Annotated[int, Ge(1), Le(10_000)]
+"""How many starts: more take longer than anybody waits."""
 
 
 @options
@@ -46,7 +51,7 @@ class Ensemble:
         What every start does in which iteration.
     """
 
-    starts: Number = 5
+    starts: Starts = 5
     polish: Count = 50
     coherence: CoherenceEstimate | None = field(default_factory=CoherenceEstimate)
     support_threshold: Fraction = FIRST_SUPPORT_THRESHOLD

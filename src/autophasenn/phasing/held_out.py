@@ -69,7 +69,10 @@ def hold_out(measured: Mask, fraction: float, seed: int) -> Mask:
     shape = measured.shape
     if fraction == 0:
         return torch.zeros_like(measured)
-    cubes = torch.rand([-(-n // EDGE) for n in shape], generator=torch.Generator().manual_seed(seed % 2**63)) < fraction
+    cubes = (
+        torch.rand([-(-n // EDGE) for n in shape], generator=torch.Generator().manual_seed(int(seed) % 2**63))
+        < fraction
+    )
     free = cubes.repeat_interleave(EDGE, 0).repeat_interleave(EDGE, 1).repeat_interleave(EDGE, 2)
     free = free[tuple(slice(n) for n in shape)].clone()
     free[tuple(slice(n // 2 - n // 20, n // 2 + n // 20 + 1) for n in shape)] = False

@@ -21,7 +21,8 @@ class Pattern(Scan):
     Parameters
     ----------
     counts : array (frames, rows, columns)
-        As the detector gave them: whole counts, no square root, gap markers where it wrote any.
+        As the detector gave them: whole counts, no square root, gap markers where it wrote any. What a masked array of NumPy
+        hides is taken as unmeasured.
     mask : bool array of the same shape, or of one frame's, optional
         True = measured. None: all pixels but those with gap markers.
     reciprocal_steps : array (3, 3), optional
@@ -30,7 +31,7 @@ class Pattern(Scan):
     scattering_vector : array (3,), optional
         Q of the Bragg peak, same unit and frame.
     dark, white : array (rows, columns), optional
-        Counts without beam, and response to uniform illumination.
+        Counts without beam, and response to uniform illumination; pixels that a masked array hides are unmeasured.
     name : str
         What the result calls it.
     mask_marks : "measured" or "bad", optional
@@ -78,7 +79,10 @@ column]. Give all frames of a rocking scan in one array.
         )
         scan = scan_of_arrays(stored, name, mask_marks)
         fields_of_detector = _field(dark, "The dark field"), _field(white, "The white field")
-        super().__init__(scan.frames, *fields_of_detector, scan.mask, scan.geometry, scan.source, scan.warnings)
+        measured = scan.mask
+        for each in (counts, dark, white):
+            measured = _joined(measured, each, scan.frames.shape)
+        super().__init__(scan.frames, *fields_of_detector, measured, scan.geometry, scan.source, scan.warnings)
 
     @classmethod
     def of(cls, scan: Scan) -> Pattern:
@@ -107,3 +111,11 @@ def _field(values: ArrayLike | None, what: str) -> np.ndarray | None:
     if field is not None and field.dtype.kind not in "biuf":
         raise InputError(f"{what} holds values of type {field.dtype}; give numbers, one for each pixel.")
     return field
+
+
+def _joined(measured: np.ndarray | None, given: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The mask without what a masked array of NumPy hides, in whose own mask True says the opposite."""
+    if not isinstance(given, np.ma.MaskedArray) or not np.ma.is_masked(given) or given.shape not in (shape, shape[1:]):
+        return measured  # another shape is refused by those who need it
+    shown_there = ~np.ma.getmaskarray(given)
+    return shown_there if measured is None else measured & shown_there

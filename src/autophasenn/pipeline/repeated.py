@@ -6,13 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from autophasenn.errors import PlanError
+from autophasenn.errors import PlanError, quoted
 from autophasenn.pipeline.source import Source
 
 if TYPE_CHECKING:
     from autophasenn.preprocessing.options import Preprocessing
     from autophasenn.preprocessing.repeated import SummedScan
     from autophasenn.volumes import Scan
+
+
+MOST_SCANS = 1000
+"""That are summed: more is a slip of the hand."""
+DIGITS = 12
+"""Of the number of a scan, at most."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +106,20 @@ def scan_numbers(words: str) -> tuple[int, ...]:
     Raises
     ------
     PlanError
-        If it cannot be understood.
+        If it cannot be understood, or stands for more than `MOST_SCANS`.
     """
     found: list[int] = []
     for part in words.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise PlanError(f"--scans {words} cannot be understood; write numbers and ranges, as 12,14-16.")
-        found += range(int(first), (int(last) if dash else int(first)) + 1)
+        ends = (first, last) if dash else (first,)
+        is_known = all(end.isdecimal() and len(end) <= DIGITS for end in ends)
+        lowest, highest = (int(ends[0]), int(ends[-1])) if is_known else (1, 0)
+        if highest < lowest:
+            raise PlanError(f"--scans {quoted(words, 80)} cannot be understood; write numbers and ranges, as 12,14-16.")
+        if len(found) + highest - lowest >= MOST_SCANS:
+            raise PlanError(
+                f"--scans {quoted(words, 80)} are more than {MOST_SCANS} scans; give those of one reflection that show the "
+                "same crystal."
+            )
+        found += range(lowest, highest + 1)
     return tuple(found)

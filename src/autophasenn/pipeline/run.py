@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from autophasenn.inversion.methods import Inversion
     from autophasenn.network.predict import Predictor
 
+LARGEST_SEED = 2**63 - 1
+"""That torch takes, and a file keeps."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -26,7 +29,7 @@ class Run:
     method : str
         One of `inversion.names.METHODS`.
     seed : int
-        The whole randomness, 0 or more.
+        The whole randomness, 0 or more and of 63 bits at most.
     device : str
         A torch device.
     weights : Path, optional
@@ -39,7 +42,7 @@ class Run:
     Raises
     ------
     PlanError
-        If there is no such method, or the seed is no whole number of 0 or more.
+        If there is no such method, or the seed is no whole number from 0 to 2**63 - 1.
     """
 
     method: str = MethodName.refined
@@ -52,8 +55,11 @@ class Run:
     def __post_init__(self) -> None:
         seed: object = self.seed  # from Python it may be anything
         device: object = self.device
-        if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
-            raise PlanError(f"The seed {quoted(self.seed)} is not usable; give a whole number, 0 or more.")
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
+            raise PlanError(
+                f"The seed {quoted(self.seed)} is not usable; give a whole number from 0 to {LARGEST_SEED} (63 bits)."
+            )
+        object.__setattr__(self, "seed", int(seed))  # NumPy's whole numbers overflow where Python's do not
         if not isinstance(device, str):
             raise PlanError(f"The device {quoted(self.device)} is not usable; give a name, as 'cpu' or 'cuda:1'.")
         method_of(self.method)

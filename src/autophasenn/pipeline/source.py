@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 OF_A_FOLDER = ("spec", "scan", "dark", "white")
 """What belongs to the scan folder of a beamline."""
+EMPTY = {
+    "input": "the name of a file or folder",
+    "beamline": "its name, as 34idc, or leave it out",
+    "axes": "them as row,column,frame, or leave them out",
+}
+"""What is to be given in place of an empty word."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,8 @@ class Source:
         for name in ("input", "beamline", "axes"):
             if not isinstance(getattr(self, name), str | None):
                 raise PlanError(f"{name} is {quoted(repr(getattr(self, name)), 80)}; give a word, or leave it out.")
+            if getattr(self, name) == "":
+                raise PlanError(f"{'The input' if name == 'input' else name} is empty; give {EMPTY[name]}.")
         if isinstance(number, bool) or not isinstance(number, int | np.integer | None):
             raise PlanError(f"scan is {quoted(repr(number), 80)}; give the number of the scan, or leave it out.")
 

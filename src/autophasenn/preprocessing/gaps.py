@@ -34,7 +34,10 @@ def mask_markers(
         If more voxels hold markers than any detector has gaps.
     """
     largest = {int(np.iinfo(frames.dtype).max)} if frames.dtype.kind in "iu" else set()
-    values = sorted({*NO_COUNTS, SHORT_MARKER, *largest}, reverse=True)
+    holds = (
+        float(np.finfo(frames.dtype).max) if frames.dtype.kind == "f" else np.inf
+    )  # a marker beyond would be infinity
+    values = sorted((each for each in {*NO_COUNTS, SHORT_MARKER, *largest} if each <= holds), reverse=True)
     negative = int(np.count_nonzero(mask & (frames < 0)))
     marked = np.count_nonzero(mask & ((frames == GAP_MARKERS[0]) | (frames == GAP_MARKERS[1]))) if negative else 0
     if negative and negative == marked and not _is_noise(frames, mask):

@@ -128,7 +128,7 @@ def _cliffs(values: np.ndarray, least: float, threshold: float) -> list[np.ndarr
     top = float(values.max(initial=0))
     touching = np.ones((3,) * values.ndim, bool)
     level = least
-    while level <= top:
+    while level <= min(top, np.finfo(np.float64).max):  # else it would go on at infinity
         lit = np.argwhere(values >= level)
         low, high = np.maximum(lit.min(0) - 1, 0), lit.max(0) + 2
         region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))

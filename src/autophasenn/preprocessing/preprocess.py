@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from autophasenn.errors import PlanError
+from autophasenn.errors import InputError, PlanError
 from autophasenn.preprocessing.aliens import Aliens, Cluster, alien_warnings, search_for_aliens
 from autophasenn.preprocessing.corrections import correct
 from autophasenn.preprocessing.options import Preprocessing
@@ -87,7 +87,8 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     Raises
     ------
     InputError
-        If the scan is no 3-D volume of counts, is empty, has no peak, or its peak lies on the edge.
+        If the scan is no 3-D volume of counts, is empty, has no peak, its peak lies on the edge, or nothing that has light
+        is left.
     PlanError
         If the binning or the shape asked for do not suit the scan's size.
     """
@@ -110,6 +111,7 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
     if options.count_threshold > 0:
         counts[counts < options.count_threshold] = 0
     fine_counts, fine_mask = _cut(counts, fine), _cut(mask, fine)
+    _check_light(fine_counts, fine_mask, corrected.full, options)
     oversampling = estimate_oversampling(fine_counts, fine_mask)
     alien = np.zeros(counts.shape, bool)
     clusters: list[Cluster] = []
@@ -269,6 +271,24 @@ def _index(raw: tuple[int, int, int], windows: Windows) -> tuple[int, int, int]:
 def _to_raw(cluster: Cluster, windows: Windows) -> Cluster:
     frame, row, column = (c + w.start for c, w in zip(cluster.centre, windows, strict=True))
     return replace(cluster, centre=(frame, row, column))
+
+
+def _check_light(counts: np.ndarray, mask: np.ndarray, full: np.ndarray, options: Preprocessing) -> None:
+    """Refuse a pattern of which nothing that is measured has light, though something had."""
+    if (mask & (counts > 0)).any():
+        return
+    if options.count_threshold > 0:
+        raise InputError(
+            f"preprocess.count_threshold is {options.count_threshold:g} and removes every lit voxel that is measured; give "
+            "a lower one, or 0."
+        )
+    limit = (
+        "" if options.saturation is None else f" (preprocess.saturation is {options.saturation:g}, which removes them)"
+    )
+    raise InputError(
+        f"Every lit voxel is taken as full{limit}, {int(full.sum())} in all, and none is left to phase; give as "
+        "preprocess.saturation (--saturation) the value in the file from which on a voxel is full."
+    )
 
 
 def _check_sizes(options: Preprocessing, scanned: tuple[int, ...]) -> None:

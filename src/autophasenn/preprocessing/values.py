@@ -25,6 +25,12 @@ SURE = 0.3
 """Read noise, in photons, below which single photons are told apart and values are rounded to them."""
 SAME = 1e-6
 """Relative difference from 1 of a gain that is none."""
+LARGEST_VALUE = 1e60
+"""In a file: its fourth power, of which a fourth root would be, is a number of double precision still."""
+MOST_PHOTONS = 1e18
+"""In a voxel: no source gives so many, and squares of more are no numbers of single precision."""
+FEWEST_PHOTONS = 1e-30
+"""In the brightest voxel: less is soon no number of single precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,16 +74,20 @@ def as_counts(
     Raises
     ------
     InputError
-        If values are negative and neither noise nor logarithms explain that.
+        If values are negative and neither noise nor logarithms explain that, or are too large or too small for counts.
     """
     known = np.where(mask, frames, 0)
     if dark is not None:
         known = np.where(mask, known - dark.astype(np.float64), 0)
+    _check_values(known)
     warnings: list[str] = []
     scale, unit = _scale(known, mask, options)
     level = None
     if scale is not COUNTS:
-        known = np.where(mask, np.maximum(scale.counts_of(known.astype(np.float64)), 0), 0)
+        with np.errstate(over="ignore"):  # infinity is refused below, in words
+            known = np.where(mask, np.maximum(scale.counts_of(known.astype(np.float64)), 0), 0)
+        how = f"taken as {scale.words}"
+        _check_photons(known, 1.0, how)
         source = "as preprocess.values says" if options.values else "for then they are whole numbers"
         warnings.append(
             f"The values are taken as {scale.words}, {source}, and turned back into counts; give counts, as a root or "
@@ -85,6 +95,8 @@ def as_counts(
         )
         if unit is None:
             unit = photon_unit(lit_sample(known, mask))
+        if unit:
+            _check_photons(known, unit, how)
         counts = np.rint(known / unit).astype(np.float32) if unit else known.astype(np.float32)
     else:
         level = _level(known, mask, options)
@@ -99,6 +111,9 @@ def as_counts(
             unit = by_frame = unit_by_frame(known, mask)
         warnings += _on_level(level, options, noise, unit, dark is not None)
         warnings += _on_gain(unit, options, noise, by_frame is not None)
+        _check_photons(
+            known, unit or 1.0, _made_by(options), level, least=FEWEST_PHOTONS if options.gain is None else 1.0
+        )
         counts = _photons(known, mask, level, options.noise_cut, unit or 1.0)
         _check_negative(known, mask, level)
     return Counted(
@@ -137,8 +152,13 @@ def _photons(
 ) -> Float[np.ndarray, "frames rows columns"]:
     """Photons, float32: without level and noise, in units of one photon, never below 0."""
     if level is None:
-        # An integer type is divided without a copy in double precision.
-        return (known.astype(np.float32) / np.float32(unit)) if abs(unit - 1) > SAME else known.astype(np.float32)
+        if abs(unit - 1) <= SAME:
+            return known.astype(np.float32)
+        counts = np.empty(known.shape, np.float32)
+        # In double precision, which holds any unit, and frame by frame, without a copy of the whole.
+        for frame, values in zip(counts, known, strict=True):
+            frame[...] = values / np.float64(unit)
+        return counts
     above = known.astype(np.float64) - level.height
     if 0 < level.noise < SURE * unit:
         return np.where(mask, np.maximum(np.rint(above / unit), 0), 0).astype(np.float32)
@@ -193,6 +213,48 @@ def _on_gain(unit: float | None, options: Preprocessing, noise: float, is_by_fra
         f"All values are multiples of {unit:.6g}: one photon is so many units, and they are divided by it (preprocess.gain "
         "decides otherwise)."
     ]
+
+
+def _made_by(options: Preprocessing) -> str:
+    """How values become photons by what the options say, in words; empty where they say nothing."""
+    said = [f"preprocess.{name} {value:g}" for name in ("dark_level", "gain") if (value := getattr(options, name))]
+    return f"by {' and '.join(said)}" if said else ""
+
+
+def _check_values(known: np.ndarray) -> None:
+    """Refuse numbers beyond anything that a file holds counts, roots or logarithms as."""
+    for value in (float(known.max()), float(known.min())):
+        if abs(value) > LARGEST_VALUE:
+            raise InputError(
+                f"A value of {value:g} is no count: the voxel at {_place(known, value)} holds it; mask it, or repair the "
+                "file."
+            )
+
+
+def _check_photons(
+    known: np.ndarray, unit: float, how: str, level: Level | None = None, *, least: float = FEWEST_PHOTONS
+) -> None:
+    """Refuse values whose brightest voxel has more photons than any, or fewer than `least`; 0 is left to what follows."""
+    top = float(known.max())
+    photons = (top - (level.height if level else 0.0)) / unit
+    where = f"The brightest voxel, at {_place(known, top)}, "
+    by = f" {how}" if how else ""
+    if photons > MOST_PHOTONS:
+        number = f"{photons:.3g}" if np.isfinite(photons) else "infinitely many"
+        remedy = "say otherwise what the values are" if how else "mask it, or give counts"
+        raise InputError(
+            f"{where}holds {number} photons{by}, and no detector counts more than {MOST_PHOTONS:g}; {remedy}."
+        )
+    if 0 < photons < least:
+        raise InputError(
+            f"{where}holds {photons:.3g} photons{by}, and it must have more than one; give counts, or as preprocess.gain "
+            "(--gain) how many units of the file one photon is."
+        )
+
+
+def _place(values: np.ndarray, value: float) -> str:
+    """``[frame, row, column] = (1, 2, 3)``, the first that holds a value."""
+    return f"[frame, row, column] = {tuple(int(i) for i in np.argwhere(values == value)[0])}"
 
 
 def _check_dark(known: np.ndarray, mask: np.ndarray, level: Level | None, dark: float) -> None:
