@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ from autophasenn.analysis.analyse import Analysis, analyse
 from autophasenn.analysis.figures import write_figures
 from autophasenn.analysis.options import AnalysisOptions
 from autophasenn.analysis.subject import Subject
+from autophasenn.analysis.words import MOST_FACETS, facet_rows, facts
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.pipeline.analyse import analyse as analyse_result
@@ -165,6 +167,17 @@ def test_a_former_analysis_is_kept_unless_told_otherwise(results: Path, written:
     assert run(results / "known", "-o", written, "--formats", "none") == 2
     assert "--overwrite" in capsys.readouterr().err
     assert (written / "analysis.json").exists()
+
+
+def test_facets_beyond_the_table_and_the_mean_that_strain_is_relative_to_are_told(results: Path) -> None:
+    found = ap.analyse(results / "known")
+    least = -(-(MOST_FACETS + 1) // len(found.facets))
+    many = replace(found, facets=found.facets * least)
+    assert len(facet_rows(many)[1]) == MOST_FACETS
+    more = len(many.facets) - MOST_FACETS
+    assert f"the {MOST_FACETS} largest below, {more} more in facets.csv" in facts(many)["facets"]
+    assert "more in" not in facts(replace(found, facets=found.facets[:MOST_FACETS]))["facets"]
+    assert facts(found)["strain relative to"].startswith("mean of the crystal by scattered intensity")
 
 
 def test_another_frame_turns_the_volumes_and_not_what_is_true(results: Path) -> None:

@@ -25,8 +25,8 @@ BEYOND = {
     "no plan": (["--plan="], "Invalid value for --plan: it is empty"),
     "no axes": (["--axes", ""], "Invalid value for --axes: it is empty"),
     "no second input": (["--sum", ""], "Invalid value for an argument: it is empty; give a name"),
-    "logarithms too large": (["--values", "log(n)"], "infinitely many photons taken as natural logarithms"),
-    "a unit of nearly nothing": (["--gain", "1e-320"], "infinitely many photons by preprocess.gain"),
+    "logarithms too large": (["--values", "log(n)"], "infinitely many photons (taken as natural logarithms"),
+    "a unit of nearly nothing": (["--gain", "1e-320"], "infinitely many photons (by preprocess.gain"),
     "a limit below all light": (["--saturation", "1e-300"], "Every lit voxel is taken as full"),
 }
 

@@ -238,7 +238,7 @@ def _check_photons(
     top = float(known.max())
     photons = (top - (level.height if level else 0.0)) / unit
     where = f"The brightest voxel, at {_place(known, top)}, "
-    by = f" {how}" if how else ""
+    by = f" ({how})" if how else ""
     if photons > MOST_PHOTONS:
         number = f"{photons:.3g}" if np.isfinite(photons) else "infinitely many"
         remedy = "say otherwise what the values are" if how else "mask it, or give counts"
