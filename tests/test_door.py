@@ -140,6 +140,8 @@ def test_a_saved_result_is_read_back_and_phased_again(result: ap.Result, tmp_pat
     with pytest.raises(ap.OutputError, match="--overwrite"):
         result.save(tmp_path / "result", figures=False)
     result.save(tmp_path / "result", overwrite=True, figures=False)
+    with pytest.raises(ap.OutputError, match="give the path of a folder"):  # and not the working directory
+        result.save("")
 
 
 def test_a_result_of_another_version_is_read_and_its_parameters_are_kept(result: ap.Result, tmp_path: Path) -> None:

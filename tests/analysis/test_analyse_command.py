@@ -22,8 +22,8 @@ from autophasenn.analysis.subject import Subject
 from autophasenn.analysis.words import MOST_FACETS, facet_rows, facts
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import error_reduction
+from autophasenn.pipeline.analyse import KIND, save
 from autophasenn.pipeline.analyse import analyse as analyse_result
-from autophasenn.pipeline.analyse import save
 from autophasenn.pipeline.example import EXAMPLE
 
 QUICK = ap.Plan(retrieval=Ensemble(starts=1, polish=0, schedule=error_reduction(20)))
@@ -161,6 +161,10 @@ def test_what_cannot_be_is_one_sentence(results: Path, words: list[str], sentenc
     assert error.count("\n") == 1
     assert sentence in error
     assert not (tmp_path / "out").exists()
+
+
+def test_every_file_of_an_analysis_is_known_as_one(written: Path) -> None:
+    assert all(KIND.can_have(path.name) for path in written.iterdir())
 
 
 def test_a_former_analysis_is_kept_unless_told_otherwise(results: Path, written: Path, capsys) -> None:

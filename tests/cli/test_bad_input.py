@@ -251,7 +251,7 @@ def test_impossible_input_is_refused_and_leaves_no_folder(
 def test_impossible_input_leaves_the_former_result(place: Place, refused: Callable[..., str]) -> None:
     place.write_pattern(np.zeros(SHAPE, np.uint16))
     place.output.mkdir(parents=True)
-    (place.output / "report.json").write_text("{}")
+    (place.output / "notes.txt").write_text("mine")
     assert "pattern is empty" in refused(place.output, "--overwrite")
 
 
@@ -260,6 +260,41 @@ def test_output_that_exists_needs_leave_to_overwrite(place: Place, refused: Call
     place.output.mkdir(parents=True)
     (place.output / "report.json").write_text("{}")
     assert "--overwrite" in refused(place.output)
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("", "result.cxi"),
+        ("--mask", "overview.png"),
+        ("--plan", "plan.yaml"),
+        ("--weights", "crystal.vti"),
+        ("--geometry", "report.json"),
+    ],
+)
+def test_an_input_where_the_result_would_be_written_is_kept(
+    place: Place, refused: Callable[..., str], option: str, name: str
+) -> None:
+    place.write_pattern(counts())
+    place.output.mkdir(parents=True)
+    there = place.output / name
+    there.write_text("version: 2\n" if option == "--plan" else "measured")
+    before = there.read_bytes()
+    if option:
+        place.words += [option, str(there)]
+    else:
+        place.words[0] = f"{there}:/entry_1/data_1/data"
+    for more in ((), ("--dry-run",)):
+        assert f"lies where the result would be written, as {name}" in refused(place.output, "--overwrite", *more)
+    assert there.read_bytes() == before
+
+
+def test_files_of_the_user_under_the_names_of_a_result_are_kept(place: Place, refused: Callable[..., str]) -> None:
+    place.write_pattern(counts())
+    place.output.mkdir(parents=True)
+    (place.output / "plan.yaml").write_text("version: 2\n# notes\n")
+    for more in ((), ("--dry-run",)):
+        assert "holds plan.yaml, which is no file of a former result" in refused(place.output, "--overwrite", *more)
 
 
 def test_output_in_a_file_is_refused(place: Place, refused: Callable[..., str]) -> None:

@@ -19,7 +19,7 @@ from autophasenn import cli
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
 from autophasenn.evaluation import evaluate as module
 from autophasenn.evaluation.comparison import Comparison
-from autophasenn.evaluation.evaluate import Evaluation, evaluate, paper
+from autophasenn.evaluation.evaluate import KIND, Evaluation, evaluate, paper
 from autophasenn.evaluation.figures import representative
 from autophasenn.evaluation.scores import METRICS, judge, summary
 from autophasenn.experiment.dataset import open_dataset
@@ -105,7 +105,7 @@ def test_a_superposition_of_twins_has_two_correlations_nearly_alike(
 
 
 def test_all_files_are_written_and_the_summary_is_that_of_the_table(folder: Path) -> None:
-    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert sorted(path.name for path in folder.iterdir()) == FILES == sorted((*KIND.names, "SHA256SUMS"))
     result, rows = json.loads((folder / "summary.json").read_text()), table(folder)
     assert result["n"] == len(rows) == 3
     assert [row["index"] for row in rows] == ["0", "1", "2"]

@@ -1,5 +1,6 @@
 """Result files: read back what was written, where CXI, PyNX and silx look for it."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,55 @@ def test_damaged_result_is_refused(path: Path, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match="damaged"):
         read_result(path)
+
+
+DONE = "entry_1/image_1/process_1"
+EDITED: dict[str, tuple[str, Callable[[np.ndarray], object]]] = {
+    "voxel size below 0": ("entry_1/image_2/voxel_size", lambda a: -a),
+    "voxel size NaN": ("entry_1/image_2/voxel_size", lambda a: a * np.nan),
+    "amplitude complex": ("entry_1/image_2/amplitude", lambda a: a + 1j),
+    "support of 2": ("entry_1/image_2/support", lambda a: a + 1),
+    "counts complex": ("entry_1/instrument_1/detector_1/data", lambda a: a + 1j),
+    "counts NaN": ("entry_1/instrument_1/detector_1/data", lambda a: a * np.nan),
+    "nothing measured": ("entry_1/instrument_1/detector_1/mask", lambda a: a * 0 + 1),
+    "steps 0": ("entry_1/instrument_1/detector_1/reciprocal_steps", lambda a: a * 0),
+    "Q NaN": ("entry_1/instrument_1/detector_1/scattering_vector", lambda a: a * np.nan),
+    "object NaN": ("entry_1/image_1/data", lambda a: a * np.nan),
+    "object 0": ("entry_1/image_1/data", lambda a: a * 0),
+    "object real": ("entry_1/image_1/data", lambda a: a.real),
+    "support of the object empty": ("entry_1/image_1/support", lambda a: a * 0),
+    "no errors": (f"{DONE}/results/errors", lambda a: np.zeros((0, 0))),
+    "best far below 0": (f"{DONE}/results/best", lambda a: -1e30),
+    "best a half": (f"{DONE}/results/best", lambda a: 0.5),
+    "averaged NaN": (f"{DONE}/results/averaged", lambda a: np.nan),
+}
+
+
+@pytest.mark.parametrize(("name", "edit"), EDITED.values(), ids=EDITED)
+def test_a_result_whose_numbers_were_edited_into_nonsense_is_refused(
+    path: Path, name: str, edit: Callable[[np.ndarray], object]
+) -> None:
+    with h5py.File(path, "r+") as file:
+        values = file[name][()]
+        del file[name]
+        file[name] = edit(values)
+    with pytest.raises(InputError, match=name) as refused:
+        read_result(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_names_that_are_no_text_are_kept_as_escapes(tmp_path: Path, result: StoredResult) -> None:
+    path = tmp_path / "result.cxi"
+    named = {
+        "command": "autophasenn \udcff",
+        "input": {"path": "n\udcff.npz", "sha256": "0"},
+        "parameters": {"a\udcff": "\udcff"},
+    }
+    write_result(path, result.pattern, result.reconstruction, result.image, named)
+    with h5py.File(path) as file:
+        assert file[f"{DONE}/command"].asstr()[()] == "autophasenn \\udcff"
+        assert file[f"{DONE}/input_path"].asstr()[()] == "n\\udcff.npz"
+    assert read_result(path).process["input"]["path"] == "n\udcff.npz"
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:

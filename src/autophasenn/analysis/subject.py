@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from autophasenn.analysis.quantity import Floats
 from autophasenn.files.convention import IMAGE
 from autophasenn.files.cxi_image import image_in, process_in
-from autophasenn.files.guarded import opened_result
+from autophasenn.files.guarded import COMPLEX, opened_result
 from autophasenn.image import CrystalImage
 
 RESULT = "result.cxi"
@@ -87,8 +87,8 @@ def read_subject(path: Path) -> tuple[Subject, Mapping[str, Any]]:
     file = path / RESULT if path.is_dir() else path
     with opened_result(file) as stored:
         image, process = image_in(stored), process_in(stored)
-        rho = stored.volume(f"{IMAGE}/data")
-        support = stored.volume(f"{IMAGE}/support", rho.shape) == 1
+        rho = stored.volume(f"{IMAGE}/data", kinds=COMPLEX)
+        support = stored.inside(f"{IMAGE}/support", rho.shape)
         detector = DetectorObject(rho, support, stored.find(f"{IMAGE}/voxel_vectors", (3, 3)))
     report, origin = (found if isinstance(found, Mapping) else {} for found in map(process.get, ("report", "input")))
     return subject_of(image, detector, report, origin), report

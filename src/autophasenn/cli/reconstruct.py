@@ -123,7 +123,7 @@ def reconstruct(
     if workers > 1 or scheduler is not None or metadata is not None:
         raise typer.BadParameter("--workers, --scheduler and --metadata belong to several scans that are not summed.")
     source: Source | RepeatedScans = RepeatedScans(each) if is_sum else each[0] if each else of_all
-    where = Output(output, overwrite, figures)
+    where = Output(output, overwrite, figures, plan)
     if dry_run:
         show_facts(describe(source, how, where, parameters))
         return

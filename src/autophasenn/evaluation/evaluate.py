@@ -20,6 +20,7 @@ from autophasenn.evaluation.figures import draw
 from autophasenn.evaluation.scores import summary
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.files.blocks import held
+from autophasenn.files.former import Kind
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.inversion.methods import METHODS, Inversion, MethodName
@@ -34,6 +35,8 @@ from autophasenn.workers import computed
 
 BLOCK = {"cpu": 4, "cuda": 32}
 """Patterns between two progress reports."""
+KIND = Kind(("summary.json", "samples.csv", "histograms.png", "convergence.png", "examples.png"), ("summary.json",))
+"""How the folder of a former evaluation is told from others."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def evaluate(
         If the folder cannot be written to, holds something, or what is there was begun with other parameters.
     """
     progress = progress or Silent()
-    check_folder(output, overwrite)
+    check_folder(output, overwrite, KIND)
     kind = _device_kind(evaluation.device)
     if kind != "cpu" and workers > 1:
         raise PlanError(
@@ -191,7 +194,7 @@ def evaluate(
             progress.advance(done, count)
         outcome = read_outcomes([parts.block(block) for block in blocks], evaluation.methods)
         progress.stage("Write")
-        with staged_folder(output, overwrite) as folder:
+        with staged_folder(output, KIND, overwrite) as folder:
             facts |= {"truth_known": has_truth, "workers": workers}
             result = _summarise(outcome, comparison, facts)
             _write_table(folder / "samples.csv", outcome)

@@ -16,7 +16,8 @@ from typing import Any
 
 from autophasenn.errors import OutputError
 from autophasenn.files import lock
-from autophasenn.files.writing import TEMPORARY, leftovers, make_folder, remove_empty, write_atomically
+from autophasenn.files.moves import make_folder, remove_empty
+from autophasenn.files.writing import TEMPORARY, leftovers, write_atomically
 
 SUFFIX = ".partial"
 PARAMETERS = "parameters.json"

@@ -31,12 +31,15 @@ from torch import Tensor
 from autophasenn import __version__
 from autophasenn.files.convention import DETECTOR, IMAGE, PROCESS, SIGN_CONVENTION
 from autophasenn.files.cxi_image import SPREAD, image_in, nx_dataset, nx_group, process_in, write_image
-from autophasenn.files.guarded import GuardedFile, opened_result
+from autophasenn.files.guarded import COMPLEX, GuardedFile, opened_result
 from autophasenn.files.writing import write_atomically
 from autophasenn.image import CrystalImage
 from autophasenn.physics.bragg import HC_EV_M, JOULE, direct_voxel_vectors
 from autophasenn.physics.fourier import diffract
 from autophasenn.volumes import Pattern, Reconstruction
+
+MANY = 10**6
+"""More starts than anybody makes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,12 +195,12 @@ def _write_process(file: h5py.File, reconstruction: Reconstruction, process: Map
     group["program"] = "autophasenn"
     group["version"] = __version__
     group["date"] = _now()
-    group["command"] = str(process.get("command") or "")
+    group["command"] = _text(process.get("command") or "")
     if process.get("seed") is not None:
         group["seed"] = int(process["seed"])
     source = process.get("input") or {}
     if source.get("sha256") is not None:
-        group["input_path"], group["input_sha256"] = str(source.get("path")), str(source["sha256"])
+        group["input_path"], group["input_sha256"] = _text(source.get("path")), _text(source["sha256"])
     group["json"] = json.dumps(dict(process), default=str)
     _write_tree(nx_group(file, f"{PROCESS}/configuration", "NXcollection"), process.get("parameters") or {})
     results = nx_group(file, f"{PROCESS}/results", "NXcollection")
@@ -220,30 +223,47 @@ def _write_tree(group: h5py.Group, values: Mapping[str, Any]) -> None:
     """Parameters one by one, for people who browse; ``process_1/json`` has them for programs."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            child = group.create_group(str(key))
+            child = group.create_group(_text(key))
             child.attrs["NX_class"] = "NXcollection"
             _write_tree(child, value)
-        elif isinstance(value, (bool, int, float, str)):
-            group[str(key)] = value
+        elif isinstance(value, (bool, int, float)):
+            group[_text(key)] = value
+        elif isinstance(value, str):
+            group[_text(key)] = _text(value)
         else:
-            group[str(key)] = json.dumps(value, default=str)
+            group[_text(key)] = json.dumps(value, default=str)
 
 
 def _read_pattern(stored: GuardedFile) -> Pattern:
-    counts = torch.from_numpy(stored.volume(f"{DETECTOR}/data").astype(np.float32))
+    counts = stored.volume(f"{DETECTOR}/data").astype(np.float32)
+    measured = stored.volume(f"{DETECTOR}/mask", counts.shape) == 0
+    if not measured.any():
+        raise ValueError(f"{DETECTOR}/mask says of no voxel that it was measured")
+    if not np.isfinite(counts[measured]).all():
+        raise ValueError(f"{DETECTOR}/data must be finite where it was measured")
+    steps = stored.vectors(f"{DETECTOR}/reciprocal_steps", (3, 3))
+    scattering_vector = stored.vectors(f"{DETECTOR}/scattering_vector", (3,))
     return Pattern(
-        counts,
-        torch.from_numpy(stored.volume(f"{DETECTOR}/mask", tuple(counts.shape)) == 0),
-        _tensor(stored, f"{DETECTOR}/reciprocal_steps", (3, 3)),
-        _tensor(stored, f"{DETECTOR}/scattering_vector", (3,)),
+        torch.from_numpy(counts),
+        torch.from_numpy(measured),
+        None if steps is None else torch.from_numpy(steps),
+        None if scattering_vector is None else torch.from_numpy(scattering_vector),
     )
 
 
 def _read_reconstruction(stored: GuardedFile, shape: tuple[int, ...]) -> Reconstruction:
     results = f"{PROCESS}/results"
-    rho = torch.from_numpy(stored.volume(f"{IMAGE}/data", shape))
-    intensity = torch.from_numpy(stored.volume(f"{results}/intensity", shape))
-    support = torch.from_numpy(stored.volume(f"{IMAGE}/support", shape) == 1)
+    density = stored.volume(f"{IMAGE}/data", shape, COMPLEX)
+    inside = stored.inside(f"{IMAGE}/support", shape)
+    if not (np.isfinite(density).all() and density[inside].any()):
+        raise ValueError(f"{IMAGE}/data must be finite, and somewhere not zero inside its support")
+    calculated = stored.volume(f"{results}/intensity", shape)
+    if not np.isfinite(calculated).all():
+        raise ValueError(f"{results}/intensity must be finite")
+    errors = stored.array(f"{results}/errors", ndim=2)
+    if not errors.size:
+        raise ValueError(f"{results}/errors has shape {errors.shape}, and must have a row for each start")
+    rho, support, intensity = torch.from_numpy(density), torch.from_numpy(inside), torch.from_numpy(calculated)
     wave = diffract(rho * support)
     wave *= (intensity.sum(dtype=torch.float64) / wave.abs().square().sum(dtype=torch.float64)).sqrt()
     return Reconstruction(
@@ -251,11 +271,11 @@ def _read_reconstruction(stored: GuardedFile, shape: tuple[int, ...]) -> Reconst
         support=support,
         wave=wave,
         intensity=intensity,
-        errors=torch.from_numpy(stored.array(f"{results}/errors", ndim=2)),
+        errors=torch.from_numpy(errors),
         free_errors=torch.from_numpy(stored.array(f"{results}/free_errors", ndim=1)),
         free_error=stored.number(f"{results}/free_error"),
-        best=int(stored.number(f"{results}/best")),
-        averaged=int(stored.number(f"{results}/averaged")),
+        best=stored.whole(f"{results}/best", 0, MANY),
+        averaged=stored.whole(f"{results}/averaged", 1, MANY),
         kernel=_tensor(stored, f"{results}/kernel"),
         prtf=_tensor(stored, f"{results}/prtf", shape),
         modes=_tensor(stored, f"{results}/modes"),
@@ -273,6 +293,11 @@ def _dataset(group: h5py.Group, name: str, value: Any, units: str | None = None,
     """As `nx_dataset`, of tensors too."""
     numbers = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
     nx_dataset(group, name, numbers, units, **attributes)
+
+
+def _text(value: object) -> str:
+    """As HDF5 keeps text, in UTF-8: bytes of a file's name that are none are written as escapes."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _now() -> str:

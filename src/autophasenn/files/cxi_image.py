@@ -108,13 +108,15 @@ def image_in(stored: GuardedFile) -> CrystalImage:
     """
     amplitude = stored.volume(f"{LAB_IMAGE}/amplitude")
     shape = amplitude.shape
-    support = stored.volume(f"{LAB_IMAGE}/support", shape) == 1
-    if not support.any():
+    if not np.any(stored.volume(f"{LAB_IMAGE}/support", shape)):
         raise InputError(
             f"The image in {stored.file.filename} is empty: no voxel belongs to a crystal. Phase it again, with another "
             "seed or a looser support."
         )
+    support = stored.inside(f"{LAB_IMAGE}/support", shape)
     size = stored.find(f"{LAB_IMAGE}/voxel_size", (3,))
+    if size is not None and not (np.isfinite(size).all() and (size > 0).all()):
+        raise ValueError(f"{LAB_IMAGE}/voxel_size is {size.tolist()} m, and must be finite and above 0")
     optional = {
         name: stored.find(f"{LAB_IMAGE}/{name}", shape)
         for name in ("displacement", "strain", "phase_spread", "amplitude_spread")
@@ -126,7 +128,7 @@ def image_in(stored: GuardedFile) -> CrystalImage:
         phase=stored.volume(f"{LAB_IMAGE}/phase", shape),
         support=support,
         voxel_size=None if size is None else (float(size[0]), float(size[1]), float(size[2])),
-        scattering_vector=stored.find(f"{LAB_IMAGE}/scattering_vector", (3,)),
+        scattering_vector=stored.vectors(f"{LAB_IMAGE}/scattering_vector", (3,)),
         **optional,
     )
 
@@ -134,7 +136,7 @@ def image_in(stored: GuardedFile) -> CrystalImage:
 def counts_in(stored: GuardedFile) -> CountsPair:
     """The measured and the calculated counts that an open result file holds."""
     counts = stored.volume(f"{DETECTOR}/data")
-    steps = stored.find(f"{DETECTOR}/reciprocal_steps", (3, 3))
+    steps = stored.vectors(f"{DETECTOR}/reciprocal_steps", (3, 3))
     return CountsPair(
         counts.astype(np.float32),
         stored.volume(f"{PROCESS}/results/intensity", counts.shape).astype(np.float32),

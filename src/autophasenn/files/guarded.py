@@ -20,6 +20,9 @@ from autophasenn.files.damaged_hdf5 import check_heaps, memory_bounded, unbounde
 CREATOR = "autophasenn"
 """How the attribute `creator` of a result file begins."""
 
+REAL, COMPLEX = "biuf", "c"
+"""Kinds of NumPy types."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -59,7 +62,9 @@ class GuardedFile:
         """Is there such a dataset?"""
         return self._find(name) is not None
 
-    def array(self, name: str, shape: tuple[int, ...] | None = None, ndim: int | None = None) -> NDArray[Any]:
+    def array(
+        self, name: str, shape: tuple[int, ...] | None = None, ndim: int | None = None, kinds: str = REAL
+    ) -> NDArray[Any]:
         """The numbers of a dataset.
 
         Parameters
@@ -68,6 +73,8 @@ class GuardedFile:
             Path in the file.
         shape, ndim : optional
             What they must have.
+        kinds : str
+            Kinds of NumPy types that they may be of.
 
         Raises
         ------
@@ -77,8 +84,9 @@ class GuardedFile:
             If there is no such dataset, or it has another shape or type.
         """
         node = self._there(name)
-        if node.dtype.kind not in "biufc" or shape not in (None, node.shape) or ndim not in (None, node.ndim):
-            wanted = "numbers" if shape is None and ndim is None else f"numbers of shape {shape or f'({ndim} axes)'}"
+        if node.dtype.kind not in kinds or shape not in (None, node.shape) or ndim not in (None, node.ndim):
+            numbers = {REAL: "numbers", COMPLEX: "complex numbers"}[kinds]
+            wanted = numbers if shape is None and ndim is None else f"{numbers} of shape {shape or f'({ndim} axes)'}"
             raise ValueError(f"{name} has shape {node.shape} and type {node.dtype}, not {wanted}")
         self.left -= node.size * node.dtype.itemsize
         if self.left < 0:
@@ -93,9 +101,49 @@ class GuardedFile:
         """As `array`; None where the file does not have it."""
         return self.array(name, shape) if self.has(name) else None
 
-    def volume(self, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+    def volume(self, name: str, shape: tuple[int, ...] | None = None, kinds: str = REAL) -> NDArray[Any]:
         """As `array`, with three axes."""
-        return self.array(name, shape, ndim=3)
+        return self.array(name, shape, ndim=3, kinds=kinds)
+
+    def inside(self, name: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """As `volume`, of a support: 1 inside, 0 outside, and somewhere 1.
+
+        Raises
+        ------
+        ValueError
+            If it has other values, or is 0 everywhere.
+        """
+        values = self.volume(name, shape)
+        inside: NDArray[np.bool_] = values == 1
+        if not inside.any() or not np.all(inside | (values == 0)):
+            raise ValueError(f"{name} is no support, which is 1 inside the crystal and 0 elsewhere")
+        return inside
+
+    def vectors(self, name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
+        """As `find`, of finite vectors along the last axis.
+
+        Raises
+        ------
+        ValueError
+            If one is not finite, or zero.
+        """
+        found = self.find(name, shape)
+        if found is not None and not (np.isfinite(found).all() and np.any(found, axis=-1).all()):
+            raise ValueError(f"{name} is {found.tolist()}, and must be finite and not zero")
+        return found
+
+    def whole(self, name: str, low: int, high: int) -> int:
+        """A single whole number from `low` to `high`.
+
+        Raises
+        ------
+        ValueError
+            If it is another.
+        """
+        value = self.number(name)
+        if not (low <= value <= high and value.is_integer()):
+            raise ValueError(f"{name} is {value:g}, and must be a whole number from {low} to {high}")
+        return int(value)
 
     def number(self, name: str) -> float:
         """A single number."""

@@ -7,55 +7,72 @@ renamed: a crash leaves either the old file or the new one. Of a folder, `report
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-from autophasenn.errors import OutputError
+from autophasenn.errors import OutputError, quoted
+from autophasenn.files.former import MANIFEST, UNFINISHED, Former, Kind
+from autophasenn.files.lock import HeldError, held
+from autophasenn.files.moves import Moves, make_folder, remove_empty
 from autophasenn.files.stored import sha256_of
-
-logger = logging.getLogger(__name__)
 
 TEMPORARY = ".writing-"
 """How temporary names begin."""
-MANIFEST = "SHA256SUMS"
-"""Lists the files of a result with their checksums; ``sha256sum -c SHA256SUMS`` verifies them."""
 LAST = "report.json"
 """Is moved into place after all others: where it lies, the result is complete."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What a disk says that knows no locks."""
+LOCK = f"{TEMPORARY}lock"
+"""Is held while a folder is looked at and while files are moved into it."""
+LONG = "x" * 150
+PATIENCE = 120.0
+"""How long one that moves its files is waited for, s."""
 
 
-def check_folder(folder: Path, overwrite: bool) -> None:
+def check_folder(folder: Path, overwrite: bool, kind: Kind | None = None) -> None:
     """Can a result be written to `folder`? Leaves nothing behind, no folder either.
+
+    Parameters
+    ----------
+    folder : Path
+    overwrite : bool
+        Is there leave to replace a former result?
+    kind : Kind, optional
+        What will be written; None: only whether anything can be.
 
     Raises
     ------
     OutputError
-        If it cannot be made or written to, is a file, or holds something and `overwrite` is False.
+        If it cannot be made or written to, is a file, holds something and `overwrite` is False, or holds a file that no
+        former result of this kind consists of, under a name that a result can have.
     """
-    remove_empty(_prepare(folder, overwrite))
+    remove_empty(_prepare(folder, overwrite, kind))
 
 
 @contextmanager
-def staged_folder(folder: Path, overwrite: bool = False, *, is_update: bool = False) -> Iterator[Path]:
+def staged_folder(folder: Path, kind: Kind, overwrite: bool = False, *, is_update: bool = False) -> Iterator[Path]:
     """Write all files of a result, or none.
 
     Yields a temporary folder inside `folder`. When the block ends, its files are moved into place, each by one rename,
-    and `report.json` last. Files of a former result that the new one does not have are removed, unless they were
-    changed since; files that no result wrote are never touched. When the block fails, `folder` is as it was; when the
-    process is killed while files are moved, `folder` holds no `report.json`.
+    and `report.json` last. Files of a former result that the new one does not have are removed; what no result wrote,
+    or was changed since, is never touched. When the block fails, `folder` is as it was; when the process is killed while
+    files are moved, `folder` holds no `report.json` or what was there, and the next one may replace what it left. Of
+    several that write to one folder each result is whole, and the last one stays.
 
     Parameters
     ----------
     folder : Path
         Where the result shall lie; made if missing.
+    kind : Kind
+        What is written.
     overwrite : bool
         Is there leave to replace a former result?
     is_update : bool
@@ -72,19 +89,19 @@ def staged_folder(folder: Path, overwrite: bool = False, *, is_update: bool = Fa
     OutputError
         Before any work, as `check_folder`; or if the disk is full or the files cannot be moved.
     """
+    checked = None if is_update else kind
     overwrite = overwrite or is_update
-    made = _prepare(folder, overwrite)
-    for left in folder.glob(f"{TEMPORARY}*"):
-        logger.warning("%s was left by a run that did not end, or belongs to one that still runs.", left)
-    stage = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
-    try:
+    made = _prepare(folder, overwrite, checked)
+    with ExitStack() as stack:
+        stack.callback(remove_empty, made)
+        work = stack.enter_context(_workplace(folder))
+        stage = work / "new"
+        stage.mkdir()
         with _full_disk_explained(folder):
             yield stage
-            _check_vacant(folder, overwrite)
-            _publish(stage, folder, is_update=is_update)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        remove_empty(made)
+            with _alone_in(folder):
+                _check_vacant(folder, overwrite, checked)
+                _publish(work, folder, kind, is_update=is_update)
 
 
 @contextmanager
@@ -107,22 +124,72 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _prepare(folder: Path, overwrite: bool) -> list[Path]:
+def _prepare(folder: Path, overwrite: bool, kind: Kind | None) -> list[Path]:
     """Make the folder if it is missing; the folders that were made. See `check_folder` for what is refused."""
     made: list[Path] = []
     try:
+        (folder / LONG).exists()  # says so where the path is too long for the files in it
         made += make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        _check_vacant(folder, overwrite)
+        with _alone_in(folder):
+            _check_vacant(folder, overwrite, kind)
     except (FileExistsError, NotADirectoryError) as error:
-        raise OutputError(f"The output {folder} is a file or lies in one; give a folder.") from error
+        raise OutputError(f"The output {quoted(folder)} is a file or lies in one; give a folder.") from error
+    except ValueError as error:
+        raise OutputError(
+            f"The output folder {quoted(repr(str(folder)))} has a name that no folder can have ({error}); give another."
+        ) from error
     except OSError as error:
         remove_empty(made)
         raise OutputError(
-            f"The output folder {folder} cannot be written to ({error.strerror}); give a folder that you may write to."
+            f"The output folder {quoted(folder)} cannot be written to ({error.strerror}); give a folder that you may write "
+            "to."
         ) from error
     return made
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let no other process or thread change the folder meanwhile, where its disk knows locks."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder / LOCK, wait=PATIENCE, stays=False))
+        except HeldError as error:
+            raise OutputError(
+                f"Another process has been moving files into {quoted(folder)} for {PATIENCE:.0f} s; end it, or give another "
+                "output folder."
+            ) from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        yield
+
+
+@contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """A temporary folder in `folder`, whose lock says that its process lives; those of dead ones are removed."""
+    with ExitStack() as alive:
+        with _alone_in(folder):  # so that nobody sees it without its lock
+            for left in folder.glob(f"{TEMPORARY}*/lock"):
+                _remove_dead(left)
+            work = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
+            with suppress(OSError):
+                alive.enter_context(held(work / "lock"))
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work / "new", ignore_errors=True)
+            alive.close()
+            with suppress(OSError):
+                (work / "lock").unlink()
+            (work / MANIFEST).unlink(missing_ok=True)
+            remove_empty([work / "former", work])  # what could not be moved back stays in the former
+
+
+def _remove_dead(lock: Path) -> None:
+    with suppress(HeldError, OSError), held(lock):
+        shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def leftovers(path: Path) -> list[Path]:
@@ -138,61 +205,60 @@ def forsaken(path: Path) -> list[Path]:
     ]
 
 
-def make_folder(folder: Path) -> list[Path]:
-    """Make a folder and those above it; which ones were missing, the innermost first."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing
-
-
-def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders, the innermost first, as far as they are empty."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
-
-
-def _check_vacant(folder: Path, overwrite: bool) -> None:
+def _check_vacant(folder: Path, overwrite: bool, kind: Kind | None) -> None:
     if overwrite:
+        if kind is not None:
+            Former(folder, kind).check()
         return
     present = sorted(path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY))
     if present:
         raise OutputError(
-            f"The output folder {folder} is not empty (it holds {present[0]}); give another folder, or --overwrite to "
-            "replace the result in it."
+            f"The output folder {quoted(folder)} is not empty (it holds {quoted(present[0])}); give another folder, or "
+            "--overwrite to replace the result in it."
         )
 
 
-def _publish(stage: Path, folder: Path, *, is_update: bool) -> None:
+def _publish(work: Path, folder: Path, kind: Kind, *, is_update: bool) -> None:
+    stage, aside = work / "new", work / "former"
     names = sorted(path.relative_to(stage) for path in stage.rglob("*") if path.is_file())
-    sums = {str(name): sha256_of(stage / name) for name in names}
-    (stage / MANIFEST).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()), encoding="utf-8")
+    lines = "".join(f"{sha256_of(stage / name)}  {name}\n" for name in names)
+    (stage / MANIFEST).write_text(lines, encoding="utf-8")
     ordered = _report_last([*names, Path(MANIFEST)])
-    for name in ordered:
-        _flush(stage / name)
-    former = _former_files(folder, ordered)
-    aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
+    former = Former(folder, kind)
+    if not is_update:
+        former.check(map(str, ordered))
+    there = [Path(name) for name in former.stale(map(str, ordered))]
+    there += [name for name in ordered if (folder / name).is_file() and str(name) != MANIFEST]
+    unfinished = work / MANIFEST
+    unfinished.write_text(UNFINISHED + (former.lines if former.is_ours else "") + lines, encoding="utf-8")
+    for path in (*(stage / name for name in ordered), unfinished):
+        _flush(path)
+    aside.mkdir()
+    moves = Moves()
     try:
-        with _Moves() as moves:
+        with moves:
+            if (folder / MANIFEST).is_file():
+                moves.keep(folder / MANIFEST, aside / MANIFEST)
+            moves.move(unfinished, folder / MANIFEST)  # whoever comes after a crash knows whose the files are
+            _flush(folder)
             if is_update:
-                _update(moves, stage, folder, aside, ordered, former)
+                _update(moves, stage, folder, aside, ordered, there)
             else:
-                _replace(moves, stage, folder, aside, ordered, former)
+                _replace(moves, stage, folder, aside, ordered, there)
             _flush(folder)
     except OSError as error:
+        but = "".join(f", but for {path.name}, which lies in {lies.parent}" for path, lies in moves.lost[:1])
         raise OutputError(
-            f"The result could not be moved into {folder} ({error.strerror}), and what was there is unchanged; give "
-            "another output folder."
+            f"The result could not be moved into {quoted(folder)} ({error.strerror}), and what was there is unchanged{but}; "
+            "give another output folder."
         ) from error
     else:
         shutil.rmtree(aside, ignore_errors=True)
-    finally:
-        remove_empty([aside])
 
 
-def _replace(moves: _Moves, stage: Path, folder: Path, aside: Path, ordered: list[Path], former: list[Path]) -> None:
+def _replace(moves: Moves, stage: Path, folder: Path, aside: Path, ordered: list[Path], former: list[Path]) -> None:
     """First the former result goes, its report before all; without its report, what a crash leaves is no result."""
-    for name in reversed(former):
+    for name in reversed(_report_last(former)):
         moves.move(folder / name, aside / name)
         if str(name) == LAST:
             _flush(folder)
@@ -202,7 +268,7 @@ def _replace(moves: _Moves, stage: Path, folder: Path, aside: Path, ordered: lis
         moves.move(stage / name, folder / name)
 
 
-def _update(moves: _Moves, stage: Path, folder: Path, aside: Path, ordered: list[Path], former: list[Path]) -> None:
+def _update(moves: Moves, stage: Path, folder: Path, aside: Path, ordered: list[Path], former: list[Path]) -> None:
     """Each new file takes the place of the former one; what has no successor goes last."""
     for name in ordered:
         if name in former:
@@ -213,65 +279,8 @@ def _update(moves: _Moves, stage: Path, folder: Path, aside: Path, ordered: list
             moves.move(folder / name, aside / name)
 
 
-def _former_files(folder: Path, new: list[Path]) -> list[Path]:
-    """Files that must go: those that new ones replace, and of a former result those that none does."""
-    former = _read_manifest(folder)
-    stale = [Path(name) for name in former.keys() - set(map(str, new))]
-    unchanged = [name for name in stale if (folder / name).is_file() and sha256_of(folder / name) == former[str(name)]]
-    return _report_last([*unchanged, *(name for name in new if (folder / name).is_file())])
-
-
 def _report_last(names: list[Path]) -> list[Path]:
     return sorted(names, key=lambda name: str(name) == LAST)
-
-
-class _Moves:
-    """Renames that are taken back when the block fails."""
-
-    def __init__(self) -> None:
-        self._moved: list[tuple[Path, Path]] = []
-        self._made: list[Path] = []
-        self._kept: list[tuple[Path, Path]] = []
-
-    def move(self, source: Path, target: Path) -> None:
-        self._made = make_folder(target.parent) + self._made
-        self._moved.append((source, target))
-        source.replace(target)
-
-    def keep(self, path: Path, copy: Path) -> None:
-        """Remember a file that is about to be replaced."""
-        self._made = make_folder(copy.parent) + self._made
-        try:
-            copy.hardlink_to(path)
-        except OSError:  # a file system without links
-            shutil.copyfile(path, copy)
-        self._kept.append((path, copy))
-
-    def __enter__(self) -> _Moves:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            return
-        for source, target in reversed(self._moved):
-            if not source.exists():
-                target.replace(source)
-        for path, copy in self._kept:
-            copy.replace(path)
-            copy.unlink(missing_ok=True)  # a rename onto another name of the same file does nothing
-        remove_empty(self._made)
-
-
-def _read_manifest(folder: Path) -> dict[str, str]:
-    """Name -> checksum of the files of the result in `folder`; only names inside it."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return {}
-    entries = [line.split("  ", 1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-    inside = {entry[1]: entry[0] for entry in entries if len(entry) == 2}
-    return {
-        name: digest for name, digest in inside.items() if ".." not in Path(name).parts and not Path(name).is_absolute()
-    }
 
 
 def _flush(path: Path) -> None:

@@ -18,6 +18,7 @@ from autophasenn.analysis.options import AnalysisOptions
 from autophasenn.analysis.profiles import Point
 from autophasenn.analysis.subject import DetectorObject, Subject, read_subject, subject_of
 from autophasenn.errors import InputError, PlanError
+from autophasenn.files.former import Kind
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.physics.axes import rotation
 from autophasenn.progress import Progress, Silent
@@ -25,6 +26,29 @@ from autophasenn.report.style import KINDS
 
 FORMATS = KINDS
 """Of the figures."""
+TABLES = (
+    "facets",
+    "edges",
+    "corners",
+    "layers",
+    "histogram",
+    "dislocations",
+    "dislocation_points",
+    "domains",
+    "profiles",
+)
+FIGURES = (*("planes", "profiles", "amplitude", "strain", "facets", "pole_figure", "wulff", "dislocations", "domains"),)
+KIND = Kind(
+    (
+        *("analysis.json", "analysis.nxs", "volumes.npz", "volumes.mat", "volumes.vti"),
+        *("surface.vtp", "dislocations.vtp"),
+        *("amplitude.tif", "phase_rad.tif", "displacement_nm.tif", "strain.tif"),
+        *(f"{table}.csv" for table in TABLES),
+        *(f"{figure}.{form}" for figure in FIGURES for form in FORMATS),
+    ),
+    ("analysis.json",),
+)
+"""How the folder of a former analysis is told from others."""
 
 
 def analyse(
@@ -86,7 +110,7 @@ def save(
         If figures cannot be written in a format.
     """
     check(folder, formats, overwrite=overwrite)
-    with staged_folder(folder, overwrite) as stage:
+    with staged_folder(folder, KIND, overwrite) as stage:
         write_files(analysis, stage)
         return write_figures(analysis, stage, formats) if figures else ()
 
@@ -98,7 +122,7 @@ def check(folder: Path, formats: Sequence[str] = (), *, overwrite: bool = False)
         raise PlanError(
             f"Figures cannot be written as {unknown[0]!r}; give {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
         )
-    check_folder(folder, overwrite)
+    check_folder(folder, overwrite, KIND)
 
 
 def _of_result(result: Any) -> tuple[Subject, Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.prepare import Prepared, prepare
 from autophasenn.pipeline.repeated import RepeatedScans
-from autophasenn.pipeline.result import FILES, OVERVIEW, RESULT, Output, Result
+from autophasenn.pipeline.result import FILES, KIND, OVERVIEW, RESULT, Output, Result
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.pipeline.summary import has_confidence, prtf_shells, summarise
@@ -158,12 +158,13 @@ def reconstruct_into(
     InputError, GeometryError, PlanError
         As :func:`reconstruct` does.
     OutputError
-        If the result cannot be written, or the folder holds something and may not be overwritten.
+        If the result cannot be written, the folder holds something and may not be overwritten, or an input lies where
+        the result would be written.
     """
     run, plan, progress = run or Run(), plan or Plan(), progress or Silent()
     run.check(plan)
     run.torch_device()
-    output.check()
+    output.check(inputs_of(source, run))
     first = _First(output, painter, on_first or (lambda _: None))
     with first:
         result = reconstruct(
@@ -171,8 +172,14 @@ def reconstruct_into(
             predictor=predictor, command=command, on_first=first.write if has_confidence(run.method, plan) else None,
         )  # fmt: skip
     progress.stage("Write")
-    with staged_folder(output.folder, output.overwrite, is_update=first.is_there) as folder:
+    with staged_folder(output.folder, KIND, output.overwrite, is_update=first.is_there) as folder:
         return result.written_into(folder, output.figures, painter)
+
+
+def inputs_of(source: object, run: Run) -> list[Path]:
+    """The files and folders that are read for a reconstruction, as far as they are named."""
+    of_source = source.files() if isinstance(source, Source | RepeatedScans) else []
+    return [*of_source, *([] if run.weights is None else [run.weights])]
 
 
 class _First:
@@ -203,7 +210,7 @@ class _First:
 
     def _write(self, result: Result) -> None:
         output = self._output
-        with staged_folder(output.folder, output.overwrite) as folder:
+        with staged_folder(output.folder, KIND, output.overwrite) as folder:
             result.written_into(folder, output.figures, self._painter)
         self.is_there = True
         self._tell(output.folder / (OVERVIEW if output.figures else RESULT))
@@ -220,7 +227,7 @@ def describe(source: Source | RepeatedScans, run: Run, output: Output, plan: Pla
     plan = plan or Plan()
     run.check(plan)
     device = run.torch_device()
-    output.check()
+    output.check(inputs_of(source, run))
     if run.weights is not None:
         load(run.weights, run.network)  # are they those of a network?
     read = prepare(source, plan, force=run.force)

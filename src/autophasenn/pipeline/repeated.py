@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autophasenn.errors import PlanError, quoted
@@ -46,6 +47,10 @@ class RepeatedScans:
                 raise PlanError(
                     f"{scan.name if isinstance(scan, Source) else 'A scan'} is given twice; give each scan once."
                 )
+
+    def files(self) -> list[Path]:
+        """What is read, as far as it is named here."""
+        return [file for scan in self.scans if isinstance(scan, Source) for file in scan.files()]
 
     def read(self, how: Preprocessing | None = None) -> SummedScan:
         """The sum.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autophasenn.arguments import path_of
-from autophasenn.errors import PlanError
+from autophasenn.errors import OutputError, PlanError
 from autophasenn.files import cxi, vtk
 from autophasenn.files.boundary import reading
+from autophasenn.files.former import Kind
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.image import CrystalImage
 from autophasenn.machine import peak_memory
@@ -47,6 +48,8 @@ OVERVIEW = "overview.png"
 """The picture that is drawn first."""
 RESULT = "result.cxi"
 """The file that holds the image and all that led to it."""
+KIND = Kind(tuple(each.partition(" ")[0] for each in FILES), (RESULT, "report.json"))
+"""How the folder of a former result is told from others."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +64,31 @@ class Output:
         Whether a result that is there may be replaced.
     figures : bool
         Whether figures are drawn, which takes some seconds.
+    plan : Path, optional
+        File that the parameters were read from.
     """
 
     folder: Path
     overwrite: bool = False
     figures: bool = True
+    plan: Path | None = None
 
-    def check(self) -> None:
-        """Refuse a folder that cannot be written.
+    def check(self, inputs: Iterable[Path] = ()) -> None:
+        """Refuse a folder that cannot be written, and one where a file of the result would replace one that is read.
+
+        Parameters
+        ----------
+        inputs : iterable of Path
+            What will be read, beside the plan.
 
         Raises
         ------
         OutputError
-            If it holds something and may not be overwritten, or cannot be written.
+            If it holds an input where a file of the result would lie, something else and may not be overwritten, a file
+            under a name of a result's that no former result put there, or cannot be written.
         """
-        check_folder(self.folder, self.overwrite)
+        KIND.spare(self.folder, [*inputs, *([] if self.plan is None else [self.plan])])
+        check_folder(self.folder, self.overwrite, KIND)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,7 +141,8 @@ class Result:
     @property
     def title(self) -> str:
         """Name of the file or folder that was read."""
-        return Path(self.source.get("path") or "").name
+        name = Path(self.source.get("path") or "").name
+        return name.encode("utf-8", "backslashreplace").decode("utf-8")  # no picture can show bytes that are no text
 
     def __repr__(self) -> str:
         number = self.report.confidence.number
@@ -215,11 +229,14 @@ class Result:
         Raises
         ------
         OutputError
-            If the folder holds something and may not be overwritten, or cannot be written.
+            If the folder holds something and may not be overwritten, or what no former result put there under a name of a
+            result's, or cannot be written.
         """
+        if folder == "":
+            raise OutputError("The output folder is ''; give the path of a folder.")
         output = Output(path_of(folder, "The folder of the result"), overwrite, figures)
         output.check()
-        with staged_folder(output.folder, overwrite) as stage:
+        with staged_folder(output.folder, KIND, overwrite) as stage:
             return self.written_into(stage, figures)
 
     def written_into(self, folder: Path, figures: bool = True, painter: Painter | None = None) -> Result:

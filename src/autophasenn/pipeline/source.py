@@ -116,6 +116,13 @@ class Source:
         """The same, of another input."""
         return replace(self, input=str(input))
 
+    def files(self) -> list[Path]:
+        """What is read, as far as it is named here."""
+        named = (self.input, self.spec, self.dark, self.white, self.mask, self.instrument.geometry)
+        # A dataset is named behind its file, as file.h5:/dataset.
+        within = [Path(str(each).partition(":/")[0]) for each in named if each]
+        return [*(Path(each) for each in named if each), *within]
+
     @property
     def name(self) -> str:
         """The input in words."""
