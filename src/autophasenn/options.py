@@ -69,7 +69,7 @@ def options(kind: type[T]) -> type[T]:
     rest = kind.__dict__.get("__post_init__")
 
     def check(self: Any) -> None:
-        for name, annotation in _hints(type(self)).items():
+        for name, annotation in annotations_of(type(self)).items():
             given = getattr(self, name)
             value = plain(given)
             fault = fault_of(name, value, annotation)
@@ -234,7 +234,8 @@ def _adapter(kind: Any) -> Any:
 
 
 @_once
-def _hints(kind: Any) -> dict[str, Any]:
+def annotations_of(kind: Any) -> dict[str, Any]:
+    """The annotation of each parameter of a class of options, its limits included."""
     hints = get_type_hints(kind, include_extras=True)
     return {column.name: hints[column.name] for column in fields(kind)}
 
@@ -249,7 +250,7 @@ def _sentence_of(fault: Fault, kind: type) -> str:
 
 def _refusal(key: str, value: Any, annotation: Any, kind: type) -> str:
     """A sentence on a value outside of its limits: what it is, what is right, and what the parameter means."""
-    meaning = _explanations(kind).get(key.rsplit(".", 1)[-1].partition("[")[0], "")
+    meaning = explanations_of(kind).get(key.rsplit(".", 1)[-1].partition("[")[0], "")
     meaning = re.split(r"(?<=[a-z)0-9])[.;:] ", meaning)[0].rstrip(".")
     legal = range_in_words(annotation)
     wanted = f"give {legal}" if legal[:1].isdigit() else f"give a number {legal}" if legal else "give a finite number"
@@ -265,7 +266,7 @@ def _sentence(errors: list[ErrorDetails], data: Any, kind: type) -> str:
     match error["type"]:
         case "unexpected_keyword_argument":
             unknown = str(error["loc"][-1])
-            legal = list(_hints(place[-1][1])) if place and is_dataclass(place[-1][1]) else list(_hints(kind))
+            legal = list(annotations_of(place[-1][1] if place and is_dataclass(place[-1][1]) else kind))
             near = get_close_matches(unknown, legal, n=1)
             hint = f"did you mean `{near[0]}`? It takes" if near else "it takes"
             return f"{key or 'the plan'} has no parameter `{_short(unknown, 60)}`; {hint} {', '.join(legal)}."
@@ -301,8 +302,12 @@ def _places(loc: tuple[int | str, ...], data: Any, kind: Any) -> Iterator[tuple[
     path, node, annotation = "", data, kind
     for part in loc:
         chosen = _dataclass_of(annotation, node)
-        if isinstance(node, dict) and chosen is not None and part in node and part in _hints(chosen):
-            path, node, annotation = f"{path}.{part}" if path else str(part), node[part], _hints(chosen)[str(part)]
+        if isinstance(node, dict) and chosen is not None and part in node and part in annotations_of(chosen):
+            path, node, annotation = (
+                f"{path}.{part}" if path else str(part),
+                node[part],
+                annotations_of(chosen)[str(part)],
+            )
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
             path, node, annotation = f"{path}[{part}]", node[part], _item(annotation)
         else:
@@ -343,10 +348,10 @@ def _short(words: Any, most: int = 200) -> str:
 
 def _lines(value: Any) -> Iterator[str]:
     """The lines of a section, its parameters explained by comments."""
-    explained, said = _explanations(type(value)), ""
+    explained, said = explanations_of(type(value)), ""
     columns = sorted(fields(value), key=lambda column: column.name != "name")
     for column in columns:
-        legal = range_in_words(_hints(type(value))[column.name])
+        legal = range_in_words(annotations_of(type(value))[column.name])
         comment = explained.get(column.name, "")
         if comment != said:
             yield from (f"# {line}" for line in textwrap.wrap(comment + (f" [{legal}]" if legal else ""), 100))
@@ -370,7 +375,7 @@ def _entry(key: str, value: Any) -> Iterator[str]:
 
 
 @_once
-def _explanations(kind: Any) -> dict[str, str]:
+def explanations_of(kind: Any) -> dict[str, str]:
     """What the `Parameters` sections of the numpydoc docstrings of a class and its bases say of each parameter."""
     explained: dict[str, str] = {}
     for each in reversed(kind.__mro__):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 STAGES = ("read", "preprocess", "network", "refine", "first_picture", "confidence", "postprocess", "write", "total")
 
@@ -20,6 +21,26 @@ class Progress(Protocol):
 
     def advance(self, done: int, total: int) -> None:
         """So much of the stage is done."""
+
+
+Onlooker = Callable[[float, Callable[[], Any]], None]
+"""Is given chi2 of the best object of an iteration (NaN where it is not computed), and what makes a copy of that object."""
+_ONLOOKER: ContextVar[Onlooker | None] = ContextVar("onlooker", default=None)
+
+
+@contextmanager
+def watched_by(onlooker: Onlooker | None) -> Iterator[None]:
+    """Let somebody look at the objects of phase retrieval while the block runs; nothing that is found depends on it."""
+    token = _ONLOOKER.set(onlooker)
+    try:
+        yield
+    finally:
+        _ONLOOKER.reset(token)
+
+
+def onlooker() -> Onlooker | None:
+    """Who looks on now."""
+    return _ONLOOKER.get()
 
 
 class Silent:

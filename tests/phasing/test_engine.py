@@ -13,6 +13,7 @@ from autophasenn.phasing.support import ShrinkWrap, autocorrelation_support, blu
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, count_photons, gaussian_kernel, intensity_of
 from autophasenn.physics.fourier import diffract, to_centre, to_corner
+from autophasenn.progress import onlooker, watched_by
 from crystals import polyhedron, smooth_phase
 
 SHAPE = (32, 32, 32)
@@ -241,3 +242,23 @@ def test_partial_coherence_is_corrected(rho: torch.Tensor) -> None:
     assert corrected.kernel is not None
     assert metrics.correlation(rho, corrected.object[0]) > metrics.correlation(rho, plain.object[0])
     assert float(corrected.errors[0, -1]) < 0.3 * float(plain.errors[0, -1])
+
+
+@pytest.mark.parametrize("average", [0, 3])
+@pytest.mark.parametrize("last", [ER(), DM()], ids=["confined", "whole"])
+def test_who_looks_on_sees_the_best_object_and_changes_no_bit(
+    last: Algorithm, average: int, counts: torch.Tensor
+) -> None:
+    schedule = Schedule((Block(HIO(), 12), Block(last, 8)), average_last=average)
+    unseen = retrieve(counts, everywhere(), schedule, seeds=[3, 4])
+    told: list[tuple[float, torch.Tensor]] = []
+    with watched_by(lambda chi2, seen: told.append((chi2, seen()))):
+        found = retrieve(counts, everywhere(), schedule, seeds=[3, 4])
+    assert onlooker() is None
+    assert torch.equal(found.object, unseen.object)
+    assert torch.equal(found.errors, unseen.errors)
+    assert len(told) == schedule.iterations
+    assert [chi2 for chi2, _ in told] == pytest.approx(found.errors.amin(0).tolist())
+    best = int(found.errors[:, -1].argmin())
+    assert told[-1][1].shape == SHAPE
+    assert torch.equal(told[-1][1], found.object[best]) is (average == 0)

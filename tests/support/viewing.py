@@ -46,11 +46,11 @@ class Served:
 
 
 @contextmanager
-def viewer(*arguments: str | Path) -> Iterator[Served]:
-    """Run ``autophasenn view`` and wait for its address."""
+def viewer(*arguments: str | Path, command: str = "view") -> Iterator[Served]:
+    """Run ``autophasenn view``, or another command that serves a page, and wait for its address."""
     code = "from autophasenn.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "view", *map(str, arguments), "--no-browser"],
+        [sys.executable, "-c", code, command, *map(str, arguments), "--no-browser"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

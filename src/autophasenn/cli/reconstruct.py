@@ -11,6 +11,7 @@ import typer
 from autophasenn.cli import options
 from autophasenn.cli.app import app, command_line
 from autophasenn.cli.campaign import reconstruct_campaign
+from autophasenn.cli.journal import journalled
 from autophasenn.cli.terminal import TerminalProgress, show_facts, show_report
 from autophasenn.inversion.names import MethodName
 from autophasenn.machine import seconds_since_start
@@ -134,7 +135,9 @@ def reconstruct(
     with ExitStack() as stack:
         painter = stack.enter_context(Painter()) if figures else None
         progress = stack.enter_context(TerminalProgress())
+        told = stack.enter_context(journalled(progress))
         result = reconstruct_into(
-            where, source, how, parameters, progress, command=command_line(), painter=painter, on_first=tell
-        )
+            where, source, how, parameters, told,
+            command=command_line(), painter=painter, on_first=tell,
+        )  # fmt: skip
     show_report(result.report, output)

@@ -19,6 +19,7 @@ from autophasenn.phasing.schedule import Schedule
 from autophasenn.phasing.support import FIRST_SUPPORT_THRESHOLD, autocorrelation_support, random_start
 from autophasenn.physics import fourier
 from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.progress import Onlooker, onlooker
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
 
 OnIteration = Callable[[int, int], None]
@@ -138,6 +139,8 @@ def retrieve(
                 run.remember()
         if on_iteration is not None:
             on_iteration(iteration + 1, schedule.iterations)
+        if (look := onlooker()) is not None:
+            _show(look, runs, errors[:, iteration])
     kernels = [run.kernel for _, run in runs if run.kernel is not None]
     return Retrieval(
         torch.cat([run.result(averaged) for _, run in runs]),
@@ -145,6 +148,13 @@ def retrieve(
         errors,
         torch.cat(kernels) if kernels else None,
     )
+
+
+def _show(look: Onlooker, runs: list[tuple[slice, Running]], chi2: Tensor) -> None:
+    """The best object of an iteration, to who looks on."""
+    best = int(chi2.nan_to_num(torch.inf).argmin())
+    part, run = next((part, run) for part, run in runs if part.start is None or part.start <= best < part.stop)
+    look(float(chi2[best]), lambda: run.seen()[best - (part.start or 0)])
 
 
 def _prepare(run: Running, schedule: Schedule, iteration: int) -> None:

@@ -54,6 +54,9 @@ class Running(Protocol):
     def remember(self) -> None:
         """Count the objects as they are now for the average."""
 
+    def seen(self) -> ObjectVolume:
+        """A copy of the objects as they are now, in the support; looking changes nothing."""
+
     def result(self, remembered: int) -> ObjectVolume:
         """The average of so many remembered objects, or the last ones for 0, in the support."""
 
@@ -109,6 +112,10 @@ class Whole:
     def remember(self) -> None:
         """See `Running`."""
         self._sum = self._rho.clone() if self._sum is None else self._sum.add_(self._rho)
+
+    def seen(self) -> ObjectVolume:
+        """See `Running`."""
+        return self._rho * self.support
 
     def result(self, remembered: int) -> ObjectVolume:
         """See `Running`."""
@@ -203,6 +210,10 @@ class Confined:
     def remember(self) -> None:
         """See `Running`."""
         self._is_to_be_summed = True
+
+    def seen(self) -> ObjectVolume:
+        """See `Running`."""
+        return self._box.embed(self._confined(self._rho), self.projection.shape)
 
     def result(self, remembered: int) -> ObjectVolume:
         """See `Running`."""

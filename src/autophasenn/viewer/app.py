@@ -18,6 +18,7 @@ from autophasenn.viewer.owner import Screen
 from autophasenn.viewer.patterntab import PatternTab
 from autophasenn.viewer.quantities import Quantity, quantities_of
 from autophasenn.viewer.results import StoredImage
+from autophasenn.viewer.running.tab import RunTab
 from autophasenn.viewer.scantab import ScanTab
 from autophasenn.viewer.shared import WENT_WRONG, Shared, Stamp, stamp_of
 from autophasenn.viewer.slicetab import SliceTab
@@ -59,7 +60,7 @@ class Viewer:
         self.state.update({**FIRST, **_EMPTY, "session": key})
         self.state.update(
             {
-                "screen": "busy" if shared.results else "scans",
+                "screen": "busy" if shared.results else "open" if shared.workshop else "scans",
                 "busy": f"Reading {' and '.join(path.name for path in shared.results)} …",
             }
         )
@@ -69,6 +70,7 @@ class Viewer:
         self.pattern = PatternTab(self)
         self.curves = CurveTab(self)
         self.table = ScanTab(self)
+        self.bench = RunTab(self, shared.workshop)
         changes = {
             "surface": (*CrystalTab.FOLLOWS, "theme", "in_browser"),
             "slices": (*SliceTab.FOLLOWS, "tab", "theme"),
@@ -76,6 +78,7 @@ class Viewer:
             "curves": ("tab", "theme"),
             "images": ("is_difference",),
             "table": ScanTab.FOLLOWS,
+            "frames": ("theme",),
             "link": (*VIEWED, "screen"),
         }
         for what, names in changes.items():
@@ -95,6 +98,7 @@ class Viewer:
         """Open what the viewer was started with."""
         if self.shared.results:
             await self.open(self.shared.results)
+        self.bench.begin()
 
     async def open(self, paths: Sequence[Path], names: Sequence[str] = (), *, anew: bool = False) -> bool:
         """Show one result, or two side by side; what is wrong with them is said on the page.
@@ -196,7 +200,7 @@ class Viewer:
 
     def want(self, *parts: str) -> None:
         """Bring parts of the page up to date soon; controls that move on meanwhile cost nothing more."""
-        if not self.images and not set(parts) & {"table"}:
+        if not self.images and not set(parts) & {"table", "frames", "runs"}:
             return
         self._due.update(parts)
         if self._worker is None or self._worker.done():
@@ -234,6 +238,10 @@ class Viewer:
             await self.curves.update()
         if "table" in due:
             self.table.update()
+        if "frames" in due:
+            self.bench.scan.update()
+        if "runs" in due:
+            self.bench.update()
         if due & {"link", "overlay", "slices", "images"}:
             self.say_where()
             await self.shared.tell(self)
@@ -242,10 +250,12 @@ class Viewer:
 
     def view(self) -> View:
         """All that this browser looks at."""
-        if self.state.screen == "scans" or not self.images:
-            return View()
+        draft = self.bench.key if self.shared.workshop else ""
+        if self.state.screen in ("scans", "open") or not self.images:
+            return View(draft=draft)
         choices = {name: self.state[name] for name in VIEWED}
-        return View(tuple(self.table.shown), choices, self.crystal.camera(), self.slices.voxel())
+        shown = tuple(self.bench.shown if self.shared.workshop else self.table.shown)
+        return View(shown, choices, self.crystal.camera(), self.slices.voxel(), draft)
 
     def say_where(self) -> None:
         """Keep the browser's address and title up to date."""
@@ -273,6 +283,9 @@ class Viewer:
 
     async def follow(self, view: View) -> None:
         """Look at the same as somebody else did."""
+        if self.shared.workshop is not None and not self.bench.goes(view.draft, view.shown):
+            self._wished = view
+            return
         if self.shared.scans is not None and list(view.shown) != self.table.shown:
             if not view.shown:
                 self.table.show()
@@ -336,6 +349,7 @@ class Viewer:
         """End what runs in the background, and give the memory back."""
         if self._worker is not None:
             self._worker.cancel()
+        self.bench.close()
         self.crystal.close()
 
 

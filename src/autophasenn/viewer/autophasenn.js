@@ -17,7 +17,7 @@
       if (hash !== location.hash) history[step !== null && step !== now ? "pushState" : "replaceState"](null, "", address);
       step = now;
     },
-    copy() { navigator.clipboard?.writeText(location.href); },
+    copy(words) { navigator.clipboard?.writeText(words ?? location.href); },
   };
 
   function say(words, button) {

@@ -48,7 +48,9 @@ class Browsers:
     def assets(self) -> dict[str, str]:
         """Folders of the files that every page loads, by where they are served."""
         server = self._server()
-        Page(Viewer(self.shared, server, ""))
+        viewer = Viewer(self.shared, server, "")
+        Page(viewer)
+        viewer.bench.close()
         _forget(server)
         return {name: found[0] if isinstance(found, tuple) else found for name, found in server.serve.items()}
 

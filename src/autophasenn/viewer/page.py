@@ -13,6 +13,7 @@ from trame_vtk.modules import common, vtk
 
 from autophasenn.viewer import controls, table, tabs
 from autophasenn.viewer.parts import ALERT, ARIA, COMPACT, IS_NARROW, STATUS, icon_button
+from autophasenn.viewer.running import layout as bench
 
 if TYPE_CHECKING:
     from autophasenn.viewer.app import Viewer
@@ -53,7 +54,8 @@ class Page:
         self._forget_windows()
         self._builds += 1
         with VAppLayout(self.viewer.server, theme=("theme",)) as layout:
-            client.Style(files("autophasenn.viewer").joinpath("page.css").read_text(encoding="utf-8"))
+            for sheet in ("page.css", "running/bench.css"):
+                client.Style(files("autophasenn.viewer").joinpath(sheet).read_text(encoding="utf-8"))
             client.ClientTriggers(mounted=(self.viewer.arrive, ARRIVED))
             client.ClientStateChange(
                 value="where", trigger_on_create=True,
@@ -104,6 +106,10 @@ class Page:
             v.VBtn(
                 "Scans", prepend_icon="mdi-arrow-left", v_if=("has_scans && screen !== 'scans'",), classes="mr-2",
                 click=self.viewer.table.show,
+            )  # fmt: skip
+            v.VBtn(
+                "Runs", prepend_icon="mdi-arrow-left", v_if=("has_workshop && screen !== 'open'",), classes="mr-2",
+                click=self.viewer.bench.show,
             )  # fmt: skip
             html.H1("AutoPhaseNN", v_if=("screen !== 'result'",), classes="text-h6 px-4")
             html.H1(
@@ -183,6 +189,9 @@ class Page:
                     v.VBtn("try again", variant="tonal", click=viewer.retry)
                 with html.Div(v_if=("screen === 'scans'",), classes="apn-fill"):
                     table.scans(viewer)
+                if viewer.shared.workshop is not None:
+                    with html.Div(v_if=("screen === 'open'",), classes="apn-fill"):
+                        bench.page(viewer.bench)
                 if not viewer.images:
                     return
                 with html.Div(v_show=("screen === 'result' && tab === 'crystal'",), classes="apn-fill"):

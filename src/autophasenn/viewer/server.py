@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autophasenn.errors import InputError
 from autophasenn.files.guarded import Limits, opened_result
@@ -18,6 +18,9 @@ from autophasenn.live import ledger
 from autophasenn.viewer.loopback import is_loopback
 from autophasenn.viewer.results import locate
 from autophasenn.viewer.tokens import SHORTEST, token_of_this_account
+
+if TYPE_CHECKING:
+    from autophasenn.viewer.running.workshop import Workshop
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +95,41 @@ def serve(
     asyncio.run(_serve(scans, [] if scans else [path, *([other] if other else [])], options, on_ready))
 
 
+def serve_runs(
+    folder: Path, options: ServerOptions, work: Path | None = None, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve the page on which the scans of a folder are looked at, masked, phased and compared, until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    folder : Path
+        Of scans and files.
+    options : ServerOptions
+    work : Path, optional
+        Folder of the runs; None: ``autophasenn-runs`` in `folder`.
+    on_ready : callable, optional
+        As `serve`.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or the address cannot be listened on.
+    OutputError
+        If the runs cannot be kept there, or another page works with them.
+    """
+    from autophasenn.viewer.running.workshop import Workshop
+
+    _check_address(options)
+    workshop = Workshop(folder, work)
+    asyncio.run(_serve(None, [], options, on_ready, workshop))
+
+
 async def _serve(
-    scans: Path | None, results: list[Path], options: ServerOptions, on_ready: Callable[[str], None] | None
+    scans: Path | None,
+    results: list[Path],
+    options: ServerOptions,
+    on_ready: Callable[[str], None] | None,
+    workshop: Workshop | None = None,
 ) -> None:
     from aiohttp import web
 
@@ -114,7 +150,7 @@ async def _serve(
     import skimage.measure  # noqa: F401
 
     os.environ["TRAME_ARGS"] = "--server"  # trame reads the command line, which is not its own
-    shared = Shared(scans, results, options.limits)
+    shared = Shared(scans, results, options.limits, workshop)
     browsers = Browsers(shared)
     application = web.Application(middlewares=[gate.middleware()])
     application.add_routes(_routes(browsers))
@@ -132,10 +168,14 @@ async def _serve(
 
         loop.run_in_executor(None, webbrowser.open, address)
     watching = asyncio.ensure_future(shared.watch())
+    if workshop is not None:
+        workshop.start()
     await stop.wait()
     watching.cancel()
     await browsers.close()
     await runner.cleanup()
+    if workshop is not None:
+        await workshop.close()
     shared.close()
     logger.info("stopped")
 

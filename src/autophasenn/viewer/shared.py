@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from autophasenn.errors import AutoPhaseNNError
 from autophasenn.files.guarded import Limits
 from autophasenn.viewer.results import StoredImage, locate, read_image
+from autophasenn.viewer.running.workshop import Workshop
 from autophasenn.viewer.scans import Scans
 from autophasenn.viewer.views import View
 
@@ -69,11 +70,15 @@ class Shared:
     results : sequence of Path
         One result or two, shown at once; none: the table.
     limits : Limits
+    workshop : Workshop, optional
+        Scans and runs of the page that runs.
     """
 
-    def __init__(self, scans: Path | None, results: Sequence[Path], limits: Limits) -> None:
+    def __init__(
+        self, scans: Path | None, results: Sequence[Path], limits: Limits, workshop: Workshop | None = None
+    ) -> None:
         self.scans = None if scans is None else Scans(scans)
-        self.results, self.limits = list(results), limits
+        self.results, self.limits, self.workshop = list(results), limits, workshop
         self.members: list[Member] = []
         self.presenter: Member | None = None
         self._images: WeakValueDictionary[tuple[Stamp, str], StoredImage] = WeakValueDictionary()

@@ -154,16 +154,20 @@ class View:
     camera : Camera, optional
     voxel : tuple of 3 ints, optional
         Where the slices meet, in the first result.
+    draft : str
+        Key of what is chosen on the page that runs; empty: the page only shows.
     """
 
     shown: tuple[str, ...] = ()
     choices: Mapping[str, Any] = field(default_factory=dict)
     camera: Camera | None = None
     voxel: tuple[int, int, int] | None = None
+    draft: str = ""
 
     def link(self) -> str:
         """What follows ``#`` in the address; only what is not as at first."""
-        said: list[tuple[str, str]] = [("scan", key) for key in self.shown]
+        said: list[tuple[str, str]] = [("draft", self.draft)] if self.draft else []
+        said += [("scan", key) for key in self.shown]
         for name, (_, first) in VIEWED.items():
             value = self.choices.get(name, first)
             if value != first:
@@ -188,11 +192,13 @@ class View:
         """What a link asks for; what is unknown or impossible in it is passed over."""
         shown: list[str] = []
         choices: dict[str, Any] = {}
-        camera, voxel = None, None
+        camera, voxel, draft = None, None, ""
         for name, said in parse_qsl(link.lstrip("#")) if len(link) <= LONGEST_LINK else []:
             try:
                 if name == "scan":
                     shown.append(text(said))
+                elif name == "draft":
+                    draft = text(said)
                 elif name == "camera":
                     camera = Camera.of(said.split(","))
                 elif name == "voxel":
@@ -202,4 +208,4 @@ class View:
                     choices[name] = VIEWED[name][0](said)
             except (ValueError, TypeError, OverflowError):
                 continue
-        return cls(tuple(shown[:2]), choices, camera, voxel)
+        return cls(tuple(shown[:2]), choices, camera, voxel, draft)

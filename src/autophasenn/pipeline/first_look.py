@@ -1,0 +1,139 @@
+"""Frames as a person looks at them before they are phased: counts, what is masked and why, geometry, what is wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autophasenn.errors import AutoPhaseNNError
+from autophasenn.physics import geometry
+from autophasenn.pipeline.geometry_words import direct_beam_warnings, geometry_facts
+from autophasenn.pipeline.plan import Plan
+from autophasenn.pipeline.source import Source
+from autophasenn.preprocessing.checks import check_fit_to_phase, check_geometry, check_middle
+from autophasenn.preprocessing.corrections import correct
+from autophasenn.preprocessing.preprocess import Preprocessed, preprocess
+from autophasenn.preprocessing.sampling import middle
+from autophasenn.volumes import Scan
+
+FRAMES, WHY, WORDS = "frames.npy", "why.npy", "look.json"
+MEASURED, GIVEN, FOUND, ALIEN = range(4)
+"""Why a voxel is not used: it is; the detector's mask, or that of a file; gaps, hot, full and dead pixels that were found;
+another crystal's light."""
+COUNTED = {
+    "gap_pixels": "pixels in gaps",
+    "dead_pixels": "dead pixels",
+    "hot_pixels": "hot pixels",
+    "hot_voxels": "hot voxels",
+    "hot_blocks": "hot blocks",
+    "saturated_voxels": "full voxels",
+    "repeated_frames": "frames given twice",
+    "dropped_frames": "frames left out",
+    "aliens": "aliens",
+}
+"""Number in `Preprocessed.facts` -> what it counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class FirstLook:
+    """A scan before it is phased.
+
+    Parameters
+    ----------
+    frames : float32 array (frames, rows, columns)
+        Photons where the scan could be corrected, else as stored; finite and not negative, 0 where nothing was stored.
+    why : uint8 array (frames, rows, columns)
+        `MEASURED`, `GIVEN`, `FOUND` or `ALIEN`.
+    facts : dict
+        Name -> words: geometry, oversampling, photons, what was masked.
+    warnings : tuple of sentences
+    trouble : str
+        Why it cannot be phased; empty: it can.
+    """
+
+    frames: np.ndarray
+    why: np.ndarray
+    facts: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    trouble: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Into a folder, the words last."""
+        np.save(folder / FRAMES, self.frames)
+        np.save(folder / WHY, self.why)
+        said = {"facts": self.facts, "warnings": list(self.warnings), "trouble": self.trouble}
+        (folder / WORDS).write_text(json.dumps(said), encoding="utf-8")
+
+
+def first_look(source: Source, plan: Plan | None = None, *, force: bool = False) -> FirstLook:
+    """Read a scan and prepare it as a reconstruction would; what it could not do is said, and the frames are there.
+
+    Parameters
+    ----------
+    source : Source
+    plan : Plan, optional
+        None: the defaults.
+    force : bool
+        Whether a pattern whose phases are not determined is let through.
+
+    Raises
+    ------
+    InputError, GeometryError, PlanError
+        If the scan cannot be read.
+    """
+    plan, scan = plan or Plan(), source.read()
+    frames, mask = np.asarray(scan.frames), scan.mask
+    why = np.zeros(frames.shape, np.uint8)
+    if mask is not None:
+        why[~np.broadcast_to(mask, frames.shape)] = GIVEN
+    shown = np.where(np.isfinite(frames) & (frames > 0), frames, 0).astype(np.float32)
+    shown[why == GIVEN] = 0
+    facts = {"frames": " x ".join(map(str, frames.shape))}
+    try:
+        corrected = correct(scan, plan.preprocess)
+        if corrected.mask.shape == why.shape:  # else frames were left out, and the numbers would not fit
+            shown = corrected.counts
+            why[~corrected.mask & (why == MEASURED)] = FOUND
+        prepared = preprocess(scan, plan.preprocess)
+        if corrected.mask.shape == why.shape:
+            _mark_aliens(why, prepared)
+        facts |= _facts(scan, prepared)
+        warnings = (*scan.warnings, *direct_beam_warnings(scan.geometry, *middle(prepared.window)), *prepared.warnings)
+        warnings += (*check_geometry(prepared), *check_middle(prepared))
+        check_fit_to_phase(prepared, force)
+    except AutoPhaseNNError as error:
+        return FirstLook(shown, why, facts, tuple(dict.fromkeys(scan.warnings)), str(error))
+    return FirstLook(shown, why, facts, tuple(dict.fromkeys(warnings)))
+
+
+def _mark_aliens(why: np.ndarray, prepared: Preprocessed) -> None:
+    """From the grid of the pattern back onto that of the scan."""
+    found = prepared.aliens.mask
+    for axis, window in enumerate(prepared.window):
+        found = np.repeat(found, window.binning, axis)
+    inside, part = [], []
+    for window, size, length in zip(prepared.window, why.shape, found.shape, strict=True):
+        first, last = max(0, window.start), min(size, window.start + length)
+        inside.append(slice(first, last))
+        part.append(slice(first - window.start, last - window.start))
+    seen = why[tuple(inside)]
+    seen[found[tuple(part)] & (seen == MEASURED)] = ALIEN
+
+
+def _facts(scan: Scan, prepared: Preprocessed) -> dict[str, str]:
+    numbers: dict[str, Any] = prepared.facts
+    masked = [f"{numbers[name]:g} {words}" for name, words in COUNTED.items() if numbers.get(name)]
+    return {
+        "photons": f"{numbers['photons']:.3g}",
+        "peak (frame, row, column)": ", ".join(map(str, prepared.peak)),
+        "pattern": " x ".join(map(str, prepared.pattern.shape)),
+        "binning": " x ".join(map(str, prepared.binning)),
+        "oversampling": " x ".join(f"{value:.2f}" for value in prepared.oversampling),
+        "not measured": f"{100 * numbers['masked_fraction']:.2g} % of the pattern",
+        "masked by the program": ", ".join(masked) or "nothing",
+        **geometry_facts(geometry.describe(scan.geometry, *middle(prepared.window))),
+    }

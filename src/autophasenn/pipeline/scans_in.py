@@ -1,0 +1,132 @@
+"""Which scans and patterns lie in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from autophasenn.beamlines import beamline as known_beamline
+from autophasenn.beamlines.watched import LAYOUTS, Layout
+from autophasenn.errors import InputError
+from autophasenn.files.boundary import reading
+from autophasenn.files.readers import HDF5_SUFFIXES, READERS
+
+DEPTH = 4
+"""Folders below the one that is asked for in which scans of a beamline are looked for."""
+MOST = 500
+"""Scans that are listed."""
+IMAGES = (".tif", ".tiff", ".edf", ".edf.gz", ".cbf", ".npz")
+LEAST_IMAGES = 4
+"""Images in a folder that may be the frames of a scan."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A scan or a file.
+
+    Parameters
+    ----------
+    input : str
+        What its reader is given.
+    name : str
+        Relative to the folder.
+    about : str
+        Its frames or its size.
+    scan : int, optional
+        Its number, where the file holds several.
+    """
+
+    input: str
+    name: str
+    about: str
+    scan: int | None = None
+
+
+def patterns_in(folder: Path) -> list[Listed]:
+    """Files in a folder that may hold a pattern, by name.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be listed.
+    """
+    kinds = {*READERS, *HDF5_SUFFIXES}
+    found = [path for path in _entries(folder) if path.suffix.lower() in kinds and path.is_file()]
+    return [Listed(str(path), path.name, _size(path)) for path in found[:MOST]]
+
+
+def scans_in(folder: Path, beamline: str) -> list[Listed]:
+    """Scans of a beamline in a folder and below.
+
+    Parameters
+    ----------
+    folder : Path
+    beamline : str
+        A name of `autophasenn beamlines`.
+
+    Raises
+    ------
+    InputError
+        If the beamline is not known, or the folder cannot be listed.
+    """
+    layout = LAYOUTS.get(known_beamline(beamline).name)
+    found: dict[tuple[str, int | None], Listed] = {}
+    for path in _below(folder, layout):
+        for each in _frame_folders(path, folder) if layout is None else _in_file(path, folder, layout):
+            found.setdefault((each.input, each.scan), each)
+            if len(found) >= MOST:
+                return list(found.values())
+    return list(found.values())
+
+
+def _below(folder: Path, layout: Layout | None, depth: int = 0) -> Iterator[Path]:
+    """Folders (for scans that are folders of frames), or files that a layout names."""
+    if layout is None:
+        yield folder
+    try:
+        entries = _entries(folder)
+    except InputError:
+        if depth == 0:
+            raise
+        return
+    for path in entries:
+        if path.is_dir():
+            if depth < DEPTH and not (layout and layout.passed_over.fullmatch(path.name)):
+                yield from _below(path, layout, depth + 1)
+        elif layout is not None and layout.names.fullmatch(path.name):
+            yield path
+
+
+def _entries(folder: Path) -> list[Path]:
+    with reading(folder), os.scandir(folder) as listed:
+        return sorted(folder / entry.name for entry in listed if not entry.name.startswith("."))
+
+
+def _frame_folders(path: Path, root: Path) -> Iterator[Listed]:
+    with reading(path), os.scandir(path) as listed:
+        images = sum(entry.name.lower().endswith(IMAGES) for entry in listed)
+    if images >= LEAST_IMAGES and path != root:
+        yield Listed(str(path), path.relative_to(root).as_posix(), f"{images} images")
+
+
+def _in_file(path: Path, root: Path, layout: Layout) -> Iterator[Listed]:
+    name = path.relative_to(root).as_posix()
+    try:
+        with reading(path):
+            found = layout.look(path, None)
+    except InputError as error:
+        yield Listed(str(path), name, str(error))
+        return
+    for each in found:
+        number = "" if each.scan is None else f" #{each.scan}"
+        state = "" if each.state != "growing" else ", still written"
+        yield Listed(str(each.path), name + number, f"{each.frames} frames{state}", each.scan)
+
+
+def _size(path: Path) -> str:
+    try:
+        return f"{path.stat().st_size / 1e6:.3g} MB"
+    except OSError:
+        return "gone"
