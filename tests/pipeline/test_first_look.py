@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scan_34idc import SHAPE, Beamtime
 from small_pattern import ALIEN, small_pattern
 
 from autophasenn.errors import InputError
@@ -60,7 +62,11 @@ def test_a_folder_lists_its_files_and_its_scans(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         for frame in range(5):
             (folder / f"frame_{frame}.tif").write_bytes(b"II*\0")
-    assert [each.name for each in patterns_in(tmp_path)] == ["scan.npy"]
+    (tmp_path / "runs").mkdir()
+    np.save(tmp_path / "runs" / "mask.npy", small_pattern())
+    files = [each.name for each in patterns_in(tmp_path, skip=tmp_path / "runs")]
+    assert files[0] == "scan.npy"
+    assert set(files[1:]) == {f"day/sample_S000{n}/frame_{i}.tif" for n in (1, 2) for i in range(5)}
     assert [each.name for each in scans_in(tmp_path, "34idc")] == ["day/sample_S0001", "day/sample_S0002"]
     assert scans_in(tmp_path, "id01") == []
     with pytest.raises(InputError, match="choose from"):
@@ -94,3 +100,17 @@ def test_a_changed_parameter_reaches_the_file_and_a_wrong_one_is_refused_at_its_
     assert "above 1" in wrong["preprocess.hot_contrast"]
     assert refusals({"preprocess.no_such": "1"})
     assert refusals({"preprocess.hot_contrast": "["})
+
+
+def test_a_mask_drawn_on_the_frames_of_a_beamline_masks_these_frames(tmp_path: Path) -> None:
+    frames = np.random.default_rng(2).poisson(3.0, SHAPE).astype(np.uint16)
+    frames[4, 8, 6] = 4000
+    beamtime = Beamtime(tmp_path, frames).write()
+    source = Source(str(beamtime.folder), "34idc", beamtime.spec)
+    before = first_look(source)
+    assert before.frames.shape == SHAPE
+    hand = np.zeros(SHAPE, bool)
+    hand[2:4, 3:6, 1:3] = True
+    np.save(tmp_path / "mask.npy", (before.why != GIVEN) & ~hand)
+    after = first_look(replace(source, mask=tmp_path / "mask.npy", mask_marks="measured"))
+    assert ((after.why == GIVEN) == ((before.why == GIVEN) | hand)).all()

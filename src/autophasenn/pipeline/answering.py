@@ -32,9 +32,9 @@ def about(_: dict[str, Any]) -> dict[str, Any]:
 
 
 def listed(asked: dict[str, Any]) -> dict[str, Any]:
-    """Files of a folder, or with `beamline` its scans."""
-    folder = Path(asked["folder"])
-    found = scans_in(folder, asked["beamline"]) if asked.get("beamline") else patterns_in(folder)
+    """Files of a folder, or with `beamline` its scans; without what lies in the folder `skip`."""
+    folder, skip = Path(asked["folder"]), Path(asked["skip"]) if asked.get("skip") else None
+    found = scans_in(folder, asked["beamline"], skip) if asked.get("beamline") else patterns_in(folder, skip)
     return {"scans": [asdict(each) for each in found]}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from autophasenn.files.boundary import reading
 from autophasenn.files.readers import HDF5_SUFFIXES, READERS
 
 DEPTH = 4
-"""Folders below the one that is asked for in which scans of a beamline are looked for."""
+"""Folders below the one that is asked for in which scans and files are looked for."""
 MOST = 500
 """Scans that are listed."""
 IMAGES = (".tif", ".tiff", ".edf", ".edf.gz", ".cbf", ".npz")
@@ -44,20 +46,26 @@ class Listed:
     scan: int | None = None
 
 
-def patterns_in(folder: Path) -> list[Listed]:
-    """Files in a folder that may hold a pattern, by name.
+def patterns_in(folder: Path, skip: Path | None = None) -> list[Listed]:
+    """Files in a folder and below that may hold a pattern, by name.
+
+    Parameters
+    ----------
+    folder : Path
+    skip : Path, optional
+        Folder that is passed over, as that of results.
 
     Raises
     ------
     InputError
         If the folder cannot be listed.
     """
-    kinds = {*READERS, *HDF5_SUFFIXES}
-    found = [path for path in _entries(folder) if path.suffix.lower() in kinds and path.is_file()]
-    return [Listed(str(path), path.name, _size(path)) for path in found[:MOST]]
+    files = Layout(re.compile(rf".+({'|'.join(map(re.escape, {*READERS, *HDF5_SUFFIXES}))})", re.I), lambda *_: [])
+    found = itertools.islice(_below(folder, files, skip), MOST)
+    return [Listed(str(path), path.relative_to(folder).as_posix(), _size(path)) for path in found if path.is_file()]
 
 
-def scans_in(folder: Path, beamline: str) -> list[Listed]:
+def scans_in(folder: Path, beamline: str, skip: Path | None = None) -> list[Listed]:
     """Scans of a beamline in a folder and below.
 
     Parameters
@@ -65,6 +73,8 @@ def scans_in(folder: Path, beamline: str) -> list[Listed]:
     folder : Path
     beamline : str
         A name of `autophasenn beamlines`.
+    skip : Path, optional
+        As `patterns_in`.
 
     Raises
     ------
@@ -73,7 +83,7 @@ def scans_in(folder: Path, beamline: str) -> list[Listed]:
     """
     layout = LAYOUTS.get(known_beamline(beamline).name)
     found: dict[tuple[str, int | None], Listed] = {}
-    for path in _below(folder, layout):
+    for path in _below(folder, layout, skip):
         for each in _frame_folders(path, folder) if layout is None else _in_file(path, folder, layout):
             found.setdefault((each.input, each.scan), each)
             if len(found) >= MOST:
@@ -81,8 +91,8 @@ def scans_in(folder: Path, beamline: str) -> list[Listed]:
     return list(found.values())
 
 
-def _below(folder: Path, layout: Layout | None, depth: int = 0) -> Iterator[Path]:
-    """Folders (for scans that are folders of frames), or files that a layout names."""
+def _below(folder: Path, layout: Layout | None, skip: Path | None, depth: int = 0) -> Iterator[Path]:
+    """Folders (for scans that are folders of frames), or files that a layout names; those of a folder before those below."""
     if layout is None:
         yield folder
     try:
@@ -91,12 +101,12 @@ def _below(folder: Path, layout: Layout | None, depth: int = 0) -> Iterator[Path
         if depth == 0:
             raise
         return
-    for path in entries:
-        if path.is_dir():
-            if depth < DEPTH and not (layout and layout.passed_over.fullmatch(path.name)):
-                yield from _below(path, layout, depth + 1)
-        elif layout is not None and layout.names.fullmatch(path.name):
-            yield path
+    folders = [path for path in entries if path.is_dir()]
+    if layout is not None:
+        yield from (path for path in entries if layout.names.fullmatch(path.name) and path not in folders)
+    for path in folders:
+        if depth < DEPTH and path != skip and not (layout and layout.passed_over.fullmatch(path.name)):
+            yield from _below(path, layout, skip, depth + 1)
 
 
 def _entries(folder: Path) -> list[Path]:

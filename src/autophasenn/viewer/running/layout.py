@@ -82,7 +82,6 @@ def _frames(tab: RunTab) -> None:
         html.Div("{{ open_trouble }}", v_if=("open_trouble && !open_is_reading",), classes="apn-wrong", **ALERT)
     with html.Template(v_if=("open_picture",)):
         _tools(tab)
-        html.Div("Reading {{ open_chosen }} …", v_if=("open_is_reading",), classes="apn-meaning", **STATUS)
         html.Div("{{ open_trouble }}", v_if=("open_trouble && !open_is_reading",), classes="apn-wrong", **ALERT)
         with html.Div(classes="apn-canvas"), html.Div(
             classes="apn-drawn", style=("{aspectRatio: open_look.columns + ' / ' + open_look.rows, "
@@ -129,11 +128,12 @@ def _tools(tab: RunTab) -> None:
             )  # fmt: skip
             _toggle("restore", "open_restores", (scan.tool, "['restores', !open_restores]"))
             _toggle(
-                "all planes", "open_is_through || open_look.is_summed", (scan.tool, "['is_through', !open_is_through]"),
-                disabled=("open_look.is_summed",),
+                "all planes", "open_is_through", (scan.tool, "['is_through', !open_is_through]"),
+                v_if=("!open_look.is_summed",),
             )  # fmt: skip
             v.VBtn("undo", click=scan.undo, disabled=("!open_strokes",), **SMALL)
             v.VBtn("clear", click=scan.clear, disabled=("!open_strokes",), **SMALL)
+        html.Div("Reading {{ open_chosen }} …", v_if=("open_is_reading",), classes="apn-meaning", **STATUS)
 
 
 def _toggle(words: str, is_on: str, click: Any, **more: Any) -> None:
@@ -165,7 +165,7 @@ def _side(tab: RunTab) -> None:
                 html.Td("{{ f.value }}")
             _fields(tab, "instrument")
         with html.Details(v_if=("open_warnings.length",), open=True, __properties=NATIVE):
-            html.Summary("{{ open_warnings.length }} warnings")
+            html.Summary("{{ open_warnings.length }} warning{{ open_warnings.length > 1 ? 's' : '' }}")
             html.Div("{{ w }}", v_for="w in open_warnings", key=("w",), classes="apn-meaning")
         _expert(tab)
     with html.Div(v_if=("open_side === 'runs'",), classes="apn-settings"):

@@ -36,7 +36,6 @@ class ScanPart:
         self.tab, self.state = tab, tab.state
         self.frames: Frames | None = None
         self.look = Look()
-        self.below = ""
         self._listed: list[dict[str, Any]] = []
         self._reading: asyncio.Task[None] | None = None
         self._stroke: Stroke | None = None

@@ -108,6 +108,7 @@ class RunTab:
             self.draft.input, self.draft.beamline, self.draft.values, self.draft.plan,
         )  # fmt: skip
         self.draft, self.errors = draft, refusals(draft.values)
+        self.state.open_wrong = ""  # it was said of what was chosen before
         try:
             self.workshop.work.keep_draft(self.key, draft.as_json())
         except (AutoPhaseNNError, OSError) as error:

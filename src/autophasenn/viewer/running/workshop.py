@@ -86,21 +86,17 @@ class Workshop:
             self.known = await self.reader.ask("about")
         return self.known
 
-    async def listed(self, beamline: str = "", below: str = "") -> list[dict[str, Any]]:
-        """Files of the folder, or of one in it; with a beamline, scans.
+    async def listed(self, beamline: str = "") -> list[dict[str, Any]]:
+        """Files of the folder and below, without those of the runs; with a beamline, scans.
 
         Raises
         ------
         InputError
-            If it cannot be listed, or lies elsewhere.
+            If it cannot be listed.
         """
-        place = (self.folder / below).resolve()
-        if not place.is_relative_to(self.folder.resolve()):
-            raise InputError(f"{below} lies outside of {self.folder}; only what is in that folder is listed.")
-        found: list[dict[str, Any]] = (
-            await self.reader.ask("listed", folder=str(self.folder / below), beamline=beamline or None)
-        )["scans"]
-        return [each for each in found if not Path(each["input"]).is_relative_to(self.work.path)]
+        asked = {"folder": str(self.folder), "beamline": beamline or None, "skip": str(self.work.path)}
+        found: list[dict[str, Any]] = (await self.reader.ask("listed", **asked))["scans"]
+        return found
 
     async def checked(self, plan: dict[str, str]) -> dict[str, Any]:
         """As `pipeline.answering.checked`."""
