@@ -156,3 +156,22 @@ def wait_for_another_view(opened: Any, before: Any, seconds: float = PATIENCE) -
             return now
         last = now
     raise AssertionError("the view did not change")
+
+
+def findings(shown: Any) -> list[str]:
+    """What axe-core calls critical or serious, with where it is."""
+    import axe_playwright_python.sync_playwright as axe
+
+    found = axe.Axe().run(shown).response["violations"]
+    return [
+        f"{each['id']}: {node['target']} {node['failureSummary']}"
+        for each in found
+        if each["impact"] in ("critical", "serious")
+        for node in each["nodes"]
+    ]
+
+
+FINISHED = """Promise.all(document.getAnimations()
+    .filter(each => each.effect.getComputedTiming().endTime !== Infinity)
+    .map(each => each.finished.catch(() => 0)))"""
+"""Those that go round without end, as of what is at work, are not waited for."""

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from small_pattern import ALIEN, SIDE, small_pattern
 from typer.testing import CliRunner
-from viewing import CHROMIUM, browser, page, shoot, view_of, viewer
+from viewing import CHROMIUM, FINISHED, browser, findings, page, shoot, view_of, viewer
 
 from autophasenn.cli import app
 
+pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
 SCREEN = (1280, 720)
@@ -172,11 +173,17 @@ def test_bad_input_is_said_and_nothing_is_lost(chromium: Any, tmp_path: Path) ->
         set_field(shown, "preprocess.hot_contrast", "9")
         shown.locator(".apn-changed", has_text="preprocess.hot_contrast").wait_for()
         shoot(shown, tmp_path, "running_expert_dark")
+        assert findings(shown) == []
 
         # a scan that goes while its run begins: the run says so, and the rest stays
         (folder / "scan.npy").unlink()
         shown.get_by_role("button", name="run", exact=True).click()
         state_of(shown, "0001", "failed").get_by_text("There is no file").wait_for()
         shoot(shown, tmp_path, "running_failed_dark")
+        assert findings(shown) == []
+        shown.get_by_role("button", name="Light page").click()
+        shown.get_by_role("button", name="Dark page").wait_for()
+        shown.evaluate(FINISHED)
+        assert findings(shown) == []
         shown.get_by_role("button", name="settings").click()
         assert shown.get_by_role("textbox", name="preprocess.hot_contrast").input_value() == "9"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from viewing import CHROMIUM, Served, browser, page, view_of, viewer
+from viewing import CHROMIUM, FINISHED, Served, browser, findings, page, view_of, viewer
 
 from autophasenn.live.ledger import Ledger, ScanRecord
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 TABS = {
     "Crystal": ".apn-3d img",
@@ -35,17 +35,6 @@ def two(example_results: Path) -> Iterator[Served]:
         yield served
 
 
-def findings(shown: Any) -> list[str]:
-    """What axe-core calls critical or serious, with where it is."""
-    found = axe.Axe().run(shown).response["violations"]
-    return [
-        f"{each['id']}: {node['target']} {node['failureSummary']}"
-        for each in found
-        if each["impact"] in ("critical", "serious")
-        for node in each["nodes"]
-    ]
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_tab_has_critical_or_serious_findings(chromium: Any, two: Served, theme: str) -> None:
     with page(chromium, two, theme=theme) as shown:
@@ -56,12 +45,6 @@ def test_no_tab_has_critical_or_serious_findings(chromium: Any, two: Served, the
             # colours that still fade say nothing of those that stay
             shown.evaluate(FINISHED)
             assert findings(shown) == [], tab
-
-
-FINISHED = """Promise.all(document.getAnimations()
-    .filter(each => each.effect.getComputedTiming().endTime !== Infinity)
-    .map(each => each.finished.catch(() => 0)))"""
-"""Those that go round without end, as of what is at work, are not waited for."""
 
 
 def test_the_table_of_scans_has_no_critical_or_serious_findings(chromium: Any, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def _fields(tab: RunTab, which: str) -> None:
         with html.Template(v_if=("f.kind === 'choice'",)):
             _select(("f.title",), ("f.value",), changed, "f.choices", "o.title", "o.value")
         with html.Template(v_if=("f.kind !== 'choice' && f.kind !== 'flag'",)):
-            _input(("f.title",), ("f.value",), changed)
+            _input(("f.title",), ("f.value",), changed, placeholder=("f.default",))
         html.Div("{{ f.error }}", v_if=("f.error",), classes="apn-wrong", **ALERT)
 
 

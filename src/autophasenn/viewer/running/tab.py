@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 COLOURS = {"waiting": "", "running": "primary", "done": "success", "stopped": "warning", "failed": "error"}
 MOST_COMPARED = 2
+DEFAULTS = {"source": "none", "instrument": "as recorded", "run": "as the plan says", "seed": "0", "device": "cpu",
+            "scan": "from the name", "axes": "frame,row,column"}  # fmt: skip
+"""What a field that is left empty stands for, by its key or by its group."""
 
 
 class RunTab:
@@ -176,7 +179,7 @@ class RunTab:
                 "key": each.key, "title": each.title, "help": each.help, "kind": each.kind, "group": each.group,
                 "choices": [{"value": str(c), "title": str(c) or "as it shows"} for c in each.choices],
                 "value": values.get(each.key, MethodName.refined.value if each.key == "method" else ""),
-                "error": self.errors.get(each.key, ""),
+                "error": self.errors.get(each.key, ""), "default": DEFAULTS.get(each.key, DEFAULTS[each.group]),
             }
             for each in FIELDS
         ]  # fmt: skip
