@@ -12,8 +12,12 @@ from autophasenn.viewer.running.hand import WIDEST
 from autophasenn.viewer.running.scanpart import LARGEST_BRUSH
 from autophasenn.viewer.running.tab import RunTab
 
-NATIVE = ["value", "type", "checked", "min", "max", "step", "placeholder", "id", "for", "disabled", "open", *ARIA]
-"""Attributes of the browser's own elements, which trame does not know."""
+NATIVE = [
+    *("value", "type", "checked", "min", "max", "step", "placeholder", "id", "for", "disabled", "open", *ARIA),
+    ("first", "value.attr"),
+]
+"""Attributes of the browser's own elements, which trame does not know; `first` is the value that an element is made with:
+what somebody types stays when others of the page change."""
 SENT = "$event.target.value"
 assert LARGEST_BRUSH <= WIDEST
 
@@ -31,8 +35,8 @@ def page(tab: RunTab) -> None:
 
 def _input(label: Any, value: Any, changed: Any, **more: Any) -> None:
     html.Input(
-        value=value, aria_label=label, change=changed, classes="apn-input", __properties=NATIVE, __events=["change"],
-        **({"type": "text"} | more),
+        first=value, key=value, aria_label=label, change=changed, classes="apn-input", __properties=NATIVE,
+        __events=["change"], **({"type": "text"} | more),
     )  # fmt: skip
 
 
@@ -115,14 +119,15 @@ def _tools(tab: RunTab) -> None:
                 "{{ open_look.normal }} {{ open_look.is_summed ? '(all)' : open_look.index }}", classes="apn-value"
             )
             html.Input(
-                type="range", min=0, max=("open_look.last",), value=("open_look.index",), __properties=NATIVE,
+                type="range", min=0, max=("open_look.last",), first=("open_look.index",), __properties=NATIVE,
+                key=("open_look.section + ' ' + open_look.last",),
                 input=(scan.see, f"['index', Number({SENT})]"), __events=["input"], aria_label="Plane", style="width: 9rem",
             )  # fmt: skip
         with html.Div(classes="d-flex ga-1 align-center", **group("Mask by hand")):
             for name in ("brush", "box"):
                 _toggle(name, f"open_tool === '{name}'", (scan.tool, f"['tool', '{name}']"))
             html.Input(
-                type="range", min=1, max=LARGEST_BRUSH, value=("open_radius",), __properties=NATIVE, style="width: 5rem",
+                type="range", min=1, max=LARGEST_BRUSH, first=("open_radius",), __properties=NATIVE, style="width: 5rem",
                 input=(scan.tool, f"['radius', Number({SENT})]"), __events=["input"], aria_label="Radius of the brush",
                 title=("'Radius ' + open_radius",), v_if=("open_tool === 'brush'",),
             )  # fmt: skip
@@ -233,8 +238,16 @@ def _runs(tab: RunTab) -> None:
         html.Div("{{ r.method }}{{ r.numbers ? ': ' + r.numbers : '' }}, {{ r.asked }}", classes="apn-meaning")
         html.Div("{{ c }}", v_for="c in r.changed", key=("c",), classes="apn-meaning apn-change")
         with html.Div(v_if=("r.state === 'running'",), **STATUS):
-            html.Div("{{ r.stage || 'beginning' }}", classes="apn-meaning")
-            html.Progress(max=100, value=("r.share",), __properties=NATIVE, style="width: 100%")
+            html.Div(
+                "{{ open_live.key === r.key ? open_live.stage + ', ' + open_live.seconds : 'beginning' }}",
+                classes="apn-meaning",
+            )
+            html.Progress(
+                max=100,
+                value=("open_live.key === r.key ? open_live.share : 0",),
+                __properties=NATIVE,
+                style="width: 100%",
+            )
         with html.Div(v_if=("open_live.key === r.key && open_live.pictures.length",), classes="apn-live"):
             html.Img(
                 v_for="p, i in open_live.pictures", key=("i",), src=("p",), alt=("'The object along axis ' + i",),

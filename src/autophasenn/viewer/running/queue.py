@@ -16,7 +16,7 @@ from autophasenn.viewer.running.run import Following, Run
 
 logger = logging.getLogger(__name__)
 
-OFTEN = 0.25
+OFTEN = 0.5
 """Seconds between two looks at a run."""
 GRACE = 15.0
 """Seconds that a run which is stopped may take to end by itself."""

@@ -65,11 +65,12 @@ class Run:
     finished: float = 0.0
     process: int = 0
     started: float = 0.0
+    _report: dict[str, Any] | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def of(cls, folder: Path, kept: Mapping[str, Any]) -> Run | None:
         """From what :meth:`keep` wrote; None if it is no run."""
-        known = {each.name: kept[each.name] for each in fields(cls) if each.name in kept and each.name != "folder"}
+        known = {each.name: kept[each.name] for each in fields(cls) if each.name in kept and each.name in KEPT}
         try:
             run = cls(folder, **known)
         except TypeError:
@@ -79,7 +80,7 @@ class Run:
 
     def keep(self) -> None:
         """Write it down."""
-        write_json(self.folder / "run.json", {k: v for k, v in asdict(self).items() if k != "folder"})
+        write_json(self.folder / "run.json", {k: v for k, v in asdict(self).items() if k in KEPT})
 
     @property
     def key(self) -> str:
@@ -108,7 +109,9 @@ class Run:
 
     def report(self) -> dict[str, Any]:
         """Of its result; empty as long as there is none."""
-        return read_json(self.result / "report.json") or {}
+        if self._report is None or not self.is_over:
+            self._report = read_json(self.result / "report.json") or {}
+        return self._report
 
     def start(self) -> subprocess.Popen[bytes]:
         """Begin its process, in a session of its own: it goes on if the page is closed."""
@@ -154,7 +157,7 @@ class Run:
         """
         self.finished, is_done = time.time(), code == 0 or (code is None and not is_stopped and self._is_final)
         self.state = "done" if is_done else "stopped" if is_stopped or code == INTERRUPTED else "failed"
-        self.reason = ""
+        self.reason, self._report = "", None
         if self.state == "stopped":
             self.reason = (
                 "Stopped; the first image is kept." if self.has_image else "Stopped before there was an image."
@@ -178,6 +181,10 @@ class Run:
         except OSError:
             return ""
         return next((line.removeprefix("Error: ") for line in reversed(lines) if line.startswith("Error: ")), "")
+
+
+KEPT = {each.name for each in fields(Run)} - {"folder", "_report"}
+"""What ``run.json`` holds."""
 
 
 class Following:

@@ -15,7 +15,7 @@ from autophasenn.inversion.names import MethodName
 from autophasenn.viewer.running.draft import Draft
 from autophasenn.viewer.running.fields import BY_KEY, FIELDS, quoted, refusals
 from autophasenn.viewer.running.hand import Stroke
-from autophasenn.viewer.running.live import live
+from autophasenn.viewer.running.live import Live
 from autophasenn.viewer.running.run import Run
 from autophasenn.viewer.running.scanpart import WENT_WRONG, ScanPart
 from autophasenn.viewer.running.workshop import Workshop
@@ -46,7 +46,7 @@ class RunTab:
         """Numbers of the runs whose results are open."""
         self.errors: dict[str, str] = {}
         self._picked: list[str] = []
-        self._has_expert = False
+        self._has_expert, self._live = False, Live()
         self._workshop = workshop
         self._tasks: set[asyncio.Task[Any]] = set()
         self.state.update(
@@ -309,25 +309,24 @@ class RunTab:
     def update(self) -> None:
         """The rows of the runs, the newest first."""
         queue = self.workshop.queue
-        self.state.open_runs = [self._row(run) for run in reversed(list(queue.runs.values()))]
+        rows = [self._row(run) for run in reversed(list(queue.runs.values()))]
+        if rows != self.state.open_runs:  # how far a run is changes often, and is told for itself
+            self.state.open_runs = rows
         key, following = next(iter(queue.progress.items()), ("", None))
-        self.state.open_live = live(queue.runs[key], following, self.state.theme) if following is not None else {}
+        self.state.open_live = self._live.look(queue.runs[key], following) if following is not None else {}
 
     def _row(self, run: Run) -> dict[str, Any]:
-        following = self.workshop.queue.progress.get(run.key)
         report = run.report() if run.is_over or run.has_image else {}
         confidence = (report.get("confidence") or {}).get("value")
         numbers = [
             f"χ² {report['chi2']:.3g}" if isinstance(report.get("chi2"), float) else "",
             f"confidence {100 * confidence:.0f} %" if isinstance(confidence, float) else "",
         ]
-        end = run.finished or time.time()
         return {
             "key": run.key, "name": run.name, "state": run.state, "colour": COLOURS[run.state], "reason": run.reason,
             "changed": run.changed, "method": run.draft.get("values", {}).get("method") or MethodName.refined.value,
-            "stage": following.words if following else "", "share": following.share if following else 0.0,
             "numbers": ", ".join(filter(None, numbers)), "has_image": run.has_image,
-            "seconds": f"{end - run.began:.0f} s" if run.began else "", "asked": time.strftime(
+            "seconds": f"{run.finished - run.began:.0f} s" if run.began and run.finished else "", "asked": time.strftime(
                 "%Y-%m-%d %H:%M", time.localtime(run.asked)),
             "command": quoted(self.workshop.queue.command(run)), "python": run.python,
             "folder": str(Path(run.folder)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from autophasenn.viewer.running.folder import NAME, WorkFolder
 from autophasenn.viewer.running.frames import Frames
 from autophasenn.viewer.running.queue import Queue
 from autophasenn.viewer.running.run import Run
+
+logger = logging.getLogger(__name__)
 
 LOCK = ".open"
 
@@ -144,4 +147,7 @@ class Workshop:
         if self._working is not None:
             self._working.cancel()
         await self.reader.close()
+        for run in self.queue.runs.values():
+            if run.state == "running":
+                logger.info("run %s goes on; open the folder again to follow or stop it", run.key)
         self._stack.close()
