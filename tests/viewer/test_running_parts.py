@@ -13,6 +13,8 @@ import pytest
 from small_pattern import small_pattern
 
 from autophasenn.errors import InputError, OutputError
+from autophasenn.viewer.app import Viewer
+from autophasenn.viewer.results import Limits
 from autophasenn.viewer.running.asking import Asked
 from autophasenn.viewer.running.draft import Draft
 from autophasenn.viewer.running.fields import FIELDS, refusals
@@ -21,6 +23,7 @@ from autophasenn.viewer.running.hand import Stroke, drawn
 from autophasenn.viewer.running.queue import Queue
 from autophasenn.viewer.running.run import Run
 from autophasenn.viewer.running.workshop import Workshop
+from autophasenn.viewer.shared import Shared
 
 SHAPE = (6, 20, 30)
 
@@ -151,6 +154,44 @@ def test_the_process_that_reads_is_begun_again_after_it_was_killed() -> None:
             await reader.close()
 
     asyncio.run(ask())
+
+
+def test_a_mask_by_hand_is_that_of_its_scan_also_when_it_is_run_before_the_frames_are_there(tmp_path: Path) -> None:
+    from trame.app import get_server
+
+    counts = small_pattern()
+    np.save(tmp_path / "a.npy", counts)
+    counts[:, :8] = -1  # a gap that only b has
+    mask = np.ones(counts.shape, bool)
+    mask[:, :8] = False
+    np.savez(tmp_path / "b.npz", counts=counts, mask=mask)
+
+    async def work() -> None:
+        workshop = Workshop(tmp_path)
+        viewer = Viewer(Shared(None, [], Limits(), workshop), get_server("running", client_type="vue3"), "key")
+        tab = viewer.bench
+        try:
+            tab.choose(str(tmp_path / "a.npy"), "a.npy", None)
+            tab.draw([Stroke("box", 0, ((2.0, 25.0), (6.0, 29.0)), 1.0, (0, 31))])
+            await tab._run()
+            assert viewer.state.open_wrong == ""
+            tab.choose(str(tmp_path / "b.npz"), "b.npz", None)
+            frames = await tab.scan.frames_of(tab.draft)
+            assert frames is not None
+            assert (frames.why[:, :8] == 1).all()
+            tab.again("0001")
+            await tab._run()
+            (first, second) = (run.words[run.words.index("--mask") + 1] for run in workshop.queue.runs.values())
+            assert first == second
+            expected = np.ones(counts.shape, bool)
+            expected[:, 2:7, 25:30] = False
+            assert (np.load(first) == expected).all()
+            assert workshop.queue.runs["0002"].changed == []
+        finally:
+            await viewer.close()
+            await workshop.close()
+
+    asyncio.run(work())
 
 
 def run_of(folder: WorkFolder, code: str) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.source import Source
 from autophasenn.preprocessing.checks import check_fit_to_phase, check_geometry, check_middle
 from autophasenn.preprocessing.corrections import correct
+from autophasenn.preprocessing.frame_order import order_of
 from autophasenn.preprocessing.preprocess import Preprocessed, preprocess
 from autophasenn.preprocessing.sampling import middle
 from autophasenn.volumes import Scan
@@ -94,13 +95,16 @@ def first_look(source: Source, plan: Plan | None = None, *, force: bool = False)
     shown[why == GIVEN] = 0
     facts = {"frames": " x ".join(map(str, frames.shape))}
     try:
-        corrected = correct(scan, plan.preprocess)
-        if corrected.mask.shape == why.shape:  # else frames were left out, and the numbers would not fit
-            shown = corrected.counts
-            why[~corrected.mask & (why == MEASURED)] = FOUND
+        # in the order of the file, as a mask that is drawn on them will be
+        corrected = correct(scan, replace(plan.preprocess, check_order=False))
+        shown = corrected.counts
+        why[~corrected.mask & (why == MEASURED)] = FOUND
         prepared = preprocess(scan, plan.preprocess)
-        if corrected.mask.shape == why.shape:
-            _mark_aliens(why, prepared)
+        taken = order_of(shown, corrected.mask).frames if plan.preprocess.check_order else np.arange(len(why))
+        if len(taken) == len(why) - int(prepared.facts["dropped_frames"]):
+            ordered = why[taken]
+            _mark_aliens(ordered, prepared)
+            why[taken] = ordered
         facts |= _facts(scan, prepared)
         warnings = (*scan.warnings, *direct_beam_warnings(scan.geometry, *middle(prepared.window)), *prepared.warnings)
         warnings += (*check_geometry(prepared), *check_middle(prepared))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -88,9 +89,10 @@ def _choices(annotation: Any) -> list[Any]:
     return []
 
 
-def plan_parameters() -> list[Parameter]:
+@cache
+def plan_parameters() -> tuple[Parameter, ...]:
     """Every parameter of a plan, with its default."""
-    return list(parameters(Plan()))
+    return tuple(parameters(Plan()))
 
 
 def refusals(changed: Mapping[str, str]) -> dict[str, str]:

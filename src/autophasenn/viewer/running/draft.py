@@ -83,6 +83,13 @@ class Draft:
         """By which the object is found."""
         return self.values.get("method") or MethodName.refined
 
+    @property
+    def read_from(self) -> tuple[Any, ...]:
+        """All that decides which frames are read and how they are prepared."""
+        values = {key: text for key, text in self.values.items() if BY_KEY[key].group != "run" or key == "force"}
+        plan = {key: text for key, text in self.plan.items() if key.startswith("preprocess.")}
+        return self.input, self.beamline, values, plan
+
     def source(self, mask: Path | None = None) -> dict[str, Any]:
         """Its source as `pipeline.answering` takes it; `mask`: that by hand, in place of a file's.
 

@@ -84,9 +84,14 @@ class Frames:
         """Take the mask by hand."""
         self.hand = drawn(strokes, self.shape)
 
-    def measured(self) -> NDArray[np.bool_]:
+    def measured(self, strokes: Sequence[Stroke]) -> NDArray[np.bool_]:
         """What a reconstruction is given: all but the detector's mask and that by hand; it finds the rest itself."""
-        return (self.why != 1) & ~self.hand
+        return (self.why != 1) & ~drawn(strokes, self.shape)
+
+    @property
+    def share_left(self) -> float:
+        """Of the voxels, that the mask by hand and that of the detector leave."""
+        return float(((self.why != 1) & ~self.hand).mean())
 
     def peak(self) -> tuple[int, ...]:
         """The brightest voxel that is measured."""

@@ -10,6 +10,7 @@ from typing import Any
 from autophasenn.errors import AutoPhaseNNError
 from autophasenn.report.planes import AXES, SECTIONS
 from autophasenn.viewer.plots import address, themed
+from autophasenn.viewer.running.draft import Draft
 from autophasenn.viewer.running.frames import Frames, Look, rocking_figure
 from autophasenn.viewer.running.hand import MOST_POINTS, MOST_STROKES, Stroke
 from autophasenn.viewer.views import number as within
@@ -39,6 +40,7 @@ class ScanPart:
         self._listed: list[dict[str, Any]] = []
         self._reading: asyncio.Task[None] | None = None
         self._stroke: Stroke | None = None
+        self._of: tuple[Any, ...] = ()
         self._drawn: Look | None = None
         self.state.update(
             {
@@ -105,6 +107,18 @@ class ScanPart:
             self._reading.cancel()
         self._reading = asyncio.ensure_future(self._read())
 
+    def forget(self) -> None:
+        """Another scan is chosen: nothing is drawn on the frames of the one before."""
+        self.frames, self._stroke = None, None
+        self.state.update({"open_picture": "", "open_trouble": "", "open_facts": [], "open_warnings": [],
+                           "open_legend": [], "open_rocking": "", "open_strokes": 0})  # fmt: skip
+
+    async def frames_of(self, draft: Draft) -> Frames | None:
+        """The frames of a draft, once they are read; None where they could not be, or others were chosen since."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+        return self.frames if self._of == draft.read_from else None
+
     async def _read(self) -> None:
         draft, state = self.tab.draft, self.state
         if not draft.input or self.tab.errors:
@@ -114,10 +128,9 @@ class ScanPart:
         try:
             frames = await self.tab.workshop.frames(replace(draft, strokes=()))
         except AutoPhaseNNError as error:
-            self.frames = None
             with state:
-                state.update({"open_is_reading": False, "open_trouble": str(error), "open_picture": "", "open_facts": [],
-                              "open_warnings": [], "open_legend": [], "open_rocking": ""})  # fmt: skip
+                self.forget()
+                state.update({"open_is_reading": False, "open_trouble": str(error)})
             return
         except Exception:
             logger.exception("reading failed")
@@ -125,8 +138,8 @@ class ScanPart:
                 state.update({"open_is_reading": False, "open_trouble": WENT_WRONG})
             return
         is_same = self.frames is not None and self.frames.shape == frames.shape
-        self.frames = frames
-        await asyncio.to_thread(frames.draw, draft.strokes)
+        self.frames, self._of = frames, draft.read_from
+        await asyncio.to_thread(frames.draw, self.tab.draft.strokes)
         if not is_same:
             peak = await asyncio.to_thread(frames.peak)
             self.look = replace(self.look, index=peak[SECTIONS[self.look.section].normal])
@@ -156,7 +169,7 @@ class ScanPart:
             "last": frames.shape[section.normal] - 1, "normal": AXES[section.normal], "down": AXES[section.down],
             "across": AXES[section.across], "rows": frames.shape[section.down], "columns": frames.shape[section.across],
         }  # fmt: skip
-        left = float(frames.measured().mean())
+        left = frames.share_left
         said = frames.trouble
         if left < LEAST_MEASURED and self.tab.draft.strokes:
             said = (
@@ -168,7 +181,7 @@ class ScanPart:
     @property
     def is_too_empty(self) -> bool:
         """Whether the mask by hand leaves nothing to phase."""
-        return self.frames is not None and float(self.frames.measured().mean()) < LEAST_MEASURED
+        return self.frames is not None and self.frames.share_left < LEAST_MEASURED
 
     def see(self, name: str, value: Any) -> None:
         """Another section, sum or plane."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import AutoPhaseNNError
@@ -16,13 +14,12 @@ from autophasenn.viewer.running.draft import Draft
 from autophasenn.viewer.running.fields import BY_KEY, FIELDS, quoted, refusals
 from autophasenn.viewer.running.hand import Stroke
 from autophasenn.viewer.running.live import Live
-from autophasenn.viewer.running.run import Run
+from autophasenn.viewer.running.rows import row_of
 from autophasenn.viewer.running.scanpart import WENT_WRONG, ScanPart
 from autophasenn.viewer.running.workshop import Workshop
 
 logger = logging.getLogger(__name__)
 
-COLOURS = {"waiting": "", "running": "primary", "done": "success", "stopped": "warning", "failed": "error"}
 MOST_COMPARED = 2
 DEFAULTS = {"source": "none", "instrument": "as recorded", "run": "as the plan says", "seed": "0", "device": "cpu",
             "scan": "from the name", "axes": "frame,row,column"}  # fmt: skip
@@ -107,9 +104,10 @@ class RunTab:
 
     def change(self, draft: Draft) -> None:
         """Another draft takes the place of this one, and is kept."""
-        is_read_anew = (draft.input, draft.beamline, draft.values, draft.plan) != (
-            self.draft.input, self.draft.beamline, self.draft.values, self.draft.plan,
-        )  # fmt: skip
+        is_read_anew = draft.read_from != self.draft.read_from or self.scan.frames is None
+        is_drawn_anew = draft.strokes != self.draft.strokes
+        if (draft.input, draft.beamline) != (self.draft.input, self.draft.beamline):
+            self.scan.forget()
         self.draft, self.errors = draft, refusals(draft.values)
         self.state.open_wrong = ""  # it was said of what was chosen before
         try:
@@ -119,6 +117,8 @@ class RunTab:
         self.show_form()
         if is_read_anew and draft.input:
             self.scan.read()
+        elif is_drawn_anew:
+            self.scan.redraw()
         self.owner.say_where()
 
     def take(self, key: str) -> None:
@@ -133,8 +133,6 @@ class RunTab:
         """List scans of another beamline; "": files."""
         known = {"", *(each["name"] for each in self.state.open_beamlines)}
         if name in known and name != self.draft.beamline:
-            self.scan.frames = None
-            self.state.update({"open_picture": "", "open_trouble": "", "open_facts": [], "open_warnings": []})
             self.change(
                 Draft(beamline=name, values=self.draft.values, plan=self.draft.plan).choosing("", "", name, None)
             )
@@ -167,7 +165,6 @@ class RunTab:
         """The mask by hand is another."""
         self.change(Draft(self.draft.input, self.draft.name, self.draft.beamline, self.draft.values, self.draft.plan,
                           tuple(strokes)))  # fmt: skip
-        self.scan.redraw()
 
     # the form
 
@@ -225,17 +222,19 @@ class RunTab:
         self._do(self._run())
 
     async def _run(self) -> None:
-        state = self.state
-        wrong = ""
-        if not self.draft.input:
+        state, draft, wrong = self.state, self.draft, ""
+        frames = await self.scan.frames_of(draft) if draft.strokes else None
+        if not draft.input:
             wrong = "Choose a scan or a file first."
         elif self.errors:
             wrong = "; ".join(f"{BY_KEY[key].title}: {sentence}" for key, sentence in self.errors.items())
-        elif self.draft.strokes and self.scan.is_too_empty:
+        elif draft.strokes and frames is None:
+            wrong = "The mask by hand lies on frames that are not there; wait until they are read, or choose the scan again."
+        elif draft.strokes and self.scan.is_too_empty:
             wrong = state.open_trouble
         if not wrong:
             try:
-                await self.workshop.run(self.draft, self.scan.frames)
+                await self.workshop.run(draft, frames)
             except (AutoPhaseNNError, OSError) as error:
                 wrong = str(error)
         with state:
@@ -309,28 +308,11 @@ class RunTab:
     def update(self) -> None:
         """The rows of the runs, the newest first."""
         queue = self.workshop.queue
-        rows = [self._row(run) for run in reversed(list(queue.runs.values()))]
+        rows = [row_of(run, quoted(queue.command(run))) for run in reversed(list(queue.runs.values()))]
         if rows != self.state.open_runs:  # how far a run is changes often, and is told for itself
             self.state.open_runs = rows
         key, following = next(iter(queue.progress.items()), ("", None))
         self.state.open_live = self._live.look(queue.runs[key], following) if following is not None else {}
-
-    def _row(self, run: Run) -> dict[str, Any]:
-        report = run.report() if run.is_over or run.has_image else {}
-        confidence = (report.get("confidence") or {}).get("value")
-        numbers = [
-            f"χ² {report['chi2']:.3g}" if isinstance(report.get("chi2"), float) else "",
-            f"confidence {100 * confidence:.0f} %" if isinstance(confidence, float) else "",
-        ]
-        return {
-            "key": run.key, "name": run.name, "state": run.state, "colour": COLOURS[run.state], "reason": run.reason,
-            "changed": run.changed, "method": run.draft.get("values", {}).get("method") or MethodName.refined.value,
-            "numbers": ", ".join(filter(None, numbers)), "has_image": run.has_image,
-            "seconds": f"{run.finished - run.began:.0f} s" if run.began and run.finished else "", "asked": time.strftime(
-                "%Y-%m-%d %H:%M", time.localtime(run.asked)),
-            "command": quoted(self.workshop.queue.command(run)), "python": run.python,
-            "folder": str(Path(run.folder)),
-        }  # fmt: skip
 
     def _try(self, action: Callable[[], None]) -> None:
         """Do something; what is wrong with it is said."""

@@ -126,6 +126,12 @@ class Workshop:
     async def run(self, draft: Draft, frames: Frames | None) -> Run:
         """Ask for a run.
 
+        Parameters
+        ----------
+        draft : Draft
+        frames : Frames, optional
+            Of the scan of this draft: a mask by hand lies on them.
+
         Raises
         ------
         InputError, OutputError
@@ -135,7 +141,7 @@ class Workshop:
         if draft.strokes:
             if frames is None:
                 raise InputError("A mask by hand needs the frames that it was drawn on; choose the scan again.")
-            mask = await asyncio.to_thread(lambda: self.work.keep_mask(frames.measured()))
+            mask = await asyncio.to_thread(lambda: self.work.keep_mask(frames.measured(draft.strokes)))
         said = await self.checked(dict(draft.plan))
         if said["wrong"]:
             raise InputError(" ".join(said["wrong"].values()))
