@@ -11,7 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 
 from autophasenn.errors import PlanError
-from autophasenn.options import annotations_of, explanations_of, limits_of, read_mapping, typed
+from autophasenn.limits import range_in_words
+from autophasenn.options import annotations_of, explanations_of, read_mapping, typed
 from autophasenn.pipeline.plan import VERSION, Plan
 
 ORIGIN = "the plan"
@@ -62,7 +63,9 @@ def parameters(value: Any, prefix: str = "") -> Iterator[Parameter]:
             yield from parameters(found, f"{key}.")
         elif column.name != "name":  # which of several classes it is: given by what is in its place
             choices = tuple(map(_flow, _choices(annotation)))
-            yield Parameter(key, _flow(_plain(found)), choices, limits_of(annotation), explained.get(column.name, ""))
+            yield Parameter(
+                key, _flow(_plain(found)), choices, range_in_words(annotation), explained.get(column.name, "")
+            )
 
 
 def _plain(value: Any) -> Any:
