@@ -249,7 +249,7 @@ def test_source_method_and_output_are_what_was_typed(
     )
     assert pipeline.source == Source("S0054", "34idc", Path("a.spec"), 54, Path("dark.tif"), Path("white.tif"))
     assert pipeline.run == Run("network", 7, "cuda", Path("mine.safetensors"), "autophasenn", force=True)
-    assert pipeline.output == Output(Path("out"), overwrite=True, figures=False)
+    assert pipeline.output == Output(Path("out"), overwrite=True, figures=False, plan=plan)
     assert pipeline.painter is None
     assert pipeline.plan.confidence.number == 0
     assert pipeline.command.startswith("autophasenn reconstruct S0054 -o out --beamline 34idc")

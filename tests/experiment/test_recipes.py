@@ -39,7 +39,7 @@ def test_a_wall_parts_two_domains_and_takes_their_light() -> None:
 
 
 def test_atoms_that_cannot_be_strained_at_will_have_no_such_recipe() -> None:
-    with pytest.raises(PlanError, match=r"'lammps' is not known; choose from polyhedra"):
+    with pytest.raises(PlanError, match=r"has no source 'lammps'; choose from polyhedra"):
         recipe("lammps", "strain-2-4")
 
 

@@ -1,7 +1,7 @@
 """Laws of the confidence: doubt lowers it, it holds on what it was fitted to, and unusual patterns are named."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -162,7 +162,7 @@ def rows_of(calibration: Calibration, count: int) -> list[dict[str, object]]:
         exponents = random.uniform((-3.5, -3.5, 0), (-0.5, -1, 1.5))
         evidence = Evidence(*(float(x) for x in 10**exponents))
         good = random.random() < calibration(evidence)
-        features = {"discord": evidence.discord, "unexplained": evidence.unexplained, "misfit": evidence.misfit}
+        features = asdict(evidence) | {"chi2": 0.01, "chi2_noise": 0.01, "variants": 4, "agreeing": 1.0}
         rows.append({"case": "drawn", "seed": 0, "index": index, "correlation": 0.99 if good else 0.5,
                      "features": features, "warnings": []})  # fmt: skip
     return rows
