@@ -159,7 +159,7 @@ def test_sources_that_cannot_be_are_refused(file: Path, tmp_path: Path) -> None:
     for wrong, words in (
         ({"share": 0.0}, "give a number above 0"),
         ({"recipe": "kitchen"}, "'kitchen' is not known; choose from paper, beamline"),
-        ({"source": "lumps"}, "'lumps' is not known; choose from polyhedra, lammps"),
+        ({"source": "lumps"}, "has no source 'lumps'; choose from polyhedra, lammps"),
         ({"metal": "Xx"}, "Xx"),
     ):
         with pytest.raises((PlanError, InputError), match=words):
