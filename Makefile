@@ -16,7 +16,7 @@ PINS := pyproject.toml constraints.txt
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo viewer live-demo test docs fuzz benchmark validation clean
+.PHONY: help demo viewer live-demo test test-slow docs fuzz benchmark validation clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -33,12 +33,15 @@ viewer: $(VIEWER) ## install what `autophasenn view` needs
 live-demo: $(LIVE) ## simulated detectors, a watcher and its page: a scan seen from its first frame to its image
 	$(BIN)/python -m autophasenn.live.demo
 
-test: $(DEV) ## every check: style, types, layers, tests
+test: $(DEV) ## every check: style, types, layers, tests but the slow ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(DEV) ## the tests that make test leaves out, as they take half a minute or more each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 docs: $(DOCS) ## build the manual into docs/_build/html; a warning is an error
 	PYTHONPATH=docs $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html

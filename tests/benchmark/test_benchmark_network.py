@@ -21,6 +21,7 @@ from autophasenn.phasing.schedule import error_reduction
 from autophasenn.progress import Silent
 
 
+@pytest.mark.slow
 def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(module.BATCHES, "cpu", (1, 2))
     monkeypatch.setitem(module.SIDE, "cpu", 64)

@@ -11,6 +11,7 @@ import torch
 from autophasenn.errors import PlanError
 
 
+@pytest.mark.slow
 def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(generator_speed, "BATCH", 2)
     threads = torch.get_num_threads()

@@ -24,6 +24,7 @@ def test_a_ball_cut_through_its_middle_is_half_a_ball_with_a_flat_face() -> None
     np.testing.assert_allclose(half["height"], points[:, 2], atol=0.51)
 
 
+@pytest.mark.slow
 def test_one_command_draws_every_method_of_a_measured_pattern(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from live_speed import BROKEN, HAS_PAGE, burst
 from live_watching import QUICK
 
 
+@pytest.mark.slow
 def test_a_burst_leaves_no_scan_behind(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(QUICK)

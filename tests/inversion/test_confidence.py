@@ -187,6 +187,7 @@ def test_confidence_that_is_wrong_scores_worse() -> None:
     assert wrong["brier"] > right["brier"]
 
 
+@pytest.mark.slow
 def test_a_calibration_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     predictor = Predictor(build(UnrolledDesign(stages=1, width=4, blocks=(1, 1))))
     quick = Inversion(

@@ -154,6 +154,7 @@ def test_nothing_is_fitted_to_voxels_that_were_held_out(predictor: Predictor) ->
     assert torch.equal(objects[0][1], objects[1][1])
 
 
+@pytest.mark.slow
 def test_a_partially_coherent_beam_is_noticed_and_its_kernel_explains_the_pattern(predictor: Predictor) -> None:
     rho = crystal((64, 64, 64), OVERSAMPLING)
     kernel = gaussian_kernel((11, 11, 11), (0.5, 0.6, 0.5))

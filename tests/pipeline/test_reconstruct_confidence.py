@@ -126,12 +126,14 @@ def test_every_method_and_start_shows_the_same_twin_of_the_example() -> None:
     check_same_twin([canonical(prepared, WITHOUT, *way) for way in ways], 0.95)
 
 
+@pytest.mark.slow
 def test_every_method_and_start_shows_the_same_twin_of_scan_54(shared_data: Path) -> None:
     prepared = preprocess(scan_54(shared_data), replace(WITHOUT.preprocess, shape=(64, 64, 64)))
     ways = [("refined", 0), ("refined", 1), ("network", 0), ("iterative", 0)]
     check_same_twin([canonical(prepared, WITHOUT, *way) for way in ways], 0.8)
 
 
+@pytest.mark.slow
 def test_every_method_shows_the_same_twin_of_cdi3dnn(shared_data: Path) -> None:
     """It is nearly its own twin (a correlation of 0.91): what decides needs the coherence of the beam and variants."""
     prepared = prepare(Source(str(shared_data / "cdi3dnn_34idc" / "ft_crop_64.tif"))).preprocessed
