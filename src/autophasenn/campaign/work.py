@@ -96,13 +96,13 @@ class Doing:
 
     def _reconstruct(self, task: Task) -> Outcome:
         from autophasenn.live.pictures import draw_crystal
-        from autophasenn.pipeline.reconstruct import reconstruct
+        from autophasenn.pipeline.reconstruct import inputs_of, reconstruct
         from autophasenn.pipeline.result import RESULT, Output
 
         settings = self._settings
         for left in task.output.glob(f"{TEMPORARY}*"):  # of a process that was killed at this very result
             remove(left)
-        Output(task.output, overwrite=True).check()
+        Output(task.output, overwrite=True).check(inputs_of(task.source, settings.run))
         result = reconstruct(
             task.source, settings.run, settings.plan, predictor=self._predictor, command=settings.command
         )
