@@ -89,7 +89,7 @@ def compare(source: Source, asked: Run, output: Path, plan: Plan, title: str = "
             "chi2": chi2,
             "chi2_noise": noise,
             "chi2_free": found[method].free_error,
-            "confidence": verdict_on(answer, method, plan, (chi2, noise)).probability,
+            "confidence": verdict_on(answer, method, (chi2, noise)).probability,
             "seconds": (watch.seconds["network"] or 0.0) + (watch.seconds["refine"] or 0.0),
             "correlation": metrics.correlation(found[ORDER[0]].object, found[method].object),
         }

@@ -51,7 +51,7 @@ def row_of(sample: Sample, predictor: Predictor, plan: Inversion, seed: int) -> 
     return {
         "correlation": metrics.correlation(sample.truth, metrics.thresholded(found.reconstruction.object)),
         "chi2_free": found.reconstruction.free_error,
-        "confidence": verdict_on(found, MethodName.refined, plan, misfit_of(found.reconstruction, pattern)).probability,
+        "confidence": verdict_on(found, MethodName.refined, misfit_of(found.reconstruction, pattern)).probability,
         "image_from": path.get("image_from"),
         "even_density": path.get("even_density"),
         "seconds": round(seconds, 1),

@@ -33,6 +33,7 @@ from autophasenn.campaign.table import Row
 from autophasenn.files.cxi_image import read_image
 from autophasenn.image import CrystalImage
 from autophasenn.live.ledger import FILE, Ledger
+from autophasenn.machine import PROGRAM
 from autophasenn.pipeline.postprocess import statistics
 from autophasenn.report.surface import ISOVALUE
 
@@ -142,7 +143,7 @@ def killed(command: Sequence[str], folder: Path, at: int) -> int:
 
 def run(command: Sequence[str]) -> subprocess.Popen[bytes]:
     """``autophasenn`` with these words."""
-    words = [sys.executable, "-c", "from autophasenn.cli import main; main()", *command]
+    words = [sys.executable, "-c", PROGRAM, *command]
     return subprocess.Popen(words, stdout=subprocess.DEVNULL)
 
 

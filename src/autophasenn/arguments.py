@@ -37,6 +37,11 @@ def path_of(given: object, what: str) -> Path:
     raise InputError(f"{what} is {shown(given)}; give the path of a file or folder, as a str or Path.")
 
 
+def optional_path(given: object, what: str) -> Path | None:
+    """The same, or None for None."""
+    return None if given is None else path_of(given, what)
+
+
 def array_of(given: object, what: str) -> Any:
     """The array of values in memory; whether its shape and numbers are right is not looked at.
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from autophasenn.analysis.analyse import Analysis
 from autophasenn.analysis.options import AnalysisOptions
-from autophasenn.arguments import indices_of, names_of, path_of, points_of, shown, whole_number
+from autophasenn.arguments import indices_of, names_of, optional_path, path_of, points_of, shown, whole_number
 from autophasenn.errors import InputError, PlanError
 from autophasenn.experiment import experiment, recipes
 from autophasenn.experiment.experiment import Samples
@@ -29,7 +29,7 @@ from autophasenn.pipeline.analyse import check as _check_analysis
 from autophasenn.pipeline.analyse import save as _save_analysis
 from autophasenn.pipeline.arrays import Pattern
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
-from autophasenn.pipeline.plan import Plan, load_plan
+from autophasenn.pipeline.plan import Plan, given_plan
 from autophasenn.pipeline.reconstruct import reconstruct as _reconstruct
 from autophasenn.pipeline.repeated import RepeatedScans
 from autophasenn.pipeline.result import RESULT, Result
@@ -104,8 +104,14 @@ def load(
     (64, 64, 64)
     """
     place = path_of(path, "What is to be loaded")
-    fields = _path(dark, "The dark field"), _path(white, "The white field"), _path(mask, "The mask")
-    source = Source(str(path), beamline, _path(spec, "The SPEC file"), scan, *fields, instrument, axes, mask_marks)
+    fields = (
+        optional_path(dark, "The dark field"),
+        optional_path(white, "The white field"),
+        optional_path(mask, "The mask"),
+    )
+    source = Source(
+        str(path), beamline, optional_path(spec, "The SPEC file"), scan, *fields, instrument, axes, mask_marks
+    )
     with reading(place):
         is_result = place.name == RESULT or (place / RESULT).is_file()
     if beamline is None and mask is None and is_result:
@@ -178,9 +184,9 @@ def reconstruct(
     True
     """
     network = weights if isinstance(weights, Network) else None
-    file = None if network is not None else _path(weights, "The file of weights")
+    file = None if network is not None else optional_path(weights, "The file of weights")
     run = Run(method, seed, device, file, force=force)
-    parameters = _plan(plan)
+    parameters = given_plan(plan)
     if confidence is not None:
         number = whole_number(confidence, "confidence", 0, ELEMENTS)
         parameters = with_orientations(parameters or Plan(), number)
@@ -198,7 +204,7 @@ def _input_of(pattern: str | Path | ArrayLike | Scan | Result, mask: str | Path 
     if isinstance(pattern, str | Path):
         if mask is not None and not isinstance(mask, str | Path):
             raise PlanError("The mask of a file is a file too; load the counts, and give both as arrays.")
-        return Source(str(pattern), mask=_path(mask, "The mask"))
+        return Source(str(pattern), mask=optional_path(mask, "The mask"))
     if isinstance(pattern, Scan | Result):
         if mask is not None:
             raise PlanError(
@@ -390,7 +396,7 @@ def evaluate(
     asked = Evaluation(
         path_of(dataset, "The dataset"),
         names_of(methods, "The methods"),
-        _path(weights, "The file of weights"),
+        optional_path(weights, "The file of weights"),
         network,
         count=None if count is None else whole_number(count, "count", 1),
         seed=int(run.seed),
@@ -446,7 +452,7 @@ def analyse(
     OutputError
         If the folder cannot be written.
     """
-    folder, kinds = _path(output, "The output"), names_of(formats, "The formats")
+    folder, kinds = optional_path(output, "The output"), names_of(formats, "The formats")
     subject = result if isinstance(result, Result) else path_of(result, "The result")
     if not isinstance(options, AnalysisOptions | None):
         raise PlanError(f"The options are {shown(options)}; give AnalysisOptions, as AnalysisOptions(material='Au').")
@@ -459,19 +465,7 @@ def analyse(
     return found
 
 
-def _path(given: object, what: str) -> Path | None:
-    return None if given is None else path_of(given, what)
-
-
-def _plan(given: object) -> Plan | None:
-    if isinstance(given, Plan | None):
-        return given
-    if not isinstance(given, str | Path):
-        raise PlanError(f"The plan is {shown(given)}; give a Plan, or the path of a plan's file.")
-    return load_plan(given)
-
-
 def _inversion(plan: Plan | str | Path | None) -> Inversion:
     """What a plan says of the methods."""
-    chosen = _plan(plan) or Plan()
+    chosen = given_plan(plan) or Plan()
     return Inversion(**{each.name: getattr(chosen, each.name) for each in fields(Inversion)})

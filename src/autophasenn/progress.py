@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+JOURNAL = "AUTOPHASENN_PROGRESS"
+"""Variable of the environment that names the file in which a run tells another program how far it is."""
 STAGES = ("read", "preprocess", "network", "refine", "first_picture", "confidence", "postprocess", "write", "total")
 
 

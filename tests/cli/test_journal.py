@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from autophasenn.cli.journal import NAME, OBJECT, journalled
-from autophasenn.progress import Silent, onlooker
+from autophasenn.cli.journal import OBJECT, journalled
+from autophasenn.progress import JOURNAL, Silent, onlooker
 
 
 def test_stages_steps_and_the_object_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "progress.jsonl"
-    monkeypatch.setenv(NAME, str(path))
+    monkeypatch.setenv(JOURNAL, str(path))
     rho = torch.randn(4, 5, 6, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
     with journalled(Silent()) as progress:
         progress.stage("Refinement")
@@ -38,12 +38,12 @@ def test_stages_steps_and_the_object_are_told(tmp_path: Path, monkeypatch: pytes
 def test_nobody_is_told_where_nobody_asks_and_a_disk_that_fails_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(NAME, raising=False)
+    monkeypatch.delenv(JOURNAL, raising=False)
     silent = Silent()
     with journalled(silent) as progress:
         assert progress is silent
         assert onlooker() is None
-    monkeypatch.setenv(NAME, str(tmp_path / "no" / "folder"))
+    monkeypatch.setenv(JOURNAL, str(tmp_path / "no" / "folder"))
     with journalled(silent) as progress:
         progress.stage("Read")
         progress.advance(1, 1)

@@ -21,11 +21,11 @@ import torch
 
 from autophasenn.crystals.shapes import facet_normals, polyhedron
 from autophasenn.errors import PlanError
+from autophasenn.machine import PROGRAM
 from autophasenn.physics.diffraction import count_photons, intensity_of
 from autophasenn.physics.fourier import diffract
 from autophasenn.progress import Progress, Silent
 
-COMMAND = "from autophasenn.cli import main; main()"
 FIRST_PICTURE = re.compile(r"^first picture: .* after ([\d.]+) s", re.MULTILINE)
 EXAMPLE = "the bundled example, 64 x 64 x 64"
 LARGE_SHAPE, LARGE_OVERSAMPLING, LARGE_PHOTONS = (150, 256, 256), (3.6, 5.1, 3.6), 1e8
@@ -96,7 +96,7 @@ def timed(words: Sequence[str], output: Path) -> dict[str, float]:
     """
     began = time.perf_counter()
     run = subprocess.run(
-        [sys.executable, "-c", COMMAND, "reconstruct", *words, "-o", str(output), "--overwrite"],
+        [sys.executable, "-c", PROGRAM, "reconstruct", *words, "-o", str(output), "--overwrite"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     files = time.perf_counter() - began

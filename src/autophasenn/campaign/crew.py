@@ -21,7 +21,7 @@ from autophasenn.errors import AutoPhaseNNError, InputError
 from autophasenn.live.crew import Limits, Worker
 from autophasenn.live.work import Outcome
 from autophasenn.pipeline.run import Run
-from autophasenn.pipeline.source import Source
+from autophasenn.pipeline.source import FILES, Source
 from autophasenn.workers import cluster
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 MEMORY_SHARE = 0.9
 """Of the machine's memory that all processes together may hold."""
-FILES = ("spec", "dark", "white", "mask")
-"""Of a source, besides its input."""
 
 
 @runtime_checkable

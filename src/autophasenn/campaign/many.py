@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from autophasenn.arguments import optional_path
 from autophasenn.campaign.campaign import Campaign, run_campaign
 from autophasenn.campaign.series import Series
 from autophasenn.campaign.written import Wanted, write_series
 from autophasenn.inversion.names import MethodName
 from autophasenn.inversion.options import with_orientations
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
-from autophasenn.pipeline.plan import Plan, load_plan
+from autophasenn.pipeline.plan import Plan, given_plan
 from autophasenn.pipeline.repeated import sources
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
@@ -84,16 +85,17 @@ def reconstruct_many(
     InputError, PlanError, OutputError
         If parameters, weights or the folder cannot be used, or the campaign was begun with other parameters.
     """
-    shared = Source(None, beamline, path_of(spec), mask=path_of(mask), instrument=instrument)
+    motors, measured = optional_path(spec, "The SPEC file"), optional_path(mask, "The mask")
+    shared = Source(None, beamline, motors, mask=measured, instrument=instrument)
     found = [
         each
         for scan in scans
         for each in ([scan] if isinstance(scan, Source) else sources(shared, [str(scan)], numbers))
     ]
-    parameters = plan if isinstance(plan, Plan) else Plan() if plan is None else load_plan(Path(plan))
+    parameters = given_plan(plan) or Plan()
     if confidence is not None:
         parameters = with_orientations(parameters, confidence)
-    run = Run(method, seed, device, path_of(weights))
+    run = Run(method, seed, device, optional_path(weights, "The file of weights"))
     asked = Campaign(
         tuple(found),
         Path(folder),
@@ -102,7 +104,7 @@ def reconstruct_many(
         workers,
         figures=figures,
         overwrite=overwrite,
-        metadata=path_of(metadata),
+        metadata=optional_path(metadata, "The table of metadata"),
         scheduler=scheduler,
     )
     ended = run_campaign(asked, progress)
@@ -129,8 +131,3 @@ def series(folder: str | Path, *, reference: str | int | None = None, metadata: 
         If there is no such folder or reference, or a file is damaged.
     """
     return Series.load(folder, reference=reference, metadata=metadata)
-
-
-def path_of(name: str | Path | None) -> Path | None:
-    """None stays None."""
-    return None if name is None else Path(name)

@@ -11,10 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from autophasenn.progress import Progress, watched_by
+from autophasenn.progress import JOURNAL, Progress, watched_by
 
-NAME = "AUTOPHASENN_PROGRESS"
-"""Variable of the environment that names the file."""
 OBJECT = "object.npz"
 """Beside it: the largest amplitude of the object along each of its axes, ``along0``, ``along1``, ``along2``."""
 OFTEN, SELDOM = 0.2, 1.0
@@ -72,7 +70,7 @@ class Journal:
 @contextmanager
 def journalled(progress: Progress) -> Iterator[Progress]:
     """The same, told to the file too that the environment asks for; as it is where it asks for none."""
-    path = os.environ.get(NAME)
+    path = os.environ.get(JOURNAL)
     if not path:
         yield progress
         return

@@ -130,16 +130,18 @@ class Comparison:
         predictor = _predictor(self.weights, self.device, network) if MethodName(method).needs_network else None
         counts, measured = pattern.counts, pattern.mask
         oversampling = estimate_oversampling(counts.numpy(), measured.numpy())
-        pattern = pattern.to(self.device)
+        there = pattern.to(self.device)
         began = time.perf_counter()
-        answer = invert(pattern, oversampling, method, self.inversion, predictor=predictor, seed=self.seed)
+        answer = invert(there, oversampling, method, self.inversion, predictor=predictor, seed=self.seed)
         seconds = time.perf_counter() - began
         found = answer.reconstruction
         judged = judge(found.object, counts, measured, truth, found.kernel)
         free_error = found.free_error if np.isfinite(found.free_error) else None
         numbers = judged.numbers | {
             "chi2_free": free_error,
-            "confidence": verdict_on(answer, method, self.inversion, misfit_of(found, pattern)).probability,
+            "confidence": None
+            if answer.confidence is None
+            else verdict_on(answer, method, misfit_of(found, pattern)).probability,
             "starts": float(len(found.free_errors)),
             "averaged": float(found.averaged) if method == MethodName.iterative else 1.0,
             "seconds": seconds,

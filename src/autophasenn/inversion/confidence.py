@@ -109,7 +109,8 @@ class Confidence:
         Sentences, one for each way in which the pattern is unlike those that the network was trained on.
     features : dict
         The evidence, the signs, and for information: ``chi2``, ``chi2_noise``, ``chi2_free``, ``chi2_noise_free`` (null
-        where nothing was held out), ``variants`` (how many images), ``pairwise_correlation`` of all of them,
+        where nothing was held out), ``variants`` (how many images), ``random_starts`` (of these),
+        ``pairwise_correlation`` of all of them,
         ``largest_mode``, ``agreeing`` (share of the images), ``phase_spread`` (rad) and ``amplitude_spread``, medians
         inside the support.
     is_beyond_calibration : bool
@@ -163,6 +164,7 @@ def confidence_of(
         "pairwise_correlation": images.pairwise,
         "largest_mode": images.largest_mode,
         "variants": len(images.objects),
+        "random_starts": images.random_starts,
         "agreeing": float(images.agreeing.float().mean()),
         "phase_spread": float(images.phase_spread[support].median()),
         "amplitude_spread": float(images.amplitude_spread[support].median()),

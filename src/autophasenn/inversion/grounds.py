@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autophasenn.inversion.methods import Found, Inversion
+from autophasenn.inversion.methods import Found
 from autophasenn.inversion.names import MethodName
 from autophasenn.inversion.verdict import Grounds, Verdict, judge
 from autophasenn.physics import metrics
@@ -24,7 +24,6 @@ def misfit_of(reconstruction: Reconstruction, pattern: Pattern) -> tuple[float, 
 def verdict_on(
     found: Found,
     method: str,
-    options: Inversion,
     misfit: tuple[float, float],
     *,
     is_pending: bool = False,
@@ -36,17 +35,15 @@ def verdict_on(
     found : Found
         What :func:`methods.invert` found.
     method : str
-    options : Inversion
-        That it was found with.
     misfit : (float, float)
         Of the image, as :func:`misfit_of` gives it.
     is_pending : bool
         Whether its confidence is still being computed.
     """
-    return judge(_grounds(found, method, options, misfit, is_pending))
+    return judge(_grounds(found, method, misfit, is_pending))
 
 
-def _grounds(found: Found, method: str, options: Inversion, misfit: tuple[float, float], is_pending: bool) -> Grounds:
+def _grounds(found: Found, method: str, misfit: tuple[float, float], is_pending: bool) -> Grounds:
     """The evidence: images found independently where there are several, else the predictions or starts before them."""
     starts, judged = found.reconstruction, found.confidence
     if judged is None:
@@ -66,7 +63,7 @@ def _grounds(found: Found, method: str, options: Inversion, misfit: tuple[float,
         "image",
         probability=judged.number,
         is_beyond_calibration=judged.is_beyond_calibration,
-        random_starts=images - options.confidence.number - ("even_density" in path),
+        random_starts=judged.features["random_starts"],
         is_from_random_start=path.get("image_from") == "random start",
         is_unlike_training=bool(judged.warnings),
         phase_spread_rad=judged.features["phase_spread"],

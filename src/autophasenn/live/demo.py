@@ -12,7 +12,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from autophasenn.machine import Stop
+from autophasenn.machine import PROGRAM, Stop
 
 CHANNEL, ADDRESS = "SIM:image", "tcp://127.0.0.1:9999"
 
@@ -28,7 +28,7 @@ def main() -> None:
     asked = parser.parse_args()
     beamline = [] if asked.scan is None else ["--beamline", "34idc", "--spec", str(asked.spec)]
     watcher = _python(
-        *("-c", "from autophasenn.cli import main; main()", "watch", "-o", asked.output, "--port", asked.port),
+        *("-c", PROGRAM, "watch", "-o", asked.output, "--port", asked.port),
         *("--pva", CHANNEL, "--zmq", ADDRESS, "--abandon", "10", *beamline),
     )
     address = f"http://127.0.0.1:{asked.port}"

@@ -20,7 +20,7 @@ from autophasenn.pipeline.first_look import first_look
 from autophasenn.pipeline.instrument import Instrument
 from autophasenn.pipeline.parameters import plan_file, plan_of, plan_parameters, refusals
 from autophasenn.pipeline.scans_in import patterns_in, scans_in
-from autophasenn.pipeline.source import Source
+from autophasenn.pipeline.source import FILES, Source
 
 
 def about(_: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +62,7 @@ def source_of(given: dict[str, Any]) -> Source:
     instrument: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.get("instrument", {}).items()
     }
-    paths = ("spec", "dark", "white", "mask")
-    rest: dict[str, Any] = {name: Path(value) if name in paths and value else value for name, value in given.items()}
+    rest: dict[str, Any] = {name: Path(value) if name in FILES and value else value for name, value in given.items()}
     rest["instrument"] = Instrument(**instrument)
     return Source(**rest)
 

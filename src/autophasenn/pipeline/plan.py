@@ -9,6 +9,8 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
+from autophasenn.arguments import shown
+from autophasenn.errors import PlanError
 from autophasenn.inversion.methods import Inversion
 from autophasenn.options import commented_yaml, load, options
 from autophasenn.pipeline.postprocess import Postprocessing
@@ -51,6 +53,21 @@ def load_plan(path: str | Path) -> Plan:
         If `path` is none.
     """
     return load(path, Plan, VERSION, "autophasenn plan")
+
+
+def given_plan(given: object) -> Plan | None:
+    """The plan that a caller in Python gives, or the path of; None stays None.
+
+    Raises
+    ------
+    PlanError
+        If it is neither, or see `load_plan`.
+    """
+    if isinstance(given, Plan | None):
+        return given
+    if not isinstance(given, str | Path):
+        raise PlanError(f"The plan is {shown(given)}; give a Plan, or the path of a plan's file.")
+    return load_plan(given)
 
 
 def with_values(plan: Plan, **said: Any) -> Plan:

@@ -25,6 +25,10 @@ EMPTY = {
 """What is to be given in place of an empty word."""
 
 
+FILES = ("spec", "dark", "white", "mask")
+"""Of a source, besides its input: the fields that name a file."""
+
+
 @dataclass(frozen=True)
 class Source:
     """What is read, and with what belongs to it.
@@ -118,7 +122,7 @@ class Source:
 
     def files(self) -> list[Path]:
         """What is read, as far as it is named here."""
-        named = (self.input, self.spec, self.dark, self.white, self.mask, self.instrument.geometry)
+        named = (self.input, *(getattr(self, name) for name in FILES), self.instrument.geometry)
         # A dataset is named behind its file, as file.h5:/dataset.
         within = [Path(str(each).partition(":/")[0]) for each in named if each]
         return [*(Path(each) for each in named if each), *within]

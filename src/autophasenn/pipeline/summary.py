@@ -75,7 +75,7 @@ def summarise(
     pattern = preprocessed.pattern
     chi2, noise = misfit_of(reconstruction, pattern)
     is_pending = is_preliminary and has_confidence(run.method, plan)
-    verdict = verdict_on(found, run.method, plan, (chi2, noise), is_pending=is_pending)
+    verdict = verdict_on(found, run.method, (chi2, noise), is_pending=is_pending)
     numbers = statistics(done.image)
     unlike = () if found.confidence is None else found.confidence.warnings
     warnings = [*prepared.warnings, *found.warnings, *done.warnings, *unlike]

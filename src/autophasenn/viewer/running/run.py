@@ -16,13 +16,12 @@ from typing import Any, Literal, get_args
 
 import psutil
 
+from autophasenn.machine import PROGRAM
+from autophasenn.progress import JOURNAL
 from autophasenn.viewer.running.asking import ended
 from autophasenn.viewer.running.folder import read_json, write_json
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
-PROGRAM = "import sys; sys.argv[0] = 'autophasenn'; from autophasenn.cli import main; main()"
-JOURNAL = "AUTOPHASENN_PROGRESS"
-"""Variable of the environment that names the file in which a run tells how far it is."""
 INTERRUPTED = 130
 """Exit status of a run that was stopped."""
 LAST_WORDS = 2000
@@ -116,9 +115,10 @@ class Run:
     def start(self) -> subprocess.Popen[bytes]:
         """Begin its process, in a session of its own: it goes on if the page is closed."""
         environment = os.environ | {JOURNAL: str(self.folder / "progress.jsonl"), "PYTHONUNBUFFERED": "1"}
+        program = f"import sys; sys.argv[0] = 'autophasenn'; {PROGRAM}"
         with (self.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *self.words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [sys.executable, "-c", program, *self.words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, start_new_session=True,
             )  # fmt: skip
         self.state, self.began, self.process = "running", time.time(), process.pid
