@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextvars
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
 from autophasenn.devices import device_of, side_by_side
 from autophasenn.errors import PlanError
+from autophasenn.machine import peak_memory
 
 CPU = torch.device("cpu")
 SAID: contextvars.ContextVar[str] = contextvars.ContextVar("said", default="")
@@ -61,3 +65,10 @@ def test_a_device_that_cannot_compute_and_give_back_a_number_is_not_there(name: 
     with pytest.raises(PlanError, match="is not there"):
         device_of(name)
     assert device_of("cpu") == CPU
+
+
+def test_the_peak_memory_of_a_process_is_its_own_and_not_of_the_one_that_began_it() -> None:
+    large = np.ones(2**27, np.uint8)  # 128 MiB, held while the other runs
+    code = "from autophasenn.machine import peak_memory; print(peak_memory())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(told.stdout) < large.nbytes < (peak_memory() or 0)
