@@ -1,11 +1,13 @@
 """Fixtures that every test may ask for."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from autophasenn.pipeline.reconstruct import reconstruct
 from autophasenn.pipeline.run import Run
@@ -36,8 +38,14 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def example_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two results of the bundled example, `refined` and `network`; not to be written to."""
-    folder = tmp_path_factory.mktemp("example")
-    for method in ("refined", "network"):
-        reconstruct(Source(), Run(method)).save(folder / method, figures=False)
+    """A folder with two results of the bundled example, `refined` and `network`; not to be written to.
+
+    The first process of the tests that asks makes it for all.
+    """
+    basetemp = tmp_path_factory.getbasetemp()
+    folder = (basetemp.parent if "PYTEST_XDIST_WORKER" in os.environ else basetemp) / "example"
+    with FileLock(f"{folder}.lock"):
+        for method in ("refined", "network"):
+            if not (folder / method).exists():
+                reconstruct(Source(), Run(method)).save(folder / method, figures=False)
     return folder

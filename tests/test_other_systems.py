@@ -52,7 +52,8 @@ def test_every_module_is_imported_without_fcntl_resource_and_proc() -> None:
 
 
 def test_the_example_is_reconstructed_without_fcntl_resource_and_proc(tmp_path: Path) -> None:
-    words = ("reconstruct", "--example", "--method", "network", "--threads", "1", "-o", str(tmp_path / "out"))
+    out = str(tmp_path / "out")
+    words = ("reconstruct", "--example", "--method", "network", "--confidence", "2", "--threads", "1", "-o", out)
     assert "network reconstruction" in run(RUN, *words)
     assert (tmp_path / "out" / "report.json").is_file()
 

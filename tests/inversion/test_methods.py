@@ -23,6 +23,7 @@ from autophasenn.phasing.refinement import Refinement, refine
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel
+from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.reconstruct import describe, reconstruct, reconstruct_into
 from autophasenn.pipeline.result import Output
 from autophasenn.pipeline.run import Run
@@ -213,7 +214,8 @@ def test_the_command_takes_a_plain_pattern_to_a_whole_result(method: str, tmp_pa
     pattern = pattern_of(crystal((32, 80, 48), (2.8, 4.0, 3.0)))
     np.save(tmp_path / "pattern.npy", pattern.counts.numpy().astype(np.uint32))
     source = Source(str(tmp_path / "pattern.npy"))
-    report = reconstruct_into(Output(tmp_path / "out"), source, Run(method)).report
+    plan = Plan(confidence=Orientations(2, random_starts=0), even_density=None)
+    report = reconstruct_into(Output(tmp_path / "out"), source, Run(method), plan).report
     written = json.loads((tmp_path / "out" / "report.json").read_text())
     assert written["method"] == method
     assert written["seconds"]["network"] > 0
