@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from autophasenn.analysis.quantity import Floats, Quantity
 from autophasenn.image import CrystalImage
+from autophasenn.physics.nearest import nearest_known
 
 JUMP = 1.0
 """rad between neighbours by which the phase jumps more than around it, at a wall."""
@@ -112,8 +113,7 @@ def _labelled(support: NDArray[np.bool_], wall: NDArray[np.bool_]) -> NDArray[np
     names = np.zeros(count + 1, np.uint8)
     names[large] = np.arange(1, len(large) + 1)
     named = names[pieces]
-    nearest = ndimage.distance_transform_edt(named == 0, return_distances=False, return_indices=True)
-    return np.where(support, named[tuple(nearest)], 0).astype(np.uint8)
+    return np.where(support, named[nearest_known(named != 0)], 0).astype(np.uint8)
 
 
 def _described(image: CrystalImage, labels: NDArray[np.uint8], gradient: Floats) -> tuple[Domain, ...]:

@@ -14,6 +14,7 @@ from autophasenn.analysis.inside import displacement_spread_nm, strain_spread
 from autophasenn.analysis.quantity import Floats
 from autophasenn.errors import InputError
 from autophasenn.image import CrystalImage
+from autophasenn.physics.nearest import nearest_known
 from autophasenn.report.contour import filled
 
 Point = tuple[float, float, float]
@@ -93,9 +94,9 @@ class Sampler:
         box = tuple(slice(max(0, p.start - 2), p.stop + 2) for p in image.box)
         self._low = np.array([part.start for part in box])
         self._support = image.support[box].astype(np.float32)
-        nearest: Any = ndimage.distance_transform_edt(~image.support[box], return_distances=False, return_indices=True)
+        nearest = nearest_known(image.support[box])
         self._volumes = {
-            name: volume[box] if name == "amplitude" else filled(volume[box][tuple(nearest)])
+            name: volume[box] if name == "amplitude" else filled(volume[box][nearest])
             for name, volume in volumes.items()
         }
 

@@ -15,6 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from autophasenn.physics.fourier import back_propagate
+from autophasenn.physics.nearest import nearest_known
 
 Array = Float[np.ndarray, "n0 n1 n2"]
 
@@ -82,8 +83,7 @@ def fill(counts: Array, mask: Bool[np.ndarray, "n0 n1 n2"]) -> Array:
     """Counts with those of the nearest measured voxel where nothing was measured."""
     if mask.all():
         return counts
-    nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    return counts[tuple(nearest)]
+    return counts[nearest_known(mask)]
 
 
 def autocorrelation_reach(counts: Array, rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from autophasenn.errors import PlanError
@@ -31,6 +29,7 @@ from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import reconstruct_ensemble
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.refinement import Refined, Refinement, Step, refine
+from autophasenn.physics.nearest import nearest_known
 from autophasenn.preprocessing.aliens import Aliens
 from autophasenn.progress import Progress, Silent, Stopwatch
 from autophasenn.volumes import Pattern, Reconstruction
@@ -308,16 +307,10 @@ def _particles(found: Reconstruction, pattern: Pattern, oversampling: tuple[floa
 
 def _with_spread(found: Reconstruction, box: NetworkBox, images: ImageEnsemble) -> Reconstruction:
     """An object with the spread of its images: theirs of the box, on its own voxels; NaN outside of its support."""
-    inside = images.support.cpu().numpy()
+    nearest = nearest_known(images.support.cpu().numpy())  # beyond the surface a phase has no meaning
 
     def carried(values: Tensor) -> Tensor:
-        on_grid = box.values_onto_grid(torch.from_numpy(_continued(values.cpu().numpy(), inside)))
+        on_grid = box.values_onto_grid(torch.from_numpy(values.cpu().numpy()[nearest]))
         return torch.where(found.support, on_grid, torch.nan)
 
     return replace(found, phase_spread=carried(images.phase_spread), amplitude_spread=carried(images.amplitude_spread))
-
-
-def _continued(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Values, and outside that of the nearest voxel inside: beyond the surface a phase has no meaning."""
-    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    return np.asarray(values[tuple(nearest)])

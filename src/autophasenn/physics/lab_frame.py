@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from autophasenn.errors import GeometryError, InputError
+from autophasenn.physics.nearest import nearest_known
 from autophasenn.volumes import Vectors
 
 MARGIN = 2
@@ -145,11 +146,10 @@ def spread_to_lab(
         return np.full(shape, np.nan, np.float32)
     (window,) = ndimage.find_objects(known.astype(np.uint8))
     values, known = values[window], known[window]
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     centre = np.array([n // 2 for n in spread.shape] if origin is None else origin, dtype=float)
     low = np.array([part.start for part in window])
     placed = _placement(voxel_vectors.double().cpu().numpy(), voxel_size, shape, centre - low)
-    lab: np.ndarray = ndimage.affine_transform(values[tuple(nearest)], order=1, mode="nearest", **placed)
+    lab: np.ndarray = ndimage.affine_transform(values[nearest_known(known)], order=1, mode="nearest", **placed)
     return lab
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Integer
 from scipy import ndimage
 from skimage.morphology import reconstruction
 
+from autophasenn.physics.nearest import nearest_known
 from autophasenn.preprocessing.options import Preprocessing
 
 CORE_RADIUS = 1.5
@@ -242,8 +243,7 @@ def _smoothed_counts(cells: np.ndarray, measured: np.ndarray, grid: _Cells) -> n
     known = weight > 0.1 * np.prod(grid.factors)
     expected = np.where(known, smooth, 0) / np.where(known, weight, 1) * voxels
     if not known.all():
-        nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-        expected = expected[tuple(nearest)]
+        expected = expected[nearest_known(known)]
     return np.maximum(expected, 0)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from autophasenn.physics.nearest import nearest_known
+
 REACH = 2
 """How many voxels outside the support the surface may lie; what is farther belongs to no crystal."""
 
@@ -109,8 +111,7 @@ def filled(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Values, and where they are NaN that of the nearest voxel that has one."""
     if np.isfinite(values).all():
         return values
-    nearest = ndimage.distance_transform_edt(~np.isfinite(values), return_distances=False, return_indices=True)
-    return np.asarray(values[tuple(nearest)])
+    return values[nearest_known(np.isfinite(values))]
 
 
 def _box(inside: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
