@@ -21,7 +21,7 @@ from autophasenn.evaluation import evaluate as module
 from autophasenn.evaluation.comparison import Comparison
 from autophasenn.evaluation.evaluate import KIND, Evaluation, evaluate, paper
 from autophasenn.evaluation.figures import representative
-from autophasenn.evaluation.scores import METRICS, judge, summary
+from autophasenn.evaluation.scores import METRICS, scores_of, summary
 from autophasenn.experiment.dataset import open_dataset
 from autophasenn.inversion.methods import Inversion, invert
 from autophasenn.inversion.names import MethodName
@@ -82,13 +82,13 @@ def test_the_truth_scores_the_most_there_is_also_displaced_turned_and_as_its_twi
 ) -> None:
     counts, measured, truth = sample
     rho = crop_or_pad(truth, PADDED)
-    same = judge(rho, counts, measured, truth).numbers
+    same = scores_of(rho, counts, measured, truth).numbers
     assert same["correlation"] == pytest.approx(1, abs=1e-5)
     assert same["ssim"] == pytest.approx(1, abs=1e-5)
     assert same["support_iou"] == 1
     assert same["phase_mae"] == pytest.approx(0, abs=1e-3)
     assert same["correlation_other_twin"] < 0.9
-    moved = judge(2.5j * twin(translate(rho, (3.0, -2.0, 1.0))), counts, measured, truth).numbers
+    moved = scores_of(2.5j * twin(translate(rho, (3.0, -2.0, 1.0))), counts, measured, truth).numbers
     for name in ("correlation", "ssim", "support_iou", "correlation_other_twin"):
         assert moved[name] == pytest.approx(same[name], abs=1e-3), name
     assert moved["phase_mae"] == pytest.approx(0, abs=1e-2)
@@ -99,7 +99,7 @@ def test_a_superposition_of_twins_has_two_correlations_nearly_alike(
 ) -> None:
     counts, measured, truth = sample
     rho = crop_or_pad(truth, PADDED)
-    mixed = judge(rho + twin(rho), counts, measured, truth).numbers
+    mixed = scores_of(rho + twin(rho), counts, measured, truth).numbers
     assert mixed["correlation"] - mixed["correlation_other_twin"] < 0.02
     assert mixed["correlation"] < 0.99
 

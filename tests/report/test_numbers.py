@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autophasenn.report.numbers import Distribution, Report, Starts, Trust, Weights
+from autophasenn.report.numbers import Distribution, Report, ReportedConfidence, Starts, Weights
 
 FULL = Report(
     status="reconstructed",
     chi2=0.1,
     starts=Starts(2, 1, (0.2, None)),
     shape=(4, 5, 6),
-    confidence=Trust(0.5, "Doubtful.", ("Unlike.",)),
+    confidence=ReportedConfidence(0.5, "Doubtful.", ("Unlike.",)),
     strain=Distribution(0.0, 1e-4),
     resolution_is_bound=True,
     warnings=("A sentence.",),
@@ -61,7 +61,7 @@ def test_what_is_unknown_is_null_and_never_left_out() -> None:
             {"starts": {"number": "two", "averaged": 1, "chi2_free": [0.2, None]}},
             {"starts": Starts(None, 1, (0.2, None))},
         ),
-        ({"confidence": 0.5}, {"confidence": Trust()}),
+        ({"confidence": 0.5}, {"confidence": ReportedConfidence()}),
         ({"weights": {"network": "unrolled", "file": 3}}, {"weights": Weights("unrolled")}),
         ({"warnings": "none"}, {"warnings": ()}),
         ({"a key of another version": [1]}, {}),

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autophasenn.evaluation.scores import Numbers, describe, judge
+from autophasenn.evaluation.scores import Numbers, describe, scores_of
 from autophasenn.experiment.dataset import DatasetFile, rounded
 from autophasenn.inversion.grounds import misfit_of, verdict_on
 from autophasenn.inversion.methods import Inversion, MethodName, invert
@@ -135,7 +135,7 @@ class Comparison:
         answer = invert(there, oversampling, method, self.inversion, predictor=predictor, seed=self.seed)
         seconds = time.perf_counter() - began
         found = answer.reconstruction
-        judged = judge(found.object, counts, measured, truth, found.kernel)
+        judged = scores_of(found.object, counts, measured, truth, found.kernel)
         free_error = found.free_error if np.isfinite(found.free_error) else None
         numbers = judged.numbers | {
             "chi2_free": free_error,

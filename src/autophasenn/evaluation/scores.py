@@ -53,7 +53,7 @@ class Judgement:
     aligned: Object32
 
 
-def judge(
+def scores_of(
     rho: Object64, counts: Pattern64, measured: Mask64, truth: Object32 | None, kernel: Tensor | None = None
 ) -> Judgement:
     """Compare an object, and the coherence kernel found with it, with the pattern, and with the truth where it is known.

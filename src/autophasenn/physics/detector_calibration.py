@@ -20,7 +20,7 @@ from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
 
 
 @dataclass(frozen=True)
-class Calibration:
+class DetectorCalibration:
     """What frames of the direct beam say of a detector.
 
     Parameters
@@ -76,7 +76,7 @@ def calibrated(
     spots: Float[np.ndarray, "frames 2"],
     motors: Mapping[str, Float[np.ndarray, " frames"]],
     guess_m: float = 1.0,
-) -> Calibration:
+) -> DetectorCalibration:
     """Direct beam and distance of a detector that an arm carried through the beam.
 
     Parameters
@@ -121,4 +121,4 @@ def calibrated(
             f"The beam does not move over the detector as the axes of {diffractometer.name} have it: {residual:.1f} pixels "
             "are left; check the motors and the directions of rows and columns (--rows, --columns)."
         )
-    return Calibration((float(fitted.x[0]), float(fitted.x[1])), float(np.exp(fitted.x[2])), residual)
+    return DetectorCalibration((float(fitted.x[0]), float(fitted.x[1])), float(np.exp(fitted.x[2])), residual)

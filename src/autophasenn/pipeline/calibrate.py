@@ -11,10 +11,12 @@ from autophasenn.beamlines.measurement import Ramp
 from autophasenn.errors import OutputError, PlanError
 from autophasenn.files.readers import read_pattern_file
 from autophasenn.files.writing import write_atomically
-from autophasenn.physics.detector_calibration import Calibration, calibrated, spot
+from autophasenn.physics.detector_calibration import DetectorCalibration, calibrated, spot
 
 
-def calibrate_detector(frames: str | Path, diffractometer: str, motors: tuple[str, ...], pixel_m: float) -> Calibration:
+def calibrate_detector(
+    frames: str | Path, diffractometer: str, motors: tuple[str, ...], pixel_m: float
+) -> DetectorCalibration:
     """Direct beam and distance.
 
     Parameters
@@ -51,7 +53,7 @@ def calibrate_detector(frames: str | Path, diffractometer: str, motors: tuple[st
     return calibrated(instrument, (pixel_m, pixel_m), spots, at)
 
 
-def write(path: Path, found: Calibration, overwrite: bool = False) -> None:
+def write(path: Path, found: DetectorCalibration, overwrite: bool = False) -> None:
     """Write `direct_beam` and `distance_m` as YAML.
 
     Raises

@@ -24,7 +24,7 @@ from autophasenn.pipeline.prepare import Prepared
 from autophasenn.pipeline.run import Run
 from autophasenn.preprocessing.sampling import middle
 from autophasenn.progress import Stopwatch
-from autophasenn.report.numbers import Distribution, Origin, Report, Starts, Trust, Weights
+from autophasenn.report.numbers import Distribution, Origin, Report, ReportedConfidence, Starts, Weights
 from autophasenn.volumes import Pattern, Reconstruction
 
 LIBRARIES = ("autophasenn", "torch", "numpy", "scipy", "h5py")
@@ -151,10 +151,10 @@ def gathered(warnings: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _confidence(verdict: Verdict, found: Found, is_pending: bool) -> Trust:
+def _confidence(verdict: Verdict, found: Found, is_pending: bool) -> ReportedConfidence:
     judged = found.confidence
     features: dict[str, Any] = {} if judged is None else judged.features
-    return Trust(
+    return ReportedConfidence(
         number=verdict.probability,
         meaning=verdict.meaning,
         warnings=() if judged is None else judged.warnings,

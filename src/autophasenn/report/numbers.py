@@ -55,7 +55,7 @@ class Starts:
 
 
 @dataclass(frozen=True)
-class Trust:
+class ReportedConfidence:
     """How far the image can be believed, and what that was made of (docs/physics/confidence.md).
 
     Parameters
@@ -148,7 +148,7 @@ class Report:
         Photons, pixels and aliens that were masked.
     path : mapping, optional
         How the network's methods came to the image.
-    confidence : Trust
+    confidence : ReportedConfidence
     geometry : mapping, optional
         Energy, distance, pixels, angles and step of the measurement.
     support_voxels : int, optional
@@ -192,7 +192,7 @@ class Report:
     oversampling: tuple[float, ...] | None = None
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     path: Mapping[str, Any] | None = None
-    confidence: Trust = field(default_factory=Trust)
+    confidence: ReportedConfidence = field(default_factory=ReportedConfidence)
     geometry: Mapping[str, Any] | None = None
     support_voxels: int | None = None
     volume_nm3: float | None = None
