@@ -26,6 +26,7 @@ from autophasenn.phasing.schedule import error_reduction
 from autophasenn.pipeline import arrays
 from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.plan import dump_plan
+from autophasenn.pipeline.prepare import prepare
 from autophasenn.report.numbers import Weights
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -249,6 +250,7 @@ REFUSED = {
     "ap.Pattern([[1, 2], [3]])": "InputError: The counts cannot be made an array (*); give numbers in rows of equal length.",
     "ap.Pattern(COUNTS, mask=[[1], [1, 2]])": "InputError: The mask cannot be made an array (*",
     "ap.Pattern(COUNTS, dark=np.full((4, 4), 'a'))": "InputError: The dark field holds values of type <U1; *",
+    "ap.Pattern(COUNTS, mask_marks='bad')": "PlanError: 1 in a mask is said to stand for 'bad', and pattern has none; *",
     "ap.Pattern(COUNTS, name=5)": "PlanError: The name is 5; give a word.",
     "ap.simulate(-1)": "PlanError: count is -1; give a whole number, 1 or more.",
     "ap.simulate(1.5)": "PlanError: count is 1.5; give a whole number, 1 or more.",
@@ -265,6 +267,13 @@ REFUSED = {
     "ap.Network.from_file(5)": "InputError: The file of weights is 5; give the path *",
 }
 """What Python gives, and the beginning or the whole of what is said of it."""
+
+
+def test_a_pattern_is_short_in_words_and_a_picture_in_a_notebook() -> None:
+    pattern = ap.load(EXAMPLE)
+    assert len(repr(pattern)) < 300
+    assert repr(prepare(pattern).preprocessed.pattern).startswith("<Pattern: 64 x 64 x 64, ")
+    assert pattern._repr_png_().startswith(b"\x89PNG")
 
 
 def test_what_is_no_path_array_or_number_is_refused_in_one_sentence() -> None:

@@ -18,6 +18,7 @@ from autophasenn.errors import InputError, PlanError
 from autophasenn.experiment import experiment, recipes
 from autophasenn.experiment.experiment import Samples
 from autophasenn.files.boundary import reading
+from autophasenn.files.convention import RESULT
 from autophasenn.inversion.names import COMPARED, MethodName
 from autophasenn.inversion.options import Inversion, with_orientations
 from autophasenn.markers import Marks
@@ -32,7 +33,7 @@ from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 from autophasenn.pipeline.plan import Plan, given_plan
 from autophasenn.pipeline.reconstruct import reconstruct as _reconstruct
 from autophasenn.pipeline.repeated import RepeatedScans
-from autophasenn.pipeline.result import RESULT, Result
+from autophasenn.pipeline.result import Result
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.progress import Progress

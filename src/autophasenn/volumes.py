@@ -153,6 +153,11 @@ class Pattern:
         if float(measured.max()) <= 0:
             raise InputError("The pattern is empty: no voxel has a count, so there is no Bragg peak to phase.")
 
+    def __repr__(self) -> str:
+        known = "unknown" if self.reciprocal_steps is None else "known"
+        size = " x ".join(map(str, self.shape))
+        return f"<Pattern: {size}, {float(self.counts[self.mask].sum()):.3g} counts, geometry {known}>"
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along each axis."""

@@ -275,6 +275,16 @@ def test_a_dry_run_shows_facts_and_no_table(
     assert capsys.readouterr().out == ("shape: 64, 64, 64\nmemory: unknown\nbinning:\n  rocking axis: 2\nmask: [a] b\n")
 
 
+def test_a_dry_run_needs_no_output_and_a_run_does(
+    run: Callable[..., int], pipeline: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.act = lambda: {"shape": [64, 64, 64]}
+    assert run("reconstruct", "--example", "--dry-run") == 0
+    assert run("reconstruct", "--example") == 2
+    assert run("reconstruct", "a.npy", "b.npy", "--dry-run") == 2
+    assert "give the folder of the result, with -o FOLDER" in capsys.readouterr().err
+
+
 def test_the_printed_plan_can_be_given_back(
     run: Callable[..., int], pipeline: SimpleNamespace, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -297,7 +307,7 @@ def test_the_table_says_every_number_with_its_unit_and_where_the_pictures_are(
         "12.3 nm",
         "5.04 × 5.01 × 15.1 nm",
         "0.23348 nm",
-        "(0.00 ± 1.2) × 10⁻⁴",
+        "0.00 (spread 1.2) × 10⁻⁴",
         "0.0045 µm³",
         "12345 voxels",
         "none",

@@ -13,14 +13,16 @@ from matplotlib.colors import to_rgb
 
 from autophasenn import cli
 from autophasenn.crystals.polyhedra import Polyhedra
-from autophasenn.errors import InputError
+from autophasenn.errors import GeometryError, InputError
 from autophasenn.experiment.dataset import Description, encoded
 from autophasenn.experiment.experiment import Experiment, Samples, simulate
 from autophasenn.experiment.recipes import recipe
 from autophasenn.files.cxi import write_result
 from autophasenn.image import CrystalImage
 from autophasenn.physics.fourier import diffract
+from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.pipeline.inspect import Inspection, draw, look, picture_of, spread
+from autophasenn.pipeline.prepare import prepare
 from autophasenn.pipeline.simulate import Simulation
 from autophasenn.pipeline.source import Source
 from autophasenn.report.contact_sheet import Row, contact_sheet
@@ -171,6 +173,15 @@ def test_a_pattern_without_a_peak_is_shown_as_it_is_with_the_reason(tmp_path: Pa
     draw(found, picture_of(found))
     assert "No Bragg peak" in found.facts["cannot be reconstructed"]
     assert picture_of(found).is_file()
+
+
+def test_what_reconstruct_refuses_inspect_says_with_the_same_words(tmp_path: Path) -> None:
+    path = tmp_path / "mean.npz"
+    stored = np.load(EXAMPLE)
+    np.savez(path, **{**stored, "scattering_vector": stored["scattering_vector"] / 100})  # planes that no crystal has
+    with pytest.raises(GeometryError) as refusal:
+        prepare(source(path))
+    assert look(source(path)).facts["cannot be reconstructed"] == str(refusal.value)
 
 
 def test_a_result_tells_its_report(tmp_path: Path) -> None:

@@ -554,5 +554,5 @@ def test_every_cluster_is_outlined_and_numbered_in_every_projection(drawn: Calla
 
 
 def test_key_numbers_have_units_and_leave_the_unknown_out() -> None:
-    assert key_numbers(REPORT) == [("χ²", "0.0051"), ("voxel", "5 nm"), ("strain", "(0.01 ± 3.4) × 10⁻⁴")]
+    assert key_numbers(REPORT) == [("χ²", "0.0051"), ("voxel", "5 nm"), ("strain", "0.01 (spread 3.4) × 10⁻⁴")]
     assert key_numbers(Report(d_spacing_nm=0.23348)) == [("d spacing", "0.23348 nm")]

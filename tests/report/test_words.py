@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autophasenn.report.numbers import Distribution, Report, Trust, Weights
+from autophasenn.report.numbers import Distribution, Report, ReportedConfidence, Weights
 from autophasenn.report.words import UNKNOWN, facts, interval, lengths, number, percent, resolution, spread
 
 
@@ -30,8 +30,8 @@ def test_what_is_no_number_is_unknown(value: object) -> None:
 def test_numbers_have_their_unit_and_a_minus_sign() -> None:
     assert number(-1.5e-4, "× 10⁻⁴", factor=1e4) == "−1.5 × 10⁻⁴"
     assert interval(-3e-4, 2e-4, "× 10⁻⁴", 1e4) == "−3 to 2 × 10⁻⁴"
-    assert spread(-2e-12, 1.2e-4, "× 10⁻⁴", 1e4) == "(−0.00 ± 1.2) × 10⁻⁴".replace("−0.00", "0.00")
-    assert spread(None, 1.2e-4, "× 10⁻⁴", 1e4) == "± 1.2 × 10⁻⁴"
+    assert spread(-2e-12, 1.2e-4, "× 10⁻⁴", 1e4) == "0.00 (spread 1.2) × 10⁻⁴"
+    assert spread(None, 1.2e-4, "× 10⁻⁴", 1e4) == "spread 1.2 × 10⁻⁴"
 
 
 def test_a_cube_has_one_edge_and_a_box_three() -> None:
@@ -46,7 +46,7 @@ def test_an_empty_report_is_unknown_throughout_and_a_full_one_known() -> None:
         chi2=0.002,
         chi2_noise=0.001,
         chi2_free=0.0021,
-        confidence=Trust(0.9992),
+        confidence=ReportedConfidence(0.9992),
         resolution_nm=12.3,
         resolution_is_bound=False,
         voxel_size_nm=(5.0, 5.0, 5.0),
@@ -74,7 +74,7 @@ def test_an_empty_report_is_unknown_throughout_and_a_full_one_known() -> None:
         "voxel": "5 nm",
         "d spacing": "0.23348 nm",
         "|Q|": "26.911 nm⁻¹",
-        "strain": "(0.00 ± 1) × 10⁻⁴",
+        "strain": "0.00 (spread 1) × 10⁻⁴",
         "strain, 1 to 99 %": "−2 to 2 × 10⁻⁴",
         "displacement, 1 to 99 %": "−20 to 20 pm",
         "volume": "0.0045 µm³",

@@ -99,7 +99,7 @@ def strain(analysis: Analysis) -> Figure:
     right.set_xticks(range(len(layers)), names)
     right.set_xlim(-0.6, len(layers) - 0.4)
     right.set(xlabel=f"depth below the surface ({analysis.unit})", ylabel=f"strain along Q {unit}")
-    right.set_title("mean ± its uncertainty\ngrey: ± standard deviation", fontsize=11)
+    right.set_title("mean ± its uncertainty\ngrey: standard deviation", fontsize=11)
     return figure
 
 

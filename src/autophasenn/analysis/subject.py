@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autophasenn.analysis.quantity import Floats
-from autophasenn.files.convention import IMAGE
+from autophasenn.files.convention import IMAGE, RESULT
 from autophasenn.files.cxi_image import image_in, process_in
 from autophasenn.files.guarded import COMPLEX, opened_result
 from autophasenn.image import CrystalImage
-
-RESULT = "result.cxi"
-"""The file of a result's folder that holds the image."""
 
 
 @dataclass(frozen=True, eq=False)

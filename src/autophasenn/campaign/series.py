@@ -16,6 +16,7 @@ from autophasenn.campaign.facets import followed
 from autophasenn.campaign.measured import Measured, measured
 from autophasenn.campaign.table import SCAN, Row, axis, column, names_of, read_metadata, rows_of, with_change_of_d
 from autophasenn.errors import InputError, PlanError, quoted
+from autophasenn.files.convention import RESULT
 from autophasenn.files.cxi_image import image_in, process_in, read_image
 from autophasenn.files.guarded import opened_result
 from autophasenn.image import CrystalImage
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RESULT = "result.cxi"
 REPORT = "report.json"
 
 

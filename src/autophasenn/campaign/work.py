@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from autophasenn.campaign.measured import Measured, measured
+from autophasenn.files.convention import RESULT
 from autophasenn.files.writing import TEMPORARY
 from autophasenn.live.work import Outcome, attempted, outcome_of, remove, serve
 from autophasenn.pipeline.plan import Plan
@@ -97,7 +98,7 @@ class Doing:
     def _reconstruct(self, task: Task) -> Outcome:
         from autophasenn.live.pictures import draw_crystal
         from autophasenn.pipeline.reconstruct import inputs_of, reconstruct
-        from autophasenn.pipeline.result import RESULT, Output
+        from autophasenn.pipeline.result import Output
 
         settings = self._settings
         for left in task.output.glob(f"{TEMPORARY}*"):  # of a process that was killed at this very result

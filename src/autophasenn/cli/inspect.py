@@ -31,6 +31,7 @@ def inspect(
     white: options.White = None,
     mask: options.Mask = None,
     axes: options.Axes = None,
+    mask_marks: options.MaskMarks = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
     instrument: Instrument = AS_RECORDED,
 ) -> None:
@@ -40,7 +41,7 @@ def inspect(
 
     if output is not None:
         check_picture(output)
-    found = look(Source(source, beamline, spec, scan, dark, white, mask, instrument, axes), samples)
+    found = look(Source(source, beamline, spec, scan, dark, white, mask, instrument, axes, mask_marks), samples)
     show_table(f"{found.kind}: {source}", found.facts)
     picture = output or picture_of(found)
     draw(found, picture, overwrite)

@@ -21,7 +21,6 @@ from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
 @app.command()
 @options.takes_instrument
 def reconstruct(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result, or of many; created.")],
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,6 +28,10 @@ def reconstruct(
             help="A scan's folder, a .npy, .npz, .tif or .cxi file, an HDF5 dataset (file.h5:/path), or an entry of a "
             "Tiled server (tiled://host:port/path); several: a campaign, or with --sum one image.",
         ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the result, or of many; created. --dry-run needs none."),
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Take the bundled example instead of INPUT.")] = False,
     method: Annotated[
@@ -94,6 +97,9 @@ def reconstruct(
     """Turn Bragg coherent diffraction patterns into images of the crystal and its strain."""
     if example == bool(inputs):
         raise typer.BadParameter("give one, a scan or file, or --example.", param_hint="INPUT")
+    is_many = not is_sum and (scans is not None or len(inputs or ()) > 1)
+    if output is None and (is_many or not dry_run):
+        raise typer.BadParameter("give the folder of the result, with -o FOLDER.", param_hint="--output")
 
     from autophasenn.devices import use_threads
     from autophasenn.inversion.options import with_orientations, with_starts
@@ -115,7 +121,7 @@ def reconstruct(
     of_all = Source(None, beamline, spec, scan, dark, white, mask, instrument, axes, mask_marks)
     each = tuple(sources(of_all, inputs or (), () if scans is None else scan_numbers(scans)))
     how = Run(method.value, seed, device, weights, network, force)
-    if not is_sum and (scans is not None or len(each) > 1):
+    if output is not None and is_many:
         from autophasenn.campaign.campaign import Campaign
 
         of_many = (workers, threads or 1, figures, overwrite, metadata, command_line(), scheduler)
@@ -124,8 +130,8 @@ def reconstruct(
     if workers > 1 or scheduler is not None or metadata is not None:
         raise typer.BadParameter("--workers, --scheduler and --metadata belong to several scans that are not summed.")
     source: Source | RepeatedScans = RepeatedScans(each) if is_sum else each[0] if each else of_all
-    where = Output(output, overwrite, figures, plan)
-    if dry_run:
+    where = None if output is None else Output(output, overwrite, figures, plan)
+    if where is None or dry_run:
         show_facts(describe(source, how, where, parameters))
         return
 
@@ -140,4 +146,4 @@ def reconstruct(
             where, source, how, parameters, told,
             command=command_line(), painter=painter, on_first=tell,
         )  # fmt: skip
-    show_report(result.report, output)
+    show_report(result.report, where.folder)

@@ -7,6 +7,9 @@ SIGN_CONVENTION = (
 NANOMETRE = 1e-9
 """Metres."""
 
+RESULT = "result.cxi"
+"""The file of a result's folder that holds the image and all that led to it."""
+
 DETECTOR = "entry_1/instrument_1/detector_1"
 """Group of the measured counts in a result file (CXI)."""
 IMAGE = "entry_1/image_1"

@@ -79,11 +79,15 @@ def with_mask_as_measured(stored: StoredPattern, name: str, marks: Marks | None 
     InputError
         If they say that it is one, and that it is the other.
     PlanError
-        If `marks` is another word.
+        If `marks` is another word, or there is no mask.
     """
     mask, counts = stored.mask, stored.counts
     if marks not in (None, "measured", "bad"):
         raise PlanError(f"1 in a mask stands for 'measured' or 'bad', not for {marks!r}.")
+    if mask is None and marks is not None:
+        raise PlanError(
+            f"1 in a mask is said to stand for {marks!r}, and {name} has no mask; give it too, or leave that out."
+        )
     if mask is None or mask.dtype.kind not in "biuf" or mask.shape not in (counts.shape, counts.shape[1:]):
         return stored
     if counts.dtype.kind not in "uif" or counts.ndim != 3 or not np.isin(mask, (0, 1)).all():

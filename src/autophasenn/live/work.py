@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from autophasenn.errors import AutoPhaseNNError, OutputError
+from autophasenn.files.convention import RESULT
 from autophasenn.files.writing import TEMPORARY
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class _Worker:
             output = Path(folder) / "result"
             result = reconstruct(Source(), run, self._quick_plan, predictor=self._predictor)
             result.save(output, figures=False)
-            draw_crystal(output / "result.cxi", output / "picture.png")
+            draw_crystal(output / RESULT, output / "picture.png")
 
     def outcome(self, task: Task) -> Outcome:
         """Reconstruct a scan; whatever is wrong with it is said, not raised."""
@@ -219,7 +220,7 @@ class _Worker:
         if is_quick:
             result = _announcing_the_refined(result)
         result.save(task.output, overwrite=True, figures=settings.figures and not is_quick)
-        draw_crystal(task.output / "result.cxi", task.picture)
+        draw_crystal(task.output / RESULT, task.picture)
         return outcome_of(result.report, prepared.scan.frames.shape[0] if is_quick else 0)
 
     def _source_of(self, task: Task) -> Source:

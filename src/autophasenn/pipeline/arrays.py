@@ -101,6 +101,12 @@ column]. Give all frames of a rocking scan in one array.
         known = "geometry unknown" if self.geometry is None else "geometry known"
         return f"<Pattern {self.source.get('path', '')}: {size} {self.frames.dtype}, {known}>"
 
+    def _repr_png_(self) -> bytes:
+        from autophasenn.report.contact_sheet import as_stored, contact_sheet
+        from autophasenn.report.style import png_of
+
+        return png_of(contact_sheet([as_stored(self)]))
+
 
 def _array(values: ArrayLike | None, what: str) -> np.ndarray | None:
     return None if values is None else array_of(values, what)

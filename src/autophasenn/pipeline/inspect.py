@@ -15,24 +15,23 @@ from torch import Tensor
 from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.files.boundary import reading
-from autophasenn.files.convention import PROCESS
+from autophasenn.files.convention import PROCESS, RESULT
 from autophasenn.files.cxi import read_result
 from autophasenn.files.tree import opened
 from autophasenn.files.writing import write_atomically
 from autophasenn.physics import geometry
-from autophasenn.pipeline.geometry_words import direct_beam_warnings, geometry_facts
+from autophasenn.pipeline.geometry_words import geometry_facts
+from autophasenn.pipeline.prepare import prepare
 from autophasenn.pipeline.source import Source
-from autophasenn.pipeline.wording import told, words
 from autophasenn.preprocessing.oversampling import estimate_oversampling
-from autophasenn.preprocessing.preprocess import preprocess
 from autophasenn.preprocessing.sampling import middle
-from autophasenn.report.contact_sheet import Row, contact_sheet
+from autophasenn.report.contact_sheet import Row, as_stored, contact_sheet
+from autophasenn.report.provenance import told, words
 from autophasenn.report.style import save
 from autophasenn.volumes import Scan, crop_or_pad
 
 PICTURE = ".inspect.png"
 """What the picture's name adds to that of the file, unless it is told."""
-RESULT = "result.cxi"
 REPORTED = (
     *("status", "message", "method", "seed", "chi2", "chi2_noise", "chi2_free", "resolution_nm", "voxel_size_nm"),
     *("d_spacing_nm", "support_voxels", "volume_nm3", "oversampling"),
@@ -233,13 +232,13 @@ def _pattern(scan: Scan, kind: str) -> Inspection:
         "geometry": None if scan.geometry is None else "known",
     }
     try:
-        prepared = preprocess(scan)
+        read = prepare(scan)
     except AutoPhaseNNError as error:
-        return Inspection(kind, path, facts | {"cannot be reconstructed": str(error)}, [_as_stored(scan)])
+        return Inspection(kind, path, facts | {"cannot be reconstructed": str(error)}, [as_stored(scan)])
+    prepared = read.preprocessed
     pattern, found = prepared.pattern, prepared.facts
     if scan.geometry is not None:
         facts |= geometry_facts(geometry.describe(scan.geometry, *middle(prepared.window)))
-    told = direct_beam_warnings(scan.geometry, *middle(prepared.window))
     sampling = [f"{value:.2f}" for value in prepared.oversampling]
     facts |= {
         "photons": f"{found['photons']:.3g}",
@@ -249,17 +248,10 @@ def _pattern(scan: Scan, kind: str) -> Inspection:
         "oversampling": " x ".join(sampling),
         "unmeasured voxels": f"{100 * found['masked_fraction']:.2g} %",
         "aliens": found["aliens"],
-        "warnings": " ".join((*scan.warnings, *told, *prepared.warnings)) or "none",
+        "warnings": " ".join(read.warnings) or "none",
     }
     notes = [f"{found['photons']:.3g} photons", ESTIMATED, " ".join(sampling)]
     return Inspection(kind, path, facts, [Row(pattern.counts, pattern.mask, None, notes, pattern.reciprocal_steps)])
-
-
-def _as_stored(scan: Scan) -> Row:
-    counts = torch.from_numpy(scan.frames.astype(np.float32))
-    mask = torch.ones_like(counts, dtype=torch.bool) if scan.mask is None else torch.from_numpy(scan.mask)
-    mask = mask.expand(counts.shape) & counts.isfinite() & (counts >= 0)
-    return Row(counts.nan_to_num(0).clamp_min(0), mask, None, ["as stored"])
 
 
 def _photons(counts: Tensor, mask: Tensor) -> float:

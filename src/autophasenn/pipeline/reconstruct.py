@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from autophasenn.files.convention import RESULT
 from autophasenn.files.writing import staged_folder
 from autophasenn.inversion.methods import Found, invert
 from autophasenn.inversion.methods import describe as describe_method
@@ -18,7 +19,7 @@ from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.postprocess import postprocess
 from autophasenn.pipeline.prepare import Prepared, prepare
 from autophasenn.pipeline.repeated import RepeatedScans
-from autophasenn.pipeline.result import FILES, KIND, OVERVIEW, RESULT, Output, Result
+from autophasenn.pipeline.result import FILES, KIND, OVERVIEW, Output, Result
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.pipeline.summary import has_confidence, prtf_shells, summarise
@@ -216,8 +217,12 @@ class _First:
         self._tell(output.folder / (OVERVIEW if output.figures else RESULT))
 
 
-def describe(source: Source | RepeatedScans, run: Run, output: Output, plan: Plan | None = None) -> dict[str, Any]:
+def describe(
+    source: Source | RepeatedScans, run: Run, output: Output | None, plan: Plan | None = None
+) -> dict[str, Any]:
     """What :func:`reconstruct_into` would do, found by reading and preparing the input; nothing is written.
+
+    Without `output` nothing is said of the place of the result.
 
     Raises
     ------
@@ -227,7 +232,8 @@ def describe(source: Source | RepeatedScans, run: Run, output: Output, plan: Pla
     plan = plan or Plan()
     run.check(plan)
     device = run.torch_device()
-    output.check(inputs_of(source, run))
+    if output is not None:
+        output.check(inputs_of(source, run))
     if run.weights is not None:
         load(run.weights, run.network)  # are they those of a network?
     read = prepare(source, plan, force=run.force)
@@ -244,7 +250,7 @@ def describe(source: Source | RepeatedScans, run: Run, output: Output, plan: Pla
         **describe_method(prepared.pattern, prepared.oversampling, run.method, plan),
         "device": str(device),
         "memory": f"about {memory_gib(prepared.pattern.counts.numel()):.1f} GiB",
-        "output": str(output.folder),
+        "output": None if output is None else str(output.folder),
         "files": ", ".join(FILES),
         "warnings": list(read.warnings) or ["none"],
     }

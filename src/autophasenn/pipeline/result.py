@@ -15,6 +15,7 @@ from autophasenn.arguments import path_of
 from autophasenn.errors import OutputError, PlanError
 from autophasenn.files import cxi, vtk
 from autophasenn.files.boundary import reading
+from autophasenn.files.convention import RESULT
 from autophasenn.files.former import Kind
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.image import CrystalImage
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FILES = (
-    *("report.json", "result.cxi", "crystal.vti", "object_detector_frame.vts", "plan.yaml", "SHA256SUMS"),
+    *("report.json", RESULT, "crystal.vti", "object_detector_frame.vts", "plan.yaml", "SHA256SUMS"),
     *("overview.png", "slices.png", "isosurface.png", "pattern.png", "convergence.png"),
     *("confidence.png (of refined, adapted and network)",),
     *("prtf.png (if two starts agree)", "aliens.png (if there are any)", "scans.png (of several)"),
@@ -46,8 +47,6 @@ FILES = (
 
 OVERVIEW = "overview.png"
 """The picture that is drawn first."""
-RESULT = "result.cxi"
-"""The file that holds the image and all that led to it."""
 KIND = Kind(tuple(each.partition(" ")[0] for each in FILES), (RESULT, "report.json"))
 """How the folder of a former result is told from others."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
@@ -15,6 +16,7 @@ from autophasenn.physics.metrics import support_of
 from autophasenn.report.detector import Panels, counts_scale, loggable
 from autophasenn.report.planes import SECTIONS
 from autophasenn.report.style import OUTSIDE, colour_bar, cyclic_map, frame, named_map, new_figure, styled
+from autophasenn.volumes import Scan
 
 _SIDES = (2.7, 1.75)
 """Height of a row in inches: of a single one, of many."""
@@ -47,6 +49,14 @@ class Row:
     object: Tensor | None
     notes: Sequence[str]
     reciprocal_steps: Tensor | None = None
+
+
+def as_stored(scan: Scan) -> Row:
+    """The frames of a scan as they were read."""
+    counts = torch.from_numpy(scan.frames.astype(np.float32))
+    mask = torch.ones_like(counts, dtype=torch.bool) if scan.mask is None else torch.from_numpy(scan.mask)
+    mask = mask.expand(counts.shape) & counts.isfinite() & (counts >= 0)
+    return Row(counts.nan_to_num(0).clamp_min(0), mask, None, ["as stored"])
 
 
 @styled

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from autophasenn.image import CrystalImage
+from autophasenn.report.evaluation import NAMES
 from autophasenn.report.isosurface import FRONT, draw_view, surface_colours
 from autophasenn.report.style import new_figure, styled
 from autophasenn.report.surface import ISOVALUE, View, render, surface_of
@@ -15,7 +16,6 @@ CUT = (0.0, 0.0, 1.0)
 """Normal of the plane through the middle of the crystal; what lies downstream of it (on axis 2) is taken away."""
 OPEN = View("cut open", (0.35, 0.3, 1.0))
 """From where the cut face is seen."""
-NAMES = {"iterative": "random starts", "network": "network", "refined": "network, refined"}
 _SIDE, _PIXELS = 3.0, 400
 
 

@@ -77,12 +77,12 @@ def interval(low: object, high: object, unit: str, factor: float = 1.0) -> str:
 
 
 def spread(mean: object, std: object, unit: str, factor: float = 1.0) -> str:
-    """Mean ± standard deviation; the latter alone where the mean is not known."""
+    """Mean and standard deviation; the latter alone where the mean is not known. ± is kept for uncertainties."""
     said = number(std, factor=factor)
     if said == UNKNOWN:
         return UNKNOWN
     # A mean that is 0 by definition comes out as 1e-12: no more digits than the standard deviation's.
-    middle = f"({mean * factor:z.2f} ± {said})" if _is_number(mean) else f"± {said}"
+    middle = f"{mean * factor:z.2f} (spread {said})" if _is_number(mean) else f"spread {said}"
     return f"{middle} {unit}".replace("-", "−")
 
 
@@ -145,7 +145,7 @@ def facts(report: Report) -> dict[str, Fact]:
         "voxel": (lengths(report.voxel_size_nm, "nm"), "edge of the grid of the image"),
         "d spacing": (number(report.d_spacing_nm, "nm", 5), "of the mean lattice planes, along Q"),
         "|Q|": (number(report.q_per_nm, "nm⁻¹", 5), "2π over the d spacing"),
-        "strain": (spread(strain.mean, strain.std, "× 10⁻⁴", 1e4), "mean ± standard deviation, without the surface"),
+        "strain": (spread(strain.mean, strain.std, "× 10⁻⁴", 1e4), "mean and standard deviation, without the surface"),
         "strain, 1 to 99 %": (interval(strain.p1, strain.p99, "× 10⁻⁴", 1e4), "without the surface"),
         "displacement, 1 to 99 %": (interval(displacement.p1, displacement.p99, "pm", 1e3), "along Q"),
         "volume": (number(report.volume_nm3, "µm³", factor=NANOMETRES_CUBED), "of the crystal"),

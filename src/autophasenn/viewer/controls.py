@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from trame.widgets import html
 from trame.widgets import vuetify3 as v
 
+from autophasenn.files.convention import RESULT
 from autophasenn.viewer.parts import ARIA, COMPACT, IS_NARROW, NARROW, SMALL, group, heading, link, slider, zoom_buttons
 from autophasenn.viewer.scene import VIEWS
 
@@ -150,7 +151,7 @@ def _downloads() -> None:
     with html.Div(v_if=("tab === 'curves'",), classes="mt-1"):
         link("curves (CSV)", "'curves.csv'")
     with html.Div(v_for="name, i in names", key=("name",), classes="d-flex flex-wrap align-center ga-1 mt-1"):
-        for kind, file in (("CXI", "result.cxi"), ("VTK", "crystal.vti"), ("JSON", "report.json")):
+        for kind, file in (("CXI", RESULT), ("VTK", "crystal.vti"), ("JSON", "report.json")):
             link(kind, f"i + '/{file}'", title=("name",))
         html.Span("{{ name }}", v_if=("names.length > 1",), classes="text-caption text-truncate", title=("name",))
 

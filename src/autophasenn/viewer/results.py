@@ -9,12 +9,11 @@ from typing import Any
 
 from autophasenn.errors import InputError
 from autophasenn.files.boundary import reading
+from autophasenn.files.convention import RESULT
 from autophasenn.files.cxi_image import image_in, process_in
 from autophasenn.files.guarded import GuardedFile, Limits, opened_result
 from autophasenn.image import CrystalImage
 
-CXI = "result.cxi"
-"""Name of the CXI file in a result folder."""
 REPORT = "report.json"
 MAX_REPORT = 2**24
 """Bytes."""
@@ -56,9 +55,9 @@ def locate(path: Path, within: Path | None = None) -> Path:
     """
     with reading(path):
         home = path.resolve() if path.is_dir() else None
-        file = (path / CXI if home else path).resolve()
+        file = (path / RESULT if home else path).resolve()
         if not file.is_file():
-            hint = f"it has no {CXI}" if home else "it does not exist"
+            hint = f"it has no {RESULT}" if home else "it does not exist"
             raise InputError(f"{path} is no result ({hint}); give the folder that `autophasenn reconstruct` wrote.")
     for folder in filter(None, (home, within and within.resolve())):
         if not file.is_relative_to(folder):

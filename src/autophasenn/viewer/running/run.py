@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 import psutil
 
+from autophasenn.files.convention import RESULT
 from autophasenn.machine import PROGRAM
 from autophasenn.progress import JOURNAL
 from autophasenn.viewer.running.asking import ended
@@ -94,7 +95,7 @@ class Run:
     @property
     def has_image(self) -> bool:
         """Whether a result can be opened, be it the first image."""
-        return (self.result / "result.cxi").is_file()
+        return (self.result / RESULT).is_file()
 
     @property
     def is_over(self) -> bool:
