@@ -93,6 +93,20 @@ def test_a_prediction_is_the_last_stage_of_the_network(
     assert torch.allclose(found, expected, atol=1e-6 * float(expected.abs().max()))
 
 
+def test_no_prediction_is_made_that_nobody_asked_for(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[int]()
+
+    def counted(self: Predictor, counts: torch.Tensor, *_: object) -> torch.Tensor:
+        made.append(len(counts))
+        return counts
+
+    monkeypatch.setattr(Predictor, "predict", counted)
+    predictor = Predictor(network, EXACT)
+    assert not made
+    assert predictor.warm_up() is predictor
+    assert made == [1]
+
+
 def test_a_pattern_gives_the_same_object_in_any_batch(
     network: Network, patterns: tuple[torch.Tensor, torch.Tensor]
 ) -> None:

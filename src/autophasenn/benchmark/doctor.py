@@ -123,7 +123,7 @@ def _speed() -> list[Finding]:
     pairs = Case(lambda: [transform_pair(wave) for _ in range(PAIRS)], PAIRS)
     pair = min(milliseconds(pairs) for _ in range(3))
     began = time.perf_counter()
-    predictor = load_predictor()
+    predictor = load_predictor().warm_up()
     loaded = time.perf_counter() - began
     counts = torch.from_numpy(np.load(EXAMPLE)["counts"].astype(np.float32))[None]
     measured = torch.ones_like(counts, dtype=torch.bool)

@@ -114,7 +114,7 @@ def benchmark_network(
     with DatasetFile(EXAMPLE.with_name("crystals.h5")) as dataset:
         counts, measured = dataset.patterns([0]).to(device), dataset.masks([0]).to(device)
     plain = build(paper or AutoPhaseNNDesign()).eval().to(device)
-    predictor, ready = (Predictor(each, device=device) for each in (network, plain))
+    predictor, ready = (Predictor(each, device=device).warm_up() for each in (network, plain))
 
     def as_published() -> None:
         with torch.inference_mode():
@@ -137,7 +137,7 @@ def benchmark_network(
         RETRIEVAL: Case(lambda: _waited(retrieve(counts, measured, inversion.retrieval.schedule, seeds=[0]).object), 1),
     }
     if compiled:
-        quick = Predictor(network, Inference(compiled=True), device)
+        quick = Predictor(network, Inference(compiled=True), device).warm_up()
         cases["network, compiled"] = _in_a_row(lambda: _waited(quick.predict(counts, measured)))
     wave = torch.randn((1, 64, 64, 64), dtype=torch.complex64)
     host = machine(load_average(), jitter_of(lambda: transform_pair(wave)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from autophasenn.cli.terminal import TerminalProgress, show_facts, show_report
 from autophasenn.inversion.names import MethodName
 from autophasenn.machine import seconds_since_start
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
+from autophasenn.report.apart import Painter
 
 
 @app.command()
@@ -101,49 +102,51 @@ def reconstruct(
     if output is None and (is_many or not dry_run):
         raise typer.BadParameter("give the folder of the result, with -o FOLDER.", param_hint="--output")
 
-    from autophasenn.devices import use_threads
-    from autophasenn.inversion.options import with_orientations, with_starts
-    from autophasenn.pipeline.plan import Plan, load_plan, with_values
-    from autophasenn.pipeline.reconstruct import describe, reconstruct_into
-    from autophasenn.pipeline.repeated import RepeatedScans, scan_numbers, sources
-    from autophasenn.pipeline.result import Output
-    from autophasenn.pipeline.run import Run
-    from autophasenn.pipeline.source import Source
-    from autophasenn.report.apart import Painter
+    # Of the seconds that torch takes to be imported, figures need as many: theirs pass at the same time.
+    with Painter() if figures and not (is_many or dry_run) else nullcontext() as painter:
+        from autophasenn.devices import use_threads
+        from autophasenn.inversion.options import with_orientations, with_starts
+        from autophasenn.pipeline.plan import Plan, load_plan, with_values
+        from autophasenn.pipeline.reconstruct import describe, reconstruct_into
+        from autophasenn.pipeline.repeated import RepeatedScans, scan_numbers, sources
+        from autophasenn.pipeline.result import Output
+        from autophasenn.pipeline.run import Run
+        from autophasenn.pipeline.source import Source
 
-    use_threads(threads)
-    parameters = Plan() if plan is None else load_plan(plan)
-    if starts is not None:
-        parameters = with_starts(parameters, starts)
-    if confidence is not None:
-        parameters = with_orientations(parameters, confidence)
-    parameters = with_values(parameters, values=values, gain=gain, dark_level=dark_level, saturation=saturation)
-    of_all = Source(None, beamline, spec, scan, dark, white, mask, instrument, axes, mask_marks)
-    each = tuple(sources(of_all, inputs or (), () if scans is None else scan_numbers(scans)))
-    how = Run(method.value, seed, device, weights, network, force)
-    if output is not None and is_many:
-        from autophasenn.campaign.campaign import Campaign
+        use_threads(threads)
+        parameters = Plan() if plan is None else load_plan(plan)
+        if starts is not None:
+            parameters = with_starts(parameters, starts)
+        if confidence is not None:
+            parameters = with_orientations(parameters, confidence)
+        parameters = with_values(parameters, values=values, gain=gain, dark_level=dark_level, saturation=saturation)
+        of_all = Source(None, beamline, spec, scan, dark, white, mask, instrument, axes, mask_marks)
+        each = tuple(sources(of_all, inputs or (), () if scans is None else scan_numbers(scans)))
+        how = Run(method.value, seed, device, weights, network, force)
+        if output is not None and is_many:
+            from autophasenn.campaign.campaign import Campaign
 
-        of_many = (workers, threads or 1, figures, overwrite, metadata, command_line(), scheduler)
-        reconstruct_campaign(Campaign(each, output, how, parameters, *of_many), is_dry=dry_run)
-        return
-    if workers > 1 or scheduler is not None or metadata is not None:
-        raise typer.BadParameter("--workers, --scheduler and --metadata belong to several scans that are not summed.")
-    source: Source | RepeatedScans = RepeatedScans(each) if is_sum else each[0] if each else of_all
-    where = None if output is None else Output(output, overwrite, figures, plan)
-    if where is None or dry_run:
-        show_facts(describe(source, how, where, parameters))
-        return
+            of_many = (workers, threads or 1, figures, overwrite, metadata, command_line(), scheduler)
+            reconstruct_campaign(Campaign(each, output, how, parameters, *of_many), is_dry=dry_run)
+            return
+        if workers > 1 or scheduler is not None or metadata is not None:
+            raise typer.BadParameter(
+                "--workers, --scheduler and --metadata belong to several scans that are not summed."
+            )
+        source: Source | RepeatedScans = RepeatedScans(each) if is_sum else each[0] if each else of_all
+        where = None if output is None else Output(output, overwrite, figures, plan)
+        if where is None or dry_run:
+            show_facts(describe(source, how, where, parameters))
+            return
 
-    def tell(picture: Path) -> None:
-        progress.say(f"first picture: {picture} after {seconds_since_start():.1f} s")
+        def tell(picture: Path) -> None:
+            progress.say(f"first picture: {picture} after {seconds_since_start():.1f} s")
 
-    with ExitStack() as stack:
-        painter = stack.enter_context(Painter()) if figures else None
-        progress = stack.enter_context(TerminalProgress())
-        told = stack.enter_context(journalled(progress))
-        result = reconstruct_into(
-            where, source, how, parameters, told,
-            command=command_line(), painter=painter, on_first=tell,
-        )  # fmt: skip
-    show_report(result.report, where.folder)
+        with ExitStack() as stack:
+            progress = stack.enter_context(TerminalProgress())
+            told = stack.enter_context(journalled(progress))
+            result = reconstruct_into(
+                where, source, how, parameters, told,
+                command=command_line(), painter=painter, on_first=tell,
+            )  # fmt: skip
+        show_report(result.report, where.folder)

@@ -165,7 +165,7 @@ def read_outcomes(files: list[Path], methods: Sequence[str]) -> Outcome:
 @lru_cache(2)
 def _predictor(weights: Path | None, device: str, network: str | None) -> Predictor:
     """Made ready once a process."""
-    return load_predictor(weights, device, network)
+    return load_predictor(weights, device, network).warm_up()
 
 
 def _of_one_length(errors: Sequence[Errors]) -> Errors:

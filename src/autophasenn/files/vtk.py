@@ -2,13 +2,15 @@
 
 Lengths are nm, and voxel ``n // 2`` of the volume lies at the origin. Volumes are indexed ``[x, y, z]``; VTK counts
 points with x fastest, so they are written in Fortran order.
+
+VTK itself writes them: PyVista takes several times as long to import as the files take to write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,6 @@ from scipy import ndimage
 from autophasenn.files.convention import NANOMETRE, SIGN_CONVENTION
 from autophasenn.files.writing import write_atomically
 from autophasenn.image import CrystalImage, Floats
-
-if TYPE_CHECKING:
-    import pyvista
 
 REACH = 2.0
 """Voxels that values are continued beyond the support, so that a contour at its surface is coloured throughout."""
@@ -45,13 +44,14 @@ def write_image(path: Path, image: CrystalImage) -> None:
     OutputError
         If the disk is full.
     """
-    import pyvista
+    from vtkmodules.vtkCommonDataModel import vtkImageData
     from vtkmodules.vtkIOXML import vtkXMLImageDataWriter
 
     spacing, shape = image.spacing, image.shape
-    grid = pyvista.ImageData(
-        dimensions=shape, spacing=spacing, origin=[-(n // 2) * step for n, step in zip(shape, spacing, strict=True)]
-    )
+    grid = vtkImageData()
+    grid.SetDimensions(shape)
+    grid.SetSpacing(spacing)
+    grid.SetOrigin([-(n // 2) * step for n, step in zip(shape, spacing, strict=True)])
     volumes: dict[str, np.ndarray] = {"amplitude": image.amplitude, "phase": image.phase}
     if image.displacement is not None:
         volumes["displacement_nm"] = image.displacement / np.float32(NANOMETRE)
@@ -64,9 +64,8 @@ def write_image(path: Path, image: CrystalImage) -> None:
     nearest = _nearest_inside(image.support)
     for name, volume in volumes.items():
         continued = volume if name == "amplitude" else np.where(nearest[0], volume[nearest[1]], np.nan)
-        grid.point_data[name] = continued.astype(np.float32).ravel(order="F")
-    grid.point_data["support"] = image.support.astype(np.uint8).ravel(order="F")
-    grid.set_active_scalars("amplitude")
+        _add(grid, name, continued.astype(np.float32))
+    _add(grid, "support", image.support.astype(np.uint8))
     _write(vtkXMLImageDataWriter(), grid, path, image.unit)
 
 
@@ -96,7 +95,9 @@ def write_detector_frame(
     OutputError
         If the disk is full.
     """
-    import pyvista
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkStructuredGrid
     from vtkmodules.vtkIOXML import vtkXMLStructuredGridWriter
 
     edges = np.eye(3) if voxel_vectors is None else voxel_vectors / NANOMETRE
@@ -104,14 +105,17 @@ def write_detector_frame(
     indices = np.meshgrid(
         *(np.arange(part.start, part.stop) - n // 2 for part, n in zip(box, rho.shape, strict=True)), indexing="ij"
     )
-    points = sum(index[..., None] * edge for index, edge in zip(indices, edges, strict=True))
-    grid = pyvista.StructuredGrid(*np.moveaxis(np.asarray(points, np.float32), -1, 0))
+    positions = np.asarray(sum(index[..., None] * edge for index, edge in zip(indices, edges, strict=True)), np.float32)
+    points = vtkPoints()
+    points.SetData(numpy_to_vtk(positions.reshape(-1, 3, order="F"), deep=True))
     cropped = rho[box]
+    grid = vtkStructuredGrid()
+    grid.SetDimensions(cropped.shape)
+    grid.SetPoints(points)
     arrays = {"amplitude": np.abs(cropped), "phase": np.angle(cropped), "real": cropped.real, "imaginary": cropped.imag}
     arrays |= {name: values[box] for name, values in (others or {}).items() if values is not None}
     for name, array in arrays.items():
-        grid.point_data[name] = array.astype(np.float32).ravel(order="F")
-    grid.set_active_scalars("amplitude")
+        _add(grid, name, array.astype(np.float32))
     _write(vtkXMLStructuredGridWriter(), grid, path, "voxels" if voxel_vectors is None else "nm")
 
 
@@ -133,10 +137,25 @@ def _bounding_box(rho: NDArray[Any]) -> tuple[slice, ...]:
     )
 
 
-def _write(writer: Any, grid: pyvista.DataSet, path: Path, unit: str) -> None:
+def _add(grid: Any, name: str, volume: NDArray[Any]) -> None:
+    """A value for each point of a grid, indexed ``[x, y, z]``."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+
+    values = numpy_to_vtk(volume.ravel(order="F"), deep=True)
+    values.SetName(name)
+    grid.GetPointData().AddArray(values)
+
+
+def _write(writer: Any, grid: Any, path: Path, unit: str) -> None:
     """Through memory: VTK reports a full disk by an error code that is easily lost, and leaves an empty file."""
-    grid.field_data["sign_convention"] = [SIGN_CONVENTION]
-    grid.field_data["length_unit"] = [unit]
+    from vtkmodules.vtkCommonCore import vtkStringArray
+
+    grid.GetPointData().SetActiveScalars("amplitude")
+    for name, words in (("sign_convention", SIGN_CONVENTION), ("length_unit", unit)):
+        line = vtkStringArray()
+        line.SetName(name)
+        line.InsertNextValue(words)
+        grid.GetFieldData().AddArray(line)
     writer.SetInputData(grid)
     writer.SetDataModeToAppended()
     writer.EncodeAppendedDataOff()

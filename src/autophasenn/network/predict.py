@@ -142,8 +142,6 @@ class Predictor:
         chosen = inference.precision or self._quickest(ready)
         self.inference = replace(inference, precision=chosen)
         self._network = _compiled(_cast(ready, chosen)) if inference.compiled else _cast(ready, chosen)
-        dark_but_one = nn.functional.pad(torch.ones(1, 1, 1, 1), [32, 31] * 3)
-        self.predict(dark_but_one, dark_but_one >= 0)  # warm: what the first call prepares is done here
 
     @classmethod
     def from_file(
@@ -182,6 +180,12 @@ class Predictor:
     def name(self) -> str:
         """Of the network, one of `DESIGNS`."""
         return next(name for name, design in DESIGNS.items() if isinstance(self.network.design, design))
+
+    def warm_up(self) -> Predictor:
+        """The same, after a prediction that nobody needs: what the first one prepares is done, as where times are taken."""
+        dark_but_one = nn.functional.pad(torch.ones(1, 1, 1, 1), [32, 31] * 3)
+        self.predict(dark_but_one, dark_but_one >= 0)
+        return self
 
     def predict(self, counts: Volume, measured: Mask, seed: int = 0) -> Objects:
         """Invert patterns.

@@ -1,10 +1,12 @@
-"""Figures drawn by a process of its own, which imports what it needs while the phasing goes on."""
+"""Figures drawn by a process of its own, which imports what it needs while torch is imported and the phasing goes on.
+
+Nothing heavy is imported here, so that it can begin first of all.
+"""
 
 from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,11 +14,14 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from autophasenn.report.portfolio import Portfolio, Studio
+if TYPE_CHECKING:
+    from autophasenn.report.portfolio import Portfolio
 
 T = TypeVar("T")
+BEGIN = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from {__name__} import serve; serve()"
+"""What the process runs. Ctrl-C is for the process that asks, which ends this one."""
 
 
 class Painter:
@@ -30,7 +35,7 @@ class Painter:
         quiet = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in os.environ}
         with suppress(OSError):
             self._process = subprocess.Popen(
-                [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+                [sys.executable, "-c", BEGIN],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | quiet,
             )  # fmt: skip
 
@@ -80,10 +85,11 @@ class _NotDrawnError(Exception):
 
 def serve() -> None:
     """What the process does: import, then draw whatever comes until nothing more does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks, which ends this one
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what libraries print is no answer
     import_all()
+    from autophasenn.report.portfolio import Studio
+
     with suppress(EOFError, BrokenPipeError), Studio() as studio:
         while True:
             portfolio, folder = pickle.load(sys.stdin.buffer)
