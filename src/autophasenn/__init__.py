@@ -15,7 +15,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(("Pattern", "analyse", "evaluate", "load", "reconstruct", "simulate", "view"), "door"),
+    **dict.fromkeys(
+        ("Pattern", "analyse", "evaluate", "load", "reconstruct", "simulate", "strain_tensor", "view"), "door"
+    ),
     **dict.fromkeys(("reconstruct_many", "series"), "campaign.many"),
     **dict.fromkeys(("AutoPhaseNNError", "GeometryError", "InputError", "OutputError", "PlanError"), "errors"),
     "AnalysisOptions": "analysis.options",

@@ -10,6 +10,7 @@ from autophasenn.door import evaluate as evaluate
 from autophasenn.door import load as load
 from autophasenn.door import reconstruct as reconstruct
 from autophasenn.door import simulate as simulate
+from autophasenn.door import strain_tensor as strain_tensor
 from autophasenn.door import view as view
 from autophasenn.errors import AutoPhaseNNError as AutoPhaseNNError
 from autophasenn.errors import GeometryError as GeometryError

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from autophasenn.analysis.analyse import Analysis
 from autophasenn.analysis.options import AnalysisOptions
+from autophasenn.analysis.tensor import StrainTensor
 from autophasenn.arguments import indices_of, names_of, optional_path, path_of, points_of, shown, whole_number
 from autophasenn.errors import InputError, PlanError
 from autophasenn.experiment import experiment, recipes
@@ -36,11 +37,14 @@ from autophasenn.pipeline.repeated import RepeatedScans
 from autophasenn.pipeline.result import Result
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
+from autophasenn.pipeline.strain_tensor import check as _check_tensor
+from autophasenn.pipeline.strain_tensor import save as _save_tensor
+from autophasenn.pipeline.strain_tensor import strain_tensor as _strain_tensor
 from autophasenn.progress import Progress
 from autophasenn.viewer.apart import ViewerProcess
 from autophasenn.volumes import Scan
 
-__all__ = ["Network", "Pattern", "analyse", "evaluate", "load", "reconstruct", "simulate", "view"]
+__all__ = ["Network", "Pattern", "analyse", "evaluate", "load", "reconstruct", "simulate", "strain_tensor", "view"]
 
 
 HIGHEST_PORT = 65535
@@ -463,6 +467,62 @@ def analyse(
     found = _analyse(subject, options, ends, normals, progress)
     if folder is not None:
         _save_analysis(found, folder, kinds, overwrite=overwrite)
+    return found
+
+
+def strain_tensor(
+    results: Sequence[Result | str | Path],
+    output: str | Path | None = None,
+    *,
+    hkl: Sequence[tuple[int, int, int]] | None = None,
+    axes: str | None = None,
+    formats: Sequence[str] = ("png",),
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> StrainTensor:
+    """Put three or more reflections of one crystal together: displacement, strain tensor, rotation.
+
+    Parameters
+    ----------
+    results : sequence of Result or path
+        Each in memory, or its folder or ``.cxi`` file; of scans whose beamline or diffractometer is known, as the images
+        are brought into the frame of the sample.
+    output : path, optional
+        Folder of ``strain_tensor.json``, volumes and figure; None: nothing is written.
+    hkl : sequence of 3 ints, optional
+        Miller indices of each result; with them the mean unit cell is told, and components are along the cubic axes.
+    axes : str, optional
+        ``"sample"`` or ``"cubic"``: along which the components are; None: cubic where `hkl` is given.
+    formats : sequence of str
+        Of the figure: ``"png"``, ``"pdf"``, ``"svg"``.
+    overwrite : bool
+        Whether a strain tensor that is there may be replaced.
+    progress : Progress, optional
+
+    Returns
+    -------
+    StrainTensor
+        ``strain_map`` (xx, yy, zz, yz, xz, xy; tensor components), ``rotation_map``, ``displacement_map``, their means and
+        spreads, what the reflections disagree in, and ``notes``.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than three results, one has no geometry, the scattering vectors lie in a plane, or the images
+        are of different bodies.
+    OutputError, PlanError
+        If the folder cannot be written, or a format is none.
+    """
+    folder, kinds = optional_path(output, "The output"), names_of(formats, "The formats")
+    if isinstance(results, str | Path | Result):
+        raise PlanError("One result was given; give a list of three or more, each of another reflection.")
+    given = [each if isinstance(each, Result) else path_of(each, "A result") for each in results]
+    indices = None if hkl is None else [indices_of(each, "The indices of a reflection") for each in hkl]
+    if folder is not None:
+        _check_tensor(folder, kinds, overwrite=overwrite)
+    found = _strain_tensor(given, indices, axes, progress)
+    if folder is not None:
+        _save_tensor(found, folder, kinds, overwrite=overwrite)
     return found
 
 

@@ -62,7 +62,18 @@ class Mean:
     voxels: int
 
 
-def mean_of(values: Floats, unit: str, spread: Floats | None = None, cells: float = 1.0, factor: float = 1.0) -> Mean:
+ORIENTATIONS = "spread of the reconstructions from several orientations"
+"""What most uncertainties rest on."""
+
+
+def mean_of(
+    values: Floats,
+    unit: str,
+    spread: Floats | None = None,
+    cells: float = 1.0,
+    factor: float = 1.0,
+    rests_on: str = ORIENTATIONS,
+) -> Mean:
     """Mean and standard deviation of what is finite, and how well both are known.
 
     The uncertainty of the mean is the root mean square of `spread` (or, where there is none, the standard deviation) over
@@ -79,6 +90,8 @@ def mean_of(values: Floats, unit: str, spread: Floats | None = None, cells: floa
         Voxels in a cell of the resolution, inside which errors are alike.
     factor : float
         From the unit of `values` to `unit`.
+    rests_on : str
+        What `spread` rests on.
     """
     known = np.isfinite(values)
     count = int(known.sum())
@@ -90,7 +103,7 @@ def mean_of(values: Floats, unit: str, spread: Floats | None = None, cells: floa
     error, basis = std, "scatter of the voxels; one reconstruction"
     if spread is not None and bool(np.isfinite(spread[known]).any()):
         error = float(np.sqrt(np.nanmean((spread[known].astype(np.float64) * factor) ** 2)))
-        basis = "spread of the reconstructions from several orientations"
+        basis = rests_on
     return Mean(
         Quantity(float(numbers.mean()), unit, error / math.sqrt(independent), basis),
         Quantity(std, unit, std / math.sqrt(2 * independent), "sampling"),

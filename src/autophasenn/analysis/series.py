@@ -98,7 +98,7 @@ def place(images: Sequence[CrystalImage], reference: int = 0) -> list[Placed]:
     """
     if not images:
         return []
-    grid = [_on_grid(image, *_common(images)) for image in images]
+    grid = [on_grid(image, *common_grid(images)) for image in images]
     order = sorted(range(len(images)), key=lambda i: (abs(i - reference), i))
     found: dict[int, Placed] = {order[0]: Placed(grid[order[0]], "A")}
     for index in order[1:]:
@@ -119,7 +119,7 @@ def match(image: CrystalImage, onto: CrystalImage) -> Match:
     correlation, is_twin, rho = tried[0]
     shift = _shift(fixed, rho)
     support = image.support[::-1, ::-1, ::-1] if is_twin else image.support
-    return Match(is_twin, shift, min(1.0, correlation), tried[1][0], _overlap(support, onto.support, shift))
+    return Match(is_twin, shift, min(1.0, correlation), tried[1][0], overlap(support, onto.support, shift))
 
 
 def turned(image: CrystalImage) -> CrystalImage:
@@ -194,7 +194,7 @@ def _name(number: int) -> str:
     return word
 
 
-def _common(images: Sequence[CrystalImage]) -> tuple[float | None, tuple[int, int, int]]:
+def common_grid(images: Sequence[CrystalImage], most: int = MOST_VOXELS) -> tuple[float | None, tuple[int, int, int]]:
     """Edge of the voxels, metres (None without geometry), and their numbers, odd, so that every crystal fits."""
     with_geometry = [image.voxel_size is not None for image in images]
     if any(with_geometry) and not all(with_geometry):
@@ -207,15 +207,17 @@ def _common(images: Sequence[CrystalImage]) -> tuple[float | None, tuple[int, in
     for image in images:
         for axis, (part, size, edge) in enumerate(zip(image.box, image.shape, image.spacing, strict=True)):
             reach[axis] = max(reach[axis], max(part.stop - size // 2, size // 2 - part.start) * edge)
-    step *= max(1.0, (8 * math.prod(reach) / step**3 / MOST_VOXELS) ** (1 / 3))
+    step *= max(1.0, (8 * math.prod(reach) / step**3 / most) ** (1 / 3))
     nx, ny, nz = (2 * (math.ceil(each / step) + MARGIN) + 1 for each in reach)
     return (step * 1e-9 if all(with_geometry) else None), (nx, ny, nz)
 
 
-def _on_grid(image: CrystalImage, voxel: float | None, shape: tuple[int, int, int]) -> CrystalImage:
-    """The image on the common grid, voxel ``n // 2`` staying where it is."""
+def on_grid(
+    image: CrystalImage, voxel: float | None, shape: tuple[int, int, int], shift: Shift = (0.0, 0.0, 0.0)
+) -> CrystalImage:
+    """The image on the common grid, voxel ``n // 2`` staying where it is but for a shift in voxels of that grid."""
     sizes = np.ones(3) if image.voxel_size is None or voxel is None else voxel / np.array(image.voxel_size)
-    offset = np.array(image.shape) // 2 - sizes * (np.array(shape) // 2)
+    offset = np.array(image.shape) // 2 - sizes * (np.array(shape) // 2 + np.array(shift))
     return _sampled(image, np.diag(sizes), offset, shape, None if voxel is None else (voxel, voxel, voxel))
 
 
@@ -276,8 +278,10 @@ def _shift(fixed: Complexes, moving: Complexes) -> Shift:
     return x, y, z
 
 
-def _overlap(support: NDArray[np.bool_], onto: NDArray[np.bool_], shift: Shift) -> float:
+def overlap(support: NDArray[np.bool_], onto: NDArray[np.bool_], shift: Shift = (0.0, 0.0, 0.0)) -> float:
     """Intersection over union of two bodies, the first one moved."""
-    body = ndimage.shift(support.astype(np.float32), shift, order=1, mode="constant") >= 0.5
+    body = support
+    if any(shift):
+        body = ndimage.shift(support.astype(np.float32), shift, order=1, mode="constant") >= 0.5
     union = int((body | onto).sum())
     return float((body & onto).sum() / union) if union else 0.0

@@ -4,6 +4,7 @@ A `geometry.yaml` holds either::
 
     reciprocal_steps_per_nm: [[0.0, 0.01, 0.0], [0.0, 0.0, -0.01], [0.01, 0.0, 0.0]]   # frame, row, column; x, y, z
     q_per_nm: [20.0, 5.0, -7.0]
+    sample_rotation: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]   # may be left out: what the sample's circles did
 
 or a diffractometer, by the name of a beamline or by its axes, and where it stood::
 
@@ -69,6 +70,8 @@ class GeometryFile:
         Steps in q to the next frame, row and column, 1/nm, laboratory frame.
     q_per_nm : 3 numbers, optional
         Q of the Bragg peak, 1/nm, laboratory frame.
+    sample_rotation : 3 x 3 numbers, optional
+        Beside the steps: ``v_laboratory = sample_rotation @ v_sample``.
     beamline : str, optional
         Whose diffractometer it is.
     sample, detector : str, optional
@@ -97,6 +100,7 @@ class GeometryFile:
 
     reciprocal_steps_per_nm: tuple[Three, Three, Three] | None = None
     q_per_nm: Three | None = None
+    sample_rotation: tuple[Three, Three, Three] | None = None
     beamline: str | None = None
     sample: str | None = None
     detector: str | None = None
@@ -176,7 +180,13 @@ def placed(scan: Scan, hand: GeometryFile, setup: Setup, diffractometer: str | N
             raise PlanError("A geometry of steps needs both, reciprocal_steps_per_nm and q_per_nm, in 1/nm.")
         _refuse_beside_steps(hand, setup, diffractometer)
         steps = 1e9 * torch.tensor(hand.reciprocal_steps_per_nm, dtype=torch.float64)
-        return replace(scan, geometry=FixedGeometry(steps, 1e9 * torch.tensor(hand.q_per_nm, dtype=torch.float64)))
+        turn = None if hand.sample_rotation is None else torch.tensor(hand.sample_rotation, dtype=torch.float64)
+        q = 1e9 * torch.tensor(hand.q_per_nm, dtype=torch.float64)
+        return replace(scan, geometry=FixedGeometry(steps, q, turn))
+    if hand.sample_rotation is not None:
+        raise PlanError(
+            "sample_rotation belongs to a geometry of steps in q; a diffractometer says it by the motors of its sample."
+        )
     instrument = _instrument(hand, diffractometer)
     motors = {name: _position(value, f"The motor {name}") for name, value in (hand.motors or {}).items()}
     recorded: Mapping[str, Any] = scan.source.get("recorded", {})
@@ -235,7 +245,7 @@ def _with_own_axes(known: Diffractometer, hand: GeometryFile) -> Diffractometer:
 
 def _refuse_beside_steps(hand: GeometryFile, setup: Setup, diffractometer: str | None) -> None:
     """Refuse what would say a second time, or differently, what three steps and Q say."""
-    own = ("reciprocal_steps_per_nm", "q_per_nm")
+    own = ("reciprocal_steps_per_nm", "q_per_nm", "sample_rotation")
     beside = [f"`{key}:`" for key, value in vars(hand).items() if key not in own and value != getattr(DEFAULT, key)]
     beside += [OPTION[key] for key, value in vars(setup).items() if value != getattr(Setup(), key)]
     if diffractometer is not None:

@@ -78,14 +78,14 @@ def analyse(
     direction = None
     if second is not None:
         planes, _, vector = second.partition(":")
-        direction = SecondDirection(_indices("--second", planes), _numbers("--second", vector), LABORATORY)
+        direction = SecondDirection(indices_of("--second", planes), _numbers("--second", vector), LABORATORY)
     elif normal is not None:
         planes, _, vector = normal.partition(":")
         direction = SecondDirection(
-            _indices("--normal", planes), _numbers("--normal", vector) if vector else (0.0, 1.0, 0.0)
+            indices_of("--normal", planes), _numbers("--normal", vector) if vector else (0.0, 1.0, 0.0)
         )
     chosen = AnalysisOptions(
-        hkl=None if hkl is None else _indices("--hkl", hkl),
+        hkl=None if hkl is None else indices_of("--hkl", hkl),
         material=material,
         is_cubic=not not_cubic,
         reference=reference,
@@ -97,7 +97,7 @@ def analyse(
         refraction=not no_refraction,
         **({} if least_facet is None else {"least_facet": least_facet}),
     )
-    kinds = [each.strip() for each in formats.split(",") if each.strip() not in ("", "none")]
+    kinds = formats_of(formats)
     check(output, kinds, overwrite=overwrite)
     with TerminalProgress() as progress:
         found = analysed(
@@ -123,7 +123,19 @@ def _line(words: str) -> tuple[Triple, Triple]:
     return _numbers("--line", first), _numbers("--line", last)
 
 
-def _indices(option: str, words: str) -> tuple[int, int, int]:
+def formats_of(words: str) -> list[str]:
+    """Formats of figures, with commas; ``none`` is none."""
+    return [each.strip() for each in words.split(",") if each.strip() not in ("", "none")]
+
+
+def indices_of(option: str, words: str) -> tuple[int, int, int]:
+    """Miller indices, with commas.
+
+    Raises
+    ------
+    PlanError
+        If they are not three whole numbers.
+    """
     try:
         h, k, l = (int(part) for part in words.replace(",", " ").split())  # noqa: E741 - Miller's own name
     except ValueError as error:

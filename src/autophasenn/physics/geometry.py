@@ -143,15 +143,18 @@ class FixedGeometry:
         Row i is the step in q along axis i of the volume, 1/m, laboratory frame.
     q_peak : float64 tensor (3,)
         Scattering vector of the Bragg peak, 1/m, laboratory frame.
+    sample_rotation : float64 tensor (3, 3), optional
+        What the sample's circles did: ``v_laboratory = sample_rotation @ v_sample``.
 
     Raises
     ------
     GeometryError
-        If the steps span no volume, Q is zero, or a number is not finite.
+        If the steps span no volume, Q is zero, a number is not finite, or the rotation is none.
     """
 
     steps: Vectors
     q_peak: Vector
+    sample_rotation: Vectors | None = None
 
     def __post_init__(self) -> None:
         if not bool(torch.isfinite(self.q_peak).all()) or float(self.q_peak.norm()) == 0:
@@ -160,6 +163,16 @@ class FixedGeometry:
                 "in the laboratory frame."
             )
         check_volume(self.steps)
+        turn = self.sample_rotation
+        if turn is not None and not (
+            turn.shape == (3, 3)
+            and bool(torch.isclose(turn @ turn.mT, torch.eye(3, dtype=turn.dtype), atol=1e-6).all())
+            and float(torch.linalg.det(turn)) > 0
+        ):
+            raise GeometryError(
+                f"The rotation of the sample is {turn.tolist()}, which is no rotation; give three rows of three numbers, "
+                "v_laboratory = rotation @ v_sample."
+            )
 
     def reciprocal_steps(self, pixel: tuple[float, float], frame: float | None = None) -> Vectors:
         """The steps, whatever the pixel."""
@@ -187,4 +200,6 @@ def describe(geometry: Geometry | None, pixel: tuple[float, float], frame: float
     if not known:
         q = 1e-9 * geometry.scattering_vector(pixel)
         known = {"q_per_nm": float(q.norm()), "q_vector_per_nm": q.tolist()}
+        turn = geometry.sample_rotation if isinstance(geometry, FixedGeometry) else None
+        known["sample_rotation"] = None if turn is None else turn.tolist()
     return unknown | known

@@ -76,15 +76,40 @@ def analyse(
     """
     options, told = options or AnalysisOptions(), progress or Silent()
     told.stage("read")
+    subject = subject_in(result, options)
+    told.stage("analyse")
+    return _analyse(subject, options, lines, planes)
+
+
+def subject_in(
+    result: Any,
+    options: AnalysisOptions,
+    voxel_size_nm: float | None = None,
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Subject:
+    """What is analysed of a result, its image on the axes of the frame that the options say.
+
+    Parameters
+    ----------
+    result : Result or path
+    options : AnalysisOptions
+        Its `frame` and `second` direction are used.
+    voxel_size_nm : float, optional
+        Of the image in another frame than the laboratory; None: as the result's own plan says.
+    shift : 3 floats
+        By which the image is moved along the axes of that frame, metres.
+
+    Raises
+    ------
+    InputError
+        If there is no such result, or the frame is unknown.
+    """
     if isinstance(result, str | Path):
         subject, report = read_subject(Path(result))
     else:
         subject, report = _of_result(result)
     subject = replace(subject, sample_rotation=_sample_rotation(subject, report))
-    if options.frame != LABORATORY:
-        subject = _in_frame(subject, result, options)
-    told.stage("analyse")
-    return _analyse(subject, options, lines, planes)
+    return subject if options.frame == LABORATORY else _in_frame(subject, result, options, voxel_size_nm, shift)
 
 
 def save(
@@ -117,12 +142,17 @@ def save(
 
 def check(folder: Path, formats: Sequence[str] = (), *, overwrite: bool = False) -> None:
     """Refuse what `save` would refuse, before any work is done."""
+    check_formats(formats)
+    check_folder(folder, overwrite, KIND)
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse figures in a format that there is not."""
     unknown = [each for each in formats if each not in FORMATS]
     if unknown:
         raise PlanError(
             f"Figures cannot be written as {unknown[0]!r}; give {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
         )
-    check_folder(folder, overwrite, KIND)
 
 
 def _of_result(result: Any) -> tuple[Subject, Mapping[str, Any]]:
@@ -151,7 +181,13 @@ def _sample_rotation(subject: Subject, report: Mapping[str, Any]) -> np.ndarray 
     return None
 
 
-def _in_frame(subject: Subject, result: Any, options: AnalysisOptions) -> Subject:
+def _in_frame(
+    subject: Subject,
+    result: Any,
+    options: AnalysisOptions,
+    voxel_size_nm: float | None,
+    shift: tuple[float, float, float],
+) -> Subject:
     """The same with its image on the axes of another frame, interpolated once, from the voxels that it was phased on."""
     frames, notes = frames_of(subject.image.scattering_vector, subject.sample_rotation, options.second)
     if options.frame not in frames:
@@ -174,5 +210,6 @@ def _in_frame(subject: Subject, result: Any, options: AnalysisOptions) -> Subjec
         scattering_vector=matrix @ pattern.scattering_vector.double(),
     )
     crystal = crystal_of(stored.reconstruction, how.support_threshold)
-    image = image_of(stored.reconstruction, crystal, turned, how)
+    how = how if voxel_size_nm is None else replace(how, voxel_size_nm=voxel_size_nm)
+    image = image_of(stored.reconstruction, crystal, turned, how, shift)
     return replace(subject, image=image, frame=frame.name, to_frame=frame.matrix)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from autophasenn.arguments import array_of, shown
@@ -12,7 +13,8 @@ from autophasenn.errors import InputError, PlanError
 from autophasenn.files.readers import scan_of_arrays
 from autophasenn.files.stored import StoredPattern
 from autophasenn.markers import Marks
-from autophasenn.volumes import Scan
+from autophasenn.physics.geometry import FixedGeometry
+from autophasenn.volumes import Geometry, Scan
 
 
 class Pattern(Scan):
@@ -30,6 +32,9 @@ class Pattern(Scan):
         None: the result is in voxels.
     scattering_vector : array (3,), optional
         Q of the Bragg peak, same unit and frame.
+    sample_rotation : array (3, 3), optional
+        What the sample's circles did, ``v_laboratory = sample_rotation @ v_sample``: what several reflections of one crystal
+        are put together by. Needs the steps.
     dark, white : array (rows, columns), optional
         Counts without beam, and response to uniform illumination; pixels that a masked array hides are unmeasured.
     name : str
@@ -64,6 +69,7 @@ column]. Give all frames of a rocking scan in one array.
         *,
         reciprocal_steps: ArrayLike | None = None,
         scattering_vector: ArrayLike | None = None,
+        sample_rotation: ArrayLike | None = None,
         dark: ArrayLike | None = None,
         white: ArrayLike | None = None,
         name: str = "pattern",
@@ -82,7 +88,8 @@ column]. Give all frames of a rocking scan in one array.
         measured = scan.mask
         for each in (counts, dark, white):
             measured = _joined(measured, each, scan.frames.shape)
-        super().__init__(scan.frames, *fields_of_detector, measured, scan.geometry, scan.source, scan.warnings)
+        geometry = _turned(scan.geometry, sample_rotation)
+        super().__init__(scan.frames, *fields_of_detector, measured, geometry, scan.source, scan.warnings)
 
     @classmethod
     def of(cls, scan: Scan) -> Pattern:
@@ -106,6 +113,18 @@ column]. Give all frames of a rocking scan in one array.
         from autophasenn.report.style import png_of
 
         return png_of(contact_sheet([as_stored(self)]))
+
+
+def _turned(geometry: Geometry | None, sample_rotation: ArrayLike | None) -> Geometry | None:
+    """The geometry with what the sample's circles did."""
+    if sample_rotation is None:
+        return geometry
+    turn = array_of(sample_rotation, "The sample_rotation")
+    if not isinstance(geometry, FixedGeometry):
+        raise InputError("A sample_rotation was given without reciprocal_steps and scattering_vector; give those too.")
+    if turn.shape != (3, 3) or turn.dtype.kind not in "iuf":
+        raise InputError(f"The sample_rotation is {shown(sample_rotation)}; give three rows of three numbers.")
+    return replace(geometry, sample_rotation=torch.from_numpy(turn.astype(np.float64)))
 
 
 def _array(values: ArrayLike | None, what: str) -> np.ndarray | None:

@@ -194,12 +194,17 @@ def centre_of_mass(rho: Tensor, crystal: Tensor) -> tuple[float, float, float]:
 
 
 def image_of(
-    reconstruction: Reconstruction, crystal: Tensor, pattern: Pattern, options: Postprocessing
+    reconstruction: Reconstruction,
+    crystal: Tensor,
+    pattern: Pattern,
+    options: Postprocessing,
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> CrystalImage:
     """Image of a centred object: one interpolation to the laboratory frame, then phase, displacement and strain.
 
     The surface is where the interpolated amplitude crosses the threshold, finer than a voxel of the detector's grid.
-    Without geometry the object stays on that grid, cropped about voxel ``n // 2``.
+    The crystal's centre of mass lies at voxel ``n // 2``, but for a `shift` in metres along the axes of the grid. Without
+    geometry the object stays on that grid, cropped about voxel ``n // 2``.
     """
     rho = reconstruction.object
     ramp = phase_ramp(rho, crystal) if options.ramp_removal else torch.zeros(3, dtype=torch.float64)
@@ -223,7 +228,9 @@ def image_of(
     asked = None if options.voxel_size_nm is None else options.voxel_size_nm * 1e-9
     grown = torch.from_numpy(ndimage.binary_dilation(crystal.cpu().numpy())).to(crystal.device)
     room = grown & reconstruction.support
-    centre = centre_of_mass(rho, crystal)
+    moved = torch.linalg.solve(vectors.mT, torch.tensor(shift, dtype=torch.float64)).tolist()
+    c0, c1, c2 = (a - b for a, b in zip(centre_of_mass(rho, crystal), moved, strict=True))
+    centre = c0, c1, c2
     lab, inside, voxel_size = detector_to_lab(flat, room, vectors, asked, centre)
     largest = float(np.abs(lab).max())
     amplitude = _normalised(lab)
