@@ -34,7 +34,7 @@ from autophasenn.crystals.lattice import scattering_vector
 from autophasenn.crystals.sampling import View, random_rotation
 from autophasenn.physics.fourier import diffract
 from autophasenn.pipeline.strain_tensor import strain_tensor
-from autophasenn.randomness import generator_of
+from autophasenn.randomness import Stream, generator_of
 from autophasenn.volumes import PATTERN, crop_or_pad
 
 HKL = ((1, 1, 1), (-1, 1, 1), (1, -1, 1), (0, 2, 0), (2, 0, 0), (1, 1, -1))
@@ -47,7 +47,7 @@ Row = dict[str, Any]
 
 def measured(crystal: RelaxedCrystal, hkl: tuple[int, int, int], photons: float, seed: int) -> ap.Pattern:
     """The pattern of a reflection, with its geometry."""
-    generator = generator_of(seed, 0, 77)
+    generator = generator_of(seed, 0, Stream.VIEW)
     rotation = random_rotation(generator)
     view = View(rotation, OVERSAMPLING)
     turned = crystal.sites @ rotation.T

@@ -176,14 +176,15 @@ def strain_tensor(
     support = np.logical_and.reduce([each.image.support for each in reflections])
     hkl = tuple(each.hkl for each in reflections)
     notes = list(_about(reflections))
-    turn, lattice = np.eye(3), None
+    turn: Floats = np.eye(3)
+    lattice = None
     known = [each for each in hkl if each is not None]
     if len(known) == len(hkl):
         turn, lattice, said = _lattice(q, np.array(known, float))
         notes += said
     elif axes == CUBIC:
         raise InputError(
-            "Components along the axes of the lattice need the indices of all reflections; give --hkl each."
+            "Components along the axes of the lattice need the indices of all reflections; give those of each result."
         )
     along = axes or (CUBIC if lattice is not None else SAMPLE)
     if along == SAMPLE:
@@ -309,8 +310,8 @@ def _lattice(q: Floats, hkl: Floats) -> tuple[Floats, MeanLattice, list[str]]:
     """Rotation from the sample frame to the axes of the lattice, and the unit cell, of scattering vectors and indices."""
     if np.linalg.matrix_rank(hkl) < 3:
         raise InputError(
-            "The indices of the reflections lie in one plane and their scattering vectors do not; check --hkl, one for each "
-            "result, in the order of the results."
+            "The indices of the reflections lie in one plane and their scattering vectors do not; check them, one "
+            "triple for each result, in the order of the results."
         )
     reciprocal = np.linalg.lstsq(hkl, q, rcond=None)[0]  # rows a*, b*, c* (2 pi in them), sample frame
     cell = 2 * math.pi * 1e9 * np.linalg.inv(reciprocal).T  # rows a, b, c in nm
@@ -322,8 +323,8 @@ def _lattice(q: Floats, hkl: Floats) -> tuple[Floats, MeanLattice, list[str]]:
     turn = u @ vt
     if np.linalg.det(cell) < 0:
         raise InputError(
-            "The indices of the reflections make a left-handed lattice of the scattering vectors; check their signs (--hkl, "
-            "one for each result, in the order of the results)."
+            "The indices of the reflections make a left-handed lattice of the scattering vectors; check their signs, and "
+            "that they are in the order of the results."
         )
     said = []
     skew = max(abs(each - 90) for each in angles)

@@ -1,0 +1,263 @@
+"""Several reflections of one crystal: the tensor of a known displacement field, whatever twin and place each image has."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+import autophasenn as ap
+from autophasenn import cli
+from autophasenn.analysis.reflections import interior, laid_on_each_other
+from autophasenn.analysis.series import turned
+from autophasenn.analysis.tensor import COMPONENTS, PLACES, strain_tensor
+from autophasenn.image import CrystalImage
+from autophasenn.phasing.ensemble import Ensemble
+from autophasenn.phasing.schedule import error_reduction
+from autophasenn.physics.geometry import describe
+
+A = 0.408e-9
+HKL = ((1, 1, 1), (-1, 1, 1), (1, -1, 1), (0, 0, 2))
+U = Rotation.from_rotvec([0.3, 0.2, 0.1]).as_matrix()
+"""From the cubic axes to the sample frame."""
+BENT = np.random.default_rng(0).normal(size=(3, 3, 3)) * 2e3
+"""Of u_i = BENT_ijk r_j r_k / 2: the strain grows evenly through the crystal, 1/m."""
+
+
+def field(places: np.ndarray) -> np.ndarray:
+    return np.einsum("ijk,j...,k...->i...", BENT, places, places) / 2
+
+
+def distortion(places: np.ndarray) -> np.ndarray:
+    """du_i / dr_k."""
+    return np.einsum("ijk,j...->ik...", (BENT + BENT.transpose(0, 2, 1)) / 2, places)
+
+
+def lopsided(places: np.ndarray) -> np.ndarray:
+    x, y, z = places * 1e9
+    return (abs(x) < 80) & (abs(y) < 60) & (abs(z) < 70) & (x + y + z < 120) & (x - y < 100)
+
+
+def block(places: np.ndarray) -> np.ndarray:
+    x, y, z = places * 1e9
+    return (abs(x) < 80) & (abs(y) < 60) & (abs(z) < 70)
+
+
+def seen(hkl, voxel=4e-9, shift=(0.0, 0.0, 0.0), twin=False, body=lopsided, noise=0.0) -> CrystalImage:
+    """What a perfect phasing of a reflection gives: in its own voxels, at its own place, as either twin."""
+    q = U @ (2 * np.pi / A * np.array(hkl, float))
+    places = (np.indices((61, 61, 61)) - 30 - np.reshape(shift, (3, 1, 1, 1))) * voxel
+    inside = body(places)
+    phase = 0.7 - np.tensordot(q, field(places), 1)
+    phase += noise * np.random.default_rng(abs(np.array(hkl) @ (9, 3, 1))).normal(size=phase.shape)
+    spread = None if not noise else np.where(inside, noise, np.nan).astype(np.float32)
+    image = CrystalImage(
+        inside.astype(np.float32), np.where(inside, phase, np.nan).astype(np.float32), inside,
+        voxel_size=(voxel,) * 3, scattering_vector=q, phase_spread=spread,
+    )  # fmt: skip
+    return turned(image) if twin else image
+
+
+def errors(tensor, body=lopsided) -> dict[str, float]:
+    """Root mean square error of each component over its spread."""
+    shape = tensor.support.shape
+    places = (np.indices(shape) - np.reshape([n // 2 for n in shape], (3, 1, 1, 1))) * tensor.voxel_size[0]
+    true = np.einsum("ab,bc...,dc->ad...", tensor.to_axes, distortion(places), tensor.to_axes)
+    inside = interior(tensor.support, 2)
+    found = {}
+    for name, (j, k), values in zip(COMPONENTS, PLACES, tensor.strain_map, strict=True):
+        truth = ((true[j, k] + true[k, j]) / 2)[inside]
+        difference = values[inside] - truth
+        found[name] = float(difference.std() / truth.std())
+    turns = [(true[k, j] - true[j, k])[inside] / 2 for j, k in ((1, 2), (2, 0), (0, 1))]
+    for name, truth, values in zip("xyz", turns, tensor.rotation_map, strict=True):
+        found[f"rotation {name}"] = float((values[inside] - truth).std() / truth.std())
+    return found
+
+
+PLACED = (
+    {"voxel": 4e-9},
+    {"voxel": 4.3e-9, "shift": (1.3, -0.6, 0.2), "twin": True},
+    {"voxel": 3.7e-9, "shift": (-2.2, 1.1, 0.0)},
+    {"voxel": 4e-9, "shift": (0.5, 0.5, -0.5), "twin": True},
+)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+@pytest.mark.parametrize("axes", ["sample", "cubic"])
+def test_reflections_together_give_the_strain_tensor_and_rotation_of_a_known_field(count: int, axes: str) -> None:
+    images = [seen(hkl, **how) for hkl, how in zip(HKL[:count], PLACED, strict=False)]
+    tensor = strain_tensor(laid_on_each_other(images, hkl=HKL[:count]), axes)
+    assert tensor.twins == (False, True, False, True)[:count]
+    assert max(errors(tensor).values()) < 0.02
+    assert tensor.to_axes == pytest.approx(U.T if axes == "cubic" else np.eye(3), abs=1e-9)
+    assert tensor.lattice is not None
+    assert [tensor.lattice.a.value, tensor.lattice.c.value] == pytest.approx([0.408, 0.408])
+    assert tensor.lattice.alpha.value == pytest.approx(90)
+
+
+def test_the_displacement_is_that_of_the_field_but_for_a_shift_and_a_uniform_distortion() -> None:
+    tensor = strain_tensor(laid_on_each_other([seen(hkl) for hkl in HKL]), "sample")
+    shape = tensor.support.shape
+    inside = tensor.support
+    places = (np.argwhere(inside) - np.array([n // 2 for n in shape])) * tensor.voxel_size[0]
+    rest = tensor.displacement_map[:, inside].T - field(places.T).T
+    plane = np.column_stack([places, np.ones(len(places))])
+    rest -= plane @ np.linalg.lstsq(plane, rest, rcond=None)[0]
+    assert rest.std() < 0.01 * field(places.T).std()
+
+
+def test_a_fourth_reflection_decides_the_twins_of_a_body_that_is_its_own_inversion() -> None:
+    images = [seen(hkl, twin=i in (1, 3), body=block) for i, hkl in enumerate(HKL)]
+    four = strain_tensor(laid_on_each_other(images), "sample")
+    assert four.twins == (False, True, False, True)
+    assert not any(four.guessed)
+    assert four.disagreement.value < 0.01
+    assert max(errors(four, block).values()) < 0.02
+    three = laid_on_each_other(images[:3])
+    assert [each.is_guess for each in three] == [False, True, True]
+    assert any("guess" in note for note in strain_tensor(three).notes)
+
+
+def test_uncertainties_are_those_that_noise_of_the_phases_makes() -> None:
+    clean = strain_tensor(laid_on_each_other([seen(hkl) for hkl in HKL]), "sample")
+    noisy = strain_tensor(laid_on_each_other([seen(hkl, noise=0.05) for hkl in HKL]), "sample")
+    inside = interior(clean.support & noisy.support, 2)
+    assert noisy.strain_spread is not None
+    made = np.std((noisy.strain_map - clean.strain_map)[:, inside], axis=1)
+    said = np.sqrt(np.mean(np.square(noisy.strain_spread[:, inside]), axis=1))
+    assert said / made == pytest.approx(np.ones(6), rel=0.15)
+
+
+def test_what_the_reflections_disagree_in_makes_the_uncertainties_larger() -> None:
+    images = [seen(hkl, noise=0.05) for hkl in HKL]
+    sure = [replace(each, phase_spread=each.phase_spread / 10) for each in images]
+    honest = strain_tensor(laid_on_each_other(images), "sample")
+    tensor = strain_tensor(laid_on_each_other(sure), "sample")
+    assert tensor.strain[0].mean.basis.startswith("what the reflections disagree in")
+    assert np.nanmean(tensor.strain_spread) == pytest.approx(np.nanmean(honest.strain_spread), rel=0.2)
+
+
+def without_geometry(image: CrystalImage) -> CrystalImage:
+    return replace(image, voxel_size=None, scattering_vector=None)
+
+
+def test_images_that_make_no_tensor_are_refused_in_one_sentence() -> None:
+    first, second, third = (seen(hkl) for hkl in HKL[:3])
+    along = replace(third, scattering_vector=2 * second.scattering_vector)
+    larger = replace(third, voxel_size=(6e-9,) * 3)
+    for images, words in (
+        ([first, second], "needs three reflections"),
+        ([first, second, along], "in one plane"),
+        ([first, second, without_geometry(third)], "image 3 has no geometry"),
+        ([first, second, larger], "body of image 3 is not that of the first image"),
+    ):
+        with pytest.raises(ap.InputError, match=words) as refused:
+            laid_on_each_other(images)
+        assert "\n" not in str(refused.value)
+
+
+def test_indices_that_do_not_fit_are_refused() -> None:
+    placed = laid_on_each_other([seen(hkl) for hkl in HKL[:3]], hkl=((1, 1, 1), (1, -1, 1), (-1, 1, 1)))
+    with pytest.raises(ap.InputError, match="left-handed"):
+        strain_tensor(placed)
+    placed = laid_on_each_other([seen(hkl) for hkl in HKL[:3]], hkl=((1, 1, 1), (2, 2, 2), (-1, 1, 1)))
+    with pytest.raises(ap.InputError, match="lie in one plane"):
+        strain_tensor(placed)
+    with pytest.raises(ap.InputError, match="indices of all"):
+        strain_tensor(laid_on_each_other([seen(hkl) for hkl in HKL[:3]]), "cubic")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three reflections of a lopsided crystal, each with the sample turned otherwise; the last one does not say how.
+
+    The object is the true one: what phasing finds is not the point here.
+    """
+    folder = tmp_path_factory.mktemp("reflections")
+    quick = ap.Plan(retrieval=Ensemble(starts=1, polish=0, schedule=error_reduction(5)))
+    made = []
+    for number, hkl in enumerate((*HKL[:3], HKL[2])):
+        turn = Rotation.from_rotvec([0.4 * number, -0.3, 0.2 * number]).as_matrix()
+        voxel = 8e-9
+        places = np.einsum("ba,b...->a...", turn, (np.indices((32, 32, 32)) - 16) * voxel)
+        q = U @ (2 * np.pi / A * np.array(hkl, float))
+        rho = np.where(lopsided(places), np.exp(-1j * np.tensordot(q, field(places), 1)), 0)
+        wave = np.fft.fftshift(np.fft.fftn(rho))
+        counts = np.random.default_rng(number).poisson(np.abs(wave) ** 2 / (np.abs(wave) ** 2).sum() * 3e7)
+        pattern = ap.Pattern(
+            counts.astype(np.uint32), reciprocal_steps=np.eye(3) * 2 * np.pi / (32 * voxel), scattering_vector=turn @ q,
+            sample_rotation=None if number == 3 else turn, name=f"reflection {number}",
+        )  # fmt: skip
+        made.append(folder / f"r{number}")
+        result = ap.reconstruct(pattern, method="iterative", plan=quick, force=True)
+        true = torch.from_numpy(rho.astype(np.complex64))
+        found = replace(result.reconstruction, object=true, support=true.abs() > 0)
+        replace(result, reconstruction=found).save(made[-1], figures=False)
+    return made
+
+
+def run(*words: object) -> int:
+    before = sys.argv
+    sys.argv = ["autophasenn", "strain-tensor", *map(str, words)]
+    try:
+        with pytest.raises(SystemExit) as leave:
+            cli.main()
+    finally:
+        sys.argv = before
+    return int(leave.value.code or 0)
+
+
+def test_the_command_writes_numbers_volumes_and_a_figure(results: list[Path], tmp_path: Path, capsys) -> None:
+    indices = [word for hkl in HKL[:3] for word in (f"--hkl={','.join(map(str, hkl))}",)]
+    assert run(*results[:3], *indices, "-o", tmp_path / "tensor") == 0
+    said = capsys.readouterr().out
+    assert "strain xx" in said
+    assert "mean unit cell" in said
+    written = json.loads((tmp_path / "tensor" / "strain_tensor.json").read_text())
+    assert set(written["strain"]) == set(COMPONENTS)
+    assert written["axes"] == "cubic"
+    assert written["lattice"]["a"]["value"] == pytest.approx(0.408, rel=1e-3)
+    volumes = np.load(tmp_path / "tensor" / "volumes.npz")
+    assert volumes["strain_xy"].shape == volumes["support"].shape
+    assert {".json", ".npz", ".nxs", ".vti", ".png"} <= {each.suffix for each in (tmp_path / "tensor").iterdir()}
+    assert run(*results[:3], "-o", tmp_path / "tensor") == 2  # there is one already
+
+
+def test_a_result_whose_sample_frame_is_unknown_is_named(results: list[Path], tmp_path: Path, capsys) -> None:
+    assert run(results[0], results[1], results[3], "-o", tmp_path / "tensor") == 2
+    assert "r3: The image cannot be shown in the sample frame" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "tensor").exists()
+
+
+def test_from_python_it_is_a_value(results: list[Path]) -> None:
+    tensor = ap.strain_tensor(results[:3], hkl=HKL[:3])
+    assert tensor.strain_map.shape == (6, *tensor.support.shape)
+    with pytest.raises(ap.InputError, match="3 results and the indices of 2"):
+        ap.strain_tensor(results[:3], hkl=HKL[:2])
+    with pytest.raises(ap.PlanError, match="list of three"):
+        ap.strain_tensor(str(results[0]))
+
+
+def test_the_rotation_of_the_sample_is_a_rotation_and_stands_in_the_report() -> None:
+    counts = np.random.default_rng(0).poisson(5.0, (16, 16, 16))
+    known = {"reciprocal_steps": 1e7 * np.eye(3), "scattering_vector": np.array([1e10, 0, 0])}
+    turned_by = ap.Pattern(counts, **known, sample_rotation=U)
+    assert describe(turned_by.geometry, (8.0, 8.0))["sample_rotation"] == pytest.approx(U)
+    with pytest.raises(ap.GeometryError, match="is no rotation"):
+        ap.Pattern(counts, **known, sample_rotation=np.diag([1.0, 1.0, -1.0]))
+    with pytest.raises(ap.InputError, match="without reciprocal_steps"):
+        ap.Pattern(counts, sample_rotation=U)
+
+
+def test_a_geometry_of_steps_may_say_what_the_sample_circles_did(tmp_path: Path) -> None:
+    file = tmp_path / "geometry.yaml"
+    steps = "reciprocal_steps_per_nm: [[0.01, 0, 0], [0, 0.01, 0], [0, 0, 0.01]]\nq_per_nm: [20, 5, -7]\n"
+    file.write_text(steps + f"sample_rotation: {U.tolist()}\n")
+    np.save(tmp_path / "counts.npy", np.random.default_rng(0).poisson(5.0, (16, 16, 16)))
+    pattern = ap.load(tmp_path / "counts.npy", instrument=ap.Instrument(geometry=file))
+    assert describe(pattern.geometry, (8.0, 8.0))["sample_rotation"] == pytest.approx(U)
