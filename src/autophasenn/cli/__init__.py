@@ -4,8 +4,8 @@ Torch and everything else that is slow to import stays inside the functions, so 
 """
 
 # Imported in the order of `--help`.
-from autophasenn.cli import reconstruct, campaign, inspect, analyse, strain_tensor, beamlines, calibrate, plan, watch  # noqa: F401, I001
-from autophasenn.cli import learning, finetune, view, opening, benchmark, doctor  # noqa: F401
+from autophasenn.cli import reconstruct, campaign, inspect, analyse, strain_tensor, beamlines, calibrate, plan  # noqa: F401, I001
+from autophasenn.cli import watch, learning, benchmark_set, finetune, view, opening, benchmark, doctor  # noqa: F401
 from autophasenn.cli.app import app, main
 
 __all__ = ["app", "main"]

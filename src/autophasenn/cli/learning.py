@@ -10,7 +10,7 @@ import typer
 
 from autophasenn.cli import options as shared
 from autophasenn.cli.app import INTERRUPTED, app
-from autophasenn.cli.terminal import TerminalProgress, complain, show_evaluation, show_facts
+from autophasenn.cli.terminal import TerminalProgress, complain, show_evaluation, show_facts, show_leaderboard
 from autophasenn.inversion.names import COMPARED, METHODS
 
 
@@ -114,41 +114,87 @@ def train(
 
 @app.command()
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="Patterns, with or without the true objects.")],
+    datasets: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATASET.h5|FOLDER...",
+            help="Patterns, with or without the true objects; several, or the folder of a benchmark set: one table of all.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result; created.")],
     methods: Annotated[
-        str, typer.Option(help=f"Of {', '.join(METHODS)}, each as reconstruct does it; separated by commas.")
-    ] = ",".join(COMPARED),
+        str | None,
+        typer.Option(
+            help=f"Of {', '.join(METHODS)}, each as reconstruct does it; separated by commas. If left out: "
+            f"{','.join(COMPARED)}; of several datasets network,er50:autophasenn,refined,iterative:5,iterative:20 (after "
+            "the colon a number of starts, or a network)."
+        ),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights of the network; those of the package if left out.")
     ] = None,
     network: shared.Network = None,
-    count: Annotated[int | None, typer.Option(help="Only the first so many samples.")] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", "--number", help="Only the first so many samples, of each dataset.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
     starts: Annotated[
         int | None,
-        typer.Option(min=1, help="Starts of every method; those of the defaults if left out."),
+        typer.Option(min=1, help="Starts of every method that names none; those of the defaults if left out."),
     ] = None,
     confidence: Annotated[
-        bool, typer.Option("--confidence", help="With the confidence of every image, several times as long.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--confidence/--no-confidence",
+            help="With the confidence of every image, several times as long; of several datasets that of refined images "
+            "unless refused.",
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Of several datasets: end after so long, with the table so far, to be gone on with."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
 ) -> None:
-    """Compare network, refinement and iterative retrieval on the patterns of a dataset (docs/notebook/evaluation.md)."""
+    """Compare network, refinement and iterative retrieval on the patterns of datasets (docs/notebook/evaluation.md)."""
     from autophasenn.devices import use_threads
     from autophasenn.evaluation.evaluate import Evaluation
     from autophasenn.evaluation.evaluate import evaluate as run
+    from autophasenn.evaluation.leaderboard import Contest, compare, sets_of
     from autophasenn.inversion.options import Inversion, with_starts
 
     use_threads(threads)
-    named = tuple(method.strip() for method in methods.split(",") if method.strip())
+    named = None if methods is None else tuple(method.strip() for method in methods.split(",") if method.strip())
     options = Inversion() if starts is None else with_starts(Inversion(), starts)
-    evaluation = Evaluation(dataset, named, weights, network, (), count, seed, device, options, confidence)
+    many = len(datasets) > 1 or datasets[0].is_dir()
+    if minutes is not None and not many:
+        raise typer.BadParameter("it ends the comparison of several datasets; leave it out.", param_hint="--minutes")
     try:
         with TerminalProgress() as progress:
+            if many:
+                chosen = Contest.methods if named is None else named
+                contest = Contest(
+                    sets_of(datasets),
+                    chosen,
+                    count=count,
+                    weights=weights,
+                    network=network,
+                    seed=seed,
+                    device=device,
+                    inversion=options,
+                    confidence=confidence is not False,
+                )
+                table = compare(
+                    output, contest, workers=workers, minutes=minutes, overwrite=overwrite, progress=progress
+                )
+                show_leaderboard(table, output)
+                return
+            evaluation = Evaluation(
+                *(datasets[0], named or COMPARED, weights, network, (), count, seed, device, options, bool(confidence))
+            )
             result = run(output, evaluation, workers=workers, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
         complain("interrupted; the same command goes on from the patterns that are done.")

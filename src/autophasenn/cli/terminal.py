@@ -292,6 +292,32 @@ def show_evaluation(result: Mapping[str, Any], folder: Path) -> None:
     console.print(f"written: {escape(str(folder))}")
 
 
+def show_leaderboard(result: Mapping[str, Any], folder: Path) -> None:
+    """The table of `autophasenn evaluate` of several datasets: how many crystals each method found in each set.
+
+    Parameters
+    ----------
+    result : mapping
+        As `evaluation.leaderboard.compare` returns it.
+    folder : Path
+        Where the result was written.
+    """
+    from autophasenn.report.leaderboard import shares
+
+    console = Console(soft_wrap=True, highlight=False)
+    head, *rows = shares(result["standings"])
+    table = Table(title="crystals found (correlation >= 0.95)")
+    table.add_column(head[0])
+    for method in head[1:]:
+        table.add_column(method, justify="right")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+    for method, words in result["what_they_do"].items():
+        console.print(f"{method}: {escape(words)}.")
+    console.print(f"written: {escape(str(folder))}")
+
+
 def _spread(numbers: Mapping[str, float] | None) -> str:
     if numbers is None:
         return _UNKNOWN

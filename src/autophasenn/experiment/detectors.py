@@ -169,8 +169,10 @@ def draw_window(
     binnings: tuple[int, ...],
     bad_share: tuple[float, float],
     lines: float,
+    *,
+    over_gap: bool = False,
 ) -> Window:
-    """A window anywhere on one of the detectors, but with the pixels about its middle measured.
+    """A window anywhere on one of the detectors, but with the pixels about its middle measured, or its middle in a gap.
 
     Parameters
     ----------
@@ -183,11 +185,28 @@ def draw_window(
         Least and most share of dead and hot pixels, uniform in the logarithm. One in ten is a block of 2 x 2.
     lines : float
         Probability of a dead piece of a column.
+    over_gap : bool
+        Whether a gap lies over the middle, across the rows or the columns, each as likely where both have gaps; along the
+        other direction the pixels about the middle measure.
+
+    Raises
+    ------
+    InputError
+        If a gap is wanted on a detector that has none.
     """
     name = detectors[choice(generator, len(detectors))]
     binning = binnings[choice(generator, len(binnings))]
     detector, size = DETECTORS[name], PATTERN_VOXELS * binning
-    starts = (_starts(axis, binning) for axis in (detector.rows, detector.columns))
+    axes = (detector.rows, detector.columns)
+    starts = [_starts(axis, binning) for axis in axes]
+    if over_gap:
+        crossed = [place for place, axis in enumerate(axes) if len(_over_a_gap(axis, binning))]
+        if not crossed:
+            raise InputError(
+                f"No gap of {name} can lie over a peak; choose a detector with gaps, for instance maxipix."
+            )
+        place = crossed[choice(generator, len(crossed))]
+        starts[place] = _over_a_gap(axes[place], binning)
     row, column = (int(of_axis[choice(generator, len(of_axis))]) for of_axis in starts)
     number = int(torch.poisson(torch.tensor(log_uniform(generator, bad_share) * size**2), generator=generator))
     bad = []
@@ -233,6 +252,14 @@ def _starts(axis: Axis, binning: int) -> Int[Tensor, " starts"]:
     clear = slice(middle - CLEAR * binning, middle + (CLEAR + 1) * binning)
     windows = axis.measured().unfold(0, size, 1)
     return torch.nonzero(windows[:, clear].all(1))[:, 0]
+
+
+@cache
+def _over_a_gap(axis: Axis, binning: int) -> Int[Tensor, " starts"]:
+    """First pixels of the windows whose middle voxel does not measure."""
+    middle = PATTERN_VOXELS // 2 * binning
+    windows = axis.measured().unfold(0, PATTERN_VOXELS * binning, 1)
+    return torch.nonzero(~windows[:, middle : middle + binning].all(1))[:, 0]
 
 
 def _is_clear(bad: tuple[int, int, int, int], binning: int) -> bool:

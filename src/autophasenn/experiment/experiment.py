@@ -129,6 +129,8 @@ class Experiment:
         Share of dead and hot pixels.
     bad_line : float
         Probability of a dead piece of a column.
+    gap_over_peak : bool
+        Does a gap of the detector lie over the peak? Else nobody put it there.
 
     Raises
     ------
@@ -152,6 +154,7 @@ class Experiment:
     binning: tuple[int, ...] = (1, 1, 2)
     bad_pixels: tuple[Probable, Probable] = (1e-5, 1e-3)
     bad_line: Share = 0.05
+    gap_over_peak: bool = False
 
     def __post_init__(self) -> None:
         check_rising(photons=self.photons, coherence_length=self.coherence_length, background=self.background)
@@ -172,7 +175,9 @@ class Experiment:
         haze = draw_haze(g, self.haze) if happens(g, self.with_haze) else None
         alien = draw_alien(g, self.alien, self.alien_masked) if happens(g, self.with_alien) else None
         if happens(g, self.on_detector):
-            window = draw_window(g, self.detectors, self.binning, self.bad_pixels, self.bad_line)
+            window = draw_window(
+                g, self.detectors, self.binning, self.bad_pixels, self.bad_line, over_gap=self.gap_over_peak
+            )
         else:
             window = None
         return Conditions(photons, offset, coherence, background, haze, alien, window)

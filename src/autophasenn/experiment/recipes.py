@@ -57,6 +57,16 @@ RECIPES: dict[str, tuple[Experiment, dict[str, Callable[..., Source]]]] = {
     "partly-coherent": (Experiment(peak_offset=0.5, partly_coherent=1.0), _hard()),
     "coarse": (SEEN, _hard(sampling=COARSE)),
     "aliens": (Experiment(peak_offset=0.5, with_alien=1.0, alien_masked=0.0), _hard()),
+    "gaps": (
+        Experiment(
+            peak_offset=0.5,
+            on_detector=1.0,
+            detectors=("maxipix", "timepix-quad", "merlin-quad"),
+            binning=(1,),
+            gap_over_peak=True,
+        ),
+        _hard(),
+    ),
 }
 """Name -> experiment and sources. As in Yao et al., npj Comput. Mater. 8, 124 (2022): cubic axes along the voxels, counting
 noise alone. And as measured: any orientation and sampling, background, gaps, partial coherence, aliens; polyhedra also with

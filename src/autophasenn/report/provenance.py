@@ -11,7 +11,7 @@ CHANCES = {
     "with_background": ("background",),
     "with_haze": ("haze",),
     "with_alien": ("alien", "alien_masked"),
-    "on_detector": ("detectors", "binning", "bad_pixels", "bad_line"),
+    "on_detector": ("detectors", "binning", "bad_pixels", "bad_line", "gap_over_peak"),
     "strong": ("strong_range",),
     "dislocation": ("most", "angles"),
     "wall": (),
