@@ -73,6 +73,24 @@ def test_the_peak_never_lies_on_a_gap_and_windows_lie_on_their_detector(name: st
     assert (crossed > 0) == (name not in ("timepix", "eiger-500k"))
 
 
+@pytest.mark.parametrize("name", ["maxipix", "timepix-quad", "merlin-quad", "eiger-1m", "eiger-2m"])
+def test_a_gap_over_the_peak_crosses_the_middle_in_one_direction(name: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    crossed = set()
+    for _ in range(40):
+        mask = draw_window(generator, (name,), (1,), (1e-5, 1e-4), 0.0, over_gap=True).mask()
+        assert not mask[32, 32]
+        rows, columns = mask.any(1), mask.any(0)  # False: the whole row, or column, is a gap
+        assert rows[32] != columns[32]
+        crossed.add("rows" if columns[32] else "columns")
+    assert crossed == ({"rows"} if name == "eiger-1m" else {"rows", "columns"})
+
+
+def test_a_detector_without_gaps_hides_no_peak() -> None:
+    with pytest.raises(InputError, match="No gap of timepix can lie over a peak; choose a detector with gaps"):
+        draw_window(torch.Generator().manual_seed(1), ("timepix",), (1,), (1e-5, 1e-4), 0.0, over_gap=True)
+
+
 def test_unknown_and_too_small_detectors_are_said() -> None:
     with pytest.raises(InputError, match="choose from maxipix"):
         check_detectors(("pilatus",), (1,))

@@ -75,9 +75,16 @@ def test_total_counts_equal_the_dose() -> None:
 
 
 GAPS = Experiment(photons=(1e5, 1e9), peak_offset=0.5, on_detector=1.0)
+GAP_OVER_PEAK = Experiment(
+    peak_offset=0.5, on_detector=1.0, detectors=("maxipix", "merlin-quad"), binning=(1,), gap_over_peak=True
+)
 
 
-@pytest.mark.parametrize("experiment", [Experiment(), GAPS], ids=["paper", "offset, gaps and bad pixels"])
+@pytest.mark.parametrize(
+    "experiment",
+    [Experiment(), GAPS, GAP_OVER_PEAK],
+    ids=["paper", "offset, gaps and bad pixels", "a gap over the peak"],
+)
 def test_the_truth_fits_its_pattern_as_well_as_the_noise_allows(experiment: Experiment) -> None:
     samples = simulate(Blocks(), experiment, 2, range(8))
     assert ((relative_chi2(samples) - 1).abs() < 0.05).all()
@@ -198,6 +205,13 @@ def shifted(mask: torch.Tensor, shift: tuple[int, ...]) -> torch.Tensor:
     """What a detector that ends at its edges measures once its window has moved."""
     padded = torch.nn.functional.pad(mask, (1, 1) * 3)
     return padded[tuple(slice(1 - s, 65 - s) for s in shift)]
+
+
+def test_a_gap_over_the_peak_hides_the_brightest_voxel_of_its_pattern() -> None:
+    samples = simulate(Blocks(), GAP_OVER_PEAK, 3, range(6))
+    whole = torch.stack([intensity_of(diffract_padded(rho, (64, 64, 64))) for rho in samples.objects])
+    hidden = torch.where(samples.masks, 0.0, whole).flatten(1).amax(1)
+    assert (hidden > torch.where(samples.masks, whole, 0.0).flatten(1).amax(1)).all()
 
 
 def test_nothing_was_measured_beyond_the_edge_over_which_the_peak_is_recentred() -> None:

@@ -130,7 +130,7 @@ def calibration_error(confidences: Sequence[float], found: Sequence[bool]) -> fl
     Parameters
     ----------
     confidences : sequence of float
-        At least one.
+        0 to 1; at least one.
     found : sequence of bool
         Whether each came true.
     """

@@ -93,7 +93,7 @@ def _number(value: float | None, digits: int) -> str:
 def _as_markdown(rows: list[list[str]]) -> str:
     def lines() -> Iterator[str]:
         for number, row in enumerate(rows):
-            yield f"| {' | '.join(row)} |"
+            yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
             if number == 0:
                 yield f"|{'---|' * len(row)}"
 
