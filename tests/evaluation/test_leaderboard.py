@@ -13,24 +13,27 @@ from typer.testing import CliRunner
 from autophasenn import cli
 from autophasenn.errors import InputError, OutputError, PlanError
 from autophasenn.evaluation.entrants import ENTRANTS, Entrant
-from autophasenn.evaluation.evaluate import Evaluation, evaluate
 from autophasenn.evaluation.leaderboard import TABLES, Contest, compare, sets_of
 from autophasenn.evaluation.rows import PARAMETERS, ROWS, Rows
-from autophasenn.evaluation.scores import METRICS, Numbers
+from autophasenn.evaluation.scores import METRICS, Numbers, judge
 from autophasenn.evaluation.standings import Standing, calibration_error, interval, standing
-from autophasenn.inversion.methods import Inversion
+from autophasenn.experiment.dataset import open_dataset
+from autophasenn.inversion.methods import Inversion, invert
 from autophasenn.inversion.names import MethodName
 from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions
 from autophasenn.network import weights
 from autophasenn.network.architectures import build
+from autophasenn.network.first_guess import FirstGuess
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.refinement import Refinement
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.pipeline.benchmark_set import BenchmarkSet, write_benchmark_set
 from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.preprocessing.oversampling import estimate_oversampling
 from autophasenn.report import leaderboard as pages
+from autophasenn.volumes import Pattern
 
 CRYSTALS = EXAMPLE.parent / "crystals.h5"
 METHODS = ("network", "iterative:2")
@@ -40,7 +43,11 @@ METHODS = ("network", "iterative:2")
 def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
     """Two sets of two crystals, a network that learned nothing, and few iterations."""
     folder = tmp_path_factory.mktemp("contest")
-    weights.save(build(UnrolledDesign(stages=1, width=4, memory=1)), {}, folder / "a.safetensors")
+    weights.save(
+        build(UnrolledDesign(stages=1, width=4, memory=1, guess=FirstGuess(candidates=1, iterations=10))),
+        {},
+        folder / "a.safetensors",
+    )
     write_benchmark_set(folder / "set", BenchmarkSet(5, 2, ("dim", "coarse")))
     quick = Inversion(
         retrieval=Ensemble(starts=1, polish=1, schedule=error_reduction(4)),
@@ -73,17 +80,16 @@ def test_every_method_is_run_on_every_crystal_of_every_set(folder: Path) -> None
     assert all(row["confidence"] is None for row in rows.values())
 
 
-def test_a_method_finds_here_what_it_finds_in_an_evaluation_of_one_dataset(
-    contest: Contest, folder: Path, tmp_path: Path
-) -> None:
-    alone = Evaluation(contest.sets["coarse"], ("network",), contest.weights, count=2, inversion=contest.inversion)
-    evaluate(tmp_path / "alone", alone)
-    with (tmp_path / "alone" / "samples.csv").open(newline="") as file:
-        table = list(csv.DictReader(file))
-    for index, line in enumerate(table):
-        row = rows_of(folder)["coarse", index, "network"]
-        for name in ("chi2", "correlation", "ssim", "support_iou", "phase_mae"):
-            assert float(line[f"network_{name}"]) == pytest.approx(row[name], rel=1e-5)
+def test_a_row_is_what_the_method_finds_for_whoever_calls_it(contest: Contest, folder: Path) -> None:
+    with open_dataset(contest.sets["coarse"]) as dataset:
+        counts, measured, truth = dataset.patterns([1])[0], dataset.masks([1])[0], dataset.objects([1])[0]
+    sampling = estimate_oversampling(counts.numpy(), measured.numpy())
+    options = Entrant.of("iterative:2").inversion(contest.inversion, confidence=True)
+    found = invert(Pattern(counts, measured), sampling, "iterative", options, seed=contest.seed).reconstruction
+    expected = judge(found.object, counts, measured, truth, found.kernel).numbers
+    row = rows_of(folder)["coarse", 1, "iterative:2"]
+    for name in ("chi2", "correlation", "ssim", "support_iou", "phase_mae"):
+        assert row[name] == pytest.approx(expected[name], rel=1e-4), name
 
 
 def test_the_tables_are_those_of_the_rows(folder: Path) -> None:
@@ -119,16 +125,16 @@ class Ends:
 
 
 def test_ended_at_any_row_and_torn_it_goes_on_to_the_same_table(contest: Contest, folder: Path, tmp_path: Path) -> None:
-    there = tmp_path / "ended"
-    for rows in (1, 3):
+    there, one = tmp_path / "ended", replace(contest, sets={"dim": contest.sets["dim"]})
+    for rows in (1, 2):
         with pytest.raises(KeyboardInterrupt):
-            compare(there, contest, progress=Ends(rows))
+            compare(there, one, progress=Ends(rows))
         assert sum(each["n"] for each in json.loads((there / "leaderboard.json").read_text())["standings"]) > 0
         with (there / ROWS).open("a") as file:
             file.write('{"set": "dim", "ind')
-    compare(there, contest)
-    assert rows_of(there) == rows_of(folder)
-    assert len((there / ROWS).read_text().splitlines()) == len(rows_of(folder))
+    compare(there, one)
+    assert rows_of(there) == {key: row for key, row in rows_of(folder).items() if key[0] == "dim"}
+    assert len((there / ROWS).read_text().splitlines()) == 4
 
 
 def test_a_refined_image_has_its_confidence_unless_that_is_refused(contest: Contest, tmp_path: Path) -> None:
@@ -160,7 +166,8 @@ def test_crystals_sets_and_methods_are_added_and_nothing_is_done_twice(contest: 
 
 
 def test_rows_of_other_parameters_are_not_mixed(contest: Contest, tmp_path: Path) -> None:
-    there, one = tmp_path / "mixed", replace(contest, methods=("network",), count=1)
+    there = tmp_path / "mixed"
+    one = replace(contest, sets={"dim": contest.sets["dim"]}, methods=("network",), count=1)
     compare(there, one)
     with pytest.raises(OutputError, match=r"begun with other parameters \(seed 0, now 1\)"):
         compare(there, replace(one, seed=1))
