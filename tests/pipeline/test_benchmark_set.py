@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,11 @@ def test_a_disk_that_is_too_small_is_told_of_before_any_work(tmp_path: Path) -> 
 def test_every_set_is_a_recipe_and_every_hard_recipe_a_set() -> None:
     assert all(kind.source in RECIPES[kind.recipe][1] for kind in SETS.values())
     assert {kind.recipe for kind in SETS.values()} == set(RECIPES)
+
+
+def test_the_command_has_the_defaults_of_the_benchmark() -> None:
+    asked = signature(cli.benchmark_set.benchmark_set).parameters
+    assert (asked["seed"].default, asked["number"].default) == (BenchmarkSet().seed, BenchmarkSet().number)
 
 
 def test_what_cannot_be_made_here_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
