@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.files.convention import RESULT
 from autophasenn.report.opengl import NoOpenGLError
 from autophasenn.viewer.numbers import numbers_csv
-from autophasenn.viewer.results import CXI, StoredImage
+from autophasenn.viewer.results import StoredImage
 from autophasenn.viewer.scans import as_csv
 from autophasenn.viewer.shared import Shared
 
@@ -62,7 +63,7 @@ def routes(shared: Shared, find: Callable[[str], Viewer | None]) -> list[web.Rou
             raise web.HTTPNotFound(text="There is no such result any more; open it anew.")
         image = viewer.stored[number]
         headers = _named(f"{image.name}.{file.rsplit('.', 1)[1]}")
-        if file == CXI:
+        if file == RESULT:
             return web.FileResponse(image.path, headers=headers)
         if file == "report.json":
             return web.Response(body=json.dumps(image.report, indent=1).encode(), headers=headers)
