@@ -15,7 +15,7 @@ from autophasenn.errors import InputError, OutputError, PlanError
 from autophasenn.evaluation.entrants import ENTRANTS, Entrant
 from autophasenn.evaluation.leaderboard import TABLES, Contest, compare, sets_of
 from autophasenn.evaluation.rows import PARAMETERS, ROWS, Rows
-from autophasenn.evaluation.scores import METRICS, Numbers, judge
+from autophasenn.evaluation.scores import METRICS, Numbers, scores_of
 from autophasenn.evaluation.standings import Standing, calibration_error, interval, standing
 from autophasenn.experiment.dataset import open_dataset
 from autophasenn.inversion.methods import Inversion, invert
@@ -86,7 +86,7 @@ def test_a_row_is_what_the_method_finds_for_whoever_calls_it(contest: Contest, f
     sampling = estimate_oversampling(counts.numpy(), measured.numpy())
     options = Entrant.of("iterative:2").inversion(contest.inversion, confidence=True)
     found = invert(Pattern(counts, measured), sampling, "iterative", options, seed=contest.seed).reconstruction
-    expected = judge(found.object, counts, measured, truth, found.kernel).numbers
+    expected = scores_of(found.object, counts, measured, truth, found.kernel).numbers
     row = rows_of(folder)["coarse", 1, "iterative:2"]
     for name in ("chi2", "correlation", "ssim", "support_iou", "phase_mae"):
         assert row[name] == pytest.approx(expected[name], rel=1e-4), name
