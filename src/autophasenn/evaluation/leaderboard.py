@@ -267,7 +267,12 @@ def _written(output: Path, contest: Contest, rows: Rows) -> dict[str, Any]:
         for method in methods
         if (name, method) in there
     ]
-    standings += [_overall(method, sets, rows) for method in methods if any(by == method for _, by in there)]
+    taking_part = [method for method in methods if any(by == method for _, by in there)]
+    shared = (
+        set.intersection(*({key[:2] for key in rows.done if key[2] == by} for by in taking_part)) if there else set()
+    )
+    if shared:
+        standings += [_overall(method, sorted(shared), rows) for method in taking_part]
     result = {
         "standings": [asdict(each) for each in standings],
         **{group: begun[group] for group in ("what_they_do", "common", "sets", "methods")},
@@ -291,9 +296,9 @@ def _written(output: Path, contest: Contest, rows: Rows) -> dict[str, Any]:
     return result
 
 
-def _overall(method: str, sets: list[str], rows: Rows) -> Standing:
-    """All crystals of all sets: every one counts the same."""
-    return standing(ALL, method, [row for name in sets for row in rows.of(name, method).values()])
+def _overall(method: str, crystals: list[tuple[str, int]], rows: Rows) -> Standing:
+    """All crystals that every method has inverted: the others, which a run that was ended left to some, would mislead."""
+    return standing(ALL, method, [rows.done[(name, index, method)] for name, index in crystals])
 
 
 def _samples(rows: Rows) -> str:

@@ -20,7 +20,7 @@ BINS = 10
 Z = 1.959964
 """Standard deviations of a normal distribution that hold 95 %."""
 ALL = "all"
-"""The name of all sets together."""
+"""The name of all sets together, as far as every method has inverted their crystals."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ COLUMNS = (
 NOTES = (
     "Found: the correlation with the truth is 0.95 or more. The interval is Wilson's, 95 %: what another draw of as many "
     "crystals may give.",
+    "All: the crystals that every method of the table has inverted.",
     "Correlation, SSIM and phase MAE are means over all crystals of the set, found or not; seconds the median of a crystal "
     "on the machine that ran it.",
     "Brier (0 is the best) and ECE (expected calibration error, 10 bins) compare the confidence with what was found; wrong: "
