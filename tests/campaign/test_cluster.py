@@ -110,7 +110,7 @@ def test_what_a_watcher_makes_is_a_series_that_follows(tmp_path: Path, caplog: p
     words = ["watch", str(data), "-o", str(results), "--plan", str(plan), "--threads", "1", "--settle", "0.1"]
     said = CliRunner().invoke(cli.app, [*words, "--once", "--no-page", "--series"])
     assert said.exit_code == 0, said.output
-    assert [row["status"] for row in table(results).values()] == ["reconstructed"] * 2
+    assert [row["status"] for row in table(results).values()] == ["unchecked"] * 2
     assert (results / "series" / "film.gif").is_file()
 
     caplog.set_level(logging.INFO, "autophasenn.campaign")
@@ -124,7 +124,7 @@ def test_what_a_watcher_makes_is_a_series_that_follows(tmp_path: Path, caplog: p
         ledger.change(known[0][0], state="failed", reason="It was lost.")
     assert refreshed(results, "temperature", known)[0] != known
     assert "against the number of the scan: No scan has temperature" in caplog.text
-    assert [row["status"] for row in table(results).values()] == ["failed", "reconstructed"]
+    assert [row["status"] for row in table(results).values()] == ["failed", "unchecked"]
 
 
 def test_a_watcher_writes_into_no_campaign(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_every_pair_that_can_be_said_together_occurs_and_no_other(status: Status
     allowed = {
         (Status.reconstructed, Trust.believable),
         (Status.reconstructed, Trust.unknown),
+        (Status.unchecked, Trust.unknown),
         (Status.uncertain, Trust.doubtful),
         (Status.uncertain, Trust.not_believable),
         (Status.uncertain, Trust.unknown),
@@ -98,6 +99,18 @@ def test_every_pair_that_can_be_said_together_occurs_and_no_other(status: Status
     }
     occurs = any((verdict.status, verdict.trust) == (status, trust) for verdict in map(judge, CASES))
     assert occurs == ((status, trust) in allowed)
+
+
+@pytest.mark.parametrize("kind", ["prediction", "start"])
+def test_one_image_that_fits_its_pattern_is_not_called_right_where_nothing_else_speaks_for_it(kind: str) -> None:
+    """Of simulated crystals, images at the noise of their pattern were wrong, of one prediction alone."""
+    verdict = judge(Grounds(NOISE, NOISE, 1, 1, kind, why_unknown="no orientations were asked for."))
+    assert (verdict.status, verdict.trust) == (Status.unchecked, Trust.unknown)
+    assert verdict.message == (
+        f"One {kind} was made, with no other to compare it with, so it may be wrong, as images that fit can be; "
+        "chi2 is 0.001, 1 times what counting noise alone gives."
+    )
+    assert judge(Grounds(NOISE, NOISE, 3, 3, kind)).status is Status.reconstructed
 
 
 def test_sentences_are_whole() -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REPORT = "report.json"
+DOUBTED = ("uncertain", "poor")
+"""States whose numbers are drawn as doubted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +142,7 @@ class Series:
                 points.append(None)
                 continue
             scaled = None if error is None else error * wanted.factor
-            points.append(Point(x, y * wanted.factor, scaled, row.crystal, row.status != "reconstructed"))
+            points.append(Point(x, y * wanted.factor, scaled, row.crystal, row.status in DOUBTED))
         return points
 
     def plot(self, quantity: str, against: str = SCAN) -> Figure:

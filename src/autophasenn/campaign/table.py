@@ -40,7 +40,7 @@ class Row:
     number : int, optional
         Of the scan.
     status : str
-        That of its result (reconstructed, uncertain, poor), or ``failed``, ``waiting``, ``running``.
+        That of its result (reconstructed, unchecked, uncertain, poor), or ``failed``, ``waiting``, ``running``.
     message : str
         The verdict, or why it failed.
     values, errors : dict of str to float

@@ -34,6 +34,7 @@ class Status(StrEnum):
     """What a result is, in a word."""
 
     reconstructed = "reconstructed"
+    unchecked = "unchecked"
     uncertain = "uncertain"
     poor = "poor"
 
@@ -111,6 +112,11 @@ class Grounds:
         return self.found > 1 and self.agreeing <= 1
 
     @property
+    def is_unchecked(self) -> bool:
+        """Is it the only image that was made, and its probability not known? A wrong image can explain a pattern, too."""
+        return self.found == 1 and self.probability is None
+
+    @property
     def is_disputed(self) -> bool:
         """Do fewer than half agree, or none at all?"""
         return self.is_alone or (self.found > 1 and self.agreeing < self.found / 2)
@@ -163,7 +169,9 @@ def _status(grounds: Grounds, trust: Trust) -> Status:
     if not grounds.is_explained:
         return Status.poor
     if trust is Trust.unknown:
-        return Status.uncertain if grounds.is_disputed or grounds.is_too_weak else Status.reconstructed
+        if grounds.is_disputed or grounds.is_too_weak:
+            return Status.uncertain
+        return Status.unchecked if grounds.is_unchecked else Status.reconstructed
     return Status.reconstructed if trust is Trust.believable else Status.uncertain
 
 
@@ -177,6 +185,9 @@ def _message(grounds: Grounds, status: Status) -> str:
         )
     if status is Status.reconstructed:
         return f"{_capital(agreement)}; {fit}."
+    if status is Status.unchecked:
+        alone = "with no other to compare it with, so it may be wrong, as images that fit can be"
+        return f"{_capital(agreement)}, {alone}; {fit}."
     if grounds.is_too_weak:
         return (
             f"{_capital(agreement)}, but the pattern is so weak that the image may be wrong: {fit}. Check that the values "

@@ -134,7 +134,9 @@ def correct(scan: Scan, options: Preprocessing | None = None) -> Corrected:
             f"{gaps_found.sum()} pixels amid counts are zero in every frame and are taken as a detector gap."
         )
     if empty_frames.any():
-        warnings.append(f"{empty_frames.sum()} frames amid the scan are empty and are taken as unmeasured.")
+        warnings.append(
+            f"{empty_frames.sum()} frames are empty beside frames full of counts and are taken as unmeasured."
+        )
     facts |= {
         "gap_pixels": int((gaps_found | ~(mask | full | in_blocks).any(0) & ~dead & ~hot).sum()),
         "dead_pixels": int(dead.sum()),

@@ -131,7 +131,7 @@ class Report:
     Parameters
     ----------
     status : str
-        ``reconstructed``, ``uncertain`` or ``poor``.
+        ``reconstructed``, ``unchecked``, ``uncertain`` or ``poor``.
     message : str
         A sentence that says how far to believe the image.
     method : str

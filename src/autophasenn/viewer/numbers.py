@@ -101,7 +101,9 @@ def warnings_of(image: StoredImage) -> list[str]:
 def headline(image: StoredImage) -> dict[str, str]:
     """The verdict: a word, its colour, a sentence, and one on how far the image can be believed."""
     status = str(image.report.get("status") or UNKNOWN)
-    colour = {"reconstructed": "success", "uncertain": "warning", "poor": "error"}.get(status, "info")
+    colour = {"reconstructed": "success", "unchecked": "info", "uncertain": "warning", "poor": "error"}.get(
+        status, "info"
+    )
     confidence = str(_value(image.report.get("confidence"), "meaning") or "")
     return {"word": status, "colour": colour, "sentence": str(image.report.get("message") or ""), "belief": confidence}
 
