@@ -216,7 +216,7 @@ def _with_given_motors(found: Measurement, setup: Setup) -> Measurement:
         )
     number = np.arange(len(found.frames))
     given = {
-        name: plain(value.start + value.step * number) if isinstance(value, Ramp) else value
+        name: plain(value.start + value.step * number) if isinstance(value, Ramp) else plain(np.asarray(value))
         for name, value in setup.motors.items()
     }
     return replace(found, motors={**found.motors, **given})

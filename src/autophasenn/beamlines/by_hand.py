@@ -10,7 +10,8 @@ or a diffractometer, by the name of a beamline or by its axes, and where it stoo
 
     beamline: id01      # or by its axes, sample: "mu y-, eta x-", detector: "nu y-, delta x-", columns: x+, rows: y-;
                         # beside a beamline, these take the place of its own
-    motors: {mu: 0.0, eta: "17.9:0.01", phi: 3.0, nu: 4.0, delta: 36.0}   # degrees; START:STEP is what was scanned
+    motors: {mu: 0.0, eta: "17.9:0.01", phi: 3.0, nu: 4.0, delta: 36.0}   # degrees; START:STEP, or a list of one for
+                                                                          # each frame, is what was scanned
     energy_ev: 9000.0
     distance_m: 0.8
     pixel_m: [55.0e-6, 55.0e-6]
@@ -80,12 +81,12 @@ class GeometryFile:
         In which the columns and rows of the detector grow while its axes stand at zero, as x+. Beside `beamline`: in place
         of its own.
     motors : mapping
-        Name: degrees (metres of a translation), or START:STEP.
+        Name: degrees (metres of a translation), START:STEP, or a list of one for each frame.
     energy_ev : float, optional
     distance_m : float, optional
         From the sample to the detector.
-    pixel_m : 2 numbers, optional
-        Edge from row to row and from column to column.
+    pixel_m : number or 2 numbers, optional
+        Edge of a pixel, or from row to row and from column to column.
     direct_beam : 2 numbers, optional
         Row and column of the whole detector that the direct beam meets.
     direct_beam_at : mapping
@@ -106,10 +107,10 @@ class GeometryFile:
     detector: str | None = None
     columns: str | None = None
     rows: str | None = None
-    motors: Mapping[str, float | str] | None = None
+    motors: Mapping[str, float | str | tuple[float, ...]] | None = None
     energy_ev: Positive | None = None
     distance_m: Positive | None = None
-    pixel_m: tuple[Positive, Positive] | None = None
+    pixel_m: Positive | tuple[Positive, Positive] | None = None
     direct_beam: tuple[float, float] | None = None
     direct_beam_at: Mapping[str, float] | None = None
     first_pixel: tuple[float, float] | None = None
@@ -196,7 +197,7 @@ def placed(scan: Scan, hand: GeometryFile, setup: Setup, diffractometer: str | N
         motors={},
         energy_ev=_first(hand.energy_ev, recorded.get("energy_ev")),
         distance_m=_first(hand.distance_m, recorded.get("distance_m")),
-        pixel_m=_first(hand.pixel_m, recorded.get("pixel_m")),
+        pixel_m=_first(_pair(hand.pixel_m), recorded.get("pixel_m")),
         direct_beam=hand.direct_beam,
         direct_beam_at=hand.direct_beam_at or {},
         first_pixel=hand.first_pixel,
@@ -257,9 +258,17 @@ def _refuse_beside_steps(hand: GeometryFile, setup: Setup, diffractometer: str |
         )
 
 
-def _position(value: float | str, what: str) -> Motor:
-    if not isinstance(value, str):
+def _pair(edge: float | tuple[float, float] | None) -> tuple[float, float] | None:
+    return (edge, edge) if isinstance(edge, float | int) else edge
+
+
+def _position(value: float | str | tuple[float, ...], what: str) -> Motor:
+    if isinstance(value, float | int):
         return float(value)
+    if not isinstance(value, str):
+        if not value:
+            raise PlanError(f"{what} stands nowhere: its list is empty; give degrees, one for each frame.")
+        return tuple(float(each) for each in value)
     try:
         numbers = [float(word) for word in value.split(":")]
     except ValueError:

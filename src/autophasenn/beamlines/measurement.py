@@ -25,8 +25,8 @@ class Ramp:
     step: float
 
 
-Motor = float | Ramp
-"""Where a motor stood, as a user says it."""
+Motor = float | Ramp | tuple[float, ...]
+"""Where a motor stood, as a user says it: one place, even steps, or a place for each frame."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Setup:
     binning : (rows, columns)
         Pixels of the whole detector that make one of the frames.
     motors : dict
-        Name -> degrees or metres, in place of what was recorded; a `Ramp` is scanned.
+        Name -> degrees or metres, in place of what was recorded; a `Ramp`, or one for each frame, is scanned.
     columns, rows : str, optional
         In which they grow, as ``x-``.
     reverse : tuple of str

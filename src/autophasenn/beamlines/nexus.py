@@ -7,6 +7,7 @@ links into other files.
 from __future__ import annotations
 
 import hashlib
+import re
 
 import h5py
 import numpy as np
@@ -16,8 +17,9 @@ from autophasenn.beamlines.recorded import of_hdf5
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.transformations import Chain, pixel_edge, read_chain
 from autophasenn.files.tree import MAX_LISTED, Frames, is_stack, node, numbers, opened, required, text
+from autophasenn.files.units import EV, LENGTHS
 from autophasenn.physics.axes import Circle
-from autophasenn.physics.bragg import HC_EV_M, JOULE
+from autophasenn.physics.bragg import HC_EV_M
 from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
 
 NEEDS = "the .nxs file of the scan, with the files that it links to beside it"
@@ -29,8 +31,8 @@ WAVELENGTHS = (
 )
 GROUPS = ("before_scan", "sample", "measurement", "sample/temperature", "instrument/temperature_controller")
 """Where numbers are that plots are drawn against."""
-EV = {"ev": 1.0, "kev": 1e3, "mev": 1e-3, "j": 1 / JOULE}
-METRES = {"m": 1.0, "nm": 1e-9, "angstrom": 1e-10, "angstroms": 1e-10, "a": 1e-10, "å": 1e-10, "pm": 1e-12}
+ANGSTROMS = (0.3, 5.0)
+"""Wavelengths that a number without a unit is taken for."""
 
 
 def read(asked: Asked) -> Measurement:
@@ -45,7 +47,7 @@ def read(asked: Asked) -> Measurement:
         If nothing moves in the scan.
     """
     with opened(asked.path) as file:
-        entry = _entry(file)
+        entry = _entry(file, asked)
         name, detector = _detector(entry, asked)
         sample = _sample_chain(entry)
         arm, flat = _placed(detector)
@@ -77,19 +79,34 @@ def read(asked: Asked) -> Measurement:
         )
 
 
-def _entry(file: h5py.File) -> h5py.Group:
-    groups = [g for name in file if isinstance(g := node(file, name), h5py.Group)]
-    entries = [g for g in groups if _class(g) == "NXentry"] or groups
-    with_chains = [g for g in entries if isinstance(node(g, "instrument"), h5py.Group)]
-    if not with_chains:
+def _entry(file: h5py.File, asked: Asked) -> h5py.Group:
+    """The entry with an instrument; of several with frames the one whose name ends in the scan's number."""
+    groups = {name: g for name in file if isinstance(g := node(file, name), h5py.Group)}
+    entries = {name: g for name, g in groups.items() if _class(g) == "NXentry"} or groups
+    found: dict[str, h5py.Group] = {}
+    for name, group in entries.items():
+        if (
+            isinstance(node(group, "instrument"), h5py.Group) and group not in found.values()
+        ):  # a link to one is that one
+            found[name] = group
+    if not found:
         raise InputError(
             f"{file.filename} has no entry with an instrument (it holds {', '.join(list(file)[:MAX_LISTED]) or 'nothing'}); "
             "give a NeXus file, or the geometry with --geometry."
         )
-    return with_chains[0]
+    if len(found) > 1:
+        found = {name: group for name, group in found.items() if _images(group)} or found
+    if len(found) > 1 and asked.scan is not None:
+        number = re.compile(rf"(?:|.*\D)0*{asked.scan}(?:\.1)?")
+        found = {name: group for name, group in found.items() if number.fullmatch(name)} or found
+    if len(found) > 1:
+        names = ", ".join(list(found)[:MAX_LISTED])
+        raise InputError(f"{file.filename} holds several scans, {names}; say which by its number, with --scan.")
+    return next(iter(found.values()))
 
 
-def _detector(entry: h5py.Group, asked: Asked) -> tuple[str, h5py.Group]:
+def _placed_detectors(entry: h5py.Group) -> dict[str, h5py.Group]:
+    """Those on a chain of transformations."""
     instrument = required(entry, ("instrument",), "instrument")
     found = {}
     for name in instrument:
@@ -103,6 +120,15 @@ def _detector(entry: h5py.Group, asked: Asked) -> tuple[str, h5py.Group]:
             and "depends_on" in group
         ):
             found[name] = group
+    return found
+
+
+def _images(entry: h5py.Group) -> dict[str, h5py.Group]:
+    return {name: group for name, group in _placed_detectors(entry).items() if "data" in group}
+
+
+def _detector(entry: h5py.Group, asked: Asked) -> tuple[str, h5py.Group]:
+    found = _placed_detectors(entry)
     if asked.detector is not None:
         if asked.detector not in found:
             raise InputError(
@@ -110,7 +136,7 @@ def _detector(entry: h5py.Group, asked: Asked) -> tuple[str, h5py.Group]:
                 f"{', '.join(found) or 'none'}."
             )
         return asked.detector, found[asked.detector]
-    images = {name: group for name, group in found.items() if "data" in group}
+    images = _images(entry)
     if len(images) == 1:
         return next(iter(images.items()))
     if not images:
@@ -180,22 +206,37 @@ def _energy(entry: h5py.Group) -> Positions | None:
         found = node(entry, place)
         if isinstance(found, h5py.Dataset):
             values = numbers(found, "photon energy")
-            unit = _as_text(found.attrs.get("units", "")).strip().lower()
-            if unit and unit not in EV:
+            unit = _as_text(found.attrs.get("units", "")).strip()
+            if unit and unit.lower() not in EV:
                 raise GeometryError(
                     f"{found.name} has the unit {unit!r}; an energy is in eV or keV. Give it with --energy."
                 )
             # Without a unit: no diffraction is done with 1,000 keV, nor with 200 eV.
-            factor = EV[unit] if unit else (1e3 if float(np.ravel(values)[0]) < 500 else 1.0)
+            factor = EV[unit.lower()] if unit else (1e3 if float(np.ravel(values)[0]) < 500 else 1.0)
             return plain(values * factor)
     for place in WAVELENGTHS:
         found = node(entry, place)
         if isinstance(found, h5py.Dataset):
-            unit = _as_text(found.attrs.get("units", "angstrom")).strip().lower()
-            if unit not in METRES:
-                raise GeometryError(f"{found.name} has the unit {unit!r}; a wavelength is in nm or angstrom.")
-            return plain(HC_EV_M / (numbers(found, "wavelength") * METRES[unit]))
+            return plain(HC_EV_M / _wavelength_m(found))
     return None
+
+
+def _wavelength_m(found: h5py.Dataset) -> np.ndarray:
+    values = numbers(found, "wavelength")
+    unit = _as_text(found.attrs.get("units", "")).strip()
+    first = float(np.ravel(values)[0])
+    if not unit and 0 < first < 1e-8:
+        unit = "m"
+    elif not unit and ANGSTROMS[0] <= first <= ANGSTROMS[1]:
+        unit = "angstrom"
+    if unit.lower() not in LENGTHS:
+        raise GeometryError(
+            f"{found.name} is {first:g} and has {f'the unit {unit!r}' if unit else 'no unit'}; a wavelength is in nm or "
+            "angstrom. Give the energy in eV with --energy."
+        )
+    if not (values > 0).all():
+        raise GeometryError(f"{found.name} is {first:g} {unit}, which is no wavelength; give the energy with --energy.")
+    return np.asarray(values * LENGTHS[unit.lower()])
 
 
 def _command(entry: h5py.Group) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 from autophasenn.errors import InputError, quoted
 from autophasenn.files.stored import StoredPattern
 from autophasenn.files.tree import Frames, is_stack, load, node, opened, stacks
+from autophasenn.files.units import EV, LENGTHS
 from autophasenn.physics.bragg import HC_EV_M, JOULE
 
 CXI_DATA = ("entry_1/instrument_1/detector_1/data", "entry_1/data_1/data", "entry_1/image_1/data")
 """Where CXI files keep a pattern, the first that is there."""
+INSTRUMENT = "entry_1/instrument_1"
 CXI_MASKS = ("entry_1/instrument_1/detector_1/mask", "entry_1/data_1/mask")
 EIGER = "entry/data"
 """The group in which the master file of an Eiger links to its frames."""
@@ -24,8 +27,15 @@ MAX_LISTED = 5
 
 
 def read_cxi(path: Path) -> StoredPattern:
-    """The pattern of a CXI file with its mask (there 0 = good pixel) and, in files of this package, its sampling."""
+    """The pattern of a CXI file with its mask (there 0 = good pixel) and, in files of this package, its sampling.
+
+    Raises
+    ------
+    InputError
+        If it has no pattern, or those of two detectors.
+    """
     with opened(path) as file:
+        _refuse_two_detectors(path, file)
         found = {name: node(file, name) for name in CXI_DATA}
         name, data = next(((k, d) for k, d in found.items() if isinstance(d, h5py.Dataset)), ("", None))
         if data is None:
@@ -65,13 +75,31 @@ def read_dataset(path: Path, name: str | None) -> StoredPattern:
                 if parts:
                     return StoredPattern(Frames(tuple(parts)).load())
             if not isinstance(found, h5py.Dataset):
-                raise InputError(f"{path} has no dataset {name}; {_what_it_holds(path, file)}")
-            return StoredPattern(load(found))
+                what = "is a group, no dataset" if isinstance(found, h5py.Group) else "is not there"
+                raise InputError(f"{name} {what} in {path}; {_what_it_holds(path, file)}")
+            return StoredPattern(load(found), _mask_beside(found) if "cxi_version" in file else None)
         if "cxi_version" not in file:
             raise InputError(
                 f"{path} is an HDF5 file: say which dataset, as in {path}:/entry/data; {_what_it_holds(path, file)}"
             )
     return read_cxi(path)
+
+
+def _refuse_two_detectors(path: Path, file: h5py.File) -> None:
+    instrument = node(file, INSTRUMENT)
+    names = sorted(instrument) if isinstance(instrument, h5py.Group) else []
+    held = [f"/{INSTRUMENT}/{name}/data" for name in names if name.startswith("detector_")]
+    held = [name for name in held if _is_stack(file, name)]
+    if len(held) > 1:
+        raise InputError(
+            f"{path} holds frames of {len(held)} detectors; say which, as in {path}:{held[0]} or {path}:{held[1]}."
+        )
+
+
+def _mask_beside(data: h5py.Dataset) -> np.ndarray | None:
+    """The mask of the detector whose `data` it is, in a CXI file, True = measured."""
+    mask = _numbers(data.parent, "mask") if data.name.endswith("/data") else None
+    return None if mask is None or mask.dtype.kind not in "biu" else np.asarray(mask == 0)
 
 
 def _is_stack(group: h5py.Group, name: str) -> bool:
@@ -130,23 +158,30 @@ def _recorded(file: h5py.File) -> dict[str, Any]:
     """Energy, distance and pixels, where a CXI file has them; CXI keeps energies in joules."""
     recorded: dict[str, Any] = {}
 
-    def number(*names: str) -> float | None:
+    def number(units: Mapping[str, float], *names: str) -> float | None:
         for name in names:
             found = node(file, f"entry_1/{name}")
             if isinstance(found, h5py.Dataset) and found.dtype.kind in "uif" and found.size == 1:
-                return float(load(found).item())
+                return float(load(found).item()) * _unit(found, units)
         return None
 
-    energy = number("instrument_1/source_1/energy", "image_1/source_1/energy")
-    length = number("instrument_1/source_1/wavelength", "instrument_1/beam_1/wavelength")
+    energy = number(EV, "instrument_1/source_1/energy", "image_1/source_1/energy")
+    length = number(LENGTHS, "instrument_1/source_1/wavelength", "instrument_1/beam_1/wavelength")
     if energy is not None and energy > 0:
         recorded["energy_ev"] = energy / JOULE if energy < 1e-10 else energy
     elif length is not None and length > 0:
         recorded["energy_ev"] = HC_EV_M / length
-    distance = number("instrument_1/detector_1/distance")
+    distance = number(LENGTHS, "instrument_1/detector_1/distance")
     if distance is not None and distance > 0:
         recorded["distance_m"] = distance
-    edges = [number(f"instrument_1/detector_1/{axis}_pixel_size") for axis in "yx"]
+    edges = [number(LENGTHS, f"instrument_1/detector_1/{axis}_pixel_size") for axis in "yx"]
     if edges[0] is not None and edges[1] is not None:
         recorded["pixel_m"] = (edges[0], edges[1])
     return recorded
+
+
+def _unit(found: h5py.Dataset, units: Mapping[str, float]) -> float:
+    """By which a number is multiplied: where no unit that is known stands beside it, it is as CXI says, in SI units."""
+    unit = found.attrs.get("units", "")
+    word = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
+    return units.get(word.strip().lower(), 1.0)

@@ -146,6 +146,7 @@ def _read_scan(
         holder, mask_dataset = _split(mask_path)
         mask, where = _read_mask(holder, mask_dataset), mask_path
         source |= {"mask_path": str(mask_path), "mask_sha256": sha256_of(holder)}
+    mask = _of_two_values(mask)
     if mask is not None and holder.suffix.lower() not in MASKS_THAT_SAY_IT:
         given = with_mask_as_measured(StoredPattern(counts, mask), str(where), mask_marks)
         mask, warnings = given.mask, (*warnings, *given.warnings)
@@ -200,12 +201,12 @@ def _read_mask(file: Path, dataset: str | None) -> np.ndarray:
 
 
 def _in_order(stored: StoredPattern, file: Path, axes: tuple[str, ...] | None) -> StoredPattern:
-    """Frame, row, column; leading axes of one element are dropped."""
+    """Frame, row, column; of more than three axes those of one element are dropped."""
     counts = stored.counts
-    while counts.ndim > 3 and 1 in counts.shape[:-3]:
+    while counts.ndim > 3 and 1 in counts.shape:
         counts = counts.squeeze(counts.shape.index(1))
     if axes is None:
-        return replace(stored, counts=counts)
+        return replace(stored, counts=counts, warnings=(*stored.warnings, *_on_order(counts.shape, file)))
     if sorted(axes) != sorted(AXES):
         raise InputError(
             f"The axes are {', '.join(axes)}; they are frame, row and column, each once, as they are stored."
@@ -219,6 +220,17 @@ def _in_order(stored: StoredPattern, file: Path, axes: tuple[str, ...] | None) -
     warnings = tuple(w for w in stored.warnings if "--axes" not in w)
     steps = None if stored.reciprocal_steps is None else np.asarray(stored.reciprocal_steps)[order]
     return replace(stored, counts=counts.transpose(order), mask=mask, reciprocal_steps=steps, warnings=warnings)
+
+
+def _on_order(shape: tuple[int, ...], file: Path) -> tuple[str, ...]:
+    """A word where the first two axes are alike and the last is not, as those of square frames that are stored last."""
+    if len(shape) != 3 or shape[0] != shape[1] or shape[1] == shape[2] or file.suffix.lower() == ".mat":
+        return ()
+    said = " x ".join(map(str, shape))
+    return (
+        f"The array of {file} is {said} and is taken as frame, row, column; if its frames have {shape[0]} x {shape[1]} "
+        "pixels, say --axes row,column,frame.",
+    )
 
 
 def _checked_counts(counts: np.ndarray, name: str) -> np.ndarray:
@@ -240,6 +252,17 @@ def _checked_counts(counts: np.ndarray, name: str) -> np.ndarray:
         raise InputError(f"{name} has shape {counts.shape}: there is no voxel in it. Give a stack of frames.")
     kind = counts.dtype.newbyteorder("=") if counts.dtype.itemsize <= 8 else np.float64  # long double
     return np.ascontiguousarray(counts, kind)
+
+
+def _of_two_values(mask: np.ndarray | None) -> np.ndarray | None:
+    """0 and 1 in place of 0 and another number, as 255 in a picture, or of NaN and another number."""
+    if mask is None or mask.dtype.kind not in "uif" or mask.size == 0:
+        return mask
+    bad = np.isnan(mask) if mask.dtype.kind == "f" else np.zeros(mask.shape, bool)
+    values = np.unique(mask[~bad])
+    other = values[values != 0]
+    is_pair = len(other) == 1 and other[0] > 0 and not (bad.any() and len(values) > 1)
+    return np.where(bad, 0, mask != 0).astype(np.uint8) if is_pair else mask
 
 
 def _checked_mask(mask: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:

@@ -15,21 +15,10 @@ import numpy as np
 
 from autophasenn.errors import InputError
 from autophasenn.files.tree import node, numbers
+from autophasenn.files.units import ANGLES, LENGTHS
 from autophasenn.physics.axes import Axis, Circle, Direction, Stage
 
 MAX_LINKS = 50
-UNITS = {
-    **dict.fromkeys(("deg", "degree", "degrees", "°"), 1.0),
-    **dict.fromkeys(("rad", "radian", "radians"), 180 / np.pi),
-    **dict.fromkeys(("mrad", "milliradian"), 0.18 / np.pi),
-    **dict.fromkeys(("m", "meter", "metre", "meters"), 1.0),
-    **dict.fromkeys(("cm", "centimeter"), 1e-2),
-    **dict.fromkeys(("mm", "millimeter", "millimetre", "millimeters"), 1e-3),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "micrometer"), 1e-6),
-    **dict.fromkeys(("nm", "nanometer"), 1e-9),
-}
-"""Degrees of an angle, metres of a length."""
-ANGLES = ("deg", "degree", "degrees", "°", "rad", "radian", "radians", "mrad", "milliradian")
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,7 @@ def pixel_edge(found: h5py.Dataset) -> Direction:
 
 def _with(chain: Chain, found: h5py.Dataset | h5py.Group) -> Chain:
     """The chain with a further axis inside."""
-    kind = _text(found.attrs.get("transformation_type", ""))
+    kind = _text(found.attrs.get("transformation_type", "")).strip().lower()
     if kind not in ("rotation", "translation"):
         raise InputError(
             f"{found.name} of {found.file.filename} stands in a chain of transformations and is {kind or 'none'!r}; a "
@@ -148,18 +137,21 @@ def _offset(found: h5py.Dataset | h5py.Group) -> np.ndarray:
     offset = np.ravel(np.asarray(found.attrs.get("offset", (0, 0, 0)), np.float64))
     if offset.shape != (3,) or not offset.any():
         return np.zeros(3)
-    return offset * _unit(found, "offset_units", "translation")
+    # A translation's offset without a unit of its own has that of its value.
+    is_own = "offset_units" in found.attrs or _text(found.attrs.get("transformation_type", "")).lower() == "rotation"
+    return offset * _unit(found, "offset_units" if is_own else "units", "translation")
 
 
 def _unit(found: h5py.Dataset | h5py.Group, name: str, kind: str) -> float:
     unit = _text(found.attrs.get(name, "")).strip()
     if not unit and kind == "rotation":
         return 1.0
-    if unit not in UNITS or (unit in ANGLES) != (kind == "rotation"):
-        what = f"the unit {unit!r}" if unit else "no unit"
+    known = ANGLES if kind == "rotation" else LENGTHS
+    if unit.lower() not in known:
+        what = f"the unit {unit!r}" if unit else f"no unit ({name})"
         right = "an angle is in deg or rad" if kind == "rotation" else "a length is in m, mm or um"
         raise InputError(f"The {kind} {found.name} of {found.file.filename} has {what}; {right}.")
-    return UNITS[unit]
+    return known[unit.lower()]
 
 
 def _text(value: object) -> str:

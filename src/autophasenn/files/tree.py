@@ -117,7 +117,12 @@ def _beside(file: str, name: str) -> Path | None:
     InputError
         If it is a pipe or a device.
     """
-    for path in (Path(file).parent / name, Path(name)):
+    beside = Path(file)
+    for path in (
+        beside.parent / name,
+        Path(name),
+        beside.resolve().parent / name,
+    ):  # the last: `file` may be a symbolic link
         if path.exists():
             check_regular(path)
             return path

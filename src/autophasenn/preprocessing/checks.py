@@ -26,6 +26,9 @@ EXTENTS_NM = (5.0, 20_000.0)
 MOST_SLENDER = 25.0
 """Length over width from which a crystal is rather a mistaken unit."""
 
+LEAST_TOLD = 0.005
+"""Share of the voxels from which on those masked as aliens are given as a reason."""
+
 MOST_MISSING = 0.15
 """Share of the central speckle that may be unmeasured before a word is said."""
 
@@ -141,12 +144,16 @@ def _check_share(prepared: Preprocessed) -> None:
         return
     if not prepared.is_mask_given:
         place = ", ".join(f"{name} {i}" for name, i in zip(("frame", "row", "column"), prepared.peak, strict=True))
-        aliens = float(prepared.aliens.mask.mean())
+        aliens, gaps = float(prepared.aliens.mask.mean()), int(prepared.facts.get("gap_pixels", 0))
+        lost = [f"{aliens:.0%} of it are masked as light of other crystals"] if aliens >= LEAST_TOLD else []
+        lost += [f"{gaps} pixels of a frame are taken as gaps of the detector (zero beside counts, or marked)"] * (
+            gaps > 0
+        )
         raise InputError(
             f"Only {measured:.0%} of the pattern's voxels are measured: what is brightest, and taken as the Bragg peak, "
-            f"lies at {place}, so that the pattern about it reaches beyond the scan, and {aliens:.0%} of it were masked as "
-            "light of other crystals. If that place is not the peak, mask it (--mask); if it is, phase the pattern all the "
-            "same with --force."
+            f"lies at {place}, so that the pattern about it {'is cut' if lost else 'reaches beyond the scan'}"
+            f"{''.join(f', and {words}' for words in lost)}. If that place is not the peak, mask it (--mask); if it is, "
+            "phase the pattern all the same with --force."
         )
     raise InputError(
         f"Only {measured:.0%} of the pattern's voxels are measured. In a mask True (1) means measured: give the inverse "
