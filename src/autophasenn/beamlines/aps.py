@@ -21,7 +21,8 @@ from autophasenn.beamlines.recorded import of_spec
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
 from autophasenn.errors import InputError
 from autophasenn.files.frames import find_frames, read_frames, read_image
-from autophasenn.files.tree import Frames, is_stack, node, numbers, opened, required
+from autophasenn.files.tree import Frames, is_stack, node, opened, required
+from autophasenn.files.units import ANGLES, EV, LENGTHS, in_unit
 from autophasenn.physics.diffractometer import Diffractometer
 
 NEEDS_28IDB = "the file *_S{scan}_00000.h5, and the SPEC file (--spec)"
@@ -108,15 +109,16 @@ def read_20ide(asked: Asked) -> Measurement:
         if not isinstance(stack, h5py.Dataset) or not is_stack(stack):
             raise InputError(f"{asked.path} has no stack of images at exchange/data; give the file of the scan.")
         frames = Frames((stack,)).load()
-        motors: dict[str, Positions] = {"samRy": plain(numbers(required(file, ("SMS/E/HR/samRy",), "angles"), "samRy"))}
+        turned = required(file, ("SMS/E/HR/samRy",), "angles")
+        motors: dict[str, Positions] = {"samRy": plain(in_unit(turned, "samRy", ANGLES))}
         for stage in ("DetX", "DetY"):
             found = node(file, f"DMS/{stage}")
             if found is not None:
-                motors[stage] = 1e-3 * float(np.ravel(numbers(found, stage))[0])
+                motors[stage] = float(np.ravel(in_unit(found, stage, LENGTHS, 1e-3))[0])
         z = node(file, "DMS/DetZ")
-        distance = None if z is None else millimetres(float(np.ravel(numbers(z, "DetZ"))[0]))
+        distance = None if z is None else float(np.ravel(in_unit(z, "DetZ", LENGTHS, 1e-3))[0])
         energy = node(file, "HEM/Energy")
-        value = None if energy is None else float(np.ravel(numbers(energy, "energy"))[0])
+        value = None if energy is None else float(np.ravel(in_unit(energy, "energy", EV))[0])
         images = {name: _image(file, f"exchange/data_{name}", frames.shape[1:]) for name in ("dark", "white")}
     for name, path in (("dark", asked.dark), ("white", asked.white)):
         images[name] = images[name] if path is None else read_image(path, f"{name} field")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from autophasenn.beamlines.recorded import Metadata, of_hdf5
 from autophasenn.errors import InputError
 from autophasenn.files.tree import MAX_LISTED, Frames, is_stack, node, numbers, text
+from autophasenn.files.units import ANGLES, LENGTHS, in_unit
 
 LINE = re.compile(r"^\s*\w*scan\w*((?:\s+[\w.]+\s+[-+\d.eE]+\s+[-+\d.eE]+)+)\s+(\d+)\b")
 
@@ -73,13 +75,22 @@ class BlissScan:
             raise InputError(f"{where} has no frames of a detector; {_listing(measured)}.")
         raise InputError(f"{where} has frames of {', '.join(names)}; say which with --detector NAME.")
 
-    def motor(self, name: str) -> np.ndarray | None:
-        """Position of a motor, one or one a frame; None where it is not recorded."""
-        scanned = node(self.group, f"measurement/{name}")
-        if isinstance(scanned, h5py.Dataset) and scanned.shape and scanned.shape[0] > 1 and scanned.ndim == 1:
-            return numbers(scanned, name)
-        found = node(self.group, f"instrument/positioners/{name}")
-        return None if found is None else numbers(found, name)
+    def motor(self, name: str, units: Mapping[str, float] = ANGLES, otherwise: float = 1.0) -> np.ndarray | None:
+        """Position of a motor, one or one a frame; None where it is not recorded.
+
+        Parameters
+        ----------
+        name : str
+        units : mapping
+            Those that may stand beside it (`files.units`).
+        otherwise : float
+            What its numbers are multiplied by where none does.
+        """
+        found = node(self.group, f"measurement/{name}")
+        is_scanned = isinstance(found, h5py.Dataset) and found.shape and found.shape[0] > 1 and found.ndim == 1
+        if not is_scanned:
+            found = node(self.group, f"instrument/positioners/{name}")
+        return None if found is None else in_unit(found, name, units, otherwise)
 
     def counter(self, name: str) -> np.ndarray | None:
         """What a counter gave, one number a frame; None where it is not recorded."""
@@ -97,7 +108,7 @@ class BlissScan:
         found = node(self.group, f"instrument/{detector}/{name}")
         if not isinstance(found, h5py.Dataset):
             return None
-        value = float(np.ravel(numbers(found, name))[0])
+        value = float(np.ravel(in_unit(found, name, LENGTHS))[0])
         return value if np.isfinite(value) and value != 0 else None
 
 

@@ -11,6 +11,7 @@ from autophasenn.beamlines.edf_folders import SpecLayout, read_spec_and_edf
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, first_points, plain
 from autophasenn.errors import InputError
 from autophasenn.files.tree import node, numbers, opened
+from autophasenn.files.units import EV, LENGTHS, in_unit
 from autophasenn.physics.bragg import HC_EV_M
 from autophasenn.physics.diffractometer import Diffractometer
 
@@ -66,7 +67,7 @@ def read(asked: Asked) -> Measurement:
             diffractometer=ID01,
             frames=frames,
             motors=motors,
-            energy_ev=None if energy is None else plain(1e3 * numbers(energy, "energy")),
+            energy_ev=None if energy is None else plain(in_unit(energy, "energy", EV, 1e3)),
             distance_m=scan.calibration(name, "distance"),
             detector=name,
             pixel_m=None if None in pixel else (float(pixel[0] or 0), float(pixel[1] or 0)),
@@ -94,12 +95,11 @@ def measured_so_far(found: Measurement, number: int) -> Measurement:
 
 def _positions(scan: BlissScan, diffractometer: Diffractometer) -> dict[str, Positions]:
     """Of every recorded motor, degrees, or metres of a stage, which is recorded in mm."""
-    read = {motor: scan.motor(motor) for motor in diffractometer.motors}
-    return {
-        motor: plain(values * (1e-3 if diffractometer.is_stage(motor) else 1.0))
-        for motor, values in read.items()
-        if values is not None
+    read = {
+        motor: scan.motor(motor, LENGTHS, 1e-3) if diffractometer.is_stage(motor) else scan.motor(motor)
+        for motor in diffractometer.motors
     }
+    return {motor: plain(values) for motor, values in read.items() if values is not None}
 
 
 def expected_frames(asked: Asked) -> int | None:

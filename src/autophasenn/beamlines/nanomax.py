@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import h5py
 import numpy as np
 
 from autophasenn.beamlines.diffractometers import NANOMAX_EIGER, NANOMAX_MERLIN
-from autophasenn.beamlines.measurement import Asked, Measurement, Positions, millimetres, plain
+from autophasenn.beamlines.measurement import Asked, Measurement, Positions, plain
 from autophasenn.beamlines.recorded import of_hdf5
 from autophasenn.errors import InputError
-from autophasenn.files.tree import Frames, is_stack, node, numbers, opened, required, text
+from autophasenn.files.tree import Frames, is_stack, node, opened, required, text
+from autophasenn.files.units import ANGLES, EV, LENGTHS, in_unit
 
 NEEDS = "the file of the scan (NNNNNN.h5)"
 DETECTORS = ("merlin", "eiger500k")
@@ -38,24 +40,25 @@ def read(asked: Asked) -> Measurement:
         frames = Frames((found[name],)).load()
         diffractometer = NANOMAX_EIGER if "eiger" in name.lower() else NANOMAX_MERLIN
 
-        def fixed(motor: str) -> np.ndarray | None:
+        def fixed(motor: str, units: Mapping[str, float] = ANGLES, otherwise: float = 1.0) -> np.ndarray | None:
             value = next((v for s in SNAPSHOTS if (v := node(entry, f"{s}/{motor}")) is not None), None)
-            return None if value is None else numbers(value, motor)
+            return None if value is None else in_unit(value, motor, units, otherwise)
 
         motors: dict[str, Positions] = {}
         for motor in diffractometer.motors:
             scanned = node(measured, motor)
-            values = numbers(scanned, motor) if isinstance(scanned, h5py.Dataset) and scanned.size > 1 else fixed(motor)
+            is_scanned = isinstance(scanned, h5py.Dataset) and scanned.size > 1
+            values = in_unit(scanned, motor, ANGLES) if is_scanned else fixed(motor)
             if values is not None:
                 motors[motor] = plain(values)
-        energy, radius = fixed("energy"), fixed("radius")
+        energy, radius = fixed("energy", EV), fixed("radius", LENGTHS, 1e-3)
         digest = hashlib.sha256(np.ascontiguousarray(frames).data)
         return Measurement(
             diffractometer=diffractometer,
             frames=frames,
             motors=motors,
             energy_ev=None if energy is None else plain(energy),
-            distance_m=None if radius is None else millimetres(float(np.ravel(radius)[0])),
+            distance_m=None if radius is None else float(np.ravel(radius)[0]),
             detector=name,
             checksum=digest.hexdigest(),
             source={"scan": asked.scan, "command": text(node(entry, "description")), "detector": name},

@@ -104,7 +104,8 @@ def _log(asked: Asked, master: Path) -> Path:
     if asked.spec is not None:
         return asked.spec
     stem = master.name.removesuffix("_master.h5")
-    places = [folder / f"{stem}.fio" for folder in (master.parent, *master.parents[1:4])]
+    links = dict.fromkeys((master, master.resolve()))  # the log lies beside the file that a symbolic link names
+    places = [folder / f"{stem}.fio" for each in links for folder in (each.parent, *each.parents[1:4])]
     found = [place for place in places if place.is_file()]
     if not found:
         raise InputError(f"There is no {stem}.fio beside {master} or in the folders above it; give it with --spec.")

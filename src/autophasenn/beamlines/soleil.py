@@ -13,6 +13,7 @@ from autophasenn.beamlines.measurement import Asked, Measurement, Positions, pla
 from autophasenn.beamlines.recorded import of_hdf5
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.tree import Frames, is_stack, node, numbers, opened, required, text
+from autophasenn.files.units import ANGLES, EV, in_unit
 
 NEEDS_SIXS = "the .nxs file of the scan; --distance, which it does not have"
 NEEDS_CRISTAL = "the .nxs file of the scan (--scan where it holds several); --distance, which it does not have"
@@ -46,7 +47,7 @@ def read_sixs(asked: Asked) -> Measurement:
             value = node(place, f"{key}/position" if is_2022 else f"{key}/position_pre")
             value = value if value is not None else node(place, f"{key}/position")
             if value is not None:
-                motors[motor] = float(np.ravel(numbers(value, motor))[0])
+                motors[motor] = float(np.ravel(in_unit(value, motor, ANGLES))[0])
         scanned = _scanned(data, ("actuator_1_1", "data_07"), len(frames))
         motors[_which(scanned, motors, [c.name for c in diffractometer.sample], asked)] = plain(scanned)
         energy = node(com, "SIXS/i14-c-c02-op-mono/energy")
@@ -54,7 +55,7 @@ def read_sixs(asked: Asked) -> Measurement:
             diffractometer=diffractometer,
             frames=frames,
             motors=motors,
-            energy_ev=None if energy is None else float(1e3 * np.ravel(numbers(energy, "energy"))[0]),
+            energy_ev=None if energy is None else float(np.ravel(in_unit(energy, "energy", EV, 1e3))[0]),
             distance_m=None,
             detector=asked.detector or ("merlinSixS" if frames.shape[1:] == (512, 512) else None),
             checksum=hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest(),
@@ -106,10 +107,10 @@ def read_cristal(asked: Asked) -> Measurement:
             spellings = [p.format(x) for p in places for x in (prefix, prefix.upper())]
             value = next((v for p in spellings if (v := node(scan, p)) is not None), None)
             if value is not None:
-                motors[motor] = float(np.ravel(numbers(value, motor))[0])
+                motors[motor] = float(np.ravel(in_unit(value, motor, ANGLES))[0])
         energy_node = node(scan, "CRISTAL/Monochromator/energy")
         energy: Positions | None = (
-            None if energy_node is None else float(1e3 * np.ravel(numbers(energy_node, "energy"))[0])
+            None if energy_node is None else float(np.ravel(in_unit(energy_node, "energy", EV, 1e3))[0])
         )
         what = text(node(scan, "scan_config/name")).lower()
         if "energy" in what:

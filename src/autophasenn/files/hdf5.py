@@ -13,7 +13,7 @@ import numpy as np
 from autophasenn.errors import InputError, quoted
 from autophasenn.files.stored import StoredPattern
 from autophasenn.files.tree import Frames, is_stack, load, node, opened, stacks
-from autophasenn.files.units import EV, LENGTHS
+from autophasenn.files.units import EV, LENGTHS, factor_of
 from autophasenn.physics.bragg import HC_EV_M, JOULE
 
 CXI_DATA = ("entry_1/instrument_1/detector_1/data", "entry_1/data_1/data", "entry_1/image_1/data")
@@ -75,8 +75,9 @@ def read_dataset(path: Path, name: str | None) -> StoredPattern:
                 if parts:
                     return StoredPattern(Frames(tuple(parts)).load())
             if not isinstance(found, h5py.Dataset):
-                what = "is a group, no dataset" if isinstance(found, h5py.Group) else "is not there"
-                raise InputError(f"{name} {what} in {path}; {_what_it_holds(path, file)}")
+                what = "is a group, not a dataset" if isinstance(found, h5py.Group) else ""
+                said = f"{path}:{name} {what}" if what else f"{path} has no dataset {name}"
+                raise InputError(f"{said}; {_what_it_holds(path, file)}")
             return StoredPattern(load(found), _mask_beside(found) if "cxi_version" in file else None)
         if "cxi_version" not in file:
             raise InputError(
@@ -162,7 +163,7 @@ def _recorded(file: h5py.File) -> dict[str, Any]:
         for name in names:
             found = node(file, f"entry_1/{name}")
             if isinstance(found, h5py.Dataset) and found.dtype.kind in "uif" and found.size == 1:
-                return float(load(found).item()) * _unit(found, units)
+                return float(load(found).item()) * factor_of(found, units, 1.0)  # CXI: SI units
         return None
 
     energy = number(EV, "instrument_1/source_1/energy", "image_1/source_1/energy")
@@ -178,10 +179,3 @@ def _recorded(file: h5py.File) -> dict[str, Any]:
     if edges[0] is not None and edges[1] is not None:
         recorded["pixel_m"] = (edges[0], edges[1])
     return recorded
-
-
-def _unit(found: h5py.Dataset, units: Mapping[str, float]) -> float:
-    """By which a number is multiplied: where no unit that is known stands beside it, it is as CXI says, in SI units."""
-    unit = found.attrs.get("units", "")
-    word = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
-    return units.get(word.strip().lower(), 1.0)

@@ -261,7 +261,9 @@ def _of_two_values(mask: np.ndarray | None) -> np.ndarray | None:
     bad = np.isnan(mask) if mask.dtype.kind == "f" else np.zeros(mask.shape, bool)
     values = np.unique(mask[~bad])
     other = values[values != 0]
-    is_pair = len(other) == 1 and other[0] > 0 and not (bad.any() and len(values) > 1)
+    is_pair = (
+        len(other) == 1 and other[0] > 0 and bool(bad.any()) != bool(len(values) > 1)
+    )  # one beside 0, or beside NaN
     return np.where(bad, 0, mask != 0).astype(np.uint8) if is_pair else mask
 
 

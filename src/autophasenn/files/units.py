@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import h5py
 import numpy as np
 
+from autophasenn.files.tree import numbers
 from autophasenn.physics.bragg import JOULE
 
 ANGLES = {
@@ -30,3 +34,47 @@ EV = {
     **dict.fromkeys(("j", "joule", "joules"), 1 / JOULE),
 }
 """Unit, in small letters -> eV."""
+
+
+def factor_of(found: h5py.Dataset | h5py.Group | None, units: Mapping[str, float], otherwise: float) -> float:
+    """By which the numbers of a data set are multiplied.
+
+    Parameters
+    ----------
+    found : h5py.Dataset or h5py.Group
+        A data set, or the group of an NXpositioner, whose attribute ``units`` says in what its numbers are.
+    units : mapping
+        Such as `ANGLES`, `LENGTHS` and `EV`.
+    otherwise : float
+        Where it says nothing, or no unit that is known.
+    """
+    if isinstance(found, h5py.Group):
+        found = next((found[name] for name in ("value", "position", "data") if name in found), found)
+    unit = "" if found is None else found.attrs.get("units", "")
+    if isinstance(unit, np.ndarray):
+        unit = unit.ravel()[0] if unit.size else ""
+    word = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
+    return units.get(word.strip().lower(), otherwise)
+
+
+def in_unit(
+    found: h5py.Dataset | h5py.Group, what: str, units: Mapping[str, float], otherwise: float = 1.0
+) -> np.ndarray:
+    """The numbers of a data set (`tree.numbers`) in degrees, metres or eV, whatever the unit beside them.
+
+    Parameters
+    ----------
+    found : h5py.Dataset or h5py.Group
+    what : str
+        What a message calls it.
+    units : mapping
+        As `factor_of` takes them.
+    otherwise : float
+        What the numbers are multiplied by where no unit stands beside them.
+
+    Raises
+    ------
+    InputError
+        If it holds no numbers.
+    """
+    return np.asarray(numbers(found, what) * factor_of(found, units, otherwise))
