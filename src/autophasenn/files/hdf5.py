@@ -75,9 +75,8 @@ def read_dataset(path: Path, name: str | None) -> StoredPattern:
                 if parts:
                     return StoredPattern(Frames(tuple(parts)).load())
             if not isinstance(found, h5py.Dataset):
-                what = "is a group, not a dataset" if isinstance(found, h5py.Group) else ""
-                said = f"{path}:{name} {what}" if what else f"{path} has no dataset {name}"
-                raise InputError(f"{said}; {_what_it_holds(path, file)}")
+                kind = ", which is a group" if isinstance(found, h5py.Group) else ""
+                raise InputError(f"{path} has no dataset {name}{kind}; {_what_it_holds(path, file)}")
             return StoredPattern(load(found), _mask_beside(found) if "cxi_version" in file else None)
         if "cxi_version" not in file:
             raise InputError(
