@@ -16,7 +16,8 @@ import pytest
 from matplotlib.figure import Figure
 
 import autophasenn as ap
-from autophasenn import cli, door
+from autophasenn import arguments, cli, door
+from autophasenn.arguments import in_python
 from autophasenn.evaluation.evaluate import CRYSTALS
 from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions
@@ -73,6 +74,7 @@ def test_every_name_explains_itself() -> None:
 def test_the_examples_of_the_door_run() -> None:
     assert doctest.testmod(door, optionflags=doctest.ELLIPSIS) == (0, 7)
     assert doctest.testmod(arrays, optionflags=doctest.ELLIPSIS) == (0, 4)
+    assert doctest.testmod(arguments) == (0, 1)
 
 
 def test_files_arrays_and_patterns_give_the_same_image(result: ap.Result) -> None:
@@ -138,7 +140,7 @@ def test_a_saved_result_is_read_back_and_phased_again(result: ap.Result, tmp_pat
         np.testing.assert_array_equal(stored.image.strain, result.image.strain)
     again = ap.reconstruct(stored, method="network", plan=ap.Plan())
     assert again.report.method == "network"
-    with pytest.raises(ap.OutputError, match="--overwrite"):
+    with pytest.raises(ap.OutputError, match="overwrite=True"):
         result.save(tmp_path / "result", figures=False)
     result.save(tmp_path / "result", overwrite=True, figures=False)
     with pytest.raises(ap.OutputError, match="give the path of a folder"):  # and not the working directory
@@ -168,13 +170,14 @@ def test_a_result_of_another_version_is_read_and_its_parameters_are_kept(result:
         (["."], lambda: ap.reconstruct(".")),
         (["a.npy", "--dark", "d.tif"], lambda: ap.load("a.npy", dark="d.tif")),
         (["scan", "--beamline", "P99", "--spec", "s"], lambda: ap.load("scan", beamline="P99", spec="s")),
+        (["pattern.npy", "--scan", "3"], lambda: ap.load("pattern.npy", scan=3)),
         (["flat.npy"], lambda: ap.reconstruct(np.load("flat.npy"))),
         (["flat.npy", "--device", "cuda:7"], lambda: ap.reconstruct("flat.npy", device="cuda:7")),
         (["flat.npy", "--weights", "none"], lambda: ap.reconstruct("pattern.npy", weights="none")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_the_door_raises_what_the_command_line_says(
+def test_the_door_raises_what_the_command_line_says_with_arguments_for_options(
     words: list[str], call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -187,7 +190,9 @@ def test_the_door_raises_what_the_command_line_says(
         cli.main()
     with pytest.raises(ap.AutoPhaseNNError) as raised:
         call()
-    assert capsys.readouterr().err == f"Error: {raised.value}\n"
+    said = capsys.readouterr().err
+    assert in_python(said) == f"Error: {raised.value}\n"
+    assert "--" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from functools import wraps
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from autophasenn.errors import InputError, PlanError, quoted
+from autophasenn.errors import AutoPhaseNNError, InputError, PlanError, quoted
 
+P = ParamSpec("P")
+T = TypeVar("T")
+OPTION = re.compile(r"(?<![\w-])--(no-)?([a-z]+(?:-[a-z]+)*)")
+SWITCHES = {"overwrite", "force", "sum"}
+"""Options without a value."""
 SHOWN = 80
 """Characters of a value that a sentence quotes."""
+
+
+def in_python(sentence: str) -> str:
+    """A sentence that names options of the command line, with the arguments of Python that they are.
+
+    Examples
+    --------
+    >>> in_python("say it with --direct-beam, or --overwrite to replace it.")
+    'say it with direct_beam, or overwrite=True to replace it.'
+    """
+
+    def argument(option: re.Match[str]) -> str:
+        name = option[2].replace("-", "_")
+        return f"{name}=False" if option[1] else f"{name}=True" if name in SWITCHES else name
+
+    return OPTION.sub(argument, sentence)
+
+
+def raises_in_python(function: Callable[P, T]) -> Callable[P, T]:
+    """Let what a function raises speak of arguments where the command line has options: it is called from Python."""
+
+    @wraps(function)
+    def called(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return function(*given, **named)
+        except AutoPhaseNNError as error:
+            error.args = (in_python(str(error)),)
+            raise
+
+    return called
 
 
 def path_of(given: object, what: str) -> Path:

@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike
 from autophasenn.analysis.analyse import Analysis
 from autophasenn.analysis.options import AnalysisOptions
 from autophasenn.analysis.tensor import StrainTensor
-from autophasenn.arguments import indices_of, names_of, optional_path, path_of, points_of, shown, whole_number
+from autophasenn.arguments import (
+    indices_of,
+    names_of,
+    optional_path,
+    path_of,
+    points_of,
+    raises_in_python,
+    shown,
+    whole_number,
+)
 from autophasenn.errors import InputError, PlanError
 from autophasenn.experiment import experiment, recipes
 from autophasenn.experiment.experiment import Samples
@@ -54,6 +63,7 @@ BYTES_A_SAMPLE = 2**21
 """Counts, mask and object of a simulated sample, and what making it takes beside them."""
 
 
+@raises_in_python
 def load(
     path: str | Path,
     *,
@@ -124,6 +134,7 @@ def load(
     return Pattern.of(source.read())
 
 
+@raises_in_python
 def reconstruct(
     pattern: str | Path | ArrayLike | Scan | Result | Sequence[str | Path | ArrayLike | Scan],
     mask: str | Path | ArrayLike | None = None,
@@ -234,6 +245,7 @@ def _pattern_of(result: Result) -> Pattern:
     )
 
 
+@raises_in_python
 def view(
     result: Result | str | Path,
     other: Result | str | Path | None = None,
@@ -278,6 +290,7 @@ def view(
     return ViewerProcess(folders, served, open_browser, kept)
 
 
+@raises_in_python
 def simulate(
     count: int = 1,
     *,
@@ -335,6 +348,7 @@ def simulate(
     return experiment.simulate(crystals, seen, seed, range(number))
 
 
+@raises_in_python
 def evaluate(
     dataset: str | Path,
     output: str | Path,
@@ -413,6 +427,7 @@ def evaluate(
     return compare(folder, asked, workers=processes, overwrite=overwrite, progress=progress)
 
 
+@raises_in_python
 def analyse(
     result: Result | str | Path,
     output: str | Path | None = None,
@@ -470,6 +485,7 @@ def analyse(
     return found
 
 
+@raises_in_python
 def strain_tensor(
     results: Sequence[Result | str | Path],
     output: str | Path | None = None,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from autophasenn.errors import InputError
-from autophasenn.files.convention import DETECTOR, PROCESS
+from autophasenn.files.convention import DETECTOR, PROCESS, RESULT
 from autophasenn.files.cxi import read_result
 from autophasenn.files.cxi_image import read_counts
 from autophasenn.files.guarded import Limits
-from autophasenn.viewer.results import CXI, locate, read_image
+from autophasenn.viewer.results import locate, read_image
 
 LAB = "entry_1/image_2"
 
@@ -28,7 +28,7 @@ def copied(example_results: Path, tmp_path: Path) -> Path:
 
 
 def test_the_image_is_that_of_the_result(example_results: Path) -> None:
-    image, stored = read_image(example_results / "refined"), read_result(example_results / "refined" / CXI)
+    image, stored = read_image(example_results / "refined"), read_result(example_results / "refined" / RESULT)
     np.testing.assert_array_equal(image.amplitude, stored.image.amplitude)
     np.testing.assert_array_equal(image.support, stored.image.support)
     np.testing.assert_array_equal(image.strain, stored.image.strain)
@@ -41,7 +41,10 @@ def test_the_image_is_that_of_the_result(example_results: Path) -> None:
 
 
 def test_the_pattern_is_that_of_the_result(example_results: Path) -> None:
-    pattern, stored = read_counts(example_results / "refined" / CXI), read_result(example_results / "refined" / CXI)
+    pattern, stored = (
+        read_counts(example_results / "refined" / RESULT),
+        read_result(example_results / "refined" / RESULT),
+    )
     np.testing.assert_array_equal(pattern.counts, stored.pattern.counts)
     np.testing.assert_array_equal(pattern.measured, stored.pattern.mask)
     np.testing.assert_array_equal(pattern.calculated, stored.reconstruction.intensity)
@@ -49,32 +52,32 @@ def test_the_pattern_is_that_of_the_result(example_results: Path) -> None:
 
 
 def test_a_file_that_was_copied_alone_has_its_report(copied: Path, tmp_path: Path) -> None:
-    alone = shutil.copy(copied / CXI, tmp_path / "alone.cxi")
+    alone = shutil.copy(copied / RESULT, tmp_path / "alone.cxi")
     assert read_image(Path(alone)).report["chi2"] == read_image(copied).report["chi2"]
 
 
 def foreign(folder: Path) -> None:
-    with h5py.File(folder / CXI, "w") as file:
+    with h5py.File(folder / RESULT, "w") as file:
         file["entry_1/image_2/amplitude"] = np.ones((4, 4, 4))
 
 
 def no_hdf5(folder: Path) -> None:
-    (folder / CXI).write_bytes(b"not at all")
+    (folder / RESULT).write_bytes(b"not at all")
 
 
 def cut_short(folder: Path) -> None:
-    whole = (folder / CXI).read_bytes()
-    (folder / CXI).write_bytes(whole[: len(whole) // 2])
+    whole = (folder / RESULT).read_bytes()
+    (folder / RESULT).write_bytes(whole[: len(whole) // 2])
 
 
 def other_shape(folder: Path) -> None:
-    with h5py.File(folder / CXI, "r+") as file:
+    with h5py.File(folder / RESULT, "r+") as file:
         del file[f"{LAB}/phase"]
         file[f"{LAB}/phase"] = np.zeros((3, 3, 3), np.float32)
 
 
 def without_crystal(folder: Path) -> None:
-    with h5py.File(folder / CXI, "r+") as file:
+    with h5py.File(folder / RESULT, "r+") as file:
         file[f"{LAB}/support"][...] = 0
 
 
@@ -87,7 +90,7 @@ def secret(folder: Path) -> Path:
 
 
 def external_link(folder: Path) -> None:
-    with h5py.File(folder / CXI, "r+") as file:
+    with h5py.File(folder / RESULT, "r+") as file:
         del file[f"{LAB}/phase"]
         file[f"{LAB}/phase"] = h5py.ExternalLink(secret(folder), "/data")
 
@@ -96,7 +99,7 @@ def external_group(folder: Path) -> None:
     other = secret(folder)
     with h5py.File(other, "r+") as file:
         file["image/amplitude"] = np.ones((4, 4, 4), np.float32)
-    with h5py.File(folder / CXI, "r+") as file:
+    with h5py.File(folder / RESULT, "r+") as file:
         del file[LAB]
         file[LAB] = h5py.ExternalLink(other, "/image")
 
@@ -106,9 +109,9 @@ def link_through_another_file(name: str) -> Callable[[Path], None]:
 
     def spoil(folder: Path) -> None:
         other = folder.parents[1] / "other.cxi"
-        shutil.copy(folder / CXI, other)
+        shutil.copy(folder / RESULT, other)
         (folder / "report.json").unlink()
-        with h5py.File(folder / CXI, "r+") as file:
+        with h5py.File(folder / RESULT, "r+") as file:
             file["elsewhere"] = h5py.ExternalLink(other, "/")
             if name in file:
                 del file[name]
@@ -120,7 +123,7 @@ def link_through_another_file(name: str) -> Callable[[Path], None]:
 def external_storage(folder: Path) -> None:
     raw = folder.parents[1] / "secret.bin"
     raw.write_bytes(bytes(8 * 64))
-    with h5py.File(folder / CXI, "r+") as file:
+    with h5py.File(folder / RESULT, "r+") as file:
         shape = file[f"{LAB}/amplitude"].shape
         del file[f"{LAB}/amplitude"]
         size = 4 * int(np.prod(shape))
@@ -130,7 +133,7 @@ def external_storage(folder: Path) -> None:
 def virtual_dataset(folder: Path) -> None:
     layout = h5py.VirtualLayout((4, 4, 4), np.float32)
     layout[:] = h5py.VirtualSource(secret(folder), "data", (4, 4, 4))
-    with h5py.File(folder / CXI, "r+") as file:
+    with h5py.File(folder / RESULT, "r+") as file:
         del file[f"{LAB}/amplitude"]
         file[LAB].create_virtual_dataset("amplitude", layout)
 
@@ -164,12 +167,12 @@ def test_what_is_no_whole_result_of_this_package_is_refused(
 def test_a_pattern_of_another_file_is_refused(copied: Path, name: str) -> None:
     link_through_another_file(f"{DETECTOR}/{name}")(copied)
     with pytest.raises(InputError, match="another file"):
-        read_counts(copied / CXI)
+        read_counts(copied / RESULT)
 
 
 def test_a_link_out_of_the_folder_is_refused(copied: Path, example_results: Path) -> None:
-    (copied / CXI).unlink()
-    (copied / CXI).symlink_to(example_results / "refined" / CXI)
+    (copied / RESULT).unlink()
+    (copied / RESULT).symlink_to(example_results / "refined" / RESULT)
     with pytest.raises(InputError, match="outside"):
         read_image(copied)
 
@@ -181,7 +184,7 @@ def test_only_what_lies_in_the_folder_of_the_results_is_shown(copied: Path, path
     (root / "linked").symlink_to(root.parent / "outside")
     with pytest.raises(InputError, match="outside"):
         locate(root / path, root)
-    assert locate(root / "scan", root) == copied / CXI
+    assert locate(root / "scan", root) == copied / RESULT
 
 
 def test_a_report_that_is_a_link_is_not_read(copied: Path, tmp_path: Path) -> None:
@@ -200,7 +203,7 @@ def test_files_and_volumes_above_the_limits_are_refused_before_they_are_read(cop
 
 
 def test_nothing_is_no_result(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=CXI):
+    with pytest.raises(InputError, match=RESULT):
         locate(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         locate(tmp_path / "absent")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from autophasenn.arguments import optional_path
+from autophasenn.arguments import optional_path, raises_in_python
 from autophasenn.campaign.campaign import Campaign, run_campaign
 from autophasenn.campaign.series import Series
 from autophasenn.campaign.written import Wanted, write_series
@@ -21,6 +21,7 @@ from autophasenn.progress import Progress
 __all__ = ["reconstruct_many", "series"]
 
 
+@raises_in_python
 def reconstruct_many(
     scans: Sequence[str | Path | Source],
     folder: str | Path,
@@ -114,6 +115,7 @@ def reconstruct_many(
     return made
 
 
+@raises_in_python
 def series(folder: str | Path, *, reference: str | int | None = None, metadata: str | Path | None = None) -> Series:
     """Many scans as one series: what :func:`reconstruct_many` made, or ``autophasenn watch`` has made so far.
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from autophasenn.arguments import array_of, shown
+from autophasenn.arguments import array_of, raises_in_python, shown
 from autophasenn.errors import InputError, PlanError
 from autophasenn.files.readers import scan_of_arrays
 from autophasenn.files.stored import StoredPattern
@@ -62,6 +62,7 @@ class Pattern(Scan):
 column]. Give all frames of a rocking scan in one array.
     """
 
+    @raises_in_python
     def __init__(
         self,
         counts: ArrayLike,

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autophasenn.arguments import path_of
+from autophasenn.arguments import path_of, raises_in_python
 from autophasenn.errors import OutputError, PlanError
 from autophasenn.files import cxi, vtk
 from autophasenn.files.boundary import reading
@@ -208,6 +208,7 @@ class Result:
 
         return png_of(self.plot())
 
+    @raises_in_python
     def save(self, folder: Path | str, overwrite: bool = False, figures: bool = True) -> Result:
         """Write everything into a folder, whole or not at all.
 
