@@ -255,7 +255,7 @@ REFUSED = {
     "ap.Pattern([[1, 2], [3]])": "InputError: The counts cannot be made an array (*); give numbers in rows of equal length.",
     "ap.Pattern(COUNTS, mask=[[1], [1, 2]])": "InputError: The mask cannot be made an array (*",
     "ap.Pattern(COUNTS, dark=np.full((4, 4), 'a'))": "InputError: The dark field holds values of type <U1; *",
-    "ap.Pattern(COUNTS, mask_marks='bad')": "PlanError: 1 in a mask is said to stand for 'bad', and pattern has none; *",
+    "ap.Pattern(COUNTS, mask_marks='bad')": "PlanError: 1 in a mask is said to stand for 'bad', and pattern has no mask; *",
     "ap.Pattern(COUNTS, name=5)": "PlanError: The name is 5; give a word.",
     "ap.simulate(-1)": "PlanError: count is -1; give a whole number, 1 or more.",
     "ap.simulate(1.5)": "PlanError: count is 1.5; give a whole number, 1 or more.",
