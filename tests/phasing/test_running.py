@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from autophasenn.phasing.algorithms import CHIO, ER, HIO, RAAR, SF
+from autophasenn.phasing.fused import Passes, compiled
 from autophasenn.phasing.likelihood import Likelihood, _Problem
 from autophasenn.phasing.projection import BoxedProjection, ModulusProjection
 from autophasenn.phasing.running import Confined, Whole
@@ -63,8 +64,8 @@ def distance(rho: torch.Tensor, other: torch.Tensor) -> float:
     return float((rho - other).abs().square().sum().sqrt() / other.abs().square().sum().sqrt())
 
 
-def confined(share: float, kernel: torch.Tensor | None = None) -> Confined:
-    projection = BoxedProjection(to_corner(counts()), to_corner(measured(share)), kernel=kernel)
+def confined(share: float, kernel: torch.Tensor | None = None, passes: Passes | None = None) -> Confined:
+    projection = BoxedProjection(to_corner(counts()), to_corner(measured(share)), kernel=kernel, passes=passes)
     return Confined(start(), support(), projection)
 
 
@@ -76,10 +77,23 @@ def whole(share: float, kernel: torch.Tensor | None = None) -> Whole:
 ALGORITHMS = [ER(), HIO(), RAAR(0.8), SF(), CHIO()]
 
 
+@pytest.fixture(params=["torch", "compiled"])
+def passes(request: pytest.FixtureRequest) -> Passes | None:
+    """Of both ways that a wave is projected."""
+    if request.param == "torch":
+        return None
+    pytest.importorskip("numba")
+    found = compiled()
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("share", [1.0, 0.8])
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: type(a).__name__)
-def test_a_confined_object_is_as_near_to_double_precision_as_a_whole_one(algorithm: AnyAlgorithm, share: float) -> None:
-    one, other = confined(share), whole(share)
+def test_a_confined_object_is_as_near_to_double_precision_as_a_whole_one(
+    algorithm: AnyAlgorithm, share: float, passes: Passes | None
+) -> None:
+    one, other = confined(share, passes=passes), whole(share)
     torch.testing.assert_close(one.volume(), other.volume(), rtol=1e-5, atol=1e-5)
     expected = in_double(algorithm, one.volume().to(torch.complex128), share, 5)
     for run in (one, other):
@@ -89,12 +103,12 @@ def test_a_confined_object_is_as_near_to_double_precision_as_a_whole_one(algorit
     assert distance(one.result(0), expected * support()) < 4 * distance(other.result(0), expected * support()) + 2e-7
 
 
-def test_a_confined_object_and_a_whole_one_are_the_same_through_every_change() -> None:
+def test_a_confined_object_and_a_whole_one_are_the_same_through_every_change(passes: Passes | None) -> None:
     """Algorithms in turn, supports that grow and shrink, a cut, a kernel, an average."""
     kernel = gaussian_kernel((5, 5, 5), (0.5, 0.6, 0.4))[None]
     wrap = ShrinkWrap(every=2, threshold=0.3, sigma_first=2.0, sigma_last=0.8)
     half = torch.rand((1, *SHAPE), generator=drawn(6))
-    runs = [confined(0.9), whole(0.9)]
+    runs = [confined(0.9, passes=passes), whole(0.9)]
     remembered = 0
     for iteration, algorithm in enumerate([ER(), ER(), HIO(), HIO(), SF(), SF(), ER(), RAAR(), RAAR(), ER(), ER()]):
         errors = []
@@ -119,11 +133,11 @@ def test_a_confined_object_and_a_whole_one_are_the_same_through_every_change() -
     assert distance(runs[0].result(remembered), runs[1].result(remembered)) < 1e-5
 
 
-def test_planes_in_turn_give_what_all_at_once_give(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planes_in_turn_give_what_all_at_once_give(monkeypatch: pytest.MonkeyPatch, passes: Passes | None) -> None:
     found = []
     for voxels in (1, 3 * SHAPE[1] * SHAPE[2], 10**9):
         monkeypatch.setattr("autophasenn.phasing.projection.CHUNK_VOXELS", voxels)
-        run = confined(0.9)
+        run = confined(0.9, passes=passes)
         for algorithm in ALGORITHMS:
             run.iterate(algorithm)
         found.append(run.volume())
@@ -176,8 +190,8 @@ def test_a_box_is_the_least_that_holds_the_support() -> None:
     )
 
 
-def test_the_chi2_of_a_confined_object_is_that_of_the_conventions() -> None:
-    run = confined(0.8)
+def test_the_chi2_of_a_confined_object_is_that_of_the_conventions(passes: Passes | None) -> None:
+    run = confined(0.8, passes=passes)
     modulus = diffract(run.volume()).abs()
     known, target = measured(0.8), counts().sqrt()
     expected = torch.where(known, modulus - target, 0).square().sum(SPATIAL) / torch.where(known, counts(), 0).sum(
@@ -207,9 +221,11 @@ class Spent(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("algorithm", [ER(), HIO()], ids=lambda a: type(a).__name__)
-def test_an_iteration_is_two_transforms_of_planes_and_little_memory(algorithm: AnyAlgorithm) -> None:
+def test_an_iteration_is_two_transforms_of_planes_and_little_memory(
+    algorithm: AnyAlgorithm, passes: Passes | None
+) -> None:
     """Exact counts, for CI: the planes twice, and what torch's transforms return with a box or two beside it."""
-    run = confined(1.0)
+    run = confined(1.0, passes=passes)
     for _ in range(2):
         run.iterate(algorithm)
     with Spent() as spent:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from autophasenn.errors import InputError
 from autophasenn.phasing.algorithms import Feedback
+from autophasenn.phasing.fused import passes_for
 from autophasenn.phasing.running import Running, started
 from autophasenn.phasing.schedule import Schedule
 from autophasenn.phasing.support import FIRST_SUPPORT_THRESHOLD, autocorrelation_support, random_start
@@ -125,6 +126,7 @@ def retrieve(
     runs = started(
         rho, support, counts, measured, model=model, with_errors=with_errors,
         is_confined=is_far_field and all(isinstance(algorithm, Feedback) for algorithm in algorithms),
+        passes=passes_for(counts, len(seeds) * counts[0].numel() * schedule.iterations),
     )  # fmt: skip
     errors = torch.empty(len(seeds), schedule.iterations, device=counts.device)
     averaged = schedule.average_last if schedule.average_last > 1 else 0

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autophasenn.phasing.fused import Passes, flat, target_of
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.physics.pruned import PLANE, Box, BoxValues, PrunedPair
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Volume, WaveVolume
@@ -88,10 +89,19 @@ class BoxedProjection:
         Mutual coherence kernel, centred.
     with_errors : bool
         Whether chi2 is computed.
+    passes : Passes, optional
+        Compiled ones, for one coherent object at a time (`phasing.fused`). None: torch's.
     """
 
     def __init__(
-        self, counts: Volume, measured: Mask, *, starts: int = 1, kernel: Tensor | None = None, with_errors: bool = True
+        self,
+        counts: Volume,
+        measured: Mask,
+        *,
+        starts: int = 1,
+        kernel: Tensor | None = None,
+        with_errors: bool = True,
+        passes: Passes | None = None,
     ) -> None:
         self.counts, self.measured = torch.where(measured, counts, 0), measured
         self.shape: tuple[int, int, int] = tuple(counts.shape[-3:])  # type: ignore[assignment]
@@ -99,6 +109,8 @@ class BoxedProjection:
         self.total = self.counts.sum(SPATIAL, dtype=torch.float64)
         self._modulus = self.counts.sqrt()
         self._weights = None if bool(measured.all()) else measured.to(torch.float32)
+        self._passes = passes if starts == 1 else None
+        self._target = None if self._passes is None else target_of(self._modulus, self._weights)
         self._model = ForwardModel(kernel=kernel)
         self._chunks: list[_Chunk] = []
         self._pair: PrunedPair | None = None
@@ -162,31 +174,74 @@ class BoxedProjection:
         """
         if not self._chunks:
             self._chunks = self._cut()
-        pair, (c, d) = self.pair, outside
+        pair = self.pair
         columns = None if values is None else pair.columns(values)
         found = self.counts.new_empty((self.starts, self.shape[0], *pair.box.size[1:]), dtype=torch.complex64)
         misfit: Tensor | float = 0.0
+        is_compiled = self._target is not None and self.kernel is None and (wave is None or wave.is_contiguous())
+        advance = self._in_one_pass if is_compiled else self._in_passes
         for chunk in self._chunks:
-            held = None if wave is None else wave[:, chunk.planes]
-            psi = held
+            part = None
             if columns is not None:
                 assert chunk.place is not None
                 chunk.place.copy_(columns[:, chunk.planes])
                 part = torch.fft.fftn(chunk.padded, dim=PLANE, norm="ortho")
-                if held is None or is_whole:
-                    psi = part if held is None or (c, d) == (0, 0) else held.copy_(part)
-                else:
-                    _real(held).add_(_real(part))
-            assert psi is not None
-            if total is not None:
-                total[:, chunk.planes] += psi
-            misfit += self._project(chunk, psi)
-            if held is not None and (c, d) != (0, 0):
-                _feed_back(held, chunk.wide, c, d)
-            planes = torch.fft.ifftn(chunk.wide, dim=PLANE, norm="ortho")
+            held, sum_there = (None if each is None else each[:, chunk.planes] for each in (wave, total))
+            projected, misfit_there = advance(chunk, held, part, is_whole, outside, sum_there)
+            misfit += misfit_there
+            planes = torch.fft.ifftn(projected, dim=PLANE, norm="ortho")
             found[:, chunk.planes].copy_(planes[(..., *pair.box.slices[1:])])
         chi2 = (misfit / self.total).to(torch.float32) if self.with_errors else torch.nan
         return pair.of_columns(found), chi2
+
+    def _in_passes(
+        self,
+        chunk: _Chunk,
+        held: WaveVolume | None,
+        part: WaveVolume | None,
+        is_whole: bool,
+        outside: tuple[float, float],
+        total: WaveVolume | None,
+    ) -> tuple[WaveVolume, Tensor | float]:
+        """The projected wave of some planes, and its squared misfit; of the arguments of a call those planes."""
+        psi = held
+        if part is not None:
+            if held is None or is_whole:
+                psi = part if held is None or outside == (0, 0) else held.copy_(part)
+            else:
+                _real(held).add_(_real(part))
+        assert psi is not None
+        if total is not None:
+            total += psi
+        misfit = self._project(chunk, psi)
+        if held is not None and outside != (0, 0):
+            _feed_back(held, chunk.wide, *outside)
+        return chunk.wide, misfit
+
+    def _in_one_pass(
+        self,
+        chunk: _Chunk,
+        held: WaveVolume | None,
+        part: WaveVolume | None,
+        is_whole: bool,
+        outside: tuple[float, float],
+        total: WaveVolume | None,
+    ) -> tuple[WaveVolume, Tensor | float]:
+        """The same, compiled."""
+        assert self._passes is not None
+        assert self._target is not None
+        if held is not None and is_whole and part is not None:
+            held = None if outside == (0, 0) else held.zero_()
+        part = chunk.wide.zero_() if part is None else part.contiguous()
+        if total is not None:
+            total += part if held is None else held + part
+        values, target = flat(part), flat(self._target[:, chunk.planes])
+        if held is None:
+            misfit = self._passes.project(values, target)
+        else:
+            c, d = outside
+            misfit = self._passes.feed_back(flat(held), values, target, np.float32(c), np.float32(d))
+        return part, torch.tensor([misfit], dtype=torch.float64)
 
     def _project(self, chunk: _Chunk, psi: WaveVolume) -> Tensor | float:
         """The projected wave of some planes, into their wide buffer, and their squared misfit."""

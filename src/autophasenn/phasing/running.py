@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from autophasenn.phasing.algorithms import Algorithm, Feedback, SupportRegion
+from autophasenn.phasing.fused import Passes
 from autophasenn.phasing.projection import BoxedProjection, ModulusProjection, scale_of
 from autophasenn.physics.diffraction import ForwardModel, intensity_of
 from autophasenn.physics.pruned import Box
@@ -258,6 +259,7 @@ def started(
     model: ForwardModel,
     with_errors: bool,
     is_confined: bool,
+    passes: Passes | None = None,
 ) -> list[tuple[slice, Running]]:
     """Objects that are about to run, and which of the starts they are; on a CPU a confined one is alone: its box is least.
 
@@ -272,6 +274,8 @@ def started(
     with_errors : bool
     is_confined : bool
         Whether they may be: far-field diffraction, and algorithms of feedback alone.
+    passes : Passes, optional
+        Compiled ones, for those that are confined.
     """
     starts = len(rho)
     if not is_confined:
@@ -286,7 +290,12 @@ def started(
     for part in parts:
         kernel = None if model.kernel is None else some(model.kernel, part)
         projection = BoxedProjection(
-            some(counts, part), some(measured, part), starts=together, kernel=kernel, with_errors=with_errors
+            some(counts, part),
+            some(measured, part),
+            starts=together,
+            kernel=kernel,
+            with_errors=with_errors,
+            passes=passes,
         )
         found.append((part, Confined(rho[part], support[part], projection)))
     return found
