@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from autophasenn.phasing.algorithms import CHIO, ER, HIO, RAAR, SF
 from autophasenn.phasing.fused import Passes, compiled
-from autophasenn.phasing.likelihood import Likelihood, _Problem
+from autophasenn.phasing.likelihood import Likelihood, Problem
 from autophasenn.phasing.projection import BoxedProjection, ModulusProjection
 from autophasenn.phasing.running import Confined, Whole
 from autophasenn.phasing.schedule import AnyAlgorithm
@@ -239,7 +239,7 @@ def test_an_iteration_is_two_transforms_of_planes_and_little_memory(
 
 def test_a_likelihood_of_a_coherent_beam_is_two_transforms_of_planes() -> None:
     used = to_corner(measured(0.9))[0]
-    problem = _Problem(to_corner(counts())[0], used, support()[0], Likelihood(), (1.0, 1.0, 1.0))
+    problem = Problem(to_corner(counts())[0], used, support()[0], Likelihood(), (1.0, 1.0, 1.0))
     values = problem.values_of(start()[0])
     with Spent() as spent:
         problem(values, None)

@@ -38,6 +38,10 @@ STEP = 3.0
 """Of the beam's parameters, over that of an object of as many photons: their curvature grows with the photons."""
 DARK = 1e-12
 """Share of the brightest voxel below which nothing is divided by."""
+BEAM = 4
+"""Parameters of a beam: three widths, and a shape."""
+Prior = Callable[[Float[Tensor, "voxels 2"]], tuple[float, Float[Tensor, "voxels 2"]]]
+"""What is known of an object beforehand: real and imaginary part of its voxels -> a value, and its slope."""
 
 
 @options
@@ -107,35 +111,88 @@ def most_likely(
     Retrieval
         ``errors`` (1, evaluations): modulus error of every object that was tried. The last need not be the least.
     """
-    problem = _Problem(to_corner(counts[0]), to_corner(used[0]), run.support[0], how, steps)
-    first = problem.values_of(run.object[0])
+    problem = Problem(to_corner(counts[0]), to_corner(used[0]), run.support[0], how, steps)
+    beam = np.zeros(BEAM) if partially_coherent else None
+    values, beam, errors = climb(problem, problem.values_of(run.object[0]), beam, how, on_evaluation=on_iteration)
+    kernel = None if beam is None else problem.kernel(torch.from_numpy(beam).to(run.errors))[None]
+    return Retrieval(problem.object_of(values)[None], run.support, errors.to(values), kernel)
+
+
+def climb(
+    problem: Problem,
+    first: Float[Tensor, "voxels 2"],
+    beam: NDArray[np.float64] | None,
+    how: Likelihood,
+    *,
+    prior: Prior | None = None,
+    on_evaluation: OnIteration | None = None,
+) -> tuple[Float[Tensor, "voxels 2"], NDArray[np.float64] | None, Float[Tensor, "1 evaluations"]]:
+    """Towards the least value of a problem, and of what is known of the object beforehand.
+
+    Parameters
+    ----------
+    problem : Problem
+    first : float32 tensor (voxels, 2)
+        Real and imaginary part in the voxels of the support, to begin with: `Problem.values_of`.
+    beam : float64 array (4,), optional
+        Parameters of the beam to begin with, see `Problem.degree`; None: it is coherent.
+    how : Likelihood
+        Its evaluations, and its history.
+    prior : callable, optional
+        From the voxels to a value that is added, and its slope in them.
+    on_evaluation : callable, optional
+        Told after every evaluation, with their number and the most there can be.
+
+    Returns
+    -------
+    values : float32 tensor (voxels, 2)
+    beam : float64 array (4,) or None
+    errors : float64 tensor (1, evaluations)
+        chi2 of every object that was tried.
+    """
     voxels = first.numel()
     errors: list[Tensor] = []
 
     def split(x: NDArray[np.float64]) -> tuple[Tensor, Tensor | None]:
         found = torch.from_numpy(x.astype(np.float32)).to(first.device)
-        return found[:voxels].reshape(first.shape), found[voxels:] if partially_coherent else None
+        return found[:voxels].reshape(first.shape), None if beam is None else found[voxels:]
 
     def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        value, error, *slopes = problem(*split(x))
+        values, at = split(x)
+        value, error, slope, slope_in_beam = problem(values, at)
+        if prior is not None:
+            added, slope_added = prior(values)
+            value, slope = value + added, slope + slope_added
         if len(errors) < how.evaluations:  # the last search along a line may look a little further
             errors.append(error)
-            if on_iteration is not None:
-                on_iteration(len(errors), how.evaluations)
-        return value, torch.cat([slope.flatten() for slope in slopes if slope is not None]).cpu().double().numpy()
+            if on_evaluation is not None:
+                on_evaluation(len(errors), how.evaluations)
+        slopes = [slope.flatten()] if slope_in_beam is None else [slope.flatten(), slope_in_beam]
+        return value, torch.cat(slopes).cpu().double().numpy()
 
     limits = {"maxfun": how.evaluations, "maxiter": how.evaluations, "maxcor": how.history, "ftol": 0, "gtol": 0}
     beginning = first.flatten().cpu().double().numpy()
-    if partially_coherent:
-        beginning = np.concatenate([beginning, np.zeros(4)])
-    values, beam = split(minimize(evaluate, beginning, jac=True, method="L-BFGS-B", options=limits).x)
-    kernel = None if beam is None else problem.kernel(beam)[None]
-    rho = problem.object_of(values)[None]
-    return Retrieval(rho, run.support, torch.stack(errors)[None].to(first), kernel)
+    if beam is not None:
+        beginning = np.concatenate([beginning, beam])
+    found = minimize(evaluate, beginning, jac=True, method="L-BFGS-B", options=limits).x
+    return split(found)[0], None if beam is None else found[voxels:], torch.stack(errors)[None]
 
 
-class _Problem:
-    """The likelihood of one pattern, and its gradient: counts in corner order, objects centred."""
+class Problem:
+    """The likelihood of one pattern, and its gradient.
+
+    Parameters
+    ----------
+    counts : float32 tensor (n0, n1, n2)
+        Corner order.
+    used : bool tensor (n0, n1, n2)
+        Corner order; True = measured, and not held out.
+    support : bool tensor (n0, n1, n2)
+        Centred, as all objects are.
+    how : Likelihood
+    steps : 3 floats
+        Voxels of the pattern a voxel of the network's box.
+    """
 
     def __init__(self, counts: Tensor, used: Tensor, support: Tensor, how: Likelihood, steps: Sequence[float]) -> None:
         self.how, self.used = how, used

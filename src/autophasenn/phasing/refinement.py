@@ -8,7 +8,9 @@ then explains its pattern as well as counting noise allows, nothing can be gaine
 Else the beam may be coherent only in part: rounds of RAAR and of error reduction follow, before each of which the mutual
 coherence kernel is estimated from the object as it is; the middle of the pattern, which holds nearly all photons, suffices
 for that. Then the likelihood is climbed, and where all this leaves the object poor, a longer search begins from the start
-anew. Held-out voxels decide what is kept. docs/notebook/evaluation.md has the comparison of schedules.
+anew. Where the options ask for it, and the object is poor even so or a coherence kernel was kept, the likelihood is climbed
+once more with an object of even density, as what was found may be a part of the crystal. Held-out voxels decide what is
+kept. docs/notebook/evaluation.md has the comparison of schedules.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ from autophasenn.options import Count, NotNegative, Positive, options
 from autophasenn.phasing.algorithms import HIO, RAAR
 from autophasenn.phasing.coherence_rounds import SAME_VOXELS, CoherenceRounds, narrow_search
 from autophasenn.phasing.engine import OnIteration, Retrieval
+from autophasenn.phasing.even_likelihood import EvenLikelihood, most_likely_even
 from autophasenn.phasing.held_out import NOISE_MARGIN, HeldOut
 from autophasenn.phasing.likelihood import Likelihood, most_likely
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
 from autophasenn.phasing.support import ShrinkWrap
 
 COHERENT, PARTIALLY_COHERENT, LIKELIHOOD = "coherent beam", "partially coherent beam", "likelihood"
+EVEN_LIKELIHOOD = "likelihood, even density"
 FULL_RESOLUTION = "full resolution"
 """Names of the steps, in reports and figures."""
 
@@ -62,7 +66,11 @@ class Refinement:
     coherence : CoherenceRounds
         How that is done, and what is done first on a pattern that is larger than the network's box.
     likelihood : Likelihood, optional
-        What comes last: kept where chi2_free is less. null: nothing.
+        What comes next: kept where chi2_free is less. null: nothing.
+    even_likelihood : EvenLikelihood, optional
+        What comes last in the network's box, where the object is poor or a coherence kernel was kept: the same with an
+        object of even density, kept where chi2_free is less. null: nothing. The confidence was not calibrated with it, and
+        can be high for a wrong image (docs/notebook/hard_crystals.md).
 
     Raises
     ------
@@ -81,6 +89,7 @@ class Refinement:
     partial_coherence: bool = True
     coherence: CoherenceRounds = field(default_factory=CoherenceRounds)
     likelihood: Likelihood | None = field(default_factory=Likelihood)
+    even_likelihood: EvenLikelihood | None = None
 
     @property
     def searches(self) -> tuple[Schedule, ...]:
@@ -94,7 +103,8 @@ class Refinement:
         if is_on_grid:
             return rounds + likely
         further = (rounds if self.partial_coherence else 0) + likely
-        return sum(search.iterations + self.polish + further for search in self.searches)
+        even = self.even_likelihood.evaluations if self.even_likelihood else 0
+        return sum(search.iterations + self.polish + further for search in self.searches) + even
 
 
 @dataclass(frozen=True)
@@ -177,6 +187,9 @@ def refine(
             best = held_out.better(best, record.add(LIKELIHOOD, _climbed(held_out, run, how, record)))
         if not held_out.misfit(best).is_poor(how.poor):
             break
+    may_be_part = best.kernel is not None or held_out.misfit(best).is_poor(how.poor)
+    if how.even_likelihood is not None and may_be_part:
+        best = held_out.better(best, record.add(EVEN_LIKELIHOOD, _evened(held_out, best, how.even_likelihood, record)))
     return record.result(best)
 
 
@@ -292,5 +305,17 @@ def _climbed(
         how.likelihood,
         partially_coherent=run.kernel is not None,
         steps=steps,
+        on_iteration=on_iteration,
+    )
+
+
+def _evened(held_out: HeldOut, run: Retrieval, how: EvenLikelihood, on_iteration: OnIteration) -> Retrieval:
+    """The most likely object of even density near one, and with it the beam's coherence where a kernel is known."""
+    return most_likely_even(
+        held_out.pattern.counts[None],
+        held_out.used,
+        run,
+        how,
+        partially_coherent=run.kernel is not None,
         on_iteration=on_iteration,
     )
