@@ -8,7 +8,8 @@ import torch
 from confidence_cases import CASES, Sample
 
 from autophasenn.errors import PlanError
-from autophasenn.inversion.ensemble import MOST_PHASE_SPREAD, RANDOM, ImageEnsemble
+from autophasenn.inversion.confidence import is_settled
+from autophasenn.inversion.ensemble import MOST_PHASE_SPREAD, RANDOM, ImageEnsemble, ranked
 from autophasenn.inversion.orientations import Invert, Orientations, by_network, by_retrieval, invert_from_all_sides
 from autophasenn.inversion.prediction import Predictions, predict_all
 from autophasenn.network.architectures import build
@@ -240,6 +241,36 @@ def test_random_starts_end_when_half_of_all_images_agree_with_the_best(inside: H
     found = invert_from_all_sides(wrong, inside, lambda _: turned, how, poor=1e-9, from_random_start=lambda _: truth)
     assert found.random_starts == 3
     assert found.elements[:3] == (RANDOM,) * 3
+
+
+def test_nothing_joins_where_more_images_would_only_say_it_again(inside: HeldOut, sample: Sample) -> None:
+    """The same poor image from every side: where that settles it neither random start nor last resort is made."""
+    amplitude = crop_or_pad(sample.truth, (64, 64, 64)).abs()
+    phases = 6 * torch.rand(64, 64, 64, generator=torch.Generator().manual_seed(1))
+    wrong = inside.found(torch.polar(amplitude, phases))
+    joined: dict[bool, list[str]] = {True: [], False: []}
+    for settled, made in joined.items():
+
+        def another(_: object = None, made: list[str] = made) -> Retrieval:
+            made.append("image")
+            return wrong
+
+        found = invert_from_all_sides(
+            wrong, inside, plain_of(wrong), Orientations(3, random_starts=1), poor=POOR,
+            from_random_start=another, last_resort=another, is_settled=lambda _, settled=settled: settled,
+        )  # fmt: skip
+        assert len(found.objects) == 3 + len(made)
+    assert len(joined[True]) == 0
+    assert len(joined[False]) == 2
+
+
+def test_an_image_is_settled_where_all_agree_and_its_verdict_is_believed(inside: HeldOut, sample: Sample) -> None:
+    truth = inside.found(crop_or_pad(sample.truth, (64, 64, 64)))
+    phases = 6 * torch.rand(64, 64, 64, generator=torch.Generator().manual_seed(1))
+    other = inside.found(torch.polar(truth.object[0].abs(), phases))
+    assert is_settled(ranked([truth] * 3, range(3), inside), inside)
+    assert not is_settled(ranked([truth, truth, other], range(3), inside), inside), "one disagrees"
+    assert not is_settled(ranked([other] * 3, range(3), inside), inside), "all agree, and explain nothing"
 
 
 def plain_of(run: Retrieval) -> Invert:

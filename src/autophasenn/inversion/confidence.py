@@ -19,12 +19,16 @@ import torch
 from autophasenn.errors import InputError
 from autophasenn.inversion.ensemble import ImageEnsemble
 from autophasenn.inversion.novelty import TrainedRange, features_of
+from autophasenn.inversion.verdict import Grounds, judge
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.preprocessing.aliens import Aliens
 
+SETTLED = 0.95
+"""Confidence from which on images that all agree are asked for no more: well above `verdict.BELIEVABLE`, from which on the
+verdict says no more either."""
 LEAST_DISCORD, LEAST_UNEXPLAINED = 5e-3, 1e-4
 """Below these nothing more is learned: images that agree ten times better than asked of the truth may be wrong alike."""
 
@@ -152,9 +156,7 @@ def confidence_of(
         If there is a single image.
     """
     fit = _fit(images.image, inside)
-    evidence = Evidence(
-        discord_of(images), fit["chi2"] - fit["chi2_noise"], fit["chi2"] / max(fit["chi2_noise"], 1e-12)
-    )
+    evidence = _evidence_of(images, fit)
     signs = features_of(inside.pattern.counts, inside.pattern.mask, images.crystal, aliens)
     support = images.support
     features = {
@@ -179,6 +181,40 @@ def confidence_of(
     return Confidence(calibration(evidence), tuple(warnings), features, is_beyond)
 
 
+def is_settled(images: ImageEnsemble, inside: HeldOut, calibration: Calibration | None = None) -> bool:
+    """Is what is said of an image settled, so that more images would only say it again?
+
+    Where every image agrees with the best, and the verdict on it has a confidence of `SETTLED` or more. What is left
+    unexplained then is in none of them: of the beam, the detector or a background, rather than of the crystal.
+
+    Parameters
+    ----------
+    images : ImageEnsemble
+        At least two.
+    inside : HeldOut
+        The network's box, in which they were found.
+    calibration : Calibration, optional
+        None: that of the package, for refined images.
+
+    Raises
+    ------
+    InputError
+        If there is a single image.
+    """
+    if not bool(images.agreeing.all()):
+        return False
+    calibration, fit, number = calibration or packaged_calibration(), _fit(images.image, inside), len(images.objects)
+    evidence = _evidence_of(images, fit)
+    verdict = judge(
+        Grounds(
+            *(fit["chi2"], fit["chi2_noise"], number, number, "image"),
+            probability=calibration(evidence),
+            is_beyond_calibration=evidence.misfit > calibration.most_misfit,
+        )
+    )
+    return verdict.probability is not None and verdict.probability >= SETTLED
+
+
 def discord_of(images: ImageEnsemble) -> float:
     """1 less the mean correlation of the best image with the others of the better half, the second best at least.
 
@@ -193,6 +229,10 @@ def discord_of(images: ImageEnsemble) -> float:
             "The confidence of 1 image is unknown, as nothing can disagree with it; give 2 orientations or more."
         )
     return 1 - float(images.correlations[1 : max(2, number // 2)].mean())
+
+
+def _evidence_of(images: ImageEnsemble, fit: dict[str, float]) -> Evidence:
+    return Evidence(discord_of(images), fit["chi2"] - fit["chi2_noise"], fit["chi2"] / max(fit["chi2_noise"], 1e-12))
 
 
 def _fit(image: Retrieval, inside: HeldOut) -> dict[str, float]:

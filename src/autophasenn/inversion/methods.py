@@ -15,7 +15,7 @@ from torch import Tensor
 from autophasenn.errors import PlanError
 from autophasenn.inversion.adaptation import adapt_to
 from autophasenn.inversion.box import LEAST_VOXELS, NetworkBox
-from autophasenn.inversion.confidence import Confidence, confidence_of, packaged_calibration
+from autophasenn.inversion.confidence import Confidence, confidence_of, is_settled, packaged_calibration
 from autophasenn.inversion.ensemble import EVEN_DENSITY, RANDOM, ImageEnsemble
 from autophasenn.inversion.full_resolution import refine_at_full_resolution
 from autophasenn.inversion.last_resort import LastResort, Searched, by_even_density
@@ -277,6 +277,7 @@ def _from_all_sides(
         agreement=options.agreement,
         from_random_start=again,
         last_resort=last_resort,
+        is_settled=lambda images: is_settled(images, inside),
         on_iteration=progress.advance,
     )
 

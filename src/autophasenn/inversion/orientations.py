@@ -3,7 +3,8 @@
 Each time the pattern is turned by one of the 48 symmetries of the cube, which are exact on the voxels. The crystal turns
 with it, but neither the network nor its start does, so that every orientation leads to the crystal in another way. The
 symmetry is undone, the objects are ranked by how well they fit, and brought onto the best. Where they disagree, or the
-best explains its pattern poorly, retrieval from random starts joins them: the network has not seen such a crystal.
+best explains its pattern poorly, retrieval from random starts joins them: the network has not seen such a crystal. Not
+where all of them agree and the number of the confidence is settled by that: then more images would change nothing.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ STEP = 29
 """From one element to the next, with no factor in common with 48: few orientations already mix orders and flips of axes."""
 Invert = Callable[[HeldOut], Retrieval]
 """The network's box -> the object found in it, with the errors of all iterations that were made."""
+IsSettled = Callable[[ImageEnsemble], bool]
+"""The images of a pattern -> whether more of them would change nothing."""
 
 
 @options
@@ -46,7 +49,7 @@ class Orientations:
         Orientations in which the pattern is inverted, 2 to 48. 0: one, which is quicker, and the confidence is not known.
     random_starts : int
         Retrievals from random starts that join at most, as long as fewer than half of the other images agree with the best,
-        or the best is poor (`refinement.poor`); 0: none.
+        or the best is poor (`refinement.poor`) and its confidence not settled by the images that are there; 0: none.
     average : bool
         Whether the image is the mean of those that are alike; else it is the one that fits the held-out voxels best.
 
@@ -82,6 +85,7 @@ def invert_from_all_sides(
     agreement: float = AGREEMENT,
     from_random_start: Callable[[int], Retrieval] | None = None,
     last_resort: Callable[[], Retrieval] | None = None,
+    is_settled: IsSettled | None = None,
     on_iteration: OnIteration | None = None,
 ) -> ImageEnsemble:
     """Invert a pattern in other orientations, and from random starts where these leave doubt.
@@ -103,6 +107,9 @@ def invert_from_all_sides(
         Makes the random start of a number: :func:`by_retrieval`. None: there are none.
     last_resort : callable, optional
         Makes one more image where even the best is poor: `last_resort.by_even_density`. None: nothing does.
+    is_settled : callable, optional
+        Says of the images that are there whether more of them can change what is said of the best
+        (`confidence.is_settled`): where not, neither random starts nor the last resort are made. None: they always can.
     on_iteration : callable, optional
         Told how many are found, and how many there will be.
     """
@@ -117,13 +124,13 @@ def invert_from_all_sides(
         told(len(runs), len(elements))
     found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
     for start in range(how.random_starts):
-        if from_random_start is None or not _is_doubtful(found, inside, poor):
+        if from_random_start is None or not _is_doubtful(found, inside, poor, is_settled):
             break
         runs.append(from_random_start(start))
         elements.append(RANDOM)
         told(len(runs), how.number + how.random_starts)
         found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
-    if last_resort is not None and inside.misfit(found.image).is_poor(poor):
+    if last_resort is not None and _is_unexplained(found, inside, poor, is_settled):
         runs.append(last_resort())
         elements.append(EVEN_DENSITY)
         found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
@@ -181,9 +188,14 @@ def by_retrieval(inside: HeldOut, refinement: Refinement, *, seed: int) -> Calla
     return from_random_start
 
 
-def _is_doubtful(found: ImageEnsemble, inside: HeldOut, poor: float) -> bool:
+def _is_doubtful(found: ImageEnsemble, inside: HeldOut, poor: float, is_settled: IsSettled | None) -> bool:
     """Do most orientations disagree with the best, or does that explain its pattern poorly?"""
-    return float(found.agreeing[1:].float().mean()) < 0.5 or inside.misfit(found.image).is_poor(poor)
+    return float(found.agreeing[1:].float().mean()) < 0.5 or _is_unexplained(found, inside, poor, is_settled)
+
+
+def _is_unexplained(found: ImageEnsemble, inside: HeldOut, poor: float, is_settled: IsSettled | None) -> bool:
+    """Does the best explain its pattern poorly, and may more images change what is said of it?"""
+    return inside.misfit(found.image).is_poor(poor) and not (is_settled is not None and is_settled(found))
 
 
 def _turned(inside: HeldOut, element: int) -> HeldOut:
