@@ -8,9 +8,9 @@ from autophasenn.inversion.box import NetworkBox
 from autophasenn.inversion.full_resolution import LAST_EVALUATIONS, refine_at_full_resolution
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut
-from autophasenn.phasing.refinement import Refinement, refine_on_grid
+from autophasenn.phasing.refinement import LIKELIHOOD, Refinement, refine_on_grid
 from autophasenn.physics import metrics
-from autophasenn.physics.diffraction import intensity_of
+from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel, intensity_of
 from autophasenn.physics.fourier import diffract
 from autophasenn.volumes import Pattern
 from crystals import polyhedron, smooth_phase
@@ -43,7 +43,25 @@ def test_it_finds_what_refinement_on_the_pattern_finds(problem: tuple[torch.Tens
     assert held_out.score(found.best) < 1.03 * held_out.score(whole.best)
 
 
-def test_a_partially_coherent_beam_is_found_on_the_pattern(problem: tuple[torch.Tensor, HeldOut, Retrieval]) -> None:
+def test_a_partially_coherent_beam_is_found_on_the_grid_and_carried_onto_the_pattern(
+    problem: tuple[torch.Tensor, HeldOut, Retrieval],
+) -> None:
+    """As well as on the pattern alone, by a fraction of the work."""
+    rho, _, start = problem
+    blurred = ForwardModel(kernel=gaussian_kernel((11, 13, 11), (0.5, 0.9, 0.6))).blur(intensity_of(diffract(rho)))
+    generator = torch.Generator().manual_seed(4)
+    counts = torch.poisson(blurred.clamp_min(0) * (1e7 / blurred.sum()), generator=generator)
+    held_out = HeldOut.of(Pattern(counts, torch.ones(SHAPE, dtype=torch.bool)), 0.02, 1)
+    found = refine_at_full_resolution(held_out, start, BOX, OVERSAMPLING, partially_coherent=True)
+    whole = refine_on_grid(held_out, start, partially_coherent=True, steps=BOX.steps)
+    assert found.best.kernel is not None
+    assert found.best.object.shape == (1, *SHAPE)
+    assert sum(step.iterations for step in found.steps if step.grid == "pattern" and step.name == LIKELIHOOD) > 0
+    assert metrics.correlation(rho, found.best.object[0]) > metrics.correlation(rho, whole.best.object[0]) - 0.002
+    assert held_out.score(found.best) < 1.03 * held_out.score(whole.best)
+
+
+def test_the_kernel_is_kept_where_no_likelihood_follows(problem: tuple[torch.Tensor, HeldOut, Retrieval]) -> None:
     _, held_out, start = problem
     how = Refinement(likelihood=None)
     found = refine_at_full_resolution(held_out, start, BOX, OVERSAMPLING, how, partially_coherent=True)

@@ -10,11 +10,11 @@ from autophasenn.errors import InputError
 from autophasenn.inversion.grid import WorkingGrid
 from autophasenn.phasing.engine import Retrieval, retrieve
 from autophasenn.phasing.held_out import hold_out
-from autophasenn.phasing.likelihood import Likelihood, most_likely
+from autophasenn.phasing.likelihood import Likelihood, most_likely, sigmas_of
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics import metrics
-from autophasenn.physics.diffraction import intensity_of
+from autophasenn.physics.diffraction import gaussian_kernel, intensity_of
 from autophasenn.physics.fourier import diffract
 from crystals import polyhedron, smooth_phase
 
@@ -135,3 +135,16 @@ def test_a_few_steps_on_the_pattern_make_the_grid_as_good_as_the_pattern_alone(
 def test_two_is_too_little() -> None:
     with pytest.raises(InputError, match="more than 2"):
         WorkingGrid.of(SHAPE, OVERSAMPLING, 2.0)
+
+
+def test_a_coherence_kernel_of_the_grid_is_as_many_times_wider_on_the_pattern(grid: WorkingGrid) -> None:
+    """Below a voxel the law of a Gaussian is folded (`gaussian_kernel`), so these are wider."""
+    sigma = (1.2, 1.0, 1.1)
+    wide = [s * step for s, step in zip(sigma, grid.steps, strict=True)]
+    carried = grid.kernel_from(gaussian_kernel((15, 15, 15), sigma)[None])
+    expected = gaussian_kernel(carried.shape[1:], wide)
+    assert carried.shape[1:] == tuple(2 * round(7 * step) + 1 for step in grid.steps)
+    assert carried.sum() == pytest.approx(1, abs=1e-5)
+    assert carried.min() >= 0
+    assert float((carried[0] - expected).abs().sum()) < 0.03
+    assert sigmas_of(carried) == pytest.approx(sigmas_of(expected[None]), rel=0.02)

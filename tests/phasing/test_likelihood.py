@@ -49,7 +49,7 @@ def test_the_gradient_is_that_of_the_value(of: str) -> None:
     counts = torch.poisson(20 * torch.rand(shape, generator=generator), generator=generator)
     used, support = torch.rand(shape, generator=generator) > 0.1, torch.zeros(shape, dtype=torch.bool)
     support[:4, :5, :3] = True
-    problem = Problem(counts, used, support, Likelihood(of=of), (1.0, 1.0, 1.0))  # type: ignore[arg-type]
+    problem = Problem(counts, used, support, Likelihood(of=of), (0.3, 0.3, 0.3))  # type: ignore[arg-type]
     rho = torch.complex(*torch.randn(2, *shape, generator=generator))
     values = problem.values_of(rho)
     beam = torch.tensor([3.0, -2.0, 5.0, 1.0])
@@ -78,7 +78,7 @@ def test_the_coherent_gradient_is_that_of_the_value() -> None:
     counts = torch.poisson(20 * torch.rand(shape, generator=generator), generator=generator)
     used, support = torch.rand(shape, generator=generator) > 0.1, torch.zeros(shape, dtype=torch.bool)
     support[3:7, 4:9, 2:5] = True
-    problem = Problem(counts, used, support, Likelihood(), (1.0, 1.0, 1.0))
+    problem = Problem(counts, used, support, Likelihood(), (0.3, 0.3, 0.3))
     values = problem.values_of(torch.complex(*torch.randn(2, *shape, generator=generator)))
     value, chi2, slope, _ = problem(values, None)
     modulus = diffract(problem.object_of(values)).abs()

@@ -239,7 +239,7 @@ def test_an_iteration_is_two_transforms_of_planes_and_little_memory(
 
 def test_a_likelihood_of_a_coherent_beam_is_two_transforms_of_planes() -> None:
     used = to_corner(measured(0.9))[0]
-    problem = Problem(to_corner(counts())[0], used, support()[0], Likelihood(), (1.0, 1.0, 1.0))
+    problem = Problem(to_corner(counts())[0], used, support()[0], Likelihood(), (0.3, 0.3, 0.3))
     values = problem.values_of(start()[0])
     with Spent() as spent:
         problem(values, None)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
+from torch.fft import fftn, fftshift, ifftn, ifftshift
 
 from autophasenn.errors import InputError
 from autophasenn.inversion.resampling import resampled
@@ -110,6 +111,31 @@ class WorkingGrid:
     def object_from(self, rho: Shaped[Tensor, "*batch m0 m1 m2"]) -> Shaped[Tensor, "*batch n0 n1 n2"]:
         """An object of the grid as one of the pattern, on the same scale, or its support: zeros around it."""
         return crop_or_pad(rho, self.pattern)
+
+    def kernel_from(self, kernel: Float[Tensor, "1 k0 k1 k2"]) -> Float[Tensor, "1 w0 w1 w2"]:
+        """A coherence kernel of the grid as one of the pattern.
+
+        Its transform, the degree of coherence of two points, is the same function of their distance; beyond the grid's field
+        of view, where the autocorrelation is empty, it is taken as 0.
+
+        Parameters
+        ----------
+        kernel : float32 tensor (1, k0, k1, k2)
+            With odd edges, centred, of sum 1.
+
+        Returns
+        -------
+        float32 tensor (1, w0, w1, w2), `steps` times as wide, with odd edges, none negative, of sum 1.
+        """
+        whole = crop_or_pad(kernel[0], self.shape)
+        degree = fftshift(fftn(ifftshift(whole)).real)
+        wide = fftshift(ifftn(ifftshift(crop_or_pad(degree, self.pattern))).real)
+        edges = [
+            min(2 * round((size - 1) * step / 2) + 1, n - 1 + n % 2)
+            for size, step, n in zip(kernel.shape[1:], self.steps, self.pattern, strict=True)
+        ]
+        middle = crop_or_pad(wide, edges).clamp_min(0)
+        return (middle / middle.sum())[None]
 
 
 def _voxels(size: int, oversampling: float, least: float) -> int:

@@ -105,7 +105,8 @@ def most_likely_even(
 
     for _ in range(how.rounds):
         support = layer_around(how.support.final_support(run.object).to(run.errors.dtype)) > 0.5
-        problem = Problem(to_corner(counts[0]), to_corner(used[0]), support[0], how.likelihood, (1.0, 1.0, 1.0))
+        sigmas = 3 * (how.likelihood.first_sigma,)
+        problem = Problem(to_corner(counts[0]), to_corner(used[0]), support[0], how.likelihood, sigmas)
         first = problem.values_of(run.object[0])
         even = evenness(how.weight, _typical(first))
         values, beam, tried = climb(problem, first, beam, how.likelihood, prior=even, on_evaluation=told)

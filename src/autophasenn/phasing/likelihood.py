@@ -36,6 +36,10 @@ from autophasenn.volumes import Mask, Volume, crop_or_pad
 
 STEP = 3.0
 """Of the beam's parameters, over that of an object of as many photons: their curvature grows with the photons."""
+FIRST_LOGIT = 1.0
+"""Of 2 p - 1, to begin with: p = 0.87, between Gaussian and exponential."""
+LEAST_SIGMA = 0.05
+"""Of a kernel of which nothing is seen, in voxels."""
 DARK = 1e-12
 """Share of the brightest voxel below which nothing is divided by."""
 BEAM = 4
@@ -87,6 +91,7 @@ def most_likely(
     *,
     partially_coherent: bool,
     steps: Sequence[float] = (1.0, 1.0, 1.0),
+    sigmas: Sequence[float] | None = None,
     on_iteration: OnIteration | None = None,
 ) -> Retrieval:
     """Go on from an object towards the one that makes the counts most likely.
@@ -103,6 +108,9 @@ def most_likely(
         Whether the beam is found too.
     steps : 3 floats
         Voxels of the pattern a voxel of the network's box.
+    sigmas : 3 floats, optional
+        Standard deviations of the kernel in voxels of the pattern, to begin with (:func:`sigmas_of`). None:
+        `how.first_sigma` voxels of the network's box.
     on_iteration : callable, optional
         Told after every evaluation, with their number and the most there can be.
 
@@ -111,7 +119,8 @@ def most_likely(
     Retrieval
         ``errors`` (1, evaluations): modulus error of every object that was tried. The last need not be the least.
     """
-    problem = Problem(to_corner(counts[0]), to_corner(used[0]), run.support[0], how, steps)
+    begun = [how.first_sigma * step for step in steps] if sigmas is None else sigmas
+    problem = Problem(to_corner(counts[0]), to_corner(used[0]), run.support[0], how, begun)
     beam = np.zeros(BEAM) if partially_coherent else None
     values, beam, errors = climb(problem, problem.values_of(run.object[0]), beam, how, on_evaluation=on_iteration)
     kernel = None if beam is None else problem.kernel(torch.from_numpy(beam).to(run.errors))[None]
@@ -178,6 +187,29 @@ def climb(
     return split(found)[0], None if beam is None else found[voxels:], torch.stack(errors)[None]
 
 
+def sigmas_of(kernel: Float[Tensor, "1 k0 k1 k2"]) -> tuple[float, float, float]:
+    """Standard deviations of a coherence kernel along each axis, in voxels, as the first shape of the likelihood has them.
+
+    From where its transform has fallen to about exp(-1/2): far from the middle a kernel is too weak to be measured.
+
+    Parameters
+    ----------
+    kernel : float tensor (1, k0, k1, k2)
+        With odd edges, centred, of sum 1.
+    """
+    power = 0.5 + 0.5 / (1 + math.exp(-FIRST_LOGIT))
+    angles = math.pi * torch.arange(1, 65, device=kernel.device) / 64
+    found = []
+    for axis, size in enumerate(kernel.shape[1:]):
+        profile = kernel[0].sum([other for other in range(3) if other != axis])
+        places = torch.arange(size, device=kernel.device) - size // 2
+        fallen = -(torch.cos(angles[:, None] * places) @ profile).clamp(1e-6, 1).log()
+        at = int((fallen - 0.5).abs().argmin())
+        square = float(fallen[at]) ** (1 / power) / (1 - math.cos(float(angles[at])))
+        found.append(max(LEAST_SIGMA, math.sqrt(square)))
+    return found[0], found[1], found[2]
+
+
 class Problem:
     """The likelihood of one pattern, and its gradient.
 
@@ -190,11 +222,11 @@ class Problem:
     support : bool tensor (n0, n1, n2)
         Centred, as all objects are.
     how : Likelihood
-    steps : 3 floats
-        Voxels of the pattern a voxel of the network's box.
+    sigmas : 3 floats
+        Standard deviations of the kernel in voxels of the pattern, to begin with.
     """
 
-    def __init__(self, counts: Tensor, used: Tensor, support: Tensor, how: Likelihood, steps: Sequence[float]) -> None:
+    def __init__(self, counts: Tensor, used: Tensor, support: Tensor, how: Likelihood, sigmas: Sequence[float]) -> None:
         self.how, self.used = how, used
         self.counts = torch.where(used, counts, 0)
         self.root, self.total = self.counts.sqrt(), self.counts.sum(dtype=torch.float64)
@@ -213,7 +245,7 @@ class Problem:
         self.within = torch.nonzero(self.box.cut(support).flatten()).flatten()
         self.projection = BoxedProjection(self.counts[None], used[None])
         self.projection.confine(self.box)
-        self.first = torch.tensor([math.log(how.first_sigma * step) for step in steps], device=counts.device)
+        self.first = torch.tensor([math.log(sigma) for sigma in sigmas], device=counts.device)
 
     def values_of(self, rho: Tensor) -> Float[Tensor, "voxels 2"]:
         """An object on the scale of the counts, its voxels in the support."""
@@ -270,7 +302,7 @@ class Problem:
         The parameters have the scale of the object's: logarithms of sigma, and the logit of 2 p - 1.
         """
         squared = torch.exp(2 * (self.first + self.step * beam[:3]))
-        between = torch.sigmoid(1 + 4 * self.step * beam[3])
+        between = torch.sigmoid(FIRST_LOGIT + 4 * self.step * beam[3])
         power = 0.5 + 0.5 * between
         parts = [s * (1 - torch.cos(x)) for s, x in zip(squared, self.angles, strict=True)]
         logarithm = (parts[0][:, None, None] + parts[1][:, None] + parts[2]).clamp_min_(1e-9).log_()
