@@ -19,7 +19,7 @@ from autophasenn.physics.fourier import diffract
 from autophasenn.volumes import Pattern
 from crystals import polyhedron, smooth_phase
 
-SHAPE = (48, 48, 48)
+SHAPE = (64, 64, 64)
 SAMPLING = (3.2, 3.0, 3.4)
 
 
@@ -33,8 +33,8 @@ def pattern(rho: torch.Tensor, photons: float, gap: bool) -> HeldOut:
     counts = count_photons(intensity_of(diffract(rho)), photons, torch.Generator().manual_seed(1))
     mask = torch.ones(SHAPE, dtype=torch.bool)
     if gap:
-        mask[:, 32:34] = False  # a cross of 2 rows and 2 columns (8 %), some voxels beside the peak, as on a real chip
-        mask[:, :, 14:16] = False
+        mask[:, 40:42] = False  # a cross of 2 rows and 2 columns (6 %), some voxels beside the peak, as on a real chip
+        mask[:, :, 22:24] = False
         counts[~mask] = torch.nan  # whatever stands there must not matter
     return HeldOut.of(Pattern(counts, mask), 0.02, 0)
 
@@ -74,7 +74,7 @@ def test_coherence_may_be_estimated_by_every_start() -> None:
 
 def test_a_pattern_too_weak_to_hold_out_photons_is_still_ranked() -> None:
     counts = torch.zeros(SHAPE)
-    counts[22:27, 22:27, 22:27] = torch.rand(5, 5, 5, generator=torch.Generator().manual_seed(0)) * 5
+    counts[30:35, 30:35, 30:35] = torch.rand(5, 5, 5, generator=torch.Generator().manual_seed(0)) * 5
     data = HeldOut.of(Pattern(counts.round(), torch.ones(SHAPE, dtype=torch.bool)), 0.02, 0)
     found = reconstruct_ensemble(data, Ensemble(starts=2, polish=2, schedule=replace(QUICK, repeats=1)), seed=0)
     assert bool(torch.isfinite(found.object.abs()).all())
@@ -95,7 +95,7 @@ def test_the_held_out_share_is_what_was_asked_and_spares_the_peak() -> None:
     free = hold_out(mask, 0.05, seed=1)
     assert float(free.sum() / mask.sum()) == pytest.approx(0.05, rel=0.2)
     assert not bool((free & ~mask).any())
-    assert not bool(free[22:27, 22:27, 22:27].any())
+    assert not bool(free[30:35, 30:35, 30:35].any())
     assert torch.equal(free, hold_out(mask, 0.05, seed=1))
     assert int(hold_out(mask, 0.0, seed=1).sum()) == 0
 
@@ -105,7 +105,7 @@ def test_modes_of_equal_starts_are_one_and_of_orthogonal_ones_are_even() -> None
     torch.testing.assert_close(
         singular_modes(torch.stack([rho, rho, rho])), torch.tensor([1.0, 0.0, 0.0]), atol=1e-4, rtol=0
     )
-    apart = torch.stack([torch.roll(rho, 24, 0), rho])
+    apart = torch.stack([torch.roll(rho, 32, 0), rho])
     assert float(singular_modes(apart)[1]) == pytest.approx(0.5, abs=0.05)
 
 

@@ -50,7 +50,7 @@ REFUSED = {
     "AutoPhaseNNDesign(gathered=True)": "gathered is True; it should be 1, 2 or 4.",
     "GeometryFile(motors=3)": "motors is 3; it should be a dictionary.",
     "GeometryFile(motors={1: 2.0})": "a name in motors is 1; it should be a valid string.",
-    "GeometryFile(motors={'delta': []})": "motors.delta is []; it should be a valid number or a valid string.",
+    "GeometryFile(motors={'delta': []})": "motors.delta is []; it should be a valid number, a valid string or a tuple.",
 }
 ACCEPTED = """Plan(
     free_fraction=np.float32(0.125),

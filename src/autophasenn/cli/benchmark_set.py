@@ -11,7 +11,7 @@ from autophasenn.cli.app import INTERRUPTED, app
 from autophasenn.cli.terminal import TerminalProgress, complain, show_facts
 
 
-@app.command()
+@app.command("benchmark-set")
 def benchmark_set(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the sets; created.")],
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="It makes the same crystals again.")] = 777001,

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
-from torch.fft import fftn, fftshift, ifftn, ifftshift
+from torch.fft import fftn, ifftn
 
 from autophasenn.errors import InputError
 from autophasenn.inversion.resampling import resampled
+from autophasenn.physics.fourier import to_centre, to_corner
 from autophasenn.volumes import crop_or_pad
 
 LEAST_OVERSAMPLING = 2.5
@@ -128,8 +129,8 @@ class WorkingGrid:
         float32 tensor (1, w0, w1, w2), `steps` times as wide, with odd edges, none negative, of sum 1.
         """
         whole = crop_or_pad(kernel[0], self.shape)
-        degree = fftshift(fftn(ifftshift(whole)).real)
-        wide = fftshift(ifftn(ifftshift(crop_or_pad(degree, self.pattern))).real)
+        degree = to_centre(fftn(to_corner(whole)).real)
+        wide = to_centre(ifftn(to_corner(crop_or_pad(degree, self.pattern))).real)
         edges = [
             min(2 * round((size - 1) * step / 2) + 1, n - 1 + n % 2)
             for size, step, n in zip(kernel.shape[1:], self.steps, self.pattern, strict=True)
