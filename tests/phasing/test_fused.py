@@ -1,5 +1,6 @@
 """The compiled passes over a wave: used where they pay, and what they give is what torch gives."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,15 @@ def test_a_retrieval_is_the_same_with_and_without(monkeypatch: pytest.MonkeyPatc
     one, other = found
     torch.testing.assert_close(one.object, other.object, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(one.errors, other.errors, rtol=1e-5, atol=0)
+
+
+def test_where_numba_cannot_be_imported_torch_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is older than the NumPy beside it."""
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.2 or less.')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "numba", raising=False)
+    assert fused.is_installed()
+    assert fused.compiled.__wrapped__() is None
 
 
 def test_without_a_folder_to_write_in_torch_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

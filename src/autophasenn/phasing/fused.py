@@ -77,10 +77,14 @@ def is_installed() -> bool:
 
 @lru_cache(1)
 def compiled() -> Passes | None:
-    """The compiled passes; None where numba is missing, or has no place for what it compiles."""
+    """The compiled passes; None where numba is missing, does not fit this NumPy, or has no place for what it compiles."""
     if not is_installed():
         return None
-    import numba
+    try:
+        import numba
+    except ImportError as error:  # each numba knows NumPy up to some version, and others may have raised that
+        _LOG.info("numba is not used (%s).", error)
+        return None
 
     # Sums may be taken in another order, and a division be a product with the reciprocal; NaN stays NaN.
     how: dict[str, Any] = {
