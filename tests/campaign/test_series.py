@@ -210,7 +210,7 @@ def series_of(images: list[CrystalImage], folder: Path) -> Series:
             row(n),
             crystal=placed[f"s{n}"].crystal,
             result=folder / f"s{n}",
-            status="uncertain" if n == 2 else "reconstructed",
+            status={2: "uncertain", 3: "unchecked"}.get(n, "reconstructed"),
         )
         for n in range(1, len(images) + 1)
     ]
@@ -264,7 +264,7 @@ def test_points_of_different_crystals_are_not_joined_and_doubtful_ones_are_hollo
     assert sorted(list(line.get_xdata()) for line in joined)[0] == [301.0, 302.0, 303.0]
     assert {len(line.get_xdata()) for line in joined} == {3}
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
-    assert [list(line.get_xdata()) for line in hollow] == [[302.0]]
+    assert [list(line.get_xdata()) for line in hollow] == [[302.0, 303.0]]
     assert {text.get_text() for text in axes.get_legend().get_texts()} >= {"crystal A", "crystal B", "crystal C"}
     with pytest.raises(PlanError, match=r"No scan of .* has both volume and scan"):
         series_of(images, tmp_path).plot("volume")

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REPORT = "report.json"
-DOUBTED = ("uncertain", "poor")
-"""States whose numbers are drawn as doubted."""
+DOUBTED = ("unchecked", "uncertain", "poor")
+"""States whose numbers are drawn as not believed."""
 
 
 @dataclass(frozen=True, eq=False)

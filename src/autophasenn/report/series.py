@@ -127,7 +127,7 @@ def draw_series(axes: Axes, points: Sequence[Point], *, size: float = 6.0) -> No
                 markersize=size,
                 capsize=3,
                 elinewidth=1.2,
-                label=title + (", doubtful" if is_doubtful else ""),
+                label=title + (", not believed" if is_doubtful else ""),
             )
 
 

@@ -28,6 +28,7 @@ td small { margin-top: .25rem; color: var(--faint); }
 td img { display: block; width: 72px; height: 72px; object-fit: contain; }
 .status { padding: .1rem .5rem; border-radius: 1rem; font-size: .88em; background: #e6e7ee; }
 .reconstructed { background: #d7efdc; color: #14532d; } .uncertain { background: #fdeec4; color: #6b4a00; }
+.unchecked { background: #d9e6f7; color: #1e3a6b; }
 .poor, .failed { background: #fbdcd5; color: #7f1d0e; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
 .pictures img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
