@@ -112,7 +112,8 @@ def test_the_displacement_is_that_of_the_field_but_for_a_shift_and_a_uniform_dis
 
 
 def test_a_fourth_reflection_decides_the_twins_of_a_body_that_is_its_own_inversion() -> None:
-    images = [seen(hkl, twin=i in (1, 3), body=block) for i, hkl in enumerate(HKL)]
+    hkls = (*HKL[:3], (1, 1, -1))
+    images = [seen(hkl, twin=i in (1, 3), body=block) for i, hkl in enumerate(hkls)]
     four = strain_tensor(laid_on_each_other(images), "sample")
     assert four.twins == (False, True, False, True)
     assert not any(four.guessed)
@@ -121,6 +122,15 @@ def test_a_fourth_reflection_decides_the_twins_of_a_body_that_is_its_own_inversi
     three = laid_on_each_other(images[:3])
     assert [each.is_guess for each in three] == [False, True, True]
     assert any("guess" in note for note in strain_tensor(three).notes)
+
+
+def test_a_twin_is_a_guess_where_the_other_reflections_lie_in_a_plane_however_many_there_are() -> None:
+    last_alone = [seen(hkl, body=block) for hkl in ((1, 1, 1), (1, -1, 1), (2, 0, 2), (0, 0, 2))]
+    placed = laid_on_each_other(last_alone)
+    assert [each.is_guess for each in placed] == [False, False, False, True]
+    assert not any(each.is_twin for each in placed[:3])
+    first_alone = [seen(hkl, body=block) for hkl in HKL]  # -111 and 1-11 are 002 together
+    assert [each.is_guess for each in laid_on_each_other(first_alone)] == [False, True, True, True]
 
 
 def test_uncertainties_are_those_that_noise_of_the_phases_makes() -> None:
@@ -140,6 +150,21 @@ def test_what_the_reflections_disagree_in_makes_the_uncertainties_larger() -> No
     tensor = strain_tensor(laid_on_each_other(sure), "sample")
     assert tensor.strain[0].mean.basis.startswith("what the reflections disagree in")
     assert np.nanmean(tensor.strain_spread) == pytest.approx(np.nanmean(honest.strain_spread), rel=0.2)
+
+
+def test_reconstructions_that_agree_to_the_last_digit_leave_the_uncertainty_to_the_disagreement() -> None:
+    images = [seen(hkl, noise=0.05) for hkl in HKL]
+    alike = [replace(each, phase_spread=0 * each.phase_spread) for each in images]
+    unknown = [replace(each, phase_spread=None) for each in images]
+    without, zero = (strain_tensor(laid_on_each_other(each), "sample") for each in (unknown, alike))
+    assert np.nanmin(zero.strain_spread) > 0
+    np.testing.assert_allclose(zero.strain_spread, without.strain_spread, rtol=1e-5)
+
+
+def test_how_far_three_scattering_vectors_are_from_a_cell_is_not_known() -> None:
+    off = [strain_tensor(laid_on_each_other([seen(h) for h in HKL[:n]], hkl=HKL[:n])).lattice.off.value for n in (3, 4)]
+    assert off[0] is None
+    assert off[1] == pytest.approx(0, abs=1e-9)
 
 
 def without_geometry(image: CrystalImage) -> CrystalImage:

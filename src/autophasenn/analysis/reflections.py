@@ -3,7 +3,8 @@
 Each reflection is measured with the sample turned otherwise, and phase retrieval leaves the place and the twin of each image
 open. In the sample frame all show the same body, so that bodies are laid on each other: that decides the place, and the twin
 as far as the body differs from its own inversion. Where it does not, and there are more reflections than three, the twins
-are taken that agree best with one displacement field (`tensor`).
+are taken that agree best with one displacement field (`tensor`); where without one the others lie in a plane (as
+without 111 of 111, -111, 1-11 and 002), that leaves open the twin of that one against theirs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ MOST_VOXELS = 2_000_000
 """Of the common grid."""
 CLEAR_SHAPE = 0.02
 """By how much the better twin's body must overlap more, else the body does not decide."""
+CLEAR_FIELD = 1.1
+"""How many times as much the phases must disagree with the other twin of an image, else that one may be right as well."""
 FLATTEST = 25.0
 """Largest ratio of the singular values of the unit vectors along Q: beyond it they lie in a plane, nearly."""
 LEAST_VOXELS = 64
@@ -222,7 +225,10 @@ def _candidates(
 
 
 def _agreeing(candidates: Sequence[Sequence[Reflection]]) -> tuple[Reflection, ...]:
-    """Of all choices of twins the one whose phases agree best with one displacement field."""
+    """Of all choices of twins the one whose phases agree best with one displacement field.
+
+    A guess is each twin whose other one, whatever the rest are then, agrees about as well.
+    """
     choices = list(itertools.product(*candidates))
     if len(choices) == 1:
         return choices[0]
@@ -233,7 +239,14 @@ def _agreeing(candidates: Sequence[Sequence[Reflection]]) -> tuple[Reflection, .
         support = np.logical_and.reduce([each.image.support for each in choice])
         q = np.stack([each.q for each in choice])
         scored.append(disagreement(q, phase_gradients(choice, support)[0], support))
-    return choices[int(np.argmin(scored))]
+    best = choices[int(np.argmin(scored))]
+    others = [
+        min((score for choice, score in zip(choices, scored, strict=True) if choice[i] is not each), default=math.inf)
+        for i, each in enumerate(best)
+    ]
+    return tuple(
+        replace(each, is_guess=other <= CLEAR_FIELD * min(scored)) for each, other in zip(best, others, strict=True)
+    )
 
 
 def _guessed(options: Sequence[Reflection]) -> Reflection:

@@ -31,9 +31,9 @@ PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """Row and column of each component."""
 SAMPLE, CUBIC = "sample", "cubic"
 """Axes along which components are given."""
-RIGID = 0.5
-"""Degrees by which measured scattering vectors may be turned, and ten times the percentage by which they may be longer or
-shorter, than those of one lattice, before that is said."""
+NEARLY_CUBIC = 0.5
+"""Degrees by which the angles of the cell may differ from 90, and % by which its edges may differ from each other, and the
+measured scattering vectors from those of the cell, before that is said."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class MeanLattice:
     volume : Quantity
         nm³.
     off : Quantity
-        Largest difference between a measured scattering vector and that of the cell, in % of its length.
+        Largest difference between a measured scattering vector and that of the cell, in % of its length; unknown for three,
+        which some cell fits exactly.
     """
 
     a: Quantity
@@ -277,7 +278,9 @@ def _spreads(
     if found is None:
         return np.full((len(q), *support.shape), left), RESIDUAL
     typical = float(np.sqrt(np.mean(np.square(found[:, support]))))
-    return (found, ORIENTATIONS) if left <= typical else (found * (left / (typical or left)), RESIDUAL)
+    if left <= typical:
+        return found, ORIENTATIONS
+    return found * (left / typical) if typical else np.full_like(found, left), RESIDUAL
 
 
 def _weights(spreads: Floats, support: NDArray[np.bool_]) -> Floats:
@@ -329,7 +332,7 @@ def _lattice(q: Floats, hkl: Floats) -> tuple[Floats, MeanLattice, list[str]]:
     said = []
     skew = max(abs(each - 90) for each in angles)
     longest = float(lengths.max() / lengths.min() - 1)
-    if skew > RIGID or 1e3 * longest > 10 * RIGID or 100 * off > RIGID:
+    if max(skew, 100 * longest, 100 * off) > NEARLY_CUBIC:
         said.append(
             f"The scattering vectors fit a cell of {', '.join(f'{x:.4f}' for x in lengths)} nm and "
             f"{', '.join(f'{x:.2f}' for x in angles)} degrees, not a cubic one: the angles of the circles, the direct beam "
@@ -338,7 +341,14 @@ def _lattice(q: Floats, hkl: Floats) -> tuple[Floats, MeanLattice, list[str]]:
     a, b, c = (Quantity(float(x), "nm") for x in lengths)
     alpha, beta, gamma = (Quantity(x, "degrees") for x in angles)
     lattice = MeanLattice(
-        a, b, c, alpha, beta, gamma, Quantity(float(np.linalg.det(cell)), "nm³"), Quantity(100 * off, "%")
+        a,
+        b,
+        c,
+        alpha,
+        beta,
+        gamma,
+        Quantity(float(np.linalg.det(cell)), "nm³"),
+        Quantity(100 * off if len(q) > 3 else None, "%"),
     )
     return np.asarray(turn), lattice, said
 
@@ -348,8 +358,8 @@ def _about(reflections: Sequence[Reflection]) -> list[str]:
     guessed = [each.name for each in reflections if each.is_guess]
     if guessed:
         notes.append(
-            f"The body looks like its own inversion, so that the twin of {', '.join(guessed)} is a guess; a fourth "
-            "reflection decides it."
+            f"The body looks like its own inversion, so that the twin of {', '.join(guessed)} against that of the "
+            "first image is a guess; more reflections decide it, where without any one of them the others lie in no plane."
         )
     notes.append("If the first image is the twin, the whole tensor is that of the inverted crystal.")
     if len(reflections) == 3:
