@@ -184,6 +184,49 @@ def test_a_folder_of_somebody_else_is_left_alone_also_with_overwrite(contest: Co
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+ROW = {"set": "dim", "index": 0, "method": "network", "numbers": dict.fromkeys(METRICS, 1.0)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("[]", "3", "\0" * 20, "[" * 100_000),
+        *(json.dumps(ROW | wrong) for wrong in ({"index": "0"}, {"index": True}, {"set": None}, {"numbers": 3})),
+        *(json.dumps(ROW | {"numbers": wrong}) for wrong in ({}, ROW["numbers"] | {"seconds": "2"})),
+    ],
+)
+def test_a_line_that_is_no_row_is_named_before_any_work(contest: Contest, tmp_path: Path, line: str) -> None:
+    there, one = tmp_path / "damaged", replace(contest, methods=("network",), count=1)
+    with pytest.raises(KeyboardInterrupt):
+        compare(there, one, progress=Ends(0))
+    before = (there / "leaderboard.json").read_bytes()
+    (there / ROWS).write_text(json.dumps(ROW) + "\n" + line + "\n")
+    with pytest.raises(OutputError, match=r"Line 2 of .*rows\.jsonl is damaged .*; take that line out\."):
+        compare(there, one)
+    assert (there / "leaderboard.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ['{"sets": []}', '{"methods": 3}', '{"common": null}'])
+def test_parameters_that_are_damaged_are_those_of_somebody_else(contest: Contest, tmp_path: Path, text: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        compare(tmp_path / "there", contest, progress=Ends(0))
+    path = tmp_path / "there" / PARAMETERS
+    path.write_text(json.dumps(json.loads(path.read_text()) | json.loads(text)))
+    with pytest.raises(OutputError, match="is not empty"):
+        compare(tmp_path / "there", contest)
+
+
+def test_what_is_no_number_is_kept_as_unknown(tmp_path: Path) -> None:
+    path = tmp_path / ROWS
+    path.write_text(
+        json.dumps(ROW | {"numbers": ROW["numbers"] | {"correlation": float("nan"), "confidence": 0.5}}) + "\n"
+    )
+    rows = Rows(path)
+    rows.add(("dim", 1, "network"), dict.fromkeys(METRICS, 0.5) | {"correlation": float("inf")})
+    found = standing("dim", "network", list(Rows(path).of("dim", "network").values()))
+    assert (found.n, found.found, found.judged, found.brier) == (2, None, 0, None)
+
+
 @pytest.mark.parametrize(("found", "n"), [(0, 1), (0, 8), (7, 8), (8, 8), (64, 128), (125, 128)])
 def test_the_interval_of_a_share_is_wilsons(found: int, n: int) -> None:
     from scipy.stats import binomtest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import OutputError, quoted
-from autophasenn.evaluation.scores import Numbers
+from autophasenn.evaluation.scores import METRICS, Numbers
 from autophasenn.files.guarded import CREATOR
 from autophasenn.files.lock import HeldError, held
 from autophasenn.files.writing import TEMPORARY, check_folder, write_atomically
@@ -19,6 +20,8 @@ FORMAT = f"{CREATOR}-leaderboard"
 VERSION = 1
 PARAMETERS, ROWS = "parameters.json", "rows.jsonl"
 WORDS = "what_they_do"
+GROUPS = ("common", "sets", "methods", WORDS)
+"""Of the parameters."""
 LOCK = f"{TEMPORARY}leaderboard"
 Key = tuple[str, int, str]
 """Set, index of the crystal in it, and method."""
@@ -45,16 +48,17 @@ class Rows:
                 file.truncate(len(whole))
         for number, line in enumerate(whole.splitlines(), 1):
             try:
-                row = json.loads(line)
-                self.done[(row["set"], row["index"], row["method"])] = row["numbers"]
-            except (ValueError, KeyError, TypeError) as error:
+                key, numbers = _row(json.loads(line))
+            except (ValueError, RecursionError) as error:
                 raise OutputError(
                     f"Line {number} of {quoted(path)} is damaged ({quoted(error)}); take that line out."
                 ) from error
+            self.done[key] = numbers
 
     def add(self, key: Key, numbers: Numbers) -> None:
         """Keep a row; it is on the disk when this returns."""
         name, index, method = key
+        numbers = _finite(numbers)
         line = json.dumps({"set": name, "index": index, "method": method, "numbers": numbers}) + "\n"
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -71,6 +75,30 @@ class Rows:
         """Index -> numbers of a method on a set, rising."""
         found = {index: row for (of, index, by), row in self.done.items() if (of, by) == (name, method)}
         return dict(sorted(found.items()))
+
+
+def _row(said: Any) -> tuple[Key, Numbers]:
+    """What a line of the file says.
+
+    Raises
+    ------
+    ValueError
+        If it is no row.
+    """
+    row = said if isinstance(said, dict) else {}
+    name, index, method, numbers = (row.get(each) for each in ("set", "index", "method", "numbers"))
+    if not (isinstance(name, str) and isinstance(method, str) and type(index) is int and isinstance(numbers, dict)):
+        raise ValueError("it does not say set, index, method and numbers")
+    if missing := [each for each in METRICS if each not in numbers]:
+        raise ValueError(f"the number {missing[0]} is missing")
+    if not all(value is None or isinstance(value, int | float) for value in numbers.values()):
+        raise ValueError("what stands in numbers is none")
+    return (name, index, method), _finite(numbers)
+
+
+def _finite(numbers: Numbers) -> Numbers:
+    """The same, with None for what is no finite number: JSON knows none, and nothing is counted of it."""
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
 
 
 @contextmanager
@@ -121,7 +149,8 @@ def kept_in(folder: Path, parameters: Mapping[str, Mapping[str, Any]], overwrite
 def _is_ours(path: Path) -> bool:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        return (said["format"], said["version"]) == (FORMAT, VERSION)
+        is_whole = all(isinstance(said[group], dict) for group in GROUPS)
+        return is_whole and (said["format"], said["version"]) == (FORMAT, VERSION)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False
 
