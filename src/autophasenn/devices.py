@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np  # noqa: F401 - before torch, which imports it from C and drops a Ctrl-C that comes meanwhile
 import torch
 
 from autophasenn.errors import PlanError

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 import autophasenn
+from autophasenn.cli.interruption import CTRL_C
 from autophasenn.cli.terminal import complain
 from autophasenn.errors import AutoPhaseNNError, quoted
 from autophasenn.machine import keep_freed_memory, load_average, waiting_threads
@@ -86,23 +87,13 @@ def main() -> None:
     load = None if sys.argv[1:2] == [ALL_DAY] else load_average()
     os.environ |= waiting_threads(load, os.cpu_count() or 1)
     keep_freed_memory()
-    try:
-        status = app(prog_name="autophasenn", standalone_mode=False)
-    except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        command = "autophasenn" if context is None else context.command_path
-        complain(f"{error.format_message().replace('Value error, ', '').rstrip('.')}. Try `{command} --help`.")
-        status = 2
-    except AutoPhaseNNError as error:
-        complain(str(error))
-        status = 2
-    except MemoryError:
-        complain(
-            "The memory of this machine is used up; cut the scan around its peak, bin it, or take a larger machine."
-        )
-        status = 2
-    except Exception as error:
-        status = _explained(error)
+    with CTRL_C:
+        try:
+            status = app(prog_name="autophasenn", standalone_mode=False)
+        except KeyboardInterrupt:  # before there was a command
+            status = INTERRUPTED
+        except Exception as error:
+            status = INTERRUPTED if CTRL_C.came else _explained(error)
     status = _flushed(status or 0)
     if status == INTERRUPTED:
         complain("interrupted; a first image that was told of is kept, and nothing else that is unfinished.")
@@ -110,6 +101,23 @@ def main() -> None:
 
 
 def _explained(error: Exception) -> int:
+    """One sentence about why nothing more is done. The exit status."""
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        command = "autophasenn" if context is None else context.command_path
+        complain(f"{error.format_message().replace('Value error, ', '').rstrip('.')}. Try `{command} --help`.")
+    elif isinstance(error, AutoPhaseNNError):
+        complain(str(error))
+    elif isinstance(error, MemoryError):
+        complain(
+            "The memory of this machine is used up; cut the scan around its peak, bin it, or take a larger machine."
+        )
+    else:
+        return _reported(error)
+    return 2
+
+
+def _reported(error: Exception) -> int:
     """One sentence about what nobody expected; its trace is kept in a file. The exit status."""
     if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF) and not error.filename:
         return _unwritten(error)

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from autophasenn.cli.interruption import CTRL_C
 from autophasenn.errors import quoted
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class TerminalProgress:
 
     def stage(self, name: str) -> None:
         """Begin a stage; the one before is done."""
+        CTRL_C.raise_if_lost()
         self._finish()
         self._task = self._bars.add_task(f"{escape(name):{_STAGE_WIDTH}}", total=None)
         if self._is_told:
@@ -84,6 +86,7 @@ class TerminalProgress:
 
     def advance(self, done: int, total: int) -> None:
         """Say how far the stage is."""
+        CTRL_C.raise_if_lost()
         if self._task is not None:
             self._bars.update(self._task, completed=done, total=total)
         if self._is_told:

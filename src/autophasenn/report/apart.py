@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +34,7 @@ class Painter:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         quiet = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in os.environ}
-        with suppress(OSError):
+        with suppress(OSError), _ctrl_c_held():
             self._process = subprocess.Popen(
                 [sys.executable, "-c", BEGIN],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | quiet,
@@ -77,6 +78,19 @@ class Painter:
         if left_out is None:
             raise _NotDrawnError
         return left_out
+
+
+@contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """A process begun now never gets Ctrl-C, not even while Python begins in it; this one gets it after the block."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 class _NotDrawnError(Exception):
