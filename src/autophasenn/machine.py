@@ -23,7 +23,8 @@ from autophasenn.errors import InputError
 BYTES_PER_VOXEL = 12
 """Of counts while they are read and corrected."""
 PROGRAM = "from autophasenn.cli import main; main()"
-"""The command line, as ``python -c`` runs it in a process of its own; its words follow."""
+"""The command line, as ``python -P -c`` runs it in a process of its own; its words follow. ``-P``: no module of the user's
+folder takes the place of Python's."""
 IDLE, SPINS = 0.3, "10000"
 """A machine is idle below this load average by core; its threads then turn so many times before they sleep."""
 

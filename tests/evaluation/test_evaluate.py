@@ -278,8 +278,9 @@ def test_the_command_takes_methods_by_name(
     done = CliRunner().invoke(cli.app, [*words, "network, er50", "--weights", str(evaluation.weights)])
     assert done.exit_code == 0, done.output
     assert "correlation" in done.stdout
-    monkeypatch.setattr(sys, "argv", ["autophasenn", *words, "networks"])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    assert left.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    for named in ("networks", ","):
+        monkeypatch.setattr(sys, "argv", ["autophasenn", *words, named])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert left.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1

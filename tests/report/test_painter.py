@@ -1,5 +1,6 @@
 """Figures of another process are those of this one; where it is gone, this one draws."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -34,6 +35,18 @@ def test_another_process_draws_the_same_figures_and_one_that_died_is_not_missed(
     assert there.keys() == here.keys() > {"overview.png", "slices.png", "pattern.png"}
     for name, picture in here.items():
         np.testing.assert_allclose(picture, there[name], atol=0.01)
+
+
+def test_a_file_of_the_user_takes_the_place_of_no_module(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("signal", "pickle", "matplotlib"):
+        (tmp_path / f"{name}.py").write_text(f"open({name!r} + '.was_run', 'w')\nraise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    with Painter() as painter:
+        painter.draw(replace(result._portfolio(), is_whole=False), tmp_path)
+        assert painter._process is not None  # else this process drew
+    assert not list(tmp_path.glob("*.was_run"))
 
 
 def test_a_figure_that_shows_the_same_is_drawn_once(

@@ -193,7 +193,18 @@ def evaluate(
                 show_leaderboard(table, output)
                 return
             evaluation = Evaluation(
-                *(datasets[0], named or COMPARED, weights, network, (), count, seed, device, options, bool(confidence))
+                *(
+                    datasets[0],
+                    COMPARED if named is None else named,
+                    weights,
+                    network,
+                    (),
+                    count,
+                    seed,
+                    device,
+                    options,
+                    bool(confidence),
+                )
             )
             result = run(output, evaluation, workers=workers, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BEGIN = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from {__name__} import serve; serve()"
-"""What the process runs. Ctrl-C is for the process that asks, which ends this one."""
+"""What the process runs. Ctrl-C is for the process that asks, which ends this one.
+
+``-P``: else a ``signal.py`` in the folder where the user stands would be run in place of Python's own."""
 
 
 class Painter:
@@ -36,7 +38,7 @@ class Painter:
         quiet = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in os.environ}
         with suppress(OSError), _ctrl_c_held():
             self._process = subprocess.Popen(
-                [sys.executable, "-c", BEGIN],
+                [sys.executable, "-P", "-c", BEGIN],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | quiet,
             )  # fmt: skip
 

@@ -56,7 +56,7 @@ class ViewerProcess:
         # Its complaints go to a file, and what it says later is read and dropped: a page that is full of both would stop.
         self._told = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  # closed with the page
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE, stderr=self._told, text=True
+            [sys.executable, "-P", "-c", PROGRAM, *words], stdout=subprocess.PIPE, stderr=self._told, text=True
         )
         atexit.register(self.close)
         assert self._process.stdout is not None

@@ -119,7 +119,7 @@ class Run:
         program = f"import sys; sys.argv[0] = 'autophasenn'; {PROGRAM}"
         with (self.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", program, *self.words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [sys.executable, "-P", "-c", program, *self.words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, start_new_session=True,
             )  # fmt: skip
         self.state, self.began, self.process = "running", time.time(), process.pid
