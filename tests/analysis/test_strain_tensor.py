@@ -1,6 +1,7 @@
 """Several reflections of one crystal: the tensor of a known displacement field, whatever twin and place each image has."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from autophasenn.image import CrystalImage
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.physics.geometry import describe
+from autophasenn.pipeline import strain_tensor as pipeline
+from autophasenn.pipeline.analyse import subject_in
 
 A = 0.408e-9
 HKL = ((1, 1, 1), (-1, 1, 1), (1, -1, 1), (0, 0, 2))
@@ -260,12 +263,25 @@ def test_a_result_whose_sample_frame_is_unknown_is_named(results: list[Path], tm
 
 
 def test_from_python_it_is_a_value(results: list[Path]) -> None:
+    """And what its images make doubtful is said."""
+    assert {ap.load(each).report.status for each in results[:3]} <= {"unchecked", "poor"}
     tensor = ap.strain_tensor(results[:3], hkl=HKL[:3])
+    (doubted,) = (note for note in tensor.notes if "not believed" in note)
+    assert len(re.findall(r"\((unchecked|poor)\)", doubted)) == 3
     assert tensor.strain_map.shape == (6, *tensor.support.shape)
     with pytest.raises(ap.InputError, match="3 results and the indices of 2"):
         ap.strain_tensor(results[:3], hkl=HKL[:2])
     with pytest.raises(ap.PlanError, match="list of three"):
         ap.strain_tensor(str(results[0]))
+
+
+@pytest.mark.parametrize("is_assumed", [True, False])
+def test_a_unit_cell_says_where_the_direct_beam_was_assumed(
+    results: list[Path], monkeypatch: pytest.MonkeyPatch, is_assumed: bool
+) -> None:
+    monkeypatch.setattr(pipeline, "subject_in", lambda *a: replace(subject_in(*a), is_beam_assumed=is_assumed))
+    notes = ap.strain_tensor(results[:3], hkl=HKL[:3]).notes
+    assert any("direct beam was assumed of" in note for note in notes) == is_assumed
 
 
 def test_the_rotation_of_the_sample_is_a_rotation_and_stands_in_the_report() -> None:

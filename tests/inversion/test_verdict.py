@@ -18,6 +18,7 @@ from autophasenn.inversion.verdict import (
     Verdict,
     judge,
 )
+from autophasenn.report.numbers import NOT_BELIEVED
 
 NOISE = 0.001
 CHI2 = {
@@ -111,6 +112,10 @@ def test_one_image_that_fits_its_pattern_is_not_called_right_where_nothing_else_
         "chi2 is 0.001, 1 times what counting noise alone gives."
     )
     assert judge(Grounds(NOISE, NOISE, 3, 3, kind)).status is Status.reconstructed
+
+
+def test_every_status_but_one_is_drawn_and_told_as_not_believed() -> None:
+    assert set(NOT_BELIEVED) == set(Status) - {Status.reconstructed}
 
 
 def test_sentences_are_whole() -> None:

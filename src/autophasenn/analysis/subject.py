@@ -59,6 +59,8 @@ class Subject:
         Along whose axes the image's grid lies, and in whose components its scattering vector is.
     to_frame : float array (3, 3)
         From components in the laboratory to those.
+    status : str
+        The verdict on the image in a word; empty: unknown.
     """
 
     image: CrystalImage
@@ -71,6 +73,7 @@ class Subject:
     origin: Mapping[str, Any] | None = None
     frame: str = "laboratory"
     to_frame: Floats = field(default_factory=lambda: np.eye(3))
+    status: str = ""
 
 
 def read_subject(path: Path) -> tuple[Subject, Mapping[str, Any]]:
@@ -108,6 +111,7 @@ def subject_of(
         _number(report.get("resolution_nm")),
         isinstance(beam, Mapping) and bool(beam.get("assumed")),
         {key: origin.get(key) for key in ("path", "sha256")},
+        status=str(report.get("status") or ""),
     )
 
 

@@ -22,7 +22,7 @@ from autophasenn.files.guarded import opened_result
 from autophasenn.image import CrystalImage
 from autophasenn.live import ledger as ledgers
 from autophasenn.live.ledger import Ledger
-from autophasenn.report.numbers import Report
+from autophasenn.report.numbers import NOT_BELIEVED, Report
 from autophasenn.report.series import Point
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REPORT = "report.json"
-DOUBTED = ("unchecked", "uncertain", "poor")
-"""States whose numbers are drawn as not believed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +140,7 @@ class Series:
                 points.append(None)
                 continue
             scaled = None if error is None else error * wanted.factor
-            points.append(Point(x, y * wanted.factor, scaled, row.crystal, row.status in DOUBTED))
+            points.append(Point(x, y * wanted.factor, scaled, row.crystal, row.status in NOT_BELIEVED))
         return points
 
     def plot(self, quantity: str, against: str = SCAN) -> Figure:

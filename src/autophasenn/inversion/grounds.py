@@ -11,7 +11,7 @@ from autophasenn.volumes import Pattern, Reconstruction
 
 NOT_CALIBRATED = "it is calibrated for images that began from the network's prediction."
 NOT_ASKED_FOR = (
-    "no orientations were asked for (confidence.number is 0); --confidence 4 tells how far the image can be believed."
+    "no orientations were asked for (confidence.number is 0); 4 of them tell how far the image can be believed."
 )
 PENDING = "it is being computed; if the run has ended, it was interrupted before."
 

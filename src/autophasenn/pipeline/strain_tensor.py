@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from autophasenn.files.former import Kind
 from autophasenn.files.writing import check_folder, staged_folder
 from autophasenn.pipeline.analyse import check_formats, subject_in
 from autophasenn.progress import Progress, Silent
+from autophasenn.report.numbers import NOT_BELIEVED
 from autophasenn.report.style import KINDS
 
 Indices = tuple[int, int, int]
@@ -75,7 +77,26 @@ def strain_tensor(
         _subject(result, OPTIONS, edge, each.shift_back()).image for result, each in zip(results, found, strict=True)
     ]
     cells = max(cells_of(found[0].image, each.resolution_nm) for each in subjects)
-    return _strain_tensor(on_one_grid(moved, found), axes, cells)
+    tensor = _strain_tensor(on_one_grid(moved, found), axes, cells)
+    return replace(tensor, notes=(*tensor.notes, *_doubts(subjects, names, has_cell=tensor.lattice is not None)))
+
+
+def _doubts(subjects: Sequence[Subject], names: Sequence[str], *, has_cell: bool) -> list[str]:
+    """What the results themselves make doubtful."""
+    notes = []
+    by_name = list(zip(names, subjects, strict=True))
+    doubted = [f"{name} ({each.status})" for name, each in by_name if each.status in NOT_BELIEVED]
+    if doubted:
+        notes.append(
+            f"These images are not believed: {', '.join(doubted)}; a single wrong one makes the whole tensor wrong."
+        )
+    assumed = [name for name, each in by_name if each.is_beam_assumed]
+    if assumed and has_cell:
+        notes.append(
+            f"The direct beam was assumed of {', '.join(assumed)}, so that the unit cell is good to about 1 %; strain is "
+            "hardly touched."
+        )
+    return notes
 
 
 def _subject(

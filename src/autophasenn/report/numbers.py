@@ -16,6 +16,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 TOLERANT = ConfigDict(extra="ignore", allow_inf_nan=False)
 """How a stored report is read: what is not known is passed over, and NaN is no number."""
+NOT_BELIEVED = ("unchecked", "uncertain", "poor")
+"""Statuses of images that nothing speaks for, or something against."""
 
 
 @dataclass(frozen=True)
