@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,8 @@ from autophasenn.pipeline.analyse import subject_in
 
 A = 0.408e-9
 HKL = ((1, 1, 1), (-1, 1, 1), (1, -1, 1), (0, 0, 2))
+COMBINED = (*HKL[:3], (1, 1, -1))
+"""The last one is a combination of all others; of `HKL` it is one of the second and the third alone."""
 U = Rotation.from_rotvec([0.3, 0.2, 0.1]).as_matrix()
 """From the cubic axes to the sample frame."""
 BENT = np.random.default_rng(0).normal(size=(3, 3, 3)) * 2e3
@@ -115,8 +119,7 @@ def test_the_displacement_is_that_of_the_field_but_for_a_shift_and_a_uniform_dis
 
 
 def test_a_fourth_reflection_decides_the_twins_of_a_body_that_is_its_own_inversion() -> None:
-    hkls = (*HKL[:3], (1, 1, -1))
-    images = [seen(hkl, twin=i in (1, 3), body=block) for i, hkl in enumerate(hkls)]
+    images = [seen(hkl, twin=i in (1, 3), body=block) for i, hkl in enumerate(COMBINED)]
     four = strain_tensor(laid_on_each_other(images), "sample")
     assert four.twins == (False, True, False, True)
     assert not any(four.guessed)
@@ -170,6 +173,30 @@ def test_how_far_three_scattering_vectors_are_from_a_cell_is_not_known() -> None
     assert off[1] == pytest.approx(0, abs=1e-9)
 
 
+def test_twins_that_agree_as_well_the_other_way_round_stay_a_guess() -> None:
+    images = [seen(hkl, twin=i in (1, 3), body=block) for i, hkl in enumerate(HKL)]
+    found = laid_on_each_other(images)
+    assert [each.is_guess for each in found] == [False, True, True, True]
+    twins = [each.is_twin for each in found]
+    assert twins in ([False, True, False, True], [False, False, True, False])  # all but the first as one
+    assert any("a guess; another reflection" in note for note in strain_tensor(found).notes)
+
+
+def test_many_reflections_of_a_body_that_is_its_own_inversion_find_their_twins_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from autophasenn.analysis import reflections
+
+    asked = []
+    gradients = reflections.phase_gradients
+    monkeypatch.setattr(reflections, "phase_gradients", lambda *given: asked.append(0) or gradients(*given))
+    many = (*HKL, (2, 0, 0), (0, 2, 0), (2, 2, 0), (2, -2, 0))
+    twins = tuple(i in (1, 3, 6) for i in range(len(many)))
+    images = [seen(hkl, voxel=8e-9, twin=twin, body=block) for hkl, twin in zip(many, twins, strict=True)]
+    assert tuple(each.is_twin for each in laid_on_each_other(images)) == twins
+    assert len(asked) <= 2 * len(many)  # not each of 2^7 choices
+
+
 def without_geometry(image: CrystalImage) -> CrystalImage:
     return replace(image, voxel_size=None, scattering_vector=None)
 
@@ -178,7 +205,14 @@ def test_images_that_make_no_tensor_are_refused_in_one_sentence() -> None:
     first, second, third = (seen(hkl) for hkl in HKL[:3])
     along = replace(third, scattering_vector=2 * second.scattering_vector)
     larger = replace(third, voxel_size=(6e-9,) * 3)
+    nothing = replace(third, support=np.zeros_like(third.support))
+    torn = replace(third, amplitude=np.where(third.amplitude > 0, np.nan, 0))
+    bent = replace(third, phase=np.where(np.indices(third.shape)[0] == 30, np.nan, third.phase))
     for images, words in (
+        ([first, second, nothing], "image 3 shows no body"),
+        ([first, second, torn], f"image 3 has no number in {third.support.sum()} voxels of its body"),
+        ([first, second, bent], f"image 3 has no number in {third.support[30].sum()} voxels of its body"),
+        ([first, second, replace(third, scattering_vector=np.zeros(3))], r"image 3 has the scattering vector \[0.0, "),
         ([first, second], "needs three reflections"),
         ([first, second, along], "in one plane"),
         ([first, second, without_geometry(third)], "image 3 has no geometry"),
@@ -195,6 +229,9 @@ def test_indices_that_do_not_fit_are_refused() -> None:
         strain_tensor(placed)
     placed = laid_on_each_other([seen(hkl) for hkl in HKL[:3]], hkl=((1, 1, 1), (2, 2, 2), (-1, 1, 1)))
     with pytest.raises(ap.InputError, match="lie in one plane"):
+        strain_tensor(placed)
+    placed = laid_on_each_other([seen(hkl) for hkl in HKL], hkl=(*HKL[1:], HKL[0]))
+    with pytest.raises(ap.InputError, match=r"do not fit their scattering vectors, which are \d\d % off"):
         strain_tensor(placed)
     with pytest.raises(ap.InputError, match="indices of all"):
         strain_tensor(laid_on_each_other([seen(hkl) for hkl in HKL[:3]]), "cubic")
@@ -260,6 +297,21 @@ def test_a_result_whose_sample_frame_is_unknown_is_named(results: list[Path], tm
     assert run(results[0], results[1], results[3], "-o", tmp_path / "tensor") == 2
     assert "r3: The image cannot be shown in the sample frame" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "tensor").exists()
+
+
+@pytest.mark.parametrize("indices", ["1,1", "1,1,x", "1,1,1001", f"1,1,1{400 * '0'}"])
+def test_indices_that_no_crystal_has_are_refused_before_any_work(tmp_path: Path, indices: str, capsys) -> None:
+    assert run("a", "b", "c", "--hkl=1,1,1", f"--hkl={indices}", "--hkl=0,0,2", "-o", tmp_path / "tensor") == 2
+    assert "give three whole numbers as in 1,-1,1" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("name", ["reciprocal_steps", "scattering_vector"])
+def test_a_result_whose_pattern_lost_its_geometry_is_refused(results: list[Path], tmp_path: Path, name: str) -> None:
+    copy = shutil.copytree(results[1], tmp_path / "copy")
+    with h5py.File(copy / "result.cxi", "r+") as file:
+        del file[f"entry_1/instrument_1/detector_1/{name}"]
+    with pytest.raises(ap.InputError, match="its pattern none, so that it cannot be shown in the sample frame"):
+        ap.analyse(copy, options=ap.AnalysisOptions(frame="sample"))
 
 
 def test_from_python_it_is_a_value(results: list[Path]) -> None:

@@ -3,8 +3,7 @@
 Each reflection is measured with the sample turned otherwise, and phase retrieval leaves the place and the twin of each image
 open. In the sample frame all show the same body, so that bodies are laid on each other: that decides the place, and the twin
 as far as the body differs from its own inversion. Where it does not, and there are more reflections than three, the twins
-are taken that agree best with one displacement field (`tensor`); where without one the others lie in a plane (as
-without 111 of 111, -111, 1-11 and 002), that leaves open the twin of that one against theirs.
+are taken that agree best with one displacement field (`tensor`); where others agree as well, they are a guess.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ MOST_VOXELS = 2_000_000
 """Of the common grid."""
 CLEAR_SHAPE = 0.02
 """By how much the better twin's body must overlap more, else the body does not decide."""
-CLEAR_FIELD = 1.1
-"""How many times as much the phases must disagree with the other twin of an image, else that one may be right as well."""
+UNCLEAR_MISFIT, LEAST_MISFIT = 1.2, 0.02
+"""Twins whose reflections disagree in so many times as much, and so much more of the phase gradients, are as good."""
 FLATTEST = 25.0
 """Largest ratio of the singular values of the unit vectors along Q: beyond it they lie in a plane, nearly."""
 LEAST_VOXELS = 64
@@ -189,6 +188,7 @@ def _check(images: Sequence[CrystalImage], names: Sequence[str]) -> None:
                 f"{name} has no geometry, so that its scattering vector is unknown; phase the scan again with --beamline or "
                 "--geometry."
             )
+        _check_image(image, name)
     directions = np.stack([np.asarray(image.q_direction, np.float64) for image in images])
     values = np.linalg.svd(directions, compute_uv=False)
     if values[2] * FLATTEST < values[0]:
@@ -197,6 +197,22 @@ def _check(images: Sequence[CrystalImage], names: Sequence[str]) -> None:
             "add a reflection out of that plane. In the sample frame they point along "
             + ", ".join(f"({x:.2f} {y:.2f} {z:.2f})" for x, y, z in directions.tolist())
             + "."
+        )
+
+
+def _check_image(image: CrystalImage, name: str) -> None:
+    wrong = None
+    q = np.asarray(image.scattering_vector, np.float64)
+    inside = np.stack([image.amplitude[image.support], image.phase[image.support]])
+    if not (np.isfinite(q).all() and q.any()):
+        wrong = f"has the scattering vector {q.tolist()} 1/m"
+    elif missing := int((~np.isfinite(inside)).any(0).sum()):
+        wrong = f"has no number in {missing} voxels of its body"
+    elif not inside[0].any():
+        wrong = "shows no body"
+    if wrong is not None:
+        raise InputError(
+            f"{name} {wrong}, so that it says nothing of the crystal; phase the scan again, or leave it out."
         )
 
 
@@ -225,27 +241,31 @@ def _candidates(
 
 
 def _agreeing(candidates: Sequence[Sequence[Reflection]]) -> tuple[Reflection, ...]:
-    """Of all choices of twins the one whose phases agree best with one displacement field.
-
-    A guess is each twin whose other one, whatever the rest are then, agrees about as well.
-    """
-    choices = list(itertools.product(*candidates))
-    if len(choices) == 1:
-        return choices[0]
+    """Of all choices of twins the one whose phases agree best with one displacement field."""
+    if all(len(options) == 1 for options in candidates):
+        return tuple(options[0] for options in candidates)
     if len(candidates) == 3:  # any three phases agree with some displacement field
         return tuple(_guessed(options) for options in candidates)
-    scored = []
-    for choice in choices:
-        support = np.logical_and.reduce([each.image.support for each in choice])
-        q = np.stack([each.q for each in choice])
-        scored.append(disagreement(q, phase_gradients(choice, support)[0], support))
-    best = choices[int(np.argmin(scored))]
-    others = [
-        min((score for choice, score in zip(choices, scored, strict=True) if choice[i] is not each), default=math.inf)
-        for i, each in enumerate(best)
-    ]
+    flat = [each for options in candidates for each in options]
+    shared = np.logical_and.reduce([each.image.support for each in flat])
+    rows = np.stack([phase_gradients([each], shared)[0][0][:, shared].ravel() for each in flat])
+    # There are 2^n choices: what all gradients have in common with each other is found once.
+    products = rows @ rows.T
+    ends = itertools.accumulate(map(len, candidates))
+    places = [range(end - len(options), end) for options, end in zip(candidates, ends, strict=True)]
+
+    def disagreeing(choice: tuple[int, ...]) -> float:
+        q = np.stack([flat[i].q for i in choice])
+        rest, seen = np.eye(len(q)) - q @ np.linalg.pinv(q), products[np.ix_(choice, choice)]
+        return float(np.sum(rest * seen) / (np.trace(seen) or 1.0))  # as `disagreement`, squared
+
+    scores = {choice: disagreeing(choice) for choice in itertools.product(*places)}
+    best = min(scores, key=lambda choice: scores[choice])
+    unclear = (UNCLEAR_MISFIT * math.sqrt(max(scores[best], 0.0)) + LEAST_MISFIT) ** 2
+    # A reflection of which the others are no combination agrees with them as either twin.
+    as_good = [choice for choice, score in scores.items() if score < unclear]
     return tuple(
-        replace(each, is_guess=other <= CLEAR_FIELD * min(scored)) for each, other in zip(best, others, strict=True)
+        replace(flat[i], is_guess=any(choice[image] != i for choice in as_good)) for image, i in enumerate(best)
     )
 
 

@@ -35,6 +35,9 @@ NEARLY_CUBIC = 0.5
 """Degrees by which the angles of the cell may differ from 90, and % by which its edges may differ from each other, and the
 measured scattering vectors from those of the cell, before that is said."""
 
+WRONG = 10.0
+"""% by which a measured scattering vector may be off that of the lattice; beyond it the indices are others."""
+
 
 @dataclass(frozen=True)
 class MeanLattice:
@@ -322,6 +325,11 @@ def _lattice(q: Floats, hkl: Floats) -> tuple[Floats, MeanLattice, list[str]]:
     unit = cell / lengths[:, None]
     angles = [math.degrees(math.acos(np.clip(unit[i] @ unit[j], -1, 1))) for i, j in ((1, 2), (0, 2), (0, 1))]
     off = float((np.linalg.norm(hkl @ reciprocal - q, axis=1) / np.linalg.norm(q, axis=1)).max())
+    if 100 * off > WRONG:
+        raise InputError(
+            f"The indices of the reflections do not fit their scattering vectors, which are {100 * off:.0f} % off those of "
+            "the nearest lattice; check the indices, one triple for each result, in the order of the results."
+        )
     u, _, vt = np.linalg.svd(unit)
     turn = u @ vt
     if np.linalg.det(cell) < 0:
@@ -358,8 +366,8 @@ def _about(reflections: Sequence[Reflection]) -> list[str]:
     guessed = [each.name for each in reflections if each.is_guess]
     if guessed:
         notes.append(
-            f"The body looks like its own inversion, so that the twin of {', '.join(guessed)} against that of the "
-            "first image is a guess; more reflections decide it, where without any one of them the others lie in no plane."
+            f"The body looks like its own inversion, so that the twin of {', '.join(guessed)} is a guess; "
+            "another reflection decides it, whose scattering vector combines those of all of them."
         )
     notes.append("If the first image is the twin, the whole tensor is that of the inverted crystal.")
     if len(reflections) == 3:

@@ -13,6 +13,9 @@ from autophasenn.errors import PlanError
 
 Triple = tuple[float, float, float]
 
+HIGHEST_INDEX = 1000
+"""Beyond what any crystal and beam have."""
+
 
 @app.command()
 def analyse(
@@ -134,10 +137,12 @@ def indices_of(option: str, words: str) -> tuple[int, int, int]:
     Raises
     ------
     PlanError
-        If they are not three whole numbers.
+        If they are not three whole numbers that indices may be.
     """
     try:
         h, k, l = (int(part) for part in words.replace(",", " ").split())  # noqa: E741 - Miller's own name
+        if max(abs(h), abs(k), abs(l)) > HIGHEST_INDEX:
+            raise ValueError(f"above {HIGHEST_INDEX}")
     except ValueError as error:
         raise PlanError(f"{option} has the indices {words!r}; give three whole numbers as in 1,-1,1.") from error
     return h, k, l

@@ -202,8 +202,11 @@ def _in_frame(
     matrix = torch.from_numpy(np.array(frame.matrix, dtype=np.float64))
     pattern = stored.pattern
     how = Postprocessing() if stored.plan is None else stored.plan.postprocess
-    assert pattern.reciprocal_steps is not None  # else there were no frames
-    assert pattern.scattering_vector is not None
+    if pattern.reciprocal_steps is None or pattern.scattering_vector is None:
+        raise InputError(
+            f"The image has a geometry and its pattern none, so that it cannot be shown in the {options.frame} frame; phase "
+            "the scan again."
+        )
     turned = replace(
         pattern,
         reciprocal_steps=pattern.reciprocal_steps.double() @ matrix.T,
