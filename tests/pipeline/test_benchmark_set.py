@@ -72,6 +72,20 @@ def test_interrupted_it_goes_on_and_keeps_what_was_made(folder: Path, tmp_path: 
     assert (tmp_path / "set" / "dim.h5").stat().st_mtime_ns == made.st_mtime_ns
 
 
+def test_a_set_that_another_process_adds_meanwhile_stays_in_the_manifest(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "set")
+
+    class Meanwhile(Interrupted):
+        def stage(self, name: str) -> None:
+            if name == "screw":
+                write_benchmark_set(tmp_path / "set", BenchmarkSet(11, 2, ("faceted",)))
+
+    made = write_benchmark_set(tmp_path / "set", BenchmarkSet(11, 2, ("screw",)), progress=Meanwhile())
+    assert list(made["sets"]) == ["faceted", "screw", "dim", "gaps"]
+    assert list(files_of(tmp_path / "set")) == ["faceted", "screw", "dim", "gaps"]
+    assert not list((tmp_path / "set").glob(".writing-*"))
+
+
 def test_sets_may_be_added_and_stand_in_their_order(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "set")
     write_benchmark_set(tmp_path / "set", BenchmarkSet(11, 2, ("faceted",)))

@@ -17,8 +17,9 @@ from autophasenn.errors import InputError, OutputError, PlanError, install, quot
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.experiment.recipes import recipe
 from autophasenn.files.guarded import CREATOR
+from autophasenn.files.lock import held
 from autophasenn.files.stored import sha256_of
-from autophasenn.files.writing import check_folder, write_atomically
+from autophasenn.files.writing import TEMPORARY, check_folder, write_atomically
 from autophasenn.pipeline.simulate import Simulation, write_dataset
 from autophasenn.pipeline.summary import versions
 from autophasenn.progress import Progress, Silent
@@ -26,6 +27,9 @@ from autophasenn.progress import Progress, Silent
 FORMAT = f"{CREATOR}-benchmark-set"
 VERSION = 1
 MANIFEST = "benchmark-set.json"
+LOCK = f"{TEMPORARY}benchmark-set"
+PATIENCE = 60.0
+"""How long another process that writes the manifest is waited for, s."""
 SEED = 777001
 """Of the set whose numbers the docs show."""
 NUMBER = 128
@@ -181,9 +185,11 @@ def write_benchmark_set(
             "bytes": path.stat().st_size,
             "sha256": sha256_of(path),
         }
-        manifest["sets"] = {each: manifest["sets"][each] for each in SETS if each in manifest["sets"]}
-        with write_atomically(folder / MANIFEST) as temporary:
-            temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        with held(folder / LOCK, wait=PATIENCE, stays=False):
+            sets = _begun(folder, benchmark)["sets"] | manifest["sets"]  # another process may have added one meanwhile
+            manifest["sets"] = {each: sets[each] for each in SETS if each in sets}
+            with write_atomically(folder / MANIFEST) as temporary:
+                temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return manifest
 
 
