@@ -195,7 +195,7 @@ def read_mapping(text: str, origin: str) -> dict[Any, Any]:
     return data
 
 
-def typed(data: dict[Any, Any], kind: type[T], origin: str) -> T:
+def typed(data: dict[Any, Any], kind: type[T], origin: str, what: str = "the plan") -> T:
     """The options that a mapping describes; what the mapping leaves out keeps its default.
 
     Parameters
@@ -206,6 +206,8 @@ def typed(data: dict[Any, Any], kind: type[T], origin: str) -> T:
         A class of :func:`options`, of numbers, words, tuples, None and further such classes.
     origin : str
         Where the mapping comes from; opens every message.
+    what : str
+        What the mapping is, where a message says that it lacks a parameter.
 
     Raises
     ------
@@ -215,7 +217,7 @@ def typed(data: dict[Any, Any], kind: type[T], origin: str) -> T:
     try:
         return _adapter(kind).validate_json(json.dumps(data, default=str))  # JSON: lists are tuples, words are words
     except ValidationError as error:
-        raise PlanError(f"{origin}: {_sentence(error.errors(include_url=False), data, kind)}") from error
+        raise PlanError(f"{origin}: {_sentence(error.errors(include_url=False), data, kind, what)}") from error
     except (TypeError, ValueError) as error:  # keys that are no words, numbers of thousands of digits
         raise PlanError(f"{origin}: {_short(error)}") from error
 
@@ -257,7 +259,7 @@ def _refusal(key: str, value: Any, annotation: Any, kind: type) -> str:
     return f"{key} is {_shown(value)}; {wanted}{f' ({meaning[:1].lower()}{meaning[1:]})' if meaning else ''}."
 
 
-def _sentence(errors: list[ErrorDetails], data: Any, kind: type) -> str:
+def _sentence(errors: list[ErrorDetails], data: Any, kind: type, what: str) -> str:
     """One sentence about the first wrong parameter."""
     error = errors[0]
     place = list(_places(error["loc"], data, kind))
@@ -269,7 +271,7 @@ def _sentence(errors: list[ErrorDetails], data: Any, kind: type) -> str:
             legal = list(annotations_of(place[-1][1] if place and is_dataclass(place[-1][1]) else kind))
             near = get_close_matches(unknown, legal, n=1)
             hint = f"did you mean `{near[0]}`? It takes" if near else "it takes"
-            return f"{key or 'the plan'} has no parameter `{_short(unknown, 60)}`; {hint} {', '.join(legal)}."
+            return f"{key or what} has no parameter `{_short(unknown, 60)}`; {hint} {', '.join(legal)}."
         case "missing":
             return f"{f'{key}.' if key else ''}{error['loc'][-1]} is missing."
         case "union_tag_invalid":
@@ -290,7 +292,7 @@ def _sentence(errors: list[ErrorDetails], data: Any, kind: type) -> str:
         r"a valid (dictionary|tuple|array|object)\b|an (object|array)\b", _in_words_of_yaml, legal_words
     )
     legal_words = re.sub(r"a dictionary or an instance of \w+", "a mapping `parameter: value`", legal_words)
-    return f"{key or 'the plan'} is {_shown(error['input'])}; it should be {legal_words}."
+    return f"{key or what} is {_shown(error['input'])}; it should be {legal_words}."
 
 
 def _in_words_of_yaml(found: re.Match[str]) -> str:

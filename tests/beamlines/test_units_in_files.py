@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from layouts import I16, P10, Id01Bliss, Nanomax
+from layouts import I16, P10, Aps20ide, Cristal, Id01Bliss, Nanomax, Sixs2019, Sixs2022
 from test_beamlines import check_geometry
 
 from autophasenn.beamlines import read_scan
@@ -184,6 +184,48 @@ def test_units_beside_the_numbers_of_nanomax_count(tmp_path: Path) -> None:
         put(file, f"{snapshot}/radius", [experiment.distance], "m")
         put(file, f"{snapshot}/delta", [1e3 * np.deg2rad(experiment.motors["delta"])], "mrad")
     check_geometry(read_scan("nanomax", scan.path, **scan.arguments()).geometry, experiment)
+
+
+@pytest.mark.parametrize("layout", [Sixs2019, Sixs2022], ids=["2019", "2022"])
+def test_units_beside_the_numbers_of_sixs_count(layout: type[Sixs2019], tmp_path: Path) -> None:
+    scan, experiment = written(layout, tmp_path)
+    with h5py.File(scan.path, "r+") as file:
+        for motor in experiment.motors:
+            put(file, layout.places.format(motor), np.deg2rad([experiment.motors[motor]]), "rad")
+        put(file, f"com/scan_data/{layout.rocking}", 1e3 * np.deg2rad(experiment.positions), "mrad")
+        put(file, "com/SIXS/i14-c-c02-op-mono/energy", [experiment.energy], "eV")
+    check_geometry(read_scan("sixs", scan.path, **scan.arguments()).geometry, experiment)
+
+
+@pytest.mark.parametrize("scanned", ["omega", "energy"])
+def test_units_beside_the_numbers_of_cristal_count(scanned: str, tmp_path: Path) -> None:
+    experiment = replace(small(Cristal), scanned=scanned, step=3.0 if scanned == "energy" else 0.01)
+    frames = np.random.default_rng(0).poisson(3, (experiment.frames, 6, 8)).astype(np.uint32)
+    scan = Cristal.write(tmp_path, frames, experiment)
+    with h5py.File(scan.path, "r+") as file:
+        group = file["exp_0042"]
+        places: list[str] = []
+        group.visit(lambda name: places.append(name) if name.endswith("/position") else None)
+        assert len(places) == len(experiment.motors)
+        for place in places:
+            put(group, place, np.deg2rad(group[place][()]), "radians")
+        if scanned == "energy":
+            put(group, "scan_data/actuator_1_3", experiment.positions, "eV")
+        else:
+            put(group, "scan_data/actuator_1_1", np.deg2rad(experiment.positions), "rad")
+            put(group, "CRISTAL/Monochromator/energy", [experiment.energy * JOULE], "J")
+    check_geometry(read_scan("cristal", scan.path, **scan.arguments()).geometry, experiment)
+
+
+def test_units_beside_the_numbers_of_20ide_count(tmp_path: Path) -> None:
+    scan, experiment = written(Aps20ide, tmp_path)
+    with h5py.File(scan.path, "r+") as file:
+        put(file, "SMS/E/HR/samRy", np.deg2rad(experiment.positions), "rad")
+        put(file, "DMS/DetX", [experiment.motors["DetX"]], "m")
+        put(file, "DMS/DetY", [1e6 * experiment.motors["DetY"]], "um")
+        put(file, "DMS/DetZ", [1e2 * experiment.distance], "cm")
+        put(file, "HEM/Energy", [experiment.energy], "eV")
+    check_geometry(read_scan("20ide", scan.path, **scan.arguments()).geometry, experiment)
 
 
 def test_the_log_of_p10_lies_beside_the_file_that_a_symbolic_link_names(tmp_path: Path) -> None:

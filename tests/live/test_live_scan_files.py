@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from growing import GrowingBliss
 from layouts import LAYOUTS as WRITERS
-from layouts import P10, Id01Bliss, Id01Spec
+from layouts import P10, Aps1ide, Aps7idd, Id01Bliss, Id01Spec
 
 from autophasenn.beamlines import BEAMLINES, read_scan
 from autophasenn.beamlines.watched import LAYOUTS, is_written
@@ -292,3 +293,48 @@ def test_every_beamline_has_its_place(tmp_path: Path) -> None:
     for name in BEAMLINES:
         (place,) = places_for(tmp_path / "data", name, tmp_path / "made.spec")
         assert isinstance(place, ScanFiles) == (name not in folders), name
+
+
+@pytest.mark.parametrize("layout", [Aps7idd, Aps1ide], ids=lambda layout: layout.name)
+def test_a_stopped_scan_of_frames_and_spec_is_taken_when_it_is_abandoned_up_to_its_last_recorded_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: type[Aps7idd]
+) -> None:
+    root, experiment = tmp_path / "data", replace(layout.experiment, shape=(6, 8), first=(0, 0), peak=(3, 4))
+    root.mkdir()
+    frames = np.random.default_rng(3).poisson(1, (experiment.frames, 6, 8)).astype(np.uint32)
+    scan = layout.write(root, frames, experiment)
+    watch = Watch(root, tmp_path / "results", settings_of(layout.name, scan.options["spec"]), abandon=60.0)
+    (tmp_path / "results").mkdir()
+    ledger, now = Ledger.open(tmp_path / "results"), time.time()
+    arrivals = Arrivals(ledger, watch.places(AtOnce()), 10**12)
+    clock = [now]
+    monkeypatch.setattr("autophasenn.live.arrivals.time.time", lambda: clock[0])
+
+    def states(after: float) -> set[str]:
+        clock[0] = now + after
+        arrivals.look()
+        return {each.state for each in ledger.scans()}
+
+    lines = scan.options["spec"].read_text().rstrip("\n").split("\n")
+    log, stopped = scan.options["spec"], experiment.frames // 2
+    log.write_text("\n".join(lines[: len(lines) - experiment.frames + stopped]) + "\n\n")
+    for path in sorted(scan.path.iterdir())[stopped + 1 :]:
+        path.unlink()
+    assert states(1.0) == {"arriving"}
+    assert states(50.0) == {"arriving"}
+    assert states(62.0) == {"waiting"}
+    read = read_scan(layout.name, scan.path, **scan.arguments())
+    assert len(read.frames) == stopped
+    assert any(f"the first {stopped} frames are used" in warning for warning in read.warnings)
+    ledger.close()
+
+
+@pytest.mark.parametrize("layout", [Aps7idd, Aps1ide], ids=lambda layout: layout.name)
+def test_the_frames_of_a_scan_are_known_once_its_spec_file_has_all_points(
+    tmp_path: Path, layout: type[Aps7idd]
+) -> None:
+    experiment = replace(layout.experiment, shape=(6, 8), first=(0, 0), peak=(3, 4))
+    scan = layout.write(tmp_path, np.ones((experiment.frames, 6, 8), np.uint32), experiment)
+    (place,) = places_for(tmp_path, layout.name, scan.options["spec"])
+    (seen,) = place.look()
+    assert (seen.frames, seen.quiet) == (experiment.frames, 0.0)

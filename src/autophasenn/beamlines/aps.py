@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from autophasenn.beamlines.diffractometers import APS_1IDE, APS_7IDD, APS_20IDE, APS_28IDB
-from autophasenn.beamlines.frame_folders import check_count, scan_number
+from autophasenn.beamlines.frame_folders import check_count, expected_by_spec, scan_number
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, millimetres, plain
 from autophasenn.beamlines.recorded import of_spec
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
@@ -100,6 +100,16 @@ def read_7idd(asked: Asked) -> Measurement:
 def read_1ide(asked: Asked) -> Measurement:
     """Read a scan of 1-ID-E, whose detector turns about the beam and moves on stages; raises as :func:`read_28idb`."""
     return _folder(asked, LAYOUT_1IDE)
+
+
+def expected_7idd(asked: Asked) -> int | None:
+    """How many frames a complete scan of 7-ID-D leaves; None while the SPEC file does not say."""
+    return expected_by_spec(asked, LAYOUT_7IDD.names)
+
+
+def expected_1ide(asked: Asked) -> int | None:
+    """How many frames a complete scan of 1-ID-E leaves; None while the SPEC file does not say."""
+    return expected_by_spec(asked, LAYOUT_1IDE.names)
 
 
 def read_20ide(asked: Asked) -> Measurement:

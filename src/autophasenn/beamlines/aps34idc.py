@@ -15,7 +15,7 @@ import numpy as np
 
 from autophasenn.beamlines.detectors import KnownDetector, known_detector
 from autophasenn.beamlines.diffractometers import APS_34IDC
-from autophasenn.beamlines.frame_folders import check_count, scan_number
+from autophasenn.beamlines.frame_folders import check_count, expected_by_spec, scan_number
 from autophasenn.beamlines.measurement import Asked, Measurement, millimetres, plain
 from autophasenn.beamlines.recorded import of_spec
 from autophasenn.beamlines.spec import SpecScan, read_spec_scan
@@ -137,16 +137,7 @@ def read(asked: Asked) -> Measurement:
 
 def expected_frames(asked: Asked) -> int | None:
     """How many frames a complete scan leaves; None while the SPEC file does not say, as it records points one by one."""
-    if asked.spec is None:
-        return None
-    try:
-        record = read_spec_scan(asked.spec, scan_number(asked.path) if asked.scan is None else asked.scan)
-        points = len(record.positions)
-        record.scanned(SCANNED)
-    except (InputError, GeometryError):
-        return None
-    commanded = None if record.intervals is None else record.intervals + 1
-    return commanded if points == commanded else None
+    return expected_by_spec(asked, SCANNED)
 
 
 def _detector(record: SpecScan, asked: str | None, warnings: list[str]) -> KnownDetector:

@@ -139,7 +139,7 @@ def read_geometry_file(path: Path) -> GeometryFile:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is no text; give a geometry file in YAML.") from error
-    return typed(read_mapping(text, str(path)), GeometryFile, str(path))
+    return typed(read_mapping(text, str(path)), GeometryFile, str(path), "the geometry")
 
 
 def motor(words: str) -> tuple[str, Motor]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from autophasenn.errors import InputError
+from autophasenn.beamlines.measurement import Asked
+from autophasenn.beamlines.spec import read_spec_scan
+from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.frames import frame_number
 
 
@@ -26,6 +29,29 @@ def scan_number(path: Path) -> int:
             "with --scan."
         )
     return int(match[1])
+
+
+def expected_by_spec(asked: Asked, names: Mapping[str, str]) -> int | None:
+    """How many frames a complete scan leaves; None while its SPEC file has fewer points than commanded.
+
+    A scan that was stopped keeps fewer points for ever: the caller waits until no frame has come for long.
+
+    Parameters
+    ----------
+    asked : Asked
+    names : dict
+        Mnemonic or label -> name of the motors that make a scan at the beamline.
+    """
+    if asked.spec is None:
+        return None
+    try:
+        record = read_spec_scan(asked.spec, scan_number(asked.path) if asked.scan is None else asked.scan)
+        points = len(record.positions)
+        record.scanned(names)
+    except (InputError, GeometryError):
+        return None
+    commanded = None if record.intervals is None else record.intervals + 1
+    return commanded if points == commanded else None
 
 
 def check_count(folder: Path, paths: list[Path], points: int, record: str, warnings: list[str]) -> list[Path]:

@@ -40,9 +40,9 @@ class Beamline:
 _ALL = (
     Beamline("34idc", "APS 34-ID-C", aps34idc.NEEDS, aps34idc.read, aps34idc.expected_frames, needs_log=True),
     Beamline("28idb", "APS 28-ID-B", aps.NEEDS_28IDB, aps.read_28idb, needs_log=True),
-    Beamline("7idd", "APS 7-ID-D", aps.NEEDS_7IDD, aps.read_7idd, needs_log=True),
+    Beamline("7idd", "APS 7-ID-D", aps.NEEDS_7IDD, aps.read_7idd, aps.expected_7idd, needs_log=True),
     Beamline("20ide", "APS 20-ID-E", aps.NEEDS_20IDE, aps.read_20ide),
-    Beamline("1ide", "APS 1-ID-E", aps.NEEDS_1IDE, aps.read_1ide, needs_log=True),
+    Beamline("1ide", "APS 1-ID-E", aps.NEEDS_1IDE, aps.read_1ide, aps.expected_1ide, needs_log=True),
     Beamline("id01", "ESRF ID01", id01.NEEDS, id01.read, id01.expected_frames),
     Beamline("id27", "ESRF ID27", id01.NEEDS_ID27, id01.read_id27, id01.expected_frames),
     Beamline("bm02", "ESRF BM02", id01.NEEDS_BM02, id01.read_bm02, needs_log=True),

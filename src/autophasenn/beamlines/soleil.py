@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 
 import h5py
 import numpy as np
@@ -12,7 +13,7 @@ from autophasenn.beamlines.diffractometers import CRISTAL, SIXS_2019, SIXS_2022
 from autophasenn.beamlines.measurement import Asked, Measurement, Positions, plain
 from autophasenn.beamlines.recorded import of_hdf5
 from autophasenn.errors import GeometryError, InputError
-from autophasenn.files.tree import Frames, is_stack, node, numbers, opened, required, text
+from autophasenn.files.tree import Frames, is_stack, node, opened, required, text
 from autophasenn.files.units import ANGLES, EV, in_unit
 
 NEEDS_SIXS = "the .nxs file of the scan; --distance, which it does not have"
@@ -114,10 +115,10 @@ def read_cristal(asked: Asked) -> Measurement:
         )
         what = text(node(scan, "scan_config/name")).lower()
         if "energy" in what:
-            energy = plain(1e3 * _scanned(data, ("actuator_1_3", "actuator_1_1"), len(frames)))
+            energy = plain(_scanned(data, ("actuator_1_3", "actuator_1_1"), len(frames), EV, 1e3))
             arm = node(data, "actuator_1_2")
             if arm is not None:
-                motors["delta"] = plain(numbers(arm, "delta"))
+                motors["delta"] = plain(in_unit(arm, "delta", ANGLES))
         else:
             scanned = _scanned(data, ("actuator_1_1",), len(frames))
             named = [m for m in ("omega", "phi") if m in what]
@@ -168,9 +169,12 @@ def _frames(data: h5py.Group, asked: Asked) -> tuple[str, np.ndarray]:
     raise InputError(f"{asked.path} holds images at {', '.join(found)}; say which with --detector NAME.")
 
 
-def _scanned(data: h5py.Group, names: tuple[str, ...], frames: int) -> np.ndarray:
+def _scanned(
+    data: h5py.Group, names: tuple[str, ...], frames: int, units: Mapping[str, float] = ANGLES, otherwise: float = 1.0
+) -> np.ndarray:
+    """Positions of what was scanned, degrees or eV, in the unit that stands beside them; without one as `in_unit` has it."""
     found = required(data, names, "positions of the scanned motor")
-    values = numbers(found, "scanned motor").ravel()
+    values = in_unit(found, "scanned motor", units, otherwise).ravel()
     if values.size < 2:
         raise InputError(
             f"{found.file.filename} has one position at {found.name} and {frames} frames; give a whole scan."

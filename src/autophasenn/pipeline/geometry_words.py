@@ -62,7 +62,7 @@ def direct_beam_warnings(geometry: Geometry | None, pixel: tuple[float, float], 
     here = 1e9 * d_spacing(geometry.scattering_vector(pixel, frame))
     sentence = (
         "Where the direct beam meets the detector is not known, and the middle of the frames, row "
-        f"{row:g}, column {column:g}, is assumed, so that d is good to about 1 % (it is {here:.4f} nm"
+        f"{row:g}, column {column:g}, is assumed, so that d is good to about 1 % (it is {here:.5g} nm"
     )
     if geometry.whole is not None and (middle := (geometry.whole[0] / 2, geometry.whole[1] / 2)) != (row, column):
         # The beam elsewhere on the detector is the peak elsewhere, the other way.
@@ -75,6 +75,6 @@ def direct_beam_warnings(geometry: Geometry | None, pixel: tuple[float, float], 
         there = 1e9 * d_spacing(geometry.scattering_vector((moved[0], moved[1]), frame))
         sentence += (
             f"; were the direct beam in the middle of the whole detector, row {middle[0]:g}, column {middle[1]:g}, d would "
-            f"be {there:.4f} nm"
+            f"be {there:.5g} nm"
         )
     return (f"{sentence}); give it with --direct-beam ROW,COLUMN.",)
