@@ -92,7 +92,23 @@ def test_a_dark_level_is_subtracted_and_no_noise_is_left(kind):
     assert result.facts["read_noise"] == pytest.approx(3, rel=0.15)
     assert (result.counts == 0).mean() > 0.6
     assert result.counts.sum() == pytest.approx(N.sum(), rel=0.03)
-    assert len(result.warnings) == 1
+    assert len(result.warnings) == 2
+    assert "Single photons do not stand out" in result.warnings[1]
+
+
+@pytest.mark.parametrize("ratio", [2, 5, 7, 20])
+def test_a_gain_is_either_found_or_said_to_be_unknown_and_asked_for(ratio):
+    result = corrected((ratio * N + noise(1, 100)).astype(np.float32))
+    is_said = any("not known, and one is assumed" in w and "--gain" in w for w in result.warnings)
+    assert is_said == (ratio < 6)
+    assert result.facts["gain"] == pytest.approx(1 if ratio < 6 else ratio, rel=0.01)
+    given = corrected((ratio * N + noise(1, 100)).astype(np.float32), gain=float(ratio))
+    assert not any("not known" in w for w in given.warnings)
+
+
+def test_of_a_background_of_counts_the_gain_is_known():
+    counts = N + np.random.default_rng(1).poisson(100, SHAPE)
+    assert not any("not known" in w for w in corrected(counts).warnings)
 
 
 def test_noise_on_both_sides_of_zero_is_no_damage():

@@ -23,6 +23,8 @@ from autophasenn.preprocessing.units import (
 
 SURE = 0.3
 """Read noise, in photons, below which single photons are told apart and values are rounded to them."""
+AS_COUNTED = 0.3
+"""Relative difference from the level of the variance about it, in a background of counts, whose variance is the level."""
 SAME = 1e-6
 """Relative difference from 1 of a gain that is none."""
 LARGEST_VALUE = 1e60
@@ -111,6 +113,12 @@ def as_counts(
             unit = by_frame = unit_by_frame(known, mask)
         warnings += _on_level(level, options, noise, unit, dark is not None)
         warnings += _on_gain(unit, options, noise, by_frame is not None)
+        if unit is None and is_noisy and level is not None and not _is_of_counting(level):
+            warnings.append(
+                f"Single photons do not stand out of a read noise of {noise:.3g} units, so how many units one gives is not "
+                "known, and one is assumed: chi2 is then relative to another noise than the real one. Give it as "
+                "preprocess.gain (--gain)."
+            )
         _check_photons(
             known, unit or 1.0, _made_by(options), level, least=FEWEST_PHOTONS if options.gain is None else 1.0
         )
@@ -145,6 +153,11 @@ def _level(known: np.ndarray, mask: np.ndarray, options: Preprocessing) -> Level
     if options.dark_level == 0 and found is not None and not found.is_subtracted:
         return None
     return Level(options.dark_level, found.noise if found else 0.0, is_subtracted=bool((known < 0).any()))
+
+
+def _is_of_counting(level: Level) -> bool:
+    """Is the noise that of a background of counted photons, in which one is one unit?"""
+    return abs(level.noise**2 - level.height) <= AS_COUNTED * level.height
 
 
 def _photons(
