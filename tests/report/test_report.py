@@ -553,6 +553,26 @@ def test_every_cluster_is_outlined_and_numbered_in_every_projection(drawn: Calla
         assert "1" in [text.get_text() for text in axes.texts]
 
 
+@pytest.mark.parametrize("worst", [4.3e-4, 0.01234])
+def test_no_line_of_the_slide_leaves_it_however_long_its_numbers_are(worst: float) -> None:
+    long = dataclasses.replace(
+        REPORT,
+        chi2=1.2345e-30,
+        chi2_free=1.234e-5,
+        chi2_noise_free=2.345e-5,
+        voxel_size_nm=(10.12, 11.34, 12.56),
+        displacement_nm=Distribution(p1=-12.345, p99=23.456),
+        strain=Distribution(mean=-worst, std=worst),
+    )
+    figure = overview(CRYSTAL, PATTERN, RECONSTRUCTION, long)
+    said = {line for pair in key_numbers(long) for line in pair}
+    lines = [text for axes in figure.axes for text in axes.texts if text.get_text() in said]
+    assert len(lines) == 2 * len(key_numbers(long))
+    right = figure.bbox.x1
+    assert max(text.get_window_extent().x1 for text in lines) <= right
+    assert min(text.get_fontsize() for text in lines) >= 7  # still read from a slide
+
+
 def test_key_numbers_have_units_and_leave_the_unknown_out() -> None:
     assert key_numbers(REPORT) == [("χ²", "0.0051"), ("voxel", "5 nm"), ("strain", "0.01 (spread 3.4) × 10⁻⁴")]
     assert key_numbers(Report(d_spacing_nm=0.23348)) == [("d spacing", "0.23348 nm")]

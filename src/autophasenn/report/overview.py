@@ -64,7 +64,7 @@ def overview(
     _draw_patterns(figure, pattern, reconstruction, counts)
     for axes in (*crystal, *slices, *counts):
         axes.set_anchor("N")
-    _write_numbers(panel(figure, 11.55, _TOPS[0], 1.75, SLIDE[1] - _TOPS[0]), report)
+    _write_numbers(panel(figure, _NUMBERS_LEFT, _TOPS[0], _NUMBERS_RIGHT - _NUMBERS_LEFT, SLIDE[1] - _TOPS[0]), report)
     if title:
         figure.suptitle(title, parse_math=False, fontsize=17, fontweight="bold", x=0.015, y=0.975, ha="left")
     return figure
@@ -131,8 +131,10 @@ KEY_NUMBERS = (
     *("volume", "strain", "displacement, 1 to 99 %"),
 )
 """Of `report.words.facts`, the lines of the slide."""
-LONG, LONG_NAME = 16, 21
-"""Characters of a value, and of its name, that do not fit in the larger type."""
+_NUMBERS_LEFT, _NUMBERS_RIGHT = 11.42, SLIDE[0] - 0.12
+"""Inches: where the lines of the slide begin, and where every one of them must have ended."""
+_NAME_SIZE, _VALUE_SIZE = 11.0, 13.0
+"""Points of a name and of its value; a text that would leave the slide is set smaller."""
 
 
 def key_numbers(report: Report) -> list[tuple[str, str]]:
@@ -149,7 +151,15 @@ def _write_numbers(axes: Axes, report: Report) -> None:
     blank(axes)
     for line, (name, value) in enumerate(key_numbers(report)):
         top = 0.97 - 0.089 * line
-        small: dict[str, Any] = {"fontsize": 11 if len(name) <= LONG_NAME else 9.5, "color": "#6a6a76", "va": "top"}
-        axes.text(0.0, top, name, transform=axes.transAxes, **small).set_in_layout(False)
-        size = 13 if len(value) <= LONG else 11
-        axes.text(0.0, top - 0.035, value, transform=axes.transAxes, fontsize=size, va="top").set_in_layout(False)
+        _write_fitted(axes, top, name, _NAME_SIZE, color="#6a6a76")
+        _write_fitted(axes, top - 0.035, value, _VALUE_SIZE)
+
+
+def _write_fitted(axes: Axes, top: float, words: str, size: float, **style: Any) -> None:
+    """Write `words` from the left edge of `axes`, in type of `size` points or as much less as fits before its right edge."""
+    text = axes.text(0.0, top, words, transform=axes.transAxes, fontsize=size, va="top", **style)
+    text.set_in_layout(False)
+    room = axes.get_window_extent().width
+    while (width := text.get_window_extent().width) > room and size > 1:
+        size = min(size - 0.1, size * room / width)  # widths follow the size by whole pixels of each letter
+        text.set_fontsize(size)
