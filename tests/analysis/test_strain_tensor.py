@@ -223,6 +223,18 @@ def test_images_that_make_no_tensor_are_refused_in_one_sentence() -> None:
         assert "\n" not in str(refused.value)
 
 
+def test_components_of_a_lattice_that_is_not_cubic_stay_in_the_sample_frame() -> None:
+    skewed = np.array([[1, 0.3, 0], [0, 1, 0], [0, 0, 1.0]])
+    images = [seen(hkl) for hkl in HKL]
+    images = [replace(each, scattering_vector=skewed @ each.scattering_vector) for each in images]
+    placed = laid_on_each_other(images, hkl=HKL)
+    tensor = strain_tensor(placed)
+    assert tensor.axes == "sample"
+    assert any("not a cubic one" in note for note in tensor.notes)
+    with pytest.raises(ap.InputError, match="no cubic axes"):
+        strain_tensor(placed, "cubic")
+
+
 def test_indices_that_do_not_fit_are_refused() -> None:
     placed = laid_on_each_other([seen(hkl) for hkl in HKL[:3]], hkl=((1, 1, 1), (1, -1, 1), (-1, 1, 1)))
     with pytest.raises(ap.InputError, match="left-handed"):
@@ -341,6 +353,8 @@ def test_the_rotation_of_the_sample_is_a_rotation_and_stands_in_the_report() -> 
     known = {"reciprocal_steps": 1e7 * np.eye(3), "scattering_vector": np.array([1e10, 0, 0])}
     turned_by = ap.Pattern(counts, **known, sample_rotation=U)
     assert describe(turned_by.geometry, (8.0, 8.0))["sample_rotation"] == pytest.approx(U)
+    rounded = ap.Pattern(counts, **known, sample_rotation=np.round(U, 4)).geometry.sample_rotation
+    assert (rounded @ rounded.T).numpy() == pytest.approx(np.eye(3), abs=1e-9)
     with pytest.raises(ap.GeometryError, match="is no rotation"):
         ap.Pattern(counts, **known, sample_rotation=np.diag([1.0, 1.0, -1.0]))
     with pytest.raises(ap.InputError, match="without reciprocal_steps"):

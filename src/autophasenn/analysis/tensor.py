@@ -35,6 +35,8 @@ NEARLY_CUBIC = 0.5
 """Degrees by which the angles of the cell may differ from 90, and % by which its edges may differ from each other, and the
 measured scattering vectors from those of the cell, before that is said."""
 
+SKEWED = 5.0
+"""Degrees by which an angle of the cell may differ from 90 where components along its axes are asked for."""
 WRONG = 10.0
 """% by which a measured scattering vector may be off that of the lattice; beyond it the indices are others."""
 
@@ -163,7 +165,7 @@ def strain_tensor(
     reflections : sequence of Reflection
         As `reflections.laid_on_each_other` gives them.
     axes : str, optional
-        ``sample``, or ``cubic`` (of a cubic lattice, by the indices); None: cubic where all indices are known.
+        ``sample``, or ``cubic`` (of the lattice, by the indices); None: cubic where all indices are known and the cell is.
     cells : float
         Voxels in a cell of the resolution, inside which errors are alike.
     layers : int
@@ -183,14 +185,21 @@ def strain_tensor(
     turn: Floats = np.eye(3)
     lattice = None
     known = [each for each in hkl if each is not None]
+    is_cubic = False
     if len(known) == len(hkl):
         turn, lattice, said = _lattice(q, np.array(known, float))
         notes += said
+        is_cubic = not said
+        if axes == CUBIC and _skew(lattice) > SKEWED:
+            raise InputError(
+                f"The unit cell has an angle {_skew(lattice):.1f} degrees from 90, so there are no cubic axes; give the axes "
+                f"{SAMPLE}, or check the indices."
+            )
     elif axes == CUBIC:
         raise InputError(
             "Components along the axes of the lattice need the indices of all reflections; give those of each result."
         )
-    along = axes or (CUBIC if lattice is not None else SAMPLE)
+    along = axes or (CUBIC if is_cubic else SAMPLE)
     if along == SAMPLE:
         turn = np.eye(3)
 
@@ -338,13 +347,14 @@ def _lattice(q: Floats, hkl: Floats) -> tuple[Floats, MeanLattice, list[str]]:
             "that they are in the order of the results."
         )
     said = []
-    skew = max(abs(each - 90) for each in angles)
+    skew = float(max(abs(each - 90) for each in angles))
     longest = float(lengths.max() / lengths.min() - 1)
     if max(skew, 100 * longest, 100 * off) > NEARLY_CUBIC:
         said.append(
             f"The scattering vectors fit a cell of {', '.join(f'{x:.4f}' for x in lengths)} nm and "
             f"{', '.join(f'{x:.2f}' for x in angles)} degrees, not a cubic one: the angles of the circles, the direct beam "
-            "or the indices are off by that much, or the lattice is not cubic."
+            "or the indices are off by that much, or the lattice is not cubic. So components are along the axes of the "
+            "sample unless others are asked for."
         )
     a, b, c = (Quantity(float(x), "nm") for x in lengths)
     alpha, beta, gamma = (Quantity(x, "degrees") for x in angles)
@@ -359,6 +369,11 @@ def _lattice(q: Floats, hkl: Floats) -> tuple[Floats, MeanLattice, list[str]]:
         Quantity(100 * off if len(q) > 3 else None, "%"),
     )
     return np.asarray(turn), lattice, said
+
+
+def _skew(lattice: MeanLattice) -> float:
+    """Largest difference of an angle of the cell from 90 degrees."""
+    return max(abs((each.value or 90.0) - 90) for each in (lattice.alpha, lattice.beta, lattice.gamma))
 
 
 def _about(reflections: Sequence[Reflection]) -> list[str]:

@@ -133,6 +133,10 @@ class RockingGeometry:
         return described
 
 
+ROUNDED = 1e-3
+"""By how much numbers of a rotation may be off."""
+
+
 @dataclass(frozen=True, eq=False)
 class FixedGeometry:
     """Known steps and Q, the same at every pixel: for patterns that come with their sampling.
@@ -163,16 +167,8 @@ class FixedGeometry:
                 "in the laboratory frame."
             )
         check_volume(self.steps)
-        turn = self.sample_rotation
-        if turn is not None and not (
-            turn.shape == (3, 3)
-            and bool(torch.isclose(turn @ turn.mT, torch.eye(3, dtype=turn.dtype), atol=1e-6).all())
-            and float(torch.linalg.det(turn)) > 0
-        ):
-            raise GeometryError(
-                f"The rotation of the sample is {turn.tolist()}, which is no rotation; give three rows of three numbers, "
-                "v_laboratory = rotation @ v_sample."
-            )
+        if self.sample_rotation is not None:
+            object.__setattr__(self, "sample_rotation", _rotation(self.sample_rotation))
 
     def reciprocal_steps(self, pixel: tuple[float, float], frame: float | None = None) -> Vectors:
         """The steps, whatever the pixel."""
@@ -181,6 +177,21 @@ class FixedGeometry:
     def scattering_vector(self, pixel: tuple[float, float], frame: float | None = None) -> Vector:
         """Q, whatever the pixel."""
         return self.q_peak.clone()
+
+
+def _rotation(given: Vectors) -> Vectors:
+    """The rotation nearest to a matrix whose numbers are rounded."""
+    off = math.inf
+    if given.shape == (3, 3) and bool(torch.isfinite(given).all()):
+        u, _, vt = torch.linalg.svd(given)
+        nearest = u @ vt
+        off = float((nearest - given).abs().max()) if float(torch.linalg.det(nearest)) > 0 else math.inf
+    if off > ROUNDED:
+        raise GeometryError(
+            f"The rotation of the sample is {given.tolist()}, which is no rotation to {ROUNDED:g}; give three rows of three "
+            "numbers, v_laboratory = rotation @ v_sample, their determinant 1."
+        )
+    return nearest
 
 
 def describe(geometry: Geometry | None, pixel: tuple[float, float], frame: float | None = None) -> dict[str, Any]:
