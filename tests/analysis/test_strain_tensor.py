@@ -179,7 +179,7 @@ def test_twins_that_agree_as_well_the_other_way_round_stay_a_guess() -> None:
     assert [each.is_guess for each in found] == [False, True, True, True]
     twins = [each.is_twin for each in found]
     assert twins in ([False, True, False, True], [False, False, True, False])  # all but the first as one
-    assert any("a guess; another reflection" in note for note in strain_tensor(found).notes)
+    assert any("is a guess; more reflections decide it" in note for note in strain_tensor(found).notes)
 
 
 def test_many_reflections_of_a_body_that_is_its_own_inversion_find_their_twins_in_time(

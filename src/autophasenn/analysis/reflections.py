@@ -3,7 +3,8 @@
 Each reflection is measured with the sample turned otherwise, and phase retrieval leaves the place and the twin of each image
 open. In the sample frame all show the same body, so that bodies are laid on each other: that decides the place, and the twin
 as far as the body differs from its own inversion. Where it does not, and there are more reflections than three, the twins
-are taken that agree best with one displacement field (`tensor`); where others agree as well, they are a guess.
+are taken that agree best with one displacement field (`tensor`); where without one the others lie in a plane (as
+without 111 of 111, -111, 1-11 and 002), that leaves open the twin of that one against theirs.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ MOST_VOXELS = 2_000_000
 """Of the common grid."""
 CLEAR_SHAPE = 0.02
 """By how much the better twin's body must overlap more, else the body does not decide."""
-UNCLEAR_MISFIT, LEAST_MISFIT = 1.2, 0.02
-"""Twins whose reflections disagree in so many times as much, and so much more of the phase gradients, are as good."""
+CLEAR_FIELD = 1.1
+"""How many times as much the phases must disagree with the other twin of an image, else that one may be right as well."""
+LEAST_FIELD = 1e-4
+"""By how much more, at least: to less than that nothing is computed."""
 FLATTEST = 25.0
 """Largest ratio of the singular values of the unit vectors along Q: beyond it they lie in a plane, nearly."""
 LEAST_VOXELS = 64
@@ -241,7 +244,10 @@ def _candidates(
 
 
 def _agreeing(candidates: Sequence[Sequence[Reflection]]) -> tuple[Reflection, ...]:
-    """Of all choices of twins the one whose phases agree best with one displacement field."""
+    """Of all choices of twins the one whose phases agree best with one displacement field.
+
+    A guess is each twin whose other one, whatever the rest are then, agrees about as well.
+    """
     if all(len(options) == 1 for options in candidates):
         return tuple(options[0] for options in candidates)
     if len(candidates) == 3:  # any three phases agree with some displacement field
@@ -249,24 +255,19 @@ def _agreeing(candidates: Sequence[Sequence[Reflection]]) -> tuple[Reflection, .
     flat = [each for options in candidates for each in options]
     shared = np.logical_and.reduce([each.image.support for each in flat])
     rows = np.stack([phase_gradients([each], shared)[0][0][:, shared].ravel() for each in flat])
-    # There are 2^n choices: what all gradients have in common with each other is found once.
-    products = rows @ rows.T
-    ends = itertools.accumulate(map(len, candidates))
-    places = [range(end - len(options), end) for options, end in zip(candidates, ends, strict=True)]
+    products = rows @ rows.T  # found once, as there are 2^n choices
 
     def disagreeing(choice: tuple[int, ...]) -> float:
         q = np.stack([flat[i].q for i in choice])
         rest, seen = np.eye(len(q)) - q @ np.linalg.pinv(q), products[np.ix_(choice, choice)]
-        return float(np.sum(rest * seen) / (np.trace(seen) or 1.0))  # as `disagreement`, squared
+        return math.sqrt(max(float(np.sum(rest * seen)), 0.0) / (float(np.trace(seen)) or 1.0))  # as `disagreement`
 
-    scores = {choice: disagreeing(choice) for choice in itertools.product(*places)}
-    best = min(scores, key=lambda choice: scores[choice])
-    unclear = (UNCLEAR_MISFIT * math.sqrt(max(scores[best], 0.0)) + LEAST_MISFIT) ** 2
-    # A reflection of which the others are no combination agrees with them as either twin.
-    as_good = [choice for choice, score in scores.items() if score < unclear]
-    return tuple(
-        replace(flat[i], is_guess=any(choice[image] != i for choice in as_good)) for image, i in enumerate(best)
-    )
+    ends = itertools.accumulate(map(len, candidates))
+    places = [range(end - len(options), end) for options, end in zip(candidates, ends, strict=True)]
+    scored = {choice: disagreeing(choice) for choice in itertools.product(*places)}
+    best = min(scored, key=lambda choice: scored[choice])
+    as_good = [choice for choice, score in scored.items() if score <= CLEAR_FIELD * scored[best] + LEAST_FIELD]
+    return tuple(replace(flat[k], is_guess=any(choice[i] != k for choice in as_good)) for i, k in enumerate(best))
 
 
 def _guessed(options: Sequence[Reflection]) -> Reflection:

@@ -192,8 +192,8 @@ def strain_tensor(
         is_cubic = not said
         if axes == CUBIC and _skew(lattice) > SKEWED:
             raise InputError(
-                f"The unit cell has an angle {_skew(lattice):.1f} degrees from 90, so there are no cubic axes; give the axes "
-                f"{SAMPLE}, or check the indices."
+                f"The unit cell has an angle {_skew(lattice):.1f} degrees from 90, so there are no cubic axes; give the "
+                f"axes {SAMPLE}, or check the indices."
             )
     elif axes == CUBIC:
         raise InputError(
@@ -381,8 +381,8 @@ def _about(reflections: Sequence[Reflection]) -> list[str]:
     guessed = [each.name for each in reflections if each.is_guess]
     if guessed:
         notes.append(
-            f"The body looks like its own inversion, so that the twin of {', '.join(guessed)} is a guess; "
-            "another reflection decides it, whose scattering vector combines those of all of them."
+            f"The body looks like its own inversion, so that the twin of {', '.join(guessed)} against that of the "
+            "first image is a guess; more reflections decide it, where without any one of them the others lie in no plane."
         )
     notes.append("If the first image is the twin, the whole tensor is that of the inverted crystal.")
     if len(reflections) == 3:
