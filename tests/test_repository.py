@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -105,7 +104,7 @@ def test_links_of_the_texts_lead_somewhere() -> None:
             assert (text.parent / target).exists(), f"{text.name} links to {target}"
 
 
-def test_help_answers_at_once_and_loads_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from autophasenn.cli import main; sys.argv = ['autophasenn', '--help']\n"
         "try: main()\n"
@@ -113,9 +112,6 @@ def test_help_answers_at_once_and_loads_nothing_heavy() -> None:
         "heavy = {'torch', 'numpy', 'pyvista', 'matplotlib', 'pydantic'} & sys.modules.keys()\n"
         "assert not heavy, heavy"
     )
-    began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - began
     assert done.returncode == 0, done.stderr
     assert "reconstruct" in done.stdout
-    assert seconds < 2, f"0.4 s is usual, it took {seconds:.1f} s"

@@ -13,7 +13,9 @@ from autophasenn import cli
 from autophasenn.errors import InputError, OutputError, PlanError
 from autophasenn.experiment.dataset import open_dataset
 from autophasenn.experiment.recipes import RECIPES, recipe
+from autophasenn.files.lock import held
 from autophasenn.files.stored import sha256_of
+from autophasenn.pipeline import benchmark_set
 from autophasenn.pipeline.benchmark_set import (
     MANIFEST,
     SETS,
@@ -84,6 +86,16 @@ def test_a_set_that_another_process_adds_meanwhile_stays_in_the_manifest(folder:
     assert list(made["sets"]) == ["faceted", "screw", "dim", "gaps"]
     assert list(files_of(tmp_path / "set")) == ["faceted", "screw", "dim", "gaps"]
     assert not list((tmp_path / "set").glob(".writing-*"))
+
+
+def test_a_manifest_that_another_process_holds_is_told_of(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "set")
+    monkeypatch.setattr(benchmark_set, "PATIENCE", 0.0)
+    more = BenchmarkSet(11, 2, ("coarse",))
+    with held(tmp_path / "set" / benchmark_set.LOCK), pytest.raises(OutputError, match="Another process holds"):
+        write_benchmark_set(tmp_path / "set", more)
 
 
 def test_sets_may_be_added_and_stand_in_their_order(folder: Path, tmp_path: Path) -> None:

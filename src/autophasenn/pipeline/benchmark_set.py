@@ -17,7 +17,7 @@ from autophasenn.errors import InputError, OutputError, PlanError, install, quot
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.experiment.recipes import recipe
 from autophasenn.files.guarded import CREATOR
-from autophasenn.files.lock import held
+from autophasenn.files.lock import HeldError, held
 from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import TEMPORARY, check_folder, write_atomically
 from autophasenn.pipeline.simulate import Simulation, write_dataset
@@ -185,11 +185,16 @@ def write_benchmark_set(
             "bytes": path.stat().st_size,
             "sha256": sha256_of(path),
         }
-        with held(folder / LOCK, wait=PATIENCE, stays=False):
-            sets = _begun(folder, benchmark)["sets"] | manifest["sets"]  # another process may have added one meanwhile
-            manifest["sets"] = {each: sets[each] for each in SETS if each in sets}
-            with write_atomically(folder / MANIFEST) as temporary:
-                temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        try:
+            with held(folder / LOCK, wait=PATIENCE, stays=False):
+                sets = _begun(folder, benchmark)["sets"] | manifest["sets"]  # another process may have added one
+                manifest["sets"] = {each: sets[each] for each in SETS if each in sets}
+                with write_atomically(folder / MANIFEST) as temporary:
+                    temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        except HeldError as error:
+            raise OutputError(
+                f"Another process holds {quoted(folder / LOCK)}; when it has ended, the same command goes on."
+            ) from error
     return manifest
 
 
