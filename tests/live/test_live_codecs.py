@@ -313,9 +313,10 @@ def test_a_simulated_areadetector_is_kept_as_it_sends(
 ) -> None:
     from p4p.client.thread import Context
 
-    channel, sent, heard = f"SIM:{codec or 'raw'}", frames_of(np.uint16), threading.Event()
+    channel, sent = f"SIM:{codec or 'raw'}", frames_of(np.uint16)
+    heard, taken = threading.Event(), threading.Event()
     kept = PvaFrames(channel, Spool(tmp_path, True, 60.0))
-    detector = threading.Thread(target=replay_pva, args=(channel, "gold", list(sent), 20.0, codec, heard))
+    detector = threading.Thread(target=replay_pva, args=(channel, "gold", list(sent), 20.0, codec, heard, taken))
     caplog.set_level("INFO")
     detector.start()
     within(PATIENCE, lambda: "is served" in caplog.text)  # whoever looks for a channel too early looks again much later
@@ -328,6 +329,7 @@ def test_a_simulated_areadetector_is_kept_as_it_sends(
 
         context.monitor(channel, take, request=f"record[queueSize={QUEUE}]", notify_disconnect=True)
         within(PATIENCE, lambda: (tmp_path / "gold.npz").exists())
+        taken.set()
     detector.join(PATIENCE)
     np.testing.assert_array_equal(read_pattern_file(tmp_path / "gold.npz").frames, sent)
 

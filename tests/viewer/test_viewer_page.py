@@ -272,8 +272,7 @@ def test_the_table_of_scans_opens_results_tells_reasons_and_keeps_up(
         assert time.strftime("%Y-%m-%d ") in damaged.inner_text()
         row = shown.locator("[data-scan='failed']")
         assert "Frame 17 is truncated; copy it again." in row.inner_text()
-        thumbnail = shown.locator("[data-scan='good'] img")
-        assert thumbnail.evaluate("i => i.naturalWidth") == 8
+        shown.wait_for_function("document.querySelector(\"[data-scan='good'] img\").naturalWidth === 8")
         shoot(shown, tmp_path, "scans")
         with Ledger.open(watched) as ledger:
             ledger.change("arriving", frames=40, state="waiting")

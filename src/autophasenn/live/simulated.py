@@ -63,11 +63,13 @@ def replay_pva(
     rate: float,
     codec: str = "",
     heard: threading.Event | None = None,
+    taken: threading.Event | None = None,
 ) -> None:
     """Serve an NTNDArray channel and post each frame, compressed as NDPluginCodec does it, once somebody listens.
 
     Who has connected need not listen yet; the first frames are lost then, as those of a detector are. `heard` is set by
-    whoever knows better.
+    whoever knows better. Whoever is slow loses the last ones when the channel goes, a second after them, or once `taken` is
+    set.
     """
     from p4p.nt import NTNDArray
     from p4p.server import Server
@@ -100,7 +102,7 @@ def replay_pva(
                 value.compressedSize = len(data)
                 value.codec = {"name": codec, "parameters": NUMBERS[frame.dtype.name]}
             pv.post(value)
-        time.sleep(1)
+        time.sleep(1) if taken is None else taken.wait(LISTENER)
 
 
 def replay_zmq(
