@@ -14,7 +14,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,35 @@ def receive_pva(channel: str, folder: Path, pack: bool, abandon: float) -> None:
     PlanError
         If p4p is not installed.
     """
+    frames = PvaFrames(channel, Spool(folder, pack, abandon))
+    with subscribed(channel, frames.take):
+        logger.info("PVAccess channel %s", channel)
+        while True:
+            time.sleep(TICK)
+            frames.spool.tidy()
+
+
+@contextmanager
+def subscribed(channel: str, take: Callable[[Any], None]) -> Iterator[None]:
+    """Hand every update of a PVAccess channel to `take`, and an exception when the connection comes or goes.
+
+    The subscription is held, as p4p cancels one that nothing refers to when garbage is collected.
+
+    Raises
+    ------
+    PlanError
+        If p4p is not installed.
+    """
     try:
         from p4p.client.thread import Context
     except ModuleNotFoundError as error:
         raise PlanError(f"--pva needs p4p: {install('live')}.") from error
-    frames = PvaFrames(channel, Spool(folder, pack, abandon))
-    with Context("pva", nt=False) as context:
-        logger.info("PVAccess channel %s", channel)
-        context.monitor(channel, frames.take, request=f"record[queueSize={QUEUE}]", notify_disconnect=True)
-        while True:
-            time.sleep(TICK)
-            frames.spool.tidy()
+    request = f"record[queueSize={QUEUE}]"
+    with (
+        Context("pva", nt=False) as context,
+        context.monitor(channel, take, request=request, notify_disconnect=True),
+    ):
+        yield
 
 
 class PvaFrames:
