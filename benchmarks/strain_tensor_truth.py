@@ -27,7 +27,7 @@ from rich.table import Table
 from scipy import ndimage, optimize
 
 import autophasenn as ap
-from autophasenn.analysis.reflections import interior
+from autophasenn.analysis.inside import interior
 from autophasenn.analysis.tensor import COMPONENTS, PLACES, StrainTensor
 from autophasenn.crystals.atoms import RelaxedCrystal, RelaxedCrystals
 from autophasenn.crystals.lattice import scattering_vector

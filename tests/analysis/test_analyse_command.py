@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from commands import status_of
 from imaged import Q_GOLD, family, image_of, octahedron, turned_onto_q
 from scipy.io import loadmat
 
 import autophasenn as ap
-from autophasenn import cli
 from autophasenn.analysis.analyse import Analysis, analyse
 from autophasenn.analysis.figures import write_figures
 from autophasenn.analysis.options import AnalysisOptions
@@ -40,14 +39,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: object) -> int:
-    before = sys.argv
-    sys.argv = ["autophasenn", "analyse", *map(str, words)]
-    try:
-        with pytest.raises(SystemExit) as leave:
-            cli.main()
-    finally:
-        sys.argv = before
-    return int(leave.value.code or 0)
+    return status_of("analyse", *words)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +10,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from commands import status_of
 from scipy.spatial.transform import Rotation
 
 import autophasenn as ap
-from autophasenn import cli
-from autophasenn.analysis.reflections import interior, laid_on_each_other
+from autophasenn.analysis.inside import interior
+from autophasenn.analysis.reflections import laid_on_each_other
 from autophasenn.analysis.series import turned
 from autophasenn.analysis.tensor import COMPONENTS, PLACES, strain_tensor
 from autophasenn.image import CrystalImage
@@ -279,14 +279,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def run(*words: object) -> int:
-    before = sys.argv
-    sys.argv = ["autophasenn", "strain-tensor", *map(str, words)]
-    try:
-        with pytest.raises(SystemExit) as leave:
-            cli.main()
-    finally:
-        sys.argv = before
-    return int(leave.value.code or 0)
+    return status_of("strain-tensor", *words)
 
 
 def test_the_command_writes_numbers_volumes_and_a_figure(results: list[Path], tmp_path: Path, capsys) -> None:

@@ -16,8 +16,20 @@ CELL = 2.0
 """Edge of a cell of the resolution, voxels, where the resolution is not known."""
 
 
-def gradient_inside(values: Floats, support: NDArray[np.bool_], spacing: tuple[float, ...]) -> Floats:
+def gradient_inside(
+    values: Floats, support: NDArray[np.bool_], spacing: tuple[float, ...], period: float | None = None
+) -> Floats:
     """Gradient of values inside of the support: central, one-sided at its surface; 0 where there is no neighbour.
+
+    Parameters
+    ----------
+    values : float array (n0, n1, n2)
+        Anything outside of the support.
+    support : bool array (n0, n1, n2)
+    spacing : 3 floats
+        Edges of a voxel.
+    period : float, optional
+        Of the values, as 2 pi of a phase: differences between neighbours are wrapped.
 
     Returns
     -------
@@ -29,6 +41,8 @@ def gradient_inside(values: Floats, support: NDArray[np.bool_], spacing: tuple[f
         high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
         both = support[low] & support[high]
         step = np.where(both, values[high] - values[low], 0)
+        if period is not None:
+            step -= period * np.round(step / period)
         neighbours = np.zeros(values.shape, np.float32)
         for place in (low, high):
             gradient[axis][place] += step
@@ -37,17 +51,30 @@ def gradient_inside(values: Floats, support: NDArray[np.bool_], spacing: tuple[f
     return gradient
 
 
-def strain_spread(image: CrystalImage) -> Floats | None:
-    """One standard deviation of the strain of each voxel, from that of the phase; None where it is not known.
+def interior(support: NDArray[np.bool_], layers: int = 1) -> NDArray[np.bool_]:
+    """The body without its outermost layers, where slopes are one-sided; the whole where nothing would be left."""
+    inside = ndimage.binary_erosion(support, iterations=layers) if layers else support
+    return np.asarray(inside if inside.any() else support)
 
-    Strain is the difference of two voxels' displacements over two voxels; were their errors independent, its error would be
-    ``spread / (sqrt(2) |Q| voxel)``. Neighbours err alike, so this is an upper bound.
+
+def slope_spread(image: CrystalImage) -> Floats | None:
+    """One standard deviation of the phase's slope along any axis in each voxel, rad/m; None where it is not known.
+
+    A slope is the difference of two voxels' phases over two voxels; were their errors independent, its error would be
+    ``spread / (sqrt(2) voxel)``. Neighbours err alike, so this is an upper bound.
     """
-    if image.phase_spread is None or image.scattering_vector is None or image.voxel_size is None:
+    if image.phase_spread is None or image.voxel_size is None:
         return None
-    q = float(np.linalg.norm(image.scattering_vector))
     voxel = float(np.prod(image.voxel_size)) ** (1 / 3)
-    return np.asarray(image.phase_spread / (math.sqrt(2) * q * voxel), np.float32)
+    return np.asarray(image.phase_spread / (math.sqrt(2) * voxel))
+
+
+def strain_spread(image: CrystalImage) -> Floats | None:
+    """One standard deviation of the strain of each voxel, that of the phase's slope over ``|Q|``; None where not known."""
+    slope = slope_spread(image)
+    if slope is None or image.scattering_vector is None:
+        return None
+    return np.asarray(slope / float(np.linalg.norm(image.scattering_vector)), np.float32)
 
 
 def displacement_spread_nm(image: CrystalImage) -> Floats | None:

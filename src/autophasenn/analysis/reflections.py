@@ -13,12 +13,11 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from autophasenn.analysis.inside import gradient_inside
 from autophasenn.analysis.quantity import Floats
 from autophasenn.analysis.series import FINENESS, SAME_CRYSTAL, Shift, common_grid, on_grid, overlap, turned
 from autophasenn.errors import InputError
@@ -155,13 +154,22 @@ def phase_gradients(reflections: Sequence[Reflection], support: NDArray[np.bool_
     for each in reflections:
         image = each.image
         assert image.voxel_size is not None
-        gradient = np.stack(
-            [_wrapped_slope(image.phase, support, axis) / edge for axis, edge in enumerate(image.voxel_size)]
-        )
+        gradient = gradient_inside(image.phase, support, image.voxel_size, 2 * math.pi)
         weight = np.square(image.amplitude[support].astype(np.float64))
         means.append(gradient[:, support] @ weight / weight.sum())
         found.append(np.where(support, gradient - means[-1][:, None, None, None], 0.0))
     return np.stack(found), np.stack(means)
+
+
+def unexplained(q: Floats) -> Floats:
+    """What projects phases of all reflections onto the part that no displacement has: (reflections, reflections).
+
+    Parameters
+    ----------
+    q : float array (reflections, 3)
+        Scattering vectors.
+    """
+    return np.asarray(np.eye(len(q)) - q @ np.linalg.pinv(q))
 
 
 def disagreement(q: Floats, gradients: Floats, support: NDArray[np.bool_]) -> float:
@@ -174,7 +182,7 @@ def disagreement(q: Floats, gradients: Floats, support: NDArray[np.bool_]) -> fl
     support : bool array (nx, ny, nz)
     """
     rows = gradients[:, :, support]
-    rest = np.eye(len(q)) - q @ np.linalg.pinv(q)
+    rest = unexplained(q)
     total = float(np.square(rows).sum())
     return float(np.sqrt(np.square(np.tensordot(rest, rows, 1)).sum() / total)) if total else 0.0
 
@@ -259,7 +267,7 @@ def _agreeing(candidates: Sequence[Sequence[Reflection]]) -> tuple[Reflection, .
 
     def disagreeing(choice: tuple[int, ...]) -> float:
         q = np.stack([flat[i].q for i in choice])
-        rest, seen = np.eye(len(q)) - q @ np.linalg.pinv(q), products[np.ix_(choice, choice)]
+        rest, seen = unexplained(q), products[np.ix_(choice, choice)]
         return math.sqrt(max(float(np.sum(rest * seen)), 0.0) / (float(np.trace(seen)) or 1.0))  # as `disagreement`
 
     ends = itertools.accumulate(map(len, candidates))
@@ -281,23 +289,3 @@ def _shift_of_bodies(fixed: CrystalImage, moving: CrystalImage) -> Shift:
     found, _, _ = phase_cross_correlation(*bodies, upsample_factor=2 * FINENESS, normalization=None)
     x, y, z = (float(part) for part in found)
     return x, y, z
-
-
-def _wrapped_slope(phase: Floats, support: NDArray[np.bool_], axis: int) -> Floats:
-    """Mean wrapped difference to the neighbours inside along an axis, rad a voxel; 0 where there is none."""
-    ahead: tuple[Any, ...] = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-    behind: tuple[Any, ...] = tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))
-    both = support[ahead] & support[behind]
-    step = np.where(both, phase[ahead] - phase[behind], 0).astype(np.float64)
-    step -= 2 * np.pi * np.round(step / (2 * np.pi))
-    total, count = np.zeros(phase.shape), np.zeros(phase.shape)
-    for place in (ahead, behind):
-        total[place] += step
-        count[place] += both
-    return np.asarray(total / np.maximum(count, 1))
-
-
-def interior(support: NDArray[np.bool_], layers: int = 1) -> NDArray[np.bool_]:
-    """The body without its outermost layers, where slopes are one-sided; the whole where nothing would be left."""
-    inside = ndimage.binary_erosion(support, iterations=layers) if layers else support
-    return np.asarray(inside if inside.any() else support)

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autophasenn.analysis.inside import interior, slope_spread
 from autophasenn.analysis.quantity import ORIENTATIONS, Floats, Mean, Quantity, mean_of, plain
-from autophasenn.analysis.reflections import Reflection, disagreement, interior, phase_gradients
+from autophasenn.analysis.reflections import Reflection, disagreement, phase_gradients, unexplained
 from autophasenn.errors import InputError
 
 RESIDUAL = "what the reflections disagree in"
@@ -279,13 +280,13 @@ def _spreads(
     neighbours err alike), made larger where the reflections disagree by more; from that alone otherwise. None: three
     reflections, and one has no spread.
     """
+    slopes = [slope for each in reflections if (slope := slope_spread(each.image)) is not None]
     found = None
-    if all(each.image.phase_spread is not None for each in reflections):
-        found = np.stack([_gradient_spread(each, support) for each in reflections])
+    if len(slopes) == len(reflections):
+        found = np.stack([_gradient_spread(slope, support) for slope in slopes])
     if len(q) == 3:
         return found, ORIENTATIONS
-    rest = np.eye(len(q)) - q @ np.linalg.pinv(q)
-    rows = np.tensordot(rest, gradients[:, :, support], 1)
+    rows = np.tensordot(unexplained(q), gradients[:, :, support], 1)
     left = float(np.sqrt(np.square(rows).sum() / (rows.shape[1] * rows.shape[2] * (len(q) - 3))))
     if found is None:
         return np.full((len(q), *support.shape), left), RESIDUAL
@@ -301,14 +302,11 @@ def _weights(spreads: Floats, support: NDArray[np.bool_]) -> Floats:
     return np.asarray(1 / np.maximum(squares, 1e-6 * squares.max() or 1.0))
 
 
-def _gradient_spread(reflection: Reflection, support: NDArray[np.bool_]) -> Floats:
-    image = reflection.image
-    assert image.phase_spread is not None
-    assert image.voxel_size is not None
-    edge = math.prod(image.voxel_size) ** (1 / 3)
-    known = support & np.isfinite(image.phase_spread)
-    typical = float(np.median(image.phase_spread[known])) if known.any() else 0.0
-    return np.asarray(np.where(known, image.phase_spread, typical) / (math.sqrt(2) * edge), np.float64)
+def _gradient_spread(slope: Floats, support: NDArray[np.bool_]) -> Floats:
+    """`inside.slope_spread`, the typical one where it is not known."""
+    known = support & np.isfinite(slope)
+    typical = float(np.median(slope[known])) if known.any() else 0.0
+    return np.asarray(np.where(known, slope, typical), np.float64)
 
 
 def _strain_errors(solve: Floats, turn: Floats, spreads: Floats) -> Floats:

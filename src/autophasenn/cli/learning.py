@@ -193,18 +193,15 @@ def evaluate(
                 show_leaderboard(table, output)
                 return
             evaluation = Evaluation(
-                *(
-                    datasets[0],
-                    COMPARED if named is None else named,
-                    weights,
-                    network,
-                    (),
-                    count,
-                    seed,
-                    device,
-                    options,
-                    bool(confidence),
-                )
+                datasets[0],
+                COMPARED if named is None else named,
+                weights,
+                network,
+                count=count,
+                seed=seed,
+                device=device,
+                inversion=options,
+                confidence=bool(confidence),
             )
             result = run(output, evaluation, workers=workers, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from autophasenn.analysis.inside import interior
 from autophasenn.errors import InputError
 from autophasenn.image import CrystalImage
 from autophasenn.options import Fraction, Positive, options
@@ -298,8 +299,7 @@ def statistics(image: CrystalImage, surface_voxels: int = 1) -> dict[str, Any]:
     if image.displacement is not None:
         facts["displacement_nm"] = _spread(image.displacement[image.support] * 1e9)
     if image.strain is not None:
-        interior = ndimage.binary_erosion(image.support, iterations=surface_voxels) if surface_voxels else image.support
-        facts["strain"] = _spread(image.strain[interior if interior.any() else image.support])
+        facts["strain"] = _spread(image.strain[interior(image.support, surface_voxels)])
     return facts
 
 

@@ -72,7 +72,8 @@ def strain_tensor(
     edge = common_edge([each.image for each in subjects]) or None
     images = [_subject(result, OPTIONS, edge).image for result in results]
     found = laid_on_each_other(images, names, hkl or ())
-    # Once more from the voxels that were phased, now that their places are known, so that all is interpolated once.
+    # Once more from the voxels that were phased, now that their places are known, so that all is interpolated once; read
+    # again, as the patterns of many scans do not fit into the memory together.
     moved = [
         _subject(result, OPTIONS, edge, each.shift_back()).image for result, each in zip(results, found, strict=True)
     ]
