@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,29 @@ def wait_for_another_view(opened: Any, before: Any, seconds: float = PATIENCE) -
             return now
         last = now
     raise AssertionError("the view did not change")
+
+
+MIDDLE = (slice(10, 100), slice(30, 130))
+"""Of a 3-D view of 120 x 160 pixels, what the page draws nothing over."""
+
+
+def seen_view(shown: Any, before: bytes = b"") -> tuple[bytes, Any]:
+    """A picture of the 3-D view as the page shows it, whoever draws it, and the same as `view_of` gives it.
+
+    Taken once something is there, other than in `before`, and stands still.
+    """
+    import numpy as np
+    from PIL import Image
+
+    end, last = time.monotonic() + PATIENCE, b""
+    while time.monotonic() < end:
+        now = shown.locator(".apn-view").screenshot()
+        pixels = np.asarray(Image.open(BytesIO(now)).convert("RGB").resize((160, 120)), float)
+        if now == last and now != before and pixels[MIDDLE].std() > 10:
+            return now, pixels
+        last = now
+        shown.wait_for_timeout(60)
+    raise AssertionError("the page shows no other view that stands still")
 
 
 def findings(shown: Any) -> list[str]:

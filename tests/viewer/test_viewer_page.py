@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from viewing import CHROMIUM, Served, browser, page, shoot, view_of, viewer, wait_for_another_view
+from viewing import CHROMIUM, MIDDLE, Served, browser, page, seen_view, shoot, view_of, viewer, wait_for_another_view
 
 from autophasenn.live.ledger import Ledger, ScanRecord
 
@@ -107,17 +107,11 @@ def test_the_crystal_turns_by_keyboard_and_by_mouse(opened: Any) -> None:
 def test_the_browser_draws_what_the_server_draws(opened: Any, tmp_path: Path) -> None:
     opened.get_by_label("draw in the browser").click()
     opened.locator(".apn-3d canvas").wait_for()
-    opened.wait_for_timeout(1500)
-    shot = shoot(opened, tmp_path, "drawn_in_the_browser")
-    from PIL import Image
-
-    box = opened.locator(".apn-view").bounding_box()
-    place = [round(box[k]) for k in ("x", "y")] + [round(box["x"] + box["width"]), round(box["y"] + box["height"])]
-    local = np.asarray(Image.open(shot).convert("RGB").crop(place).resize((160, 120)), float)
+    _, local = seen_view(opened)
+    shoot(opened, tmp_path, "drawn_in_the_browser")
     opened.get_by_label("draw in the browser").click()
     remote = view_of(opened)
-    middle = np.s_[10:100, 30:130]  # without what the page draws over it
-    assert np.abs(local[middle] - remote[middle]).mean() < 4
+    assert np.abs(local[MIDDLE] - remote[MIDDLE]).mean() < 4
 
 
 def test_the_colours_follow_while_the_browser_draws_and_after_it(chromium: Any, one: Served) -> None:
@@ -129,13 +123,11 @@ def test_the_colours_follow_while_the_browser_draws_and_after_it(chromium: Any, 
         switch, title = shown.get_by_label("draw in the browser"), shown.locator(".apn-title:visible")
         for is_on in (True, False):
             switch.set_checked(is_on)
-            shown.wait_for_timeout(2000)
+            before, _ = seen_view(shown)
             for name in ("Strain along Q (10⁻⁴)", "Phase (rad)"):
-                before = shown.locator(".apn-view").screenshot()
                 shown.get_by_role("radio", name=name, exact=True).click()
                 title.get_by_text(name, exact=True).wait_for(timeout=10_000)
-                shown.wait_for_timeout(1000)
-                assert shown.locator(".apn-view").screenshot() != before
+                before, _ = seen_view(shown, before)
             counted = len(received)
             shown.wait_for_timeout(1000)
             assert len(received) - counted < 5, "nothing is sent while nothing changes"
