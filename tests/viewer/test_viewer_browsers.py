@@ -142,8 +142,9 @@ def test_a_link_of_nonsense_shows_the_result_as_at_first(chromium: Any, one: Ser
 def test_what_a_browser_may_not_write_is_refused_and_reaches_no_other(chromium: Any, one: Served) -> None:
     nonsense = {
         "theme": "<nonsense>", "quantity": "nonsense", "threshold": "high", "cut": {"a": 1}, "place": None, "section": 7,
-        "overlays": [{"axes": "data:,", "svg": "<img src=data:, onerror='window.ran = true'>"}], "paths": ["<img src=data:,>"],
-        "names": "<script>window.ran = true</script>", "trame__template_main": "<div>taken over</div>",
+        "overlays": [{"axes": "data:,", "svg": "<img src=data:, onerror='window.ran = true'>"}],
+        "paths": ["<img src=data:,>"], "names": "<script>window.ran = true</script>",
+        "trame__template_main": "<div>taken over</div>",
     }  # fmt: skip
     with page(chromium, one) as attacker, page(chromium, one) as other:
         before = view_of(other)
