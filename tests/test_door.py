@@ -16,8 +16,9 @@ import pytest
 from matplotlib.figure import Figure
 
 import autophasenn as ap
-from autophasenn import arguments, cli, door
+from autophasenn import arguments, cli
 from autophasenn.arguments import in_python
+from autophasenn.door import crystals, imaging
 from autophasenn.evaluation.evaluate import CRYSTALS
 from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions
@@ -68,11 +69,12 @@ def test_every_name_explains_itself() -> None:
     for name in set(ap.__all__) - {"__version__"}:
         assert getattr(ap, name).__doc__, name
     for function in (ap.load, ap.reconstruct, ap.view, ap.simulate, ap.evaluate):
-        assert set(get_type_hints(function, vars(door))) >= {"return"}
+        assert set(get_type_hints(function)) >= {"return"}
 
 
 def test_the_examples_of_the_door_run() -> None:
-    assert doctest.testmod(door, optionflags=doctest.ELLIPSIS) == (0, 7)
+    assert doctest.testmod(imaging, optionflags=doctest.ELLIPSIS) == (0, 6)
+    assert doctest.testmod(crystals, optionflags=doctest.ELLIPSIS) == (0, 1)
     assert doctest.testmod(arrays, optionflags=doctest.ELLIPSIS) == (0, 4)
     assert doctest.testmod(arguments) == (0, 1)
 
@@ -114,6 +116,12 @@ def test_a_result_is_frozen_and_tells_what_it_is(result: ap.Result) -> None:
     assert repr(result) == f"<Result of gold.npz: iterative, {result.report.status}>"
     assert result.warnings == result.report.warnings
     assert result.command == ""
+
+
+def test_the_notes_of_an_analysis_name_arguments(result: ap.Result) -> None:
+    notes = " ".join(ap.analyse(result).notes)
+    assert "(hkl)" in notes
+    assert "--" not in notes
 
 
 def test_a_notebook_shows_a_result_and_its_figure(result: ap.Result) -> None:

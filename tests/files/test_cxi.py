@@ -267,6 +267,9 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
         file["entry_1/image_1/data"] = np.ones(SHAPE, np.complex64)
     with pytest.raises(InputError, match="no result file of autophasenn"):
         read_result(tmp_path / "other.cxi")
+    np.savez(tmp_path / "pattern.npz", data=np.ones(SHAPE))
+    with pytest.raises(InputError, match=r"pattern\.npz does not begin as an HDF5 file.*phase a pattern first"):
+        read_result(tmp_path / "pattern.npz")
 
 
 def test_full_disk_keeps_the_former_file(path: Path, result: StoredResult, capfd: pytest.CaptureFixture[str]) -> None:

@@ -205,6 +205,13 @@ def opened_result(path: Path, limits: Limits = UNLIMITED) -> Iterator[GuardedFil
             f"{quoted(path)} has {size / 2**30:.1f} GiB, more than the {limits.file_bytes / 2**30:.1f} GiB that are opened; "
             "bin the pattern, or phase a smaller part of it."
         )
+    with reading(path, "a result file of autophasenn"):
+        is_hdf5 = h5py.is_hdf5(path)
+    if not is_hdf5:
+        raise InputError(
+            f"{quoted(path)} does not begin as an HDF5 file, which results are, or is damaged; give the .cxi file of a "
+            "reconstruction or its folder, and phase a pattern first."
+        )
     with reading(path, "a result file of autophasenn"), memory_bounded(), _whole(path) as file:
         if not str(file.attrs.get("creator", "")).startswith(CREATOR):
             raise InputError(
