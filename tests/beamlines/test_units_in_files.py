@@ -114,6 +114,7 @@ WAVELENGTH = HC_EV_M / EV
     [
         ("incident_energy", EV * JOULE, "J"),
         ("incident_energy", 1e-6 * EV, "MeV"),
+        ("incident_energy", 1e3 * EV, "meV"),
         ("incident_energy", 1e-3 * EV, "KEV"),
         ("incident_energy", EV, "electronvolts"),
         ("incident_energy", EV, ""),

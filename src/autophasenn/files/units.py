@@ -30,10 +30,11 @@ LENGTHS = {
 EV = {
     **dict.fromkeys(("ev", "electronvolt", "electronvolts", "electron volt"), 1.0),
     **dict.fromkeys(("kev", "kiloelectronvolt", "kiloelectronvolts"), 1e3),
+    "meV": 1e-3,
     "mev": 1e6,
     **dict.fromkeys(("j", "joule", "joules"), 1 / JOULE),
 }
-"""Unit, in small letters -> eV."""
+"""Unit, in small letters -> eV; the milli of meV alone is told from a mega by its letter."""
 
 
 def factor_of(found: h5py.Dataset | h5py.Group | None, units: Mapping[str, float], otherwise: float) -> float:
@@ -54,7 +55,8 @@ def factor_of(found: h5py.Dataset | h5py.Group | None, units: Mapping[str, float
     if isinstance(unit, np.ndarray):
         unit = unit.ravel()[0] if unit.size else ""
     word = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
-    return units.get(word.strip().lower(), otherwise)
+    word = word.strip()
+    return units.get(word, units.get(word.lower(), otherwise))
 
 
 def in_unit(
