@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from growing import GrowingBliss
 from live_watching import PATIENCE, counts, watching
 from mortal import Nursery
 from scan_34idc import Beamtime
-from viewing import CHROMIUM, Served, browser, page, shoot
+from viewing import CHROMIUM, Served, page, shoot
 
 from autophasenn.live.pictures import PIXELS
 
@@ -40,7 +41,7 @@ def nursery(tmp_path: Path) -> Iterator[Nursery]:
 
 
 def test_a_scan_is_seen_from_its_first_frame_to_its_image_and_a_bad_one_with_its_reason(
-    tmp_path: Path, nursery: Nursery
+    tmp_path: Path, nursery: Nursery, chromium: Any
 ) -> None:
     with watching(tmp_path, nursery) as watch:
         frames = counts().astype(np.int32)
@@ -54,7 +55,7 @@ def test_a_scan_is_seen_from_its_first_frame_to_its_image_and_a_bad_one_with_its
         os.utime(bad, (1e9, 1e9))  # nobody awaits more of it
         watch.begin("--beamline", "34idc", "--spec", str(scan.spec), "--abandon", "60", "--port", "0")
         address = wait_for_address(watch.nursery.said)
-        with browser() as chromium, page(chromium, Served(None, address)) as opened:
+        with page(chromium, Served(None, address)) as opened:
             for index, frame in enumerate(frames[:20]):
                 tifffile.imwrite(scan.frame(index), frame)
             row = opened.locator("tr", has_text=scan.name)
@@ -71,7 +72,7 @@ def test_a_scan_is_seen_from_its_first_frame_to_its_image_and_a_bad_one_with_its
 
 
 def test_a_growing_file_of_bliss_and_a_stream_of_an_eiger_are_seen_from_their_first_frames_to_their_images(
-    tmp_path: Path, nursery: Nursery
+    tmp_path: Path, nursery: Nursery, chromium: Any
 ) -> None:
     pytest.importorskip("zmq", reason="the extra `live` is not installed")
     with socket.socket() as probe:
@@ -81,7 +82,7 @@ def test_a_growing_file_of_bliss_and_a_stream_of_an_eiger_are_seen_from_their_fi
     with watching(tmp_path, nursery) as watch:
         watch.begin("--beamline", "id01", "--zmq", address, "--port", "0")
         served = Served(None, wait_for_address(watch.nursery.said))
-        with browser() as chromium, page(chromium, served) as opened:
+        with page(chromium, served) as opened:
             scan = GrowingBliss(watch.data / "sample_0001" / "sample_0001.h5", 7, 18 + 0.005 * np.arange(32))
             for frame in counts()[:20]:
                 scan.frame(frame)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from small_pattern import ALIEN, SIDE, small_pattern
 from typer.testing import CliRunner
-from viewing import CHROMIUM, FINISHED, browser, findings, page, shoot, view_of, viewer
+from viewing import CHROMIUM, FINISHED, findings, page, shoot, view_of, viewer
 
 from autophasenn.cli import app
 
@@ -21,12 +20,6 @@ pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwri
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
 SCREEN = (1280, 720)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as opened:
-        yield opened
 
 
 def checksum(result: Path) -> str:

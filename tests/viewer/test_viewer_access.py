@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from viewing import CHROMIUM, FINISHED, Served, browser, findings, page, view_of, viewer
+from viewing import CHROMIUM, FINISHED, Served, findings, page, view_of, viewer
 
 from autophasenn.live.ledger import Ledger, ScanRecord
 
@@ -21,12 +21,6 @@ TABS = {
     "Curves": ".apn-curve img",
 }
 """What stands there once a tab is drawn."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from viewing import CHROMIUM, Served, browser, page, shoot, view_of, viewer, wait_for_another_view
+from viewing import CHROMIUM, Served, page, shoot, view_of, viewer, wait_for_another_view
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
@@ -37,12 +37,6 @@ async () => {
 }
 """
 """Width and height of what is drawn, in pixels of the page."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from viewing import CHROMIUM, MIDDLE, Served, browser, page, seen_view, shoot, view_of, viewer, wait_for_another_view
+from viewing import CHROMIUM, MIDDLE, Served, page, seen_view, shoot, view_of, viewer, wait_for_another_view
 
 from autophasenn.live.ledger import Ledger, ScanRecord
 
@@ -19,12 +19,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium o
 
 SCREENS = {"laptop": (1366, 768), "beamline": (2560, 1440)}
 PNG = b"\x89PNG"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

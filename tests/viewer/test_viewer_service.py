@@ -77,6 +77,8 @@ def watched(example_results: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     secret.write_bytes(b"\x89PNG\r\n\x1a\nTOP SECRET")
     (folder / "linked.png").symlink_to(secret)
     (folder / "text.png").write_text("TOP SECRET")
+    for number, of in (1, "older"), (2, "newer"):
+        (folder / "good" / f"thumbnail-{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + of.encode())
     with Ledger.open(folder) as ledger:
         ledger.put(ScanRecord("good", "scan", "imaged", result="good"))
     return folder
@@ -131,6 +133,7 @@ def test_other_web_pages_are_turned_away(guarded: Served, cookie: str) -> None:
         "/thumbnail//etc/passwd",
         "/thumbnail/linked.png",
         "/thumbnail/text.png",
+        "/thumbnail/../thumbnail-1.png",
         "/thumbnail/good/result.cxi",
         "/thumbnail/ledger.sqlite",
         "/thumbnail/%00.png",
@@ -145,6 +148,15 @@ def test_only_pictures_of_the_folder_are_given_as_thumbnails(guarded: Served, co
     assert answer.split()[1] in ("403", "404"), answer[:200]
     assert "TOP SECRET" not in answer
     assert "root:" not in answer
+
+
+def test_a_picture_that_was_replaced_while_it_was_asked_for_is_answered_with_the_newest(
+    guarded: Served, cookie: str
+) -> None:
+    status, body, _ = ask(guarded, "/thumbnail/good/thumbnail-0.png", Cookie=cookie)
+    assert (status, body[8:]) == (200, b"newer")
+    assert ask(guarded, "/thumbnail/good/thumbnail-1.png", Cookie=cookie)[1][8:] == b"older"
+    assert ask(guarded, "/thumbnail/bad/thumbnail-1.png", Cookie=cookie)[0] == 404
 
 
 def test_where_others_can_come_in_a_token_is_made_up_and_sigterm_ends_it_cleanly(example_results: Path) -> None:

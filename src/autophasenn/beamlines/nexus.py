@@ -17,7 +17,7 @@ from autophasenn.beamlines.recorded import of_hdf5
 from autophasenn.errors import GeometryError, InputError
 from autophasenn.files.transformations import Chain, pixel_edge, read_chain
 from autophasenn.files.tree import MAX_LISTED, Frames, is_stack, node, numbers, opened, required, text
-from autophasenn.files.units import EV, LENGTHS
+from autophasenn.files.units import EV, LENGTHS, known_unit
 from autophasenn.physics.axes import Circle
 from autophasenn.physics.bragg import HC_EV_M
 from autophasenn.physics.diffractometer import Diffractometer, FlatDetector
@@ -207,13 +207,13 @@ def _energy(entry: h5py.Group) -> Positions | None:
         if isinstance(found, h5py.Dataset):
             values = numbers(found, "photon energy")
             unit = _as_text(found.attrs.get("units", "")).strip()
-            if unit and unit.lower() not in EV:
+            factor = known_unit(unit, EV)
+            if unit and factor is None:
                 raise GeometryError(
                     f"{found.name} has the unit {unit!r}; an energy is in eV or keV. Give it with --energy."
                 )
             # Without a unit: no diffraction is done with 1,000 keV, nor with 200 eV.
-            factor = EV[unit.lower()] if unit else (1e3 if float(np.ravel(values)[0]) < 500 else 1.0)
-            return plain(values * factor)
+            return plain(values * (factor or (1e3 if float(np.ravel(values)[0]) < 500 else 1.0)))
     for place in WAVELENGTHS:
         found = node(entry, place)
         if isinstance(found, h5py.Dataset):
@@ -229,14 +229,15 @@ def _wavelength_m(found: h5py.Dataset) -> np.ndarray:
         unit = "m"
     elif not unit and ANGSTROMS[0] <= first <= ANGSTROMS[1]:
         unit = "angstrom"
-    if unit.lower() not in LENGTHS:
+    factor = known_unit(unit, LENGTHS)
+    if factor is None:
         raise GeometryError(
             f"{found.name} is {first:g} and has {f'the unit {unit!r}' if unit else 'no unit'}; a wavelength is in nm or "
             "angstrom. Give the energy in eV with --energy."
         )
     if not (values > 0).all():
         raise GeometryError(f"{found.name} is {first:g} {unit}, which is no wavelength; give the energy with --energy.")
-    return np.asarray(values * LENGTHS[unit.lower()])
+    return np.asarray(values * factor)
 
 
 def _command(entry: h5py.Group) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from autophasenn.errors import InputError
 from autophasenn.files.tree import node, numbers
-from autophasenn.files.units import ANGLES, LENGTHS
+from autophasenn.files.units import ANGLES, LENGTHS, known_unit
 from autophasenn.physics.axes import Axis, Circle, Direction, Stage
 
 MAX_LINKS = 50
@@ -147,11 +147,12 @@ def _unit(found: h5py.Dataset | h5py.Group, name: str, kind: str) -> float:
     if not unit and kind == "rotation":
         return 1.0
     known = ANGLES if kind == "rotation" else LENGTHS
-    if unit.lower() not in known:
+    factor = known_unit(unit, known)
+    if factor is None:
         what = f"the unit {unit!r}" if unit else f"no unit ({name})"
         right = "an angle is in deg or rad" if kind == "rotation" else "a length is in m, mm or um"
         raise InputError(f"The {kind} {found.name} of {found.file.filename} has {what}; {right}.")
-    return known[unit.lower()]
+    return factor
 
 
 def _text(value: object) -> str:

@@ -37,6 +37,12 @@ EV = {
 """Unit, in small letters -> eV; the milli of meV alone is told from a mega by its letter."""
 
 
+def known_unit(word: str, units: Mapping[str, float]) -> float | None:
+    """What a unit is in degrees, metres or eV, by its name in whatever letters; None where it is not known."""
+    word = word.strip()
+    return units.get(word, units.get(word.lower()))
+
+
 def factor_of(found: h5py.Dataset | h5py.Group | None, units: Mapping[str, float], otherwise: float) -> float:
     """By which the numbers of a data set are multiplied.
 
@@ -55,8 +61,8 @@ def factor_of(found: h5py.Dataset | h5py.Group | None, units: Mapping[str, float
     if isinstance(unit, np.ndarray):
         unit = unit.ravel()[0] if unit.size else ""
     word = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
-    word = word.strip()
-    return units.get(word, units.get(word.lower(), otherwise))
+    factor = known_unit(word, units)
+    return otherwise if factor is None else factor
 
 
 def in_unit(

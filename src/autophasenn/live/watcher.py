@@ -20,7 +20,7 @@ from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
 from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.live.arrivals import Arrivals
 from autophasenn.live.crew import Companion, Worker
-from autophasenn.live.ledger import BEGUN_WITH, Ledger, ScanRecord, State
+from autophasenn.live.ledger import BEGUN_WITH, THUMBNAILS, Ledger, ScanRecord, State
 from autophasenn.live.lock import only_one
 from autophasenn.live.notices import Notices
 from autophasenn.live.options import Watch
@@ -287,7 +287,7 @@ class _Watcher:
 
     def _new_picture(self, key: str) -> Path:
         """Never a name that was there before: browsers keep pictures by their names."""
-        return self._options.results / key / f"thumbnail-{time.time_ns() // 1_000_000}.png"
+        return self._options.results / key / THUMBNAILS.replace("*", str(time.time_ns() // 1_000_000))
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._options.results).as_posix()
@@ -298,7 +298,7 @@ def _remove_others(picture: Path) -> None:
 
     The one before stays: a browser may just be asking for it.
     """
-    for other in sorted(picture.parent.glob("thumbnail-*.png"))[:-KEPT_PICTURES]:
+    for other in sorted(picture.parent.glob(THUMBNAILS))[:-KEPT_PICTURES]:
         if other != picture:
             other.unlink(missing_ok=True)
 

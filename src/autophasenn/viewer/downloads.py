@@ -86,7 +86,7 @@ def routes(shared: Shared, find: Callable[[str], Viewer | None]) -> list[web.Rou
         try:
             if shared.scans is None:
                 raise web.HTTPNotFound(text=NO_THUMBNAIL)
-            file = shared.scans.file(request.match_info["file"])
+            file = shared.scans.thumbnail(request.match_info["file"])
             body = file.read_bytes() if file.suffix == ".png" and file.stat().st_size <= MAX_THUMBNAIL else b""
         except (AutoPhaseNNError, OSError, ValueError) as error:  # a name may be too long, or hold a zero byte
             raise web.HTTPNotFound(text=NO_THUMBNAIL) from error

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from autophasenn.errors import InputError
-from autophasenn.live.ledger import Ledger, ScanRecord, State
+from autophasenn.live.ledger import THUMBNAILS, Ledger, ScanRecord, State
 
 COLOURS: dict[State, str] = {
     "arriving": "info",
@@ -99,6 +99,20 @@ class Scans:
         if not path.exists():
             raise InputError(f"{name} is not in {self.folder} any more; look at the table again.")
         return path
+
+    def thumbnail(self, name: str) -> Path:
+        """The picture of a scan; the newest one, where the watcher has replaced that which a browser still asks for.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        asked = Path(name)
+        if asked.match(THUMBNAILS) and not (self.folder / name).exists():
+            newest = max((self.folder / asked.parent).glob(THUMBNAILS), default=asked)
+            return self.file(str(asked.with_name(newest.name)))
+        return self.file(name)
 
     def close(self) -> None:
         """Give the file back."""
