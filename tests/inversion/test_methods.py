@@ -182,6 +182,8 @@ def test_where_refinement_spoils_the_best_before_it_is_kept_and_said(predictor: 
     kept = inverted(pattern, oversampling, predictor, refinement=bad)
     assert any("ended worse than it began" in sentence for sentence in kept.warnings)
     assert kept.reconstruction.free_error < 5 * wanted.reconstruction.free_error
+    content = inverted(pattern, oversampling, predictor, refinement=replace(bad, enough=1e6))
+    assert not any("ended worse" in sentence for sentence in content.warnings), "noise explains the image before"
 
 
 def test_a_poor_prediction_is_made_again_and_the_best_comes_first(predictor: Predictor) -> None:

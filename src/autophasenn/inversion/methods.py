@@ -173,7 +173,7 @@ def invert(
                 boxed.grid, final, boxed.box, oversampling, options.refinement,
                 partially_coherent=best.kernel is not None, on_iteration=progress.advance,
             )  # fmt: skip
-        warnings += _spoiled(boxed.grid, final, on_grid)
+        warnings += _spoiled(boxed.grid, final, on_grid, options.refinement.enough)
         final = on_grid.best
     path["image_from"] = "network" if origin == OTHER_ORIENTATION else origin
     if origin == ORIGINS[0]:
@@ -282,9 +282,9 @@ def _from_all_sides(
     )
 
 
-def _spoiled(grid: HeldOut, start: Retrieval, refined: Refined) -> tuple[str, ...]:
-    """A sentence, where the refinement ended worse than it began."""
-    if refined.best is not start:
+def _spoiled(grid: HeldOut, start: Retrieval, refined: Refined, enough: float) -> tuple[str, ...]:
+    """A sentence, where the refinement ended worse than it began; none where it began with all that the counts tell."""
+    if refined.best is not start or grid.misfit(start).ratio <= enough:
         return ()
     last, best = grid.score(refined.last), grid.score(start)
     if last <= WORSE * best:
