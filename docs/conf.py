@@ -12,6 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["COLUMNS"] = "100"
 
 from generated import write_reference
+from offline import refuse_foreign
 
 import autophasenn
 
@@ -29,7 +30,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "gallery/*.py", "**/README.txt"]
+exclude_patterns = ["_build", "gallery/**", "**/README.txt"]
 myst_heading_anchors = 3
 suppress_warnings = ["config.cache"]  # the gallery's settings hold classes
 
@@ -42,6 +43,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "examples",
     "filename_pattern": r"plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "write_computation_times": False,  # its page loads a table from another server
     "image_scrapers": ("matplotlib",),
     "remove_config_comments": True,
     "download_all_examples": False,
@@ -52,7 +55,12 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"AutoPhaseNN {release}"
-html_theme_options = {"show_prev_next": False, "use_edit_page_button": False, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": False,
+    "use_edit_page_button": False,
+    "navigation_with_keys": False,
+    "navbar_end": ["theme-switcher"],
+}
 html_show_sourcelink = False
 
 _LITERAL = re.compile(r"(``.*?``|`[^`]+`)")
@@ -71,8 +79,15 @@ def _is_left_out(app: Any, what: str, name: str, thing: Any, skip: bool, options
     return True if get_origin(thing) is not None or name == "set" else None
 
 
+def _stays_here(app: Any, exception: Exception | None) -> None:
+    """A page that fetches anything from another server is an error: at a beamline there may be no way out."""
+    if exception is None:
+        refuse_foreign(Path(app.outdir))
+
+
 def setup(app: Any) -> None:
     """What Sphinx calls."""
+    app.connect("build-finished", _stays_here)
     app.connect("autodoc-process-docstring", _as_written, priority=100)
     app.connect("autodoc-skip-member", _is_left_out)
 

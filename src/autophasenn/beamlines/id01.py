@@ -16,7 +16,9 @@ from autophasenn.physics.bragg import HC_EV_M
 from autophasenn.physics.diffractometer import Diffractometer
 
 NEEDS = "the BLISS master file (.h5) and the scan (--scan); or the folder of EDF frames and the SPEC file (--spec)"
-NEEDS_BM02 = "the folder of EDF frames, the SPEC file (--spec), the scan (--scan) and the distance (--distance)"
+NEEDS_BM02 = (
+    "the folder of EDF frames, the SPEC file (--spec), the scan (--scan); --distance and --pixel, which they lack"
+)
 NEEDS_ID27 = (
     "the BLISS master file (.h5) and the scan (--scan); --distance and --direct-beam, which its files do not have"
 )
