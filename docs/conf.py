@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import warnings
@@ -13,6 +14,7 @@ os.environ["COLUMNS"] = "100"
 
 from generated import write_reference
 from offline import refuse_foreign
+from pictures import scrape
 
 import autophasenn
 
@@ -30,7 +32,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "gallery/**", "**/README.txt"]
+exclude_patterns = ["_build", "gallery/**", "paper/**", "**/README.txt"]
 myst_heading_anchors = 3
 suppress_warnings = ["config.cache"]  # the gallery's settings hold classes
 
@@ -45,7 +47,8 @@ sphinx_gallery_conf = {
     "filename_pattern": r"plot_",
     "within_subsection_order": "FileNameSortKey",
     "write_computation_times": False,  # its page loads a table from another server
-    "image_scrapers": ("matplotlib",),
+    "image_scrapers": ("matplotlib", scrape),
+    "ignore_repr_types": r"matplotlib",
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_memory": False,
@@ -59,9 +62,11 @@ html_theme_options = {
     "show_prev_next": False,
     "use_edit_page_button": False,
     "navigation_with_keys": False,
-    "navbar_end": ["theme-switcher"],
+    "navbar_end": ["versions", "theme-switcher"],
 }
 html_show_sourcelink = False
+templates_path = ["_templates"]
+html_context = {"versions": json.loads((HERE / "versions.json").read_text(encoding="utf-8"))}
 
 _LITERAL = re.compile(r"(``.*?``|`[^`]+`)")
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from autophasenn.beamlines import BEAMLINES
 
@@ -66,6 +67,22 @@ def test_every_beamline_has_its_section_with_command_and_circles() -> None:
         for circles in beamline.circles:
             assert f"| {circles.name} |" in text
             assert all(motor in text for motor in circles.motors)
+
+
+def test_figures_of_this_package_are_found_and_drawn_once(tmp_path: Path) -> None:
+    """They are made without pyplot, so that no state is left behind, and pyplot's own are drawn by the gallery."""
+    import matplotlib.pyplot as plt
+    from pictures import figures_of, scrape
+
+    own, managed = Figure(), plt.figure()
+    try:
+        assert figures_of({"number": 1, "figure": own, "___": own, "other": managed}) == [own]
+        block: dict = {"example_globals": {"figure": own}, "image_path_iterator": iter([str(tmp_path / "one.png")])}
+        assert "one.png" in scrape(None, block, {"src_dir": str(tmp_path)})
+        assert (tmp_path / "one.png").stat().st_size
+        assert figures_of({"figure": own}) == []
+    finally:
+        plt.close(managed)
 
 
 def test_every_picture_of_an_example_has_an_example() -> None:

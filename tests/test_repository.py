@@ -1,5 +1,6 @@
 """What the repository promises to a newcomer: the two commands, the licence, one version, a quick --help."""
 
+import json
 import re
 import subprocess
 import sys
@@ -52,6 +53,10 @@ def test_the_version_stands_the_same_everywhere() -> None:
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == autophasenn.__version__
     recipe = yaml.safe_load((ROOT / "packaging" / "recipe.yaml").read_text())
     assert recipe["context"]["version"] == autophasenn.__version__
+    assert json.loads((ROOT / "docs" / "versions.json").read_text())[0] == autophasenn.__version__
+    for page in ("start.md", "guide/install.md"):
+        named = re.findall(r"autophasenn-([\w.]+)-py3-none-any\.whl", (ROOT / "docs" / page).read_text())
+        assert set(named) == {autophasenn.__version__}, page
 
 
 def test_the_conda_recipe_needs_what_the_package_needs() -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 import venv
 from pathlib import Path
 
@@ -44,7 +46,22 @@ def answer(python: Path, folder: Path, script: str, *words: str) -> str:
     return done.stdout
 
 
-def test_every_command_answers_and_the_example_is_phased(python: Path, tmp_path: Path) -> None:
+def page_of(python: Path, folder: Path) -> str:
+    """What the viewer answers a browser that follows its link, which carries the token and gets a cookie for it."""
+    command = [python, "-m", "autophasenn", "view", "out", "--no-browser"]
+    with subprocess.Popen(command, cwd=folder, env=HERE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = re.search(r"http\S+", process.stdout.readline())
+            assert address
+            browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+            with browser.open(address[0], timeout=300) as answer:
+                return answer.read().decode()
+        finally:
+            process.terminate()
+
+
+def test_every_command_answers_the_example_is_phased_and_its_page_is_served(python: Path, tmp_path: Path) -> None:
     names = [c.name or c.callback.__name__ for c in cli.app.registered_commands if c.callback]
     asked = f"""
 import autophasenn
@@ -59,6 +76,7 @@ for name in {names}:
     answer(python, tmp_path, "from autophasenn.cli import main; main()", *words)
     assert json.loads((tmp_path / "out" / "report.json").read_text())["status"] == "reconstructed"
     assert (tmp_path / "out" / "overview.png").stat().st_size > 10_000
+    assert "autophasenn.js" in page_of(python, tmp_path)
 
 
 def test_what_is_missing_is_offered_as_a_package_not_as_source(python: Path, tmp_path: Path) -> None:

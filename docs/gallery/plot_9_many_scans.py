@@ -24,4 +24,4 @@ if __name__ == "__main__":
     series = ap.reconstruct_many(scans, folder / "campaign", method="network", confidence=0, figures=False)
     for row in series.rows:
         print(f"{row.name}: {row.status}. {row.message}")
-    series.plot("chi2", against="scan")
+    figure = series.plot("strain", against="scan")

