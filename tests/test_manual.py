@@ -71,6 +71,7 @@ def test_every_beamline_has_its_section_with_command_and_circles() -> None:
 
 def test_figures_of_this_package_are_found_and_drawn_once(tmp_path: Path) -> None:
     """They are made without pyplot, so that no state is left behind, and pyplot's own are drawn by the gallery."""
+    pytest.importorskip("sphinx_gallery", reason="only those who build the manual have Sphinx-Gallery")
     import matplotlib.pyplot as plt
     from pictures import figures_of, scrape
 

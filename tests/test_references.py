@@ -17,3 +17,12 @@ FILE = re.compile(r"\b((?:docs|tests|benchmarks|plans|src)/[\w/.-]+\.(?:md|py|ya
 def test_every_file_that_is_named_is_there(text: Path) -> None:
     named = FILE.findall(text.read_text(encoding="utf-8"))
     assert [name for name in named if not (HOME / name).is_file()] == []
+
+
+def test_what_the_paper_cites_is_listed_and_what_is_listed_is_cited() -> None:
+    text = (HOME / "docs" / "paper" / "paper.md").read_text(encoding="utf-8")
+    listed = re.findall(
+        r"^@\w+\{(\w+),", (HOME / "docs" / "paper" / "paper.bib").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(set(listed)) == len(listed) > 5
+    assert set(re.findall(r"@([a-z]+\d*)\b", text)) == set(listed)

@@ -59,6 +59,21 @@ def test_the_version_stands_the_same_everywhere() -> None:
         assert set(named) == {autophasenn.__version__}, page
 
 
+def test_forms_of_issues_are_whole() -> None:
+    """GitHub leaves a form out, without a word, that lacks one of these."""
+    forms = [path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config"]
+    assert len(forms) >= 4
+    for path in forms:
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert form["name"], path
+        assert form["description"], path
+        fields = [each for each in form["body"] if each["type"] != "markdown"]
+        assert {each["type"] for each in fields} <= {"input", "textarea", "dropdown", "checkboxes"}, path
+        names = [each["id"] for each in fields]
+        assert len(set(names)) == len(names), path
+        assert all(each["attributes"]["label"] for each in fields), path
+
+
 def test_the_conda_recipe_needs_what_the_package_needs() -> None:
     """Two packages have other names at conda-forge."""
     recipe = yaml.safe_load((ROOT / "packaging" / "recipe.yaml").read_text())
