@@ -23,11 +23,9 @@ from pathlib import Path
 
 import numpy as np
 from drifting_series import heating, write_series
+from facet_strain_truth import pairs_of
 
-from autophasenn.analysis.facet_series import as_placed, matched, seen_facets
-from autophasenn.analysis.inside import CELL, depth_of
 from autophasenn.analysis.series import place
-from autophasenn.analysis.surface import surface_of
 from autophasenn.campaign.series import Series
 from autophasenn.campaign.table import Row
 from autophasenn.files.cxi_image import read_image
@@ -35,7 +33,6 @@ from autophasenn.image import CrystalImage
 from autophasenn.live.ledger import FILE, Ledger
 from autophasenn.machine import PROGRAM
 from autophasenn.pipeline.postprocess import statistics
-from autophasenn.report.surface import ISOVALUE
 
 OTHERS = 8
 """Crystals that are compared with one another."""
@@ -111,13 +108,9 @@ def facets(rows: Mapping[int | None, Row], truth: Mapping[int, CrystalImage]) ->
     """Say how far the mean strain below facets is off, and how many facets were found."""
     off, errors, of_truth = list[float](), list[float](), 0
     for number, image in truth.items():
-        known = seen_facets(image, surface_of(image, ISOVALUE), depth_of(image), 1.0, CELL**3)
-        mine = rows[number].facets
-        tried = [[as_placed(each, (0.0, 0.0, 0.0), is_twin=is_twin) for each in mine] for is_twin in (False, True)]
-        pairs = max((matched(known, each) for each in tried), key=len)
-        of_truth += len(known)
-        for true, found in pairs.items():
-            one, other = known[true], mine[found]
+        count, pairs = pairs_of(image, rows[number].facets)
+        of_truth += count
+        for one, other in pairs:
             if None not in (one.strain, other.strain, other.strain_error):
                 off.append(float(other.strain) - float(one.strain))  # type: ignore[arg-type]
                 errors.append(float(other.strain_error))  # type: ignore[arg-type]

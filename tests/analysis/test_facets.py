@@ -6,6 +6,7 @@ from imaged import Q_GOLD, family, image_of, octahedron, positions, turned_onto_
 from scipy.spatial.transform import Rotation
 
 from autophasenn.analysis.analyse import Analysis, analyse
+from autophasenn.analysis.facet_table import ALONG_FACET
 from autophasenn.analysis.facets import Plane, feature_scale, find_facets
 from autophasenn.analysis.indexing import family_of, orientation_of
 from autophasenn.analysis.options import AnalysisOptions
@@ -134,6 +135,30 @@ def test_strain_and_displacement_of_a_facet_are_those_of_the_voxels_below_it() -
     assert upper[0].displacement.mean.value > lower[0].displacement.mean.value
     assert 0 < upper[0].strain.mean.uncertainty < 1e-3
     assert "several orientations" in upper[0].strain.mean.basis
+
+
+def test_the_strain_of_a_facet_is_the_less_known_the_more_q_stands_on_it_and_the_fewer_photons_there_are() -> None:
+    normals, relative = octahedron()
+    image = image_of(normals, 75.0 * relative, displacement=lambda r: 1e-4 * r[..., 1], spread=0.02)
+
+    def found(photons: float | None) -> list[tuple[float, float, float]]:
+        facets = analyse(Subject(image, photons=photons)).facets
+        along = image.q_direction
+        return [
+            (abs(float(np.dot(facet.normal, along))), facet.strain.mean.uncertainty, facet.strain.voxels)
+            for facet in facets
+        ]
+
+    for photons in (None, 1e6):
+        rows = sorted(found(photons))
+        least, most = rows[0], rows[-1]
+        # As of one voxel: the errors of independent cells, and what is alike all along the facet.
+        voxel = [error / np.hypot(np.sqrt(8 / count), ALONG_FACET * cosine) for cosine, error, count in (least, most)]
+        assert most[0] > least[0] + 0.5
+        assert most[1] > 1.5 * least[1]
+        assert voxel[0] == pytest.approx(voxel[1], rel=0.2)
+    assert all(few[1] > many[1] for few, many in zip(found(1e6), found(1e8), strict=True))
+    assert "counting noise" in analyse(Subject(image, photons=1e6)).facets[0].strain.mean.basis
 
 
 def test_an_orientation_without_facets_is_unknown() -> None:

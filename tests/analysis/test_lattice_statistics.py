@@ -7,7 +7,7 @@ import pytest
 from imaged import Q_GOLD, family, image_of, octahedron
 
 from autophasenn.analysis.analyse import analyse
-from autophasenn.analysis.inside import gradient_inside, strain_spread
+from autophasenn.analysis.inside import gradient_inside, phase_error, strain_spread
 from autophasenn.analysis.lattice import reflection_of
 from autophasenn.analysis.materials import MATERIALS, material
 from autophasenn.analysis.options import AnalysisOptions
@@ -237,3 +237,27 @@ def test_what_makes_an_image_doubtful_is_said() -> None:
     assert "direct beam was assumed" in notes
     with pytest.raises(PlanError, match="between 0 and 1"):
         analyse(Subject(image), AnalysisOptions(isosurface=1.0))
+
+
+def test_half_of_what_a_change_of_the_object_makes_of_the_wave_is_counted() -> None:
+    generator = np.random.default_rng(3)
+    size, body = 12, 4
+    places = np.argwhere(np.ones((body,) * 3)) + (size - body) // 2
+    wave_of = np.exp(-2j * np.pi / size * np.argwhere(np.ones((size,) * 3)) @ places.T) / size**1.5  # unitary
+    rho = 100 * np.exp(1j * generator.normal(0, 1, len(places)))
+    wave = wave_of @ rho
+    amplitude_by = np.conj(wave / np.abs(wave))[:, None] * np.concatenate([wave_of, 1j * wave_of], axis=1)
+    information = 4 * np.square(amplitude_by.real).sum(axis=0)  # a Poisson count tells its root to 1/2
+    assert information.mean() == pytest.approx(2, rel=1e-9)
+    assert information.std() < 0.3
+
+
+def test_counting_noise_adds_to_the_spread_of_the_reconstructions() -> None:
+    image = cube(spread=0.05)
+    assert phase_error(image, None, 8.0) is image.phase_spread
+    photons = 1e6
+    n = photons * np.square(image.amplitude[image.support].astype(float))
+    n *= 8.0 / np.square(image.amplitude[image.support].astype(float)).sum()
+    expected = np.sqrt(0.05**2 + 1 / (2 * n))
+    np.testing.assert_allclose(phase_error(image, photons, 8.0)[image.support], expected, rtol=1e-5)
+    assert phase_error(cube(), photons, 8.0) is None

@@ -168,8 +168,9 @@ def analyse(
     place = surface_error(image, surface, depth, isosurface.half)
     matrices = {name: frame.matrix for name, frame in frames.items() if name != LABORATORY}
     facets = facets_of(
-        image, depth, surface, found_planes, orientation, matrices, subject.to_frame, max(layer, scale), place[0], cells
-    )
+        image, depth, surface, found_planes, orientation, matrices, subject.to_frame, max(layer, scale), place[0], cells,
+        subject.photons,
+    )  # fmt: skip
     notes += _about_facets(facets)
     edges, corners = edges_and_corners(found_planes, surface, scale)
     strain = strain_numbers(image, depth, layer, cells)

@@ -47,7 +47,7 @@ class SeenFacet:
 
 
 def seen_facets(
-    image: CrystalImage, surface: Surface, depth: Floats, error: float, cells: float
+    image: CrystalImage, surface: Surface, depth: Floats, error: float, cells: float, photons: float | None = None
 ) -> tuple[SeenFacet, ...]:
     """The facets of an image, the largest first, as `autophasenn analyse` finds them.
 
@@ -62,11 +62,13 @@ def seen_facets(
         How uncertain the place of the surface is, nm.
     cells : float
         Voxels in a cell of the resolution.
+    photons : float, optional
+        Of the pattern.
     """
     scale = feature_scale(surface, math.prod(image.spacing) ** (1 / 3))
     planes = find_facets(surface, scale, AnalysisOptions().least_facet)
     thickness = max(2 * max(image.spacing), scale)
-    found = facets_of(image, depth, surface, planes, None, {}, np.eye(3), thickness, error, cells)
+    found = facets_of(image, depth, surface, planes, None, {}, np.eye(3), thickness, error, cells, photons)
     return tuple(
         SeenFacet(
             _vector(facet.normal),

@@ -63,18 +63,56 @@ def slope_spread(image: CrystalImage) -> Floats | None:
     A slope is the difference of two voxels' phases over two voxels; were their errors independent, its error would be
     ``spread / (sqrt(2) voxel)``. Neighbours err alike, so this is an upper bound.
     """
-    if image.phase_spread is None or image.voxel_size is None:
-        return None
-    voxel = float(np.prod(image.voxel_size)) ** (1 / 3)
-    return np.asarray(image.phase_spread / (math.sqrt(2) * voxel))
+    return None if image.phase_spread is None else _slope_of(image, image.phase_spread)
 
 
 def strain_spread(image: CrystalImage) -> Floats | None:
     """One standard deviation of the strain of each voxel, that of the phase's slope over ``|Q|``; None where not known."""
-    slope = slope_spread(image)
+    return None if image.phase_spread is None else strain_error(image, image.phase_spread)
+
+
+def strain_error(image: CrystalImage, errors: Floats) -> Floats | None:
+    """One standard deviation of the strain of each voxel, as `strain_spread`, of phases with other errors (rad)."""
+    slope = _slope_of(image, errors)
     if slope is None or image.scattering_vector is None:
         return None
     return np.asarray(slope / float(np.linalg.norm(image.scattering_vector)), np.float32)
+
+
+def _slope_of(image: CrystalImage, errors: Floats) -> Floats | None:
+    if image.voxel_size is None:
+        return None
+    voxel = float(np.prod(image.voxel_size)) ** (1 / 3)
+    return np.asarray(errors / (math.sqrt(2) * voxel))
+
+
+def phase_error(image: CrystalImage, photons: float | None, cells: float) -> Floats | None:
+    """One standard deviation of each voxel's phase, rad: spread of the reconstructions and counting noise.
+
+    All reconstructions are of the same counts, so that their spread does not hold what counting noise makes wrong in all of
+    them. The amplitude of a diffracted wave is counted to half of the root of a photon, however many there are, and its
+    phase not at all: half of what any change of the object makes of the wave is seen, and its Fisher information is 2 for
+    each of the real and the imaginary part, in units of the root of a photon. So the phase of a cell of the resolution that
+    scatters n of the photons is known to ``1 / sqrt(2 n)`` at best.
+
+    Parameters
+    ----------
+    image : CrystalImage
+    photons : float, optional
+        Of the whole pattern; None: unknown, the spread alone.
+    cells : float
+        Voxels in a cell of the resolution.
+
+    Returns
+    -------
+    float array (nx, ny, nz) or None
+        NaN outside of the crystal. None: the spread is not known.
+    """
+    if image.phase_spread is None or photons is None or not photons > 0:
+        return image.phase_spread
+    weight = np.where(image.support, np.square(image.amplitude, dtype=np.float64), 0.0)
+    scattered = np.where(weight > 0, photons * cells / max(float(weight.sum()), 1e-300) * weight, np.nan)
+    return np.asarray(np.sqrt(np.square(image.phase_spread) + 1 / (2 * scattered)), np.float32)
 
 
 def displacement_spread_nm(image: CrystalImage) -> Floats | None:

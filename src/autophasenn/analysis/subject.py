@@ -61,6 +61,8 @@ class Subject:
         From components in the laboratory to those.
     status : str
         The verdict on the image in a word; empty: unknown.
+    photons : float, optional
+        Of the pattern that it was reconstructed from.
     """
 
     image: CrystalImage
@@ -74,6 +76,7 @@ class Subject:
     frame: str = "laboratory"
     to_frame: Floats = field(default_factory=lambda: np.eye(3))
     status: str = ""
+    photons: float | None = None
 
 
 def read_subject(path: Path) -> tuple[Subject, Mapping[str, Any]]:
@@ -101,7 +104,7 @@ def subject_of(
     geometry = report.get("geometry")
     geometry = geometry if isinstance(geometry, Mapping) else {}
     rotation = geometry.get("sample_rotation")
-    beam = geometry.get("direct_beam")
+    beam, counted = geometry.get("direct_beam"), report.get("preprocess")
     return Subject(
         image,
         detector,
@@ -112,6 +115,7 @@ def subject_of(
         isinstance(beam, Mapping) and bool(beam.get("assumed")),
         {key: origin.get(key) for key in ("path", "sha256")},
         status=str(report.get("status") or ""),
+        photons=_number(counted.get("photons")) if isinstance(counted, Mapping) else None,
     )
 
 

@@ -213,5 +213,5 @@ def _errors_and_facets(
         depth = depth_of(image)
         place, _ = surface_error(image, surface, depth, ISOVALUE)
         errors["volume_nm3"] = surface.area * place
-        facets = seen_facets(image, surface, depth, place, cells)
+        facets = seen_facets(image, surface, depth, place, cells, values.get("photons"))
     return {name: value for name, value in errors.items() if math.isfinite(value)}, facets

@@ -45,7 +45,8 @@ def crystal() -> Tensor:
     """The crystal on fine voxels: complex64, `SHAPE` times `FINER` voxels, largest amplitude 1.
 
     A truncated octahedron of {111} and {100} facets, some nearer to the centre than others, 180 nm wide, lying on a
-    {111} facet. Near that facet it is strained by what it stands on; a smooth field goes through the rest.
+    {111} facet. Near that facet it is strained by what it stands on; a smooth field goes through the rest. How it is turned
+    about that facet does not go with Q, which lies 42.7 degrees from its nearest {111}: `autophasenn analyse` says so.
     """
     position = positions()
     octahedral, cubic = facet_normals((1, 1, 1)), facet_normals((1, 0, 0))
