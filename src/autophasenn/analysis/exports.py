@@ -12,6 +12,7 @@ import numpy as np
 
 from autophasenn import __version__
 from autophasenn.analysis.analyse import Analysis
+from autophasenn.analysis.grid import axes_of, vtk_grid
 from autophasenn.analysis.profiles import PlaneCut, Profile
 from autophasenn.analysis.quantity import Floats
 from autophasenn.analysis.tables import csv_tables
@@ -51,10 +52,7 @@ def write_files(analysis: Analysis, folder: Path) -> None:
 def _axes(analysis: Analysis) -> dict[str, Floats]:
     """Positions of the voxels along each axis: ``x_nm``, or ``axis_0_voxels``."""
     image = analysis.image
-    return {
-        f"{name.replace(' ', '_')}_{image.unit}": (np.arange(n) - n // 2) * step
-        for name, n, step in zip(image.axes, image.shape, image.spacing, strict=True)
-    }
+    return axes_of(image.axes, image.unit, image.shape, image.spacing)
 
 
 def unit_of(name: str) -> str:
@@ -185,13 +183,7 @@ def _write_vtk(folder: Path, analysis: Analysis) -> None:
             folder / "dislocations.vtp"
         )
     image = analysis.image
-    grid = pyvista.ImageData(
-        dimensions=image.shape,
-        spacing=image.spacing,
-        origin=[-(n // 2) * step for n, step in zip(image.shape, image.spacing, strict=True)],
-    )
-    for name, volume in analysis.quantities().items():
-        grid.point_data[name] = np.asarray(volume, np.float32).ravel(order="F")
+    grid = vtk_grid(image.shape, image.spacing, analysis.quantities())
     grid.point_data["domain"] = analysis.domains.labels.ravel(order="F")
     _described(grid, analysis).save(folder / "volumes.vti")
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from autophasenn import __version__
 from autophasenn.analysis.exports import unit_of
+from autophasenn.analysis.grid import axes_of, vtk_grid
 from autophasenn.analysis.quantity import Floats
 from autophasenn.analysis.tensor import COMPONENTS, CUBIC, StrainTensor
 from autophasenn.analysis.words import mean, strained
@@ -123,10 +124,7 @@ def _draw(axes: Axes, body: CrystalImage, values: Floats, scale: Scale) -> None:
 
 
 def _axes(tensor: StrainTensor) -> dict[str, Floats]:
-    return {
-        f"{name}_nm": (np.arange(n) - n // 2) * edge * 1e9
-        for name, n, edge in zip("xyz", tensor.support.shape, tensor.voxel_size, strict=True)
-    }
+    return axes_of("xyz", "nm", tensor.support.shape, [1e9 * edge for edge in tensor.voxel_size])
 
 
 def _write_nexus(path: Path, tensor: StrainTensor, volumes: dict[str, Floats], axes: dict[str, Floats]) -> None:
@@ -151,16 +149,7 @@ def _write_nexus(path: Path, tensor: StrainTensor, volumes: dict[str, Floats], a
 
 
 def _write_vtk(path: Path, tensor: StrainTensor, volumes: dict[str, Floats]) -> None:
-    import pyvista
-
-    spacing = [1e9 * edge for edge in tensor.voxel_size]
-    grid = pyvista.ImageData(
-        dimensions=tensor.support.shape,
-        spacing=spacing,
-        origin=[-(n // 2) * step for n, step in zip(tensor.support.shape, spacing, strict=True)],
-    )
-    for name, volume in volumes.items():
-        grid.point_data[name] = np.asarray(volume, np.float32).ravel(order="F")
+    grid = vtk_grid(tensor.support.shape, [1e9 * edge for edge in tensor.voxel_size], volumes)
     grid.field_data["length_unit"] = ["nm"]
     grid.field_data["components_along"] = [tensor.axes]
     grid.save(path)
