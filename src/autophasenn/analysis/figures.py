@@ -119,7 +119,7 @@ def amplitude(analysis: Analysis) -> Figure:
     ):
         axes.axvline(value, color=colour, linestyle=style, linewidth=1.8, label=name)
     axes.set(xlabel="amplitude, share of the largest", ylabel="voxels of the support", xlim=(0, 1))
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside upper center", ncols=2)  # in the axes it would lie over the lines
     return figure
 
 
