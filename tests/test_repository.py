@@ -85,7 +85,7 @@ def test_the_conda_recipe_needs_what_the_package_needs() -> None:
 
 def test_extras_are_those_of_the_manual() -> None:
     assert set(PROJECT["optional-dependencies"]) == {
-        *("atoms", "viewer", "live", "cluster", "tiled", "ewoks", "fast", "docs", "dev"),
+        *("atoms", "viewer", "live", "cluster", "tiled", "ewoks", "fast", "napari", "docs", "dev"),
     }
     manual = (ROOT / "docs" / "guide" / "install.md").read_text()
     for extra in PROJECT["optional-dependencies"]:
