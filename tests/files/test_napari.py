@@ -1,5 +1,6 @@
 """Results as layers of napari: its own check of the manifest, and what its reader gets."""
 
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,13 @@ from autophasenn.viewer.results import read_image as read_named
 
 OLD_PYDANTIC = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 """npe2 and napari use what pydantic 3 will not have."""
-MANIFEST = Path(read_layers.__code__.co_filename).with_name("napari.yaml")
 
 
 @OLD_PYDANTIC
 def test_the_manifest_is_valid_and_leads_to_the_reader_for_folders_and_files(example_results: Path) -> None:
     npe2 = pytest.importorskip("npe2", reason="npe2, which reads plugins for napari, is not installed")
-    manifest = npe2.PluginManifest.from_file(MANIFEST)
+    with as_file(files("autophasenn") / "napari.yaml") as file:
+        manifest = npe2.PluginManifest.from_file(file)
     manifest.validate_imports()
     manager = npe2.PluginManager()
     manager.register(manifest)

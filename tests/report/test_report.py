@@ -500,7 +500,10 @@ def test_a_refinement_on_two_grids_is_drawn_stage_by_stage_with_the_noise_of_the
     )
     result = draw(lambda: convergence(found, chi2_noise=0.003, stages=stages), tmp_path / "convergence.png")
     score, noise = result.figure.legends
-    assert [text.get_text() for text in score.get_texts()] == ["result: 0.0054"]
+    assert [text.get_text() for text in score.get_texts()] == [
+        "χ² of fitted voxels:\nnetwork prediction,\nthen its refinement"
+    ]
+    assert score.get_title().get_text() == "result: 0.0054\n(χ² of held-out voxels)"
     assert "full grid" in noise.get_texts()[0].get_text()
     (axes,) = result.figure.axes
     curve, level, *marks = axes.get_lines()

@@ -134,7 +134,7 @@ def _name_facets(axes: Axes, analysis: Analysis, view: View, middle: Floats) -> 
     """Number of every facet that looks at the viewer, at its centre."""
     basis = view.basis()
     for facet in analysis.facets:
-        normal = _on_image(analysis, facet)
+        normal = normal_on_image(analysis, facet)
         right, up, towards = basis @ (np.array(facet.centre) - middle)
         if (basis @ normal)[2] > 0.35 and towards > 0:
             axes.text(
@@ -143,7 +143,7 @@ def _name_facets(axes: Axes, analysis: Analysis, view: View, middle: Floats) -> 
             )  # fmt: skip
 
 
-def _on_image(analysis: Analysis, facet: Facet) -> Floats:
+def normal_on_image(analysis: Analysis, facet: Facet) -> Floats:
     """A facet's normal on the axes of the image."""
     if analysis.frame in analysis.frames:
         return analysis.frames[analysis.frame].seen(np.array(facet.normal))

@@ -13,6 +13,8 @@ from matplotlib.ticker import LogFormatterSciNotation
 from autophasenn.report.drawable import Calculated
 from autophasenn.report.style import ACCENT, new_figure, styled
 
+PREDICTION = "prediction"
+"""The stage that is the network's, an iteration long."""
 FULL = "full resolution"
 """The stage that is the first on the full grid of the pattern."""
 _LISTED = 6
@@ -37,7 +39,8 @@ def convergence(
         What counting noise alone gives a perfect object on the full grid; drawn as a level over the iterations there.
     stages : sequence of (str, int), optional
         Name and iterations of each part of a refinement, which are told apart; `FULL` begins those on the full grid. The
-        legend then has the value of the result, as one prediction was refined and the others were not.
+        legend then says what the curve is, and apart from it the score of the result, which is no point of the curve where
+        voxels were held out.
     """
     errors = np.asarray(reconstruction.errors, np.float64)
     errors = np.where(errors > 0, errors, np.nan)
@@ -51,7 +54,9 @@ def convergence(
     if stages:
         ranked, title = [reconstruction.best], name
         result = reconstruction.free_error if is_free else score[reconstruction.best]
-        labels = {reconstruction.best: f"result: {result:.3g}"}
+        of_prediction = "network prediction,\nthen its refinement" if stages[0][0] == PREDICTION else "refinement"
+        labels = {reconstruction.best: f"χ² of fitted voxels:\n{of_prediction}"}
+        title = f"result: {result:.3g}\n({name})"
     begins = np.cumsum([0, *(length for _, length in stages)])
     full = next((int(begin) for begin, (stage, _) in zip(begins, stages, strict=False) if stage == FULL), 0)
     iterations = np.arange(1, errors.shape[1] + 1)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.viewer.analysistab import AnalysisTab
 from autophasenn.viewer.crystaltab import CrystalTab
 from autophasenn.viewer.curvetab import CurveTab
 from autophasenn.viewer.difference import difference_of
 from autophasenn.viewer.facts import choices_of, facts_of
 from autophasenn.viewer.owner import Screen
 from autophasenn.viewer.patterntab import PatternTab
-from autophasenn.viewer.quantities import Quantity, quantities_of
+from autophasenn.viewer.quantities import Quantity, held_to, quantities_of
 from autophasenn.viewer.results import StoredImage
 from autophasenn.viewer.running.tab import RunTab
 from autophasenn.viewer.scantab import ScanTab
+from autophasenn.viewer.seriestab import SeriesTab
 from autophasenn.viewer.shared import WENT_WRONG, Shared, Stamp, stamp_of
 from autophasenn.viewer.slicetab import SliceTab
 from autophasenn.viewer.views import FIRST, TABS, VIEWED, View
@@ -54,6 +56,8 @@ class Viewer:
         self._asked: tuple[list[Path], list[str]] = ([], [])
         self._stamps: list[Stamp] = []
         self._is_difference = False
+        self._analysed: list[StoredImage] = []
+        self._held: Mapping[str, Quantity] = {}
         self._has_arrived = False
         self._due: set[str] = set()
         self._worker: asyncio.Task[None] | None = None
@@ -69,6 +73,8 @@ class Viewer:
         self.slices = SliceTab(self)
         self.pattern = PatternTab(self)
         self.curves = CurveTab(self)
+        self.analysis = AnalysisTab(self)
+        self.series = SeriesTab(self)
         self.table = ScanTab(self)
         self.bench = RunTab(self, shared.workshop)
         changes = {
@@ -76,6 +82,8 @@ class Viewer:
             "slices": (*SliceTab.FOLLOWS, "tab", "theme"),
             "pattern": ("section", "tab"),
             "curves": ("tab", "theme"),
+            "analysis": AnalysisTab.FOLLOWS,
+            "series": SeriesTab.FOLLOWS,
             "images": ("is_difference",),
             "table": ScanTab.FOLLOWS,
             "frames": ("theme",),
@@ -100,7 +108,9 @@ class Viewer:
             await self.open(self.shared.results)
         self.bench.begin()
 
-    async def open(self, paths: Sequence[Path], names: Sequence[str] = (), *, anew: bool = False) -> bool:
+    async def open(
+        self, paths: Sequence[Path], names: Sequence[str] = (), *, anew: bool = False, holds_colours: bool = False
+    ) -> bool:
         """Show one result, or two side by side; what is wrong with them is said on the page.
 
         Parameters
@@ -111,6 +121,8 @@ class Viewer:
             What people call them; those of their folders if left out.
         anew : bool
             Whether these are newer images of what is shown, seen from the same side with the same cut.
+        holds_colours : bool
+            Whether their colours have the ends that they have now, as in a series.
 
         Returns
         -------
@@ -129,7 +141,7 @@ class Viewer:
         try:
             images = [await self.shared.read(path, name) for path, name in zip(paths, names, strict=True)]
             if request == self._requests:
-                self._show(images, anew=anew)
+                self._show(images, anew=anew, held=self.quantities if holds_colours else {})
                 seconds = time.perf_counter() - began
                 logger.info("opened %s in %.2f s", ", ".join(str(image.path) for image in images), seconds)
             return True
@@ -151,9 +163,9 @@ class Viewer:
         if paths:
             await self.open(paths, names)
 
-    def _show(self, images: list[StoredImage], *, anew: bool) -> None:
+    def _show(self, images: list[StoredImage], *, anew: bool, held: Mapping[str, Quantity]) -> None:
         """Put what was read on the page."""
-        self.stored = images
+        self.stored, self._held = images, held
         self._stamps = [stamp_of(image.path) for image in images]
         with self.state:
             self.state.update(facts_of(images))
@@ -167,13 +179,14 @@ class Viewer:
             self._draw(anew=anew)
             self._place(wished)
             self.state.screen = "result"
-        self.want("surface", "slices", "pattern", "curves", "link")
+        self.want("surface", "slices", "pattern", "curves", "analysis", "series", "link")
 
     def _draw(self, *, anew: bool) -> None:
         """The images that the controls ask for: those that were read, or the difference of two."""
         is_difference = bool(self.state.is_difference) and len(self.stored) == 2
         images = [difference_of(*self.stored)] if is_difference else self.stored
-        self.images, self.quantities, self._is_difference = images, quantities_of(images), is_difference
+        self.images, self._is_difference = images, is_difference
+        self.quantities = held_to(self._held, quantities_of(images))
         if self.state.quantity not in self.quantities:
             self.state.quantity = "phase"
         self.state.panes = [f"{' − '.join(self.state.names)}"] if is_difference else self.state.names
@@ -182,6 +195,10 @@ class Viewer:
         self.slices.open()
         self.pattern.forget()
         self.curves.forget()
+        if is_difference or not self.analysis.marks or self._analysed is not self.stored:
+            self.analysis.forget()
+        self._analysed = self.stored
+        self.crystal.mark([] if is_difference else self.analysis.marks)
         if self.page is not None:
             self.page.build()
 
@@ -200,7 +217,7 @@ class Viewer:
 
     def want(self, *parts: str) -> None:
         """Bring parts of the page up to date soon; controls that move on meanwhile cost nothing more."""
-        if not self.images and not set(parts) & {"table", "frames", "runs"}:
+        if not self.images and not set(parts) & {"table", "frames", "runs", "series"}:
             return
         self._due.update(parts)
         if self._worker is None or self._worker.done():
@@ -225,7 +242,7 @@ class Viewer:
         state = self.state
         if "images" in due and (bool(state.is_difference) and len(self.stored) == 2) != self._is_difference:
             self._draw(anew=True)
-            due |= {"surface", "slices"}
+            due |= {"surface", "slices", "analysis"}
         if "surface" in due:
             await self.crystal.update()
         if due & {"surface", "overlay"}:
@@ -236,8 +253,13 @@ class Viewer:
             await self.pattern.update()
         if "curves" in due and state.tab == "curves":
             await self.curves.update()
+        if "analysis" in due and self.images and await self.analysis.update():
+            self.crystal.mark([] if self._is_difference else self.analysis.marks)
+            self.want("surface")
         if "table" in due:
             self.table.update()
+        if "series" in due:
+            await self.series.update()
         if "frames" in due:
             self.bench.scan.update()
         if "runs" in due:

@@ -32,14 +32,19 @@ def controls(viewer: Viewer) -> None:
     """What is drawn, and how; only what does something in the tab that is open."""
     width = "$vuetify.display.width > 1900 ? 370 : 268"
     with _drawer("controls", "Controls", width=(width,)), html.Div(classes="px-4 pb-4"):
-        with html.Div(v_if=("can_subtract && tab !== 'pattern' && tab !== 'curves'",), classes="pt-2"):
+        with html.Div(v_if=("can_subtract && (tab === 'crystal' || tab === 'slices')",), classes="pt-2"):
             v.VSwitch(v_model=("is_difference",), label="show the difference", **COMPACT)
         with html.Div(v_if=("tab === 'crystal' || tab === 'slices'",)):
             _colour()
         with html.Div(v_if=("tab === 'crystal'",)):
+            _facets()
             _cut()
             _confidence()
             _seen_from(viewer)
+        with html.Div(v_if=("tab === 'analysis'",)):
+            heading("Surface at amplitude {{ Number(threshold).toFixed(2) }}")
+            slider("threshold", 0.1, 0.98, 0.01, "Amplitude of the surface")
+            _crystal_of()
         with html.Div(v_if=("tab === 'slices'",)):
             heading("Beside the slices")
             with v.VBtnToggle(
@@ -84,6 +89,39 @@ def _colour() -> None:
     )  # fmt: skip
     heading("Surface at amplitude {{ Number(threshold).toFixed(2) }}")
     slider("threshold", 0.1, 0.98, 0.01, "Amplitude of the surface")
+
+
+def _facets() -> None:
+    with html.Div(v_if=("!is_difference",)):
+        heading("Facets")
+        with v.VBtnToggle(
+            v_model=("facets",), mandatory=True, density="compact", divided=True, variant="outlined", color="primary",
+            **group("Facets"),
+        ):  # fmt: skip
+            for words, value in (("off", "none"), ("families", "families"), ("strain", "strain")):
+                v.VBtn(words, value=value, size="small")
+        v.VSwitch(
+            model_value=("has_lines",), label="defect lines", **COMPACT,
+            # they lie inside of what would hide them
+            update_modelValue="opacity = $event && opacity === 1 ? 0.4 : opacity; has_lines = $event",
+        )  # fmt: skip
+        heading("Opacity {{ Number(opacity).toFixed(2) }}")
+        slider("opacity", 0.1, 1.0, 0.05, "Opacity of the surface")
+        with html.Div(v_if=("facets !== 'none' || has_lines",)):
+            _crystal_of()
+
+
+def _crystal_of() -> None:
+    """What names the facets: material and reflection."""
+    v.VSelect(
+        v_model=("material",), items=("materials",), label="material", density="compact", hide_details=True,
+        variant="outlined", classes="mt-3",
+    )  # fmt: skip
+    v.VTextField(
+        model_value=("hkl",), change="hkl = $event.target.value", label="reflection h k l", density="compact",
+        hint="Facets get indices where reflection or material are known.", persistent_hint=True, variant="outlined",
+        classes="mt-3",
+    )  # fmt: skip
 
 
 def _cut() -> None:
@@ -133,7 +171,9 @@ def _seen_from(viewer: Viewer) -> None:
 def _downloads() -> None:
     heading("Download")
     with html.Div(
-        classes="d-flex flex-wrap ga-1 align-center", v_if=("tab !== 'curves'",), **group("Download the view")
+        classes="d-flex flex-wrap ga-1 align-center",
+        v_if=("['crystal', 'slices', 'pattern'].includes(tab)",),
+        **group("Download the view"),
     ):
         html.Span("view", classes="text-body-2")
         for kind in ("PNG", "SVG", "PDF"):

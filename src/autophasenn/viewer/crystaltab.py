@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from autophasenn.viewer.figure import view_figure
 from autophasenn.viewer.film import STEPS, film
+from autophasenn.viewer.marks import Marks, strain_of_facets
 from autophasenn.viewer.overlay import overlay
 from autophasenn.viewer.scene import TURN, Appearance, Scene
 from autophasenn.viewer.views import Camera
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 SMALL_MESH = 8 * 2**20
 """Bytes of surface that a browser takes in a moment; more is drawn on the server."""
-NO_BAR: dict[str, Any] = {"title": "", "ramp": "", "ticks": []}
+NO_BAR: dict[str, Any] = {"title": "", "ramp": "", "ticks": [], "legend": []}
 TURNS = {"ArrowLeft": (-TURN, 0.0), "ArrowRight": (TURN, 0.0), "ArrowUp": (0.0, TURN), "ArrowDown": (0.0, -TURN)}
 ZOOMS = {"+": 1.25, "=": 1.25, "-": 0.8}
 HOME = "Home"
@@ -33,13 +35,23 @@ class CrystalTab:
     owner : Owner
     """
 
-    FOLLOWS = ("threshold", "quantity", "cut", "place", "is_flipped", "doubt", "largest_spread", "is_shaded")
+    FOLLOWS = ("threshold", "quantity", "cut", "place", "is_flipped", "doubt", "largest_spread", "is_shaded",
+               "facets", "has_lines", "opacity")  # fmt: skip
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.scene: Scene | None = None
         owner.state.update(
-            {"bar": NO_BAR, "note": [], "overlays": [], "can_draw": True, "is_small": True, "mesh_mb": "", "reach": 1.0}
+            {
+                "bar": NO_BAR,
+                "note": [],
+                "overlays": [],
+                "marks": [],
+                "can_draw": True,
+                "is_small": True,
+                "mesh_mb": "",
+                "reach": 1.0,
+            }
         )
 
     def open(self, *, anew: bool) -> None:
@@ -68,13 +80,44 @@ class CrystalTab:
         doubt = float(state.largest_spread) if state.doubt and state.has_spread else None
         return Appearance(
             float(state.threshold), self.owner.quantity.key, cut, float(state.place), bool(state.is_flipped), doubt,
-            bool(state.is_shaded),
+            bool(state.is_shaded), self.painted, bool(state.has_lines) and not state.is_difference, float(state.opacity),
         )  # fmt: skip
+
+    @property
+    def painted(self) -> str:
+        """What facets are coloured by; "none" until they are found, and where none has what was asked for."""
+        asked, marks = self.owner.state.facets, [] if self.scene is None else self.scene.marks
+        if not marks or self.owner.state.is_difference or not any(each.facets for each in marks):
+            return "none"
+        return "families" if asked == "strain" and strain_of_facets(marks) is None else str(asked)
+
+    def mark(self, marks: Sequence[Marks]) -> None:
+        """Draw facets and lines of these analyses from now on."""
+        if self.scene is not None and len(marks) in (0, len(self.scene.bodies)):
+            self.scene.marks = list(marks)
+
+    def legend(self) -> dict[str, Any]:
+        """The colour bar, or the families of the facets."""
+        scene = self.scene
+        if scene is not None and self.painted == "families":
+            found = {words: colour for each in scene.marks for words, colour in each.legend.items()}
+            if len(scene.marks) > 1:  # each has its own shares
+                found = {words.rsplit(" ", 2)[0] if "%" in words else words: c for words, c in found.items()}
+            items = [{"words": words, "colour": colour} for words, colour in found.items()]
+            return {
+                "title": "Facets by family, with their share of the surface",
+                "ramp": "",
+                "ticks": [],
+                "legend": items,
+            }
+        quantity = self.owner.quantity
+        if scene is not None and self.painted == "strain":
+            quantity = strain_of_facets(scene.marks) or quantity
+        return {"title": quantity.title, "ramp": quantity.ramp(), "ticks": quantity.ticks(), "legend": []}
 
     async def update(self) -> None:
         """Draw the surface and its colour bar as the controls are."""
-        state, page, quantity = self.owner.state, self.owner.page, self.owner.quantity
-        bar = {"title": quantity.title, "ramp": quantity.ramp(), "ticks": quantity.ticks()}
+        state, page, bar = self.owner.state, self.owner.page, self.legend()
         if bar != state.bar:  # no bar rather than a wrong one, until the browser has the picture that it belongs to
             state.bar = NO_BAR
             state.flush()
@@ -107,6 +150,16 @@ class CrystalTab:
         units = {image.unit for image in self.owner.images}
         own = self.owner.images if len(units) > 1 else self.owner.images[:1]
         self.owner.state.overlays = [overlay(self.scene, image, number) for number, image in enumerate(own)]
+        parts = len(self.owner.images)
+        self.owner.state.marks = [
+            {
+                "words": name.words,
+                "colour": name.colour,
+                "left": f"calc({100 * (number + 0.5) / parts:.3f}% + {50 * right:.2f}cqh)",
+                "top": f"{50 - 50 * up:.2f}%",
+            }
+            for number, name, (right, up) in self.scene.names(self.appearance())
+        ]
 
     def camera(self) -> Camera | None:
         """From where this browser looks."""
@@ -158,9 +211,30 @@ class CrystalTab:
 
     def _drawn(self, picture: NDArray[np.uint8], kind: str = "png") -> bytes:
         assert self.scene is not None
-        quantity, state = self.owner.quantity, self.owner.state
+        quantity, state, scene = self.owner.quantity, self.owner.state, self.scene
+        if self.painted == "strain":
+            quantity = strain_of_facets(scene.marks) or quantity
+        legend = {each["words"]: each["colour"] for each in self.legend()["legend"]}
+        rows, columns = picture.shape[:2]
+        names = [
+            (
+                (number + 0.5) * columns / len(scene.bodies) + right * rows / 2,
+                (1 + up) * rows / 2,
+                name.words,
+                name.colour,
+            )
+            for number, name, (right, up) in scene.names(self.appearance())
+        ]
         return view_figure(
-            picture, quantity, list(state.panes), self.appearance(), self._pixels(picture), state.theme, kind
+            picture,
+            quantity,
+            list(state.panes),
+            self.appearance(),
+            self._pixels(picture),
+            state.theme,
+            kind,
+            legend,
+            names,
         )
 
     def _pixels(self, picture: NDArray[np.uint8]) -> list[tuple[float, str]]:

@@ -32,6 +32,8 @@ class Curves:
     prtf : tuple of two float arrays (shells,), optional
         |q| and PRTF; None: there was one start.
     q_unit : str
+    is_refined : bool
+        Whether the only curve begins with a prediction and goes on with its refinement.
     """
 
     errors: list[Floats]
@@ -39,6 +41,7 @@ class Curves:
     chi2_noise: float | None
     prtf: tuple[Floats, Floats] | None
     q_unit: str
+    is_refined: bool = False
 
 
 def read_curves(path: Path, report: dict[str, Any], limits: Limits) -> Curves:
@@ -75,6 +78,7 @@ def read_curves(path: Path, report: dict[str, Any], limits: Limits) -> Curves:
         float(noise) if isinstance(noise, int | float) and noise > 0 else None,
         prtf,
         "rad / voxel" if steps is None else "nm⁻¹",
+        len(kept) == 1 and report.get("path") is not None,
     )
 
 

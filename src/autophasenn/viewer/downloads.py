@@ -14,6 +14,7 @@ from aiohttp import web
 from autophasenn.errors import AutoPhaseNNError
 from autophasenn.files.convention import RESULT
 from autophasenn.report.opengl import NoOpenGLError
+from autophasenn.viewer.analysistab import TABLES, TITLES
 from autophasenn.viewer.numbers import numbers_csv
 from autophasenn.viewer.results import StoredImage
 from autophasenn.viewer.scans import as_csv
@@ -76,7 +77,7 @@ def routes(shared: Shared, find: Callable[[str], Viewer | None]) -> list[web.Rou
         viewer, what, kind = asking(request), request.match_info["what"], request.match_info["kind"]
         try:
             body = await _drawn(viewer, what, kind)
-        except (IndexError, KeyError, AssertionError, NoOpenGLError) as error:
+        except (IndexError, KeyError, ValueError, AssertionError, NoOpenGLError) as error:
             raise web.HTTPNotFound(text=NOTHING) from error
         about = "_and_".join(viewer.state.names) if what != "scans" else viewer.state.scans_folder
         name = about if what in ("crystal", "scans") else f"{about}_{what}"
@@ -110,22 +111,26 @@ async def _drawn(viewer: Viewer, what: str, kind: str) -> bytes:
         return numbers_csv(list(viewer.state.names), list(viewer.state.rows)).encode("utf-8-sig")
     if (what, kind) == ("film", "gif"):
         return await viewer.crystal.film()
+    name, _, number = what.partition("-")
     if kind == "csv":
         tables: dict[str, Callable[[], bytes]] = {
             "plot": lambda: viewer.slices.plot_file("csv"),
             "curves": lambda: viewer.curves.figure(0, "csv"),
+            "series": lambda: viewer.series.figure("csv"),
+            **{name: lambda name=name: viewer.analysis.table(name, int(number)) for name in TABLES},  # type: ignore[misc]
         }
-        return b"\xef\xbb\xbf" + await asyncio.to_thread(tables[what])
+        return b"\xef\xbb\xbf" + await asyncio.to_thread(tables[name])
     if kind == "gif":
         raise KeyError(what)
     if what == "crystal":
         return await viewer.crystal.figure(kind)
-    name, _, number = what.partition("-")
     figures: dict[str, Callable[[], bytes]] = {
         "slices": lambda: viewer.slices.figure(kind),
         "pattern": lambda: viewer.pattern.figure(kind),
         "plot": lambda: viewer.slices.plot_file(kind),
         "curve": lambda: viewer.curves.figure(int(number), kind),
+        "series": lambda: viewer.series.figure(kind),
+        **{name: lambda name=name: viewer.analysis.figure(name, int(number), kind) for name in TITLES},  # type: ignore[misc]
     }
     return await asyncio.to_thread(figures[name])
 

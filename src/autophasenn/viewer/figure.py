@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from autophasenn.report.scales import round_length
@@ -26,6 +28,8 @@ def view_figure(
     pixels: Sequence[tuple[float, str]],
     theme: str,
     kind: str = "png",
+    legend: Mapping[str, str] = {},
+    marks: Sequence[tuple[float, float, str, str]] = (),
 ) -> bytes:
     """The crystals as they are seen, as a file.
 
@@ -43,6 +47,10 @@ def view_figure(
         "light" or "dark".
     kind : str
         "png", or "svg" and "pdf" with words and lines as such.
+    legend : mapping of str to str
+        Words -> colour, instead of a colour bar.
+    marks : sequence of (float, float, str, str)
+        Pixels from the left and from below, what is written there, and its colour ("": black).
     """
     rows, columns = picture.shape[:2]
     ink, paper = ("white" if theme == "dark" else "black"), BACKGROUNDS[theme]
@@ -64,6 +72,15 @@ def view_figure(
             (number + 0.5) / len(names), 1.01, name, color=ink, ha="center", va="bottom", transform=axes.transAxes
         )
     axes.text(1, 0.01, _words(appearance), color=ink, ha="right", transform=axes.transAxes)
+    for right, up, words, colour in marks:
+        axes.text(
+            right, up, words, color=colour or "black", ha="center", va="center", fontsize=11, clip_on=True,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )  # fmt: skip
+    if legend:
+        handles = [Line2D([], [], marker="s", linestyle="", markersize=11, color=colour) for colour in legend.values()]
+        figure.legend(handles, list(legend), loc="outside right center", labelcolor=ink, frameon=False)
+        return written(figure, kind, paper)
     scale = ScalarMappable(Normalize(quantity.low, quantity.high), quantity.colours)
     bar = figure.colorbar(scale, ax=axes, shrink=0.7, aspect=26)
     bar.set_label(quantity.title, color=ink, fontsize=12)

@@ -98,14 +98,26 @@ def warnings_of(image: StoredImage) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+VERDICTS = ("reconstructed", "unchecked", "uncertain", "poor")
+"""From the best to the worst."""
+
+
+def colour_of(verdict: str) -> str:
+    """Of the word of a verdict; grey where there is none."""
+    colours = dict(zip(VERDICTS, ("success", "info", "warning", "error"), strict=True))
+    return colours.get(verdict, "info" if verdict else "")
+
+
 def headline(image: StoredImage) -> dict[str, str]:
     """The verdict: a word, its colour, a sentence, and one on how far the image can be believed."""
     status = str(image.report.get("status") or UNKNOWN)
-    colour = {"reconstructed": "success", "unchecked": "info", "uncertain": "warning", "poor": "error"}.get(
-        status, "info"
-    )
     confidence = str(_value(image.report.get("confidence"), "meaning") or "")
-    return {"word": status, "colour": colour, "sentence": str(image.report.get("message") or ""), "belief": confidence}
+    return {
+        "word": status,
+        "colour": colour_of(status),
+        "sentence": str(image.report.get("message") or ""),
+        "belief": confidence,
+    }
 
 
 def _value(group: Any, name: str) -> Any:

@@ -23,6 +23,9 @@ ARRIVED = (
     "[utils.get('window.matchMedia')('(prefers-color-scheme: dark)').matches ? 'dark' : 'light', "
     "utils.get('window.autophasenn').wished]"
 )
+_TABS = {
+    "slices": tabs.slices, "pattern": tabs.pattern, "curves": tabs.curves, "analysis": tabs.analysis, "series": tabs.series,
+}  # fmt: skip
 WAIT, MOST_WAITS = 0.02, 50
 """Seconds between two looks whether a picture was sent, and how many."""
 
@@ -129,7 +132,10 @@ class Page:
     @staticmethod
     def _tabs(where: str) -> None:
         with v.VTabs(v_model=("tab",), v_if=(where,), density="compact", color="primary"):
-            v.VTab("{{ t.title }}", v_for="t in tabs", key=("t.key",), value=("t.key",))
+            v.VTab(
+                "{{ t.title }}", v_for="t in tabs.filter(t => t.key !== 'series' || series_last > 0)", key=("t.key",),
+                value=("t.key",),
+            )  # fmt: skip
 
     @staticmethod
     def _present() -> None:
@@ -177,6 +183,7 @@ class Page:
             with html.Div(v_if=("trouble",), classes="apn-trouble", **ALERT):
                 html.Span("{{ trouble }}")
                 v.VBtn("close", size="x-small", variant="outlined", click="trouble = ''")
+            tabs.through_the_series(viewer)
             with html.Div(classes="apn-rest"):
                 with html.Div(v_if=("screen === 'busy'",), classes="apn-centre", **STATUS):
                     v.VProgressCircular(indeterminate=True, size=56, color="primary", aria_label="Reading",
@@ -196,6 +203,6 @@ class Page:
                     return
                 with html.Div(v_show=("screen === 'result' && tab === 'crystal'",), classes="apn-fill"):
                     self._remote, self._local = tabs.crystal(viewer, self._builds)
-                for name, content in (("slices", tabs.slices), ("pattern", tabs.pattern), ("curves", tabs.curves)):
+                for name, content in _TABS.items():
                     with html.Div(v_if=(f"screen === 'result' && tab === '{name}'",), classes="apn-fill apn-scroll"):
                         content(viewer)

@@ -70,6 +70,12 @@ def colour_bar(is_shown: str = "bar.title") -> None:
 def scale(name: str) -> None:
     """A colour bar with its ticks and its title."""
     html.Img(src=(f"{name}.ramp",), v_if=(f"{name}.ramp",), alt=(f"'Colours of ' + {name}.title",))
-    with html.Div(classes="apn-ticks"):
+    with html.Div(classes="apn-ticks", v_if=(f"{name}.ticks.length || !({name}.legend || []).length",)):
         html.Span("{{ t.text }}", v_for=f"t in {name}.ticks", key=("t.at",), style=("{left: t.at + '%'}",))
+    with (
+        html.Div(v_if=(f"({name}.legend || []).length",), classes="apn-legend"),
+        html.Span(v_for=f"l in {name}.legend", key=("l.words",)),
+    ):
+        html.Span(classes="apn-swatch", style=("{background: l.colour}",))
+        html.Span("{{ l.words }}")
     html.Div(f"{{{{ {name}.title }}}}", classes="apn-title")

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from autophasenn.image import Floats
+from autophasenn.report.series import Point, draw_series, mark
 from autophasenn.report.style import in_style
 from autophasenn.viewer.curves import RESOLUTION_LEVEL, Curves
 from autophasenn.viewer.figure import written
@@ -107,22 +108,33 @@ def convergence(theme: str, names: Sequence[str], found: Sequence[Curves]) -> Fi
     figure = _new(7.0, 4.6)
     axes = figure.subplots()
     for number, (name, curves) in enumerate(zip(names, found, strict=True)):
-        colour = LINES[theme][number % 2]
+        colour, about = LINES[theme][number % 2], f"{name}: " if len(names) > 1 else ""
         for start, errors in enumerate(curves.errors):
             is_best = start == curves.best
             axes.plot(
                 np.arange(1, errors.size + 1), errors, color=colour, linewidth=2.4 if is_best else 0.9,
-                alpha=1.0 if is_best else 0.45, label=name if is_best else None, marker="o" if errors.size == 1 else None,
+                alpha=1.0 if is_best else 0.45, label=f"{about}{_curve(curves, start)}",
+                marker="o" if errors.size == 1 else None,
             )  # fmt: skip
         if curves.chi2_noise:
             axes.axhline(curves.chi2_noise, color=colour, linestyle="--", linewidth=1.2,
                          label=f"{name}: counting noise alone" if len(names) > 1 else "counting noise alone")  # fmt: skip
     axes.set_yscale("log")
     axes.set_xlabel("iteration")
-    axes.set_ylabel("χ²")
+    axes.set_ylabel("χ² of fitted voxels")
     axes.grid(True)
-    figure.legend(loc="outside upper center", ncols=2, fontsize=10)
+    handles = dict(
+        zip(*reversed(axes.get_legend_handles_labels()), strict=True)
+    )  # one for all starts that were not chosen
+    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=2, fontsize=10)
     return figure
+
+
+def _curve(curves: Curves, start: int) -> str:
+    """What one of the curves is."""
+    if len(curves.errors) == 1:
+        return "network prediction, then refinement" if curves.is_refined else "the only start"
+    return f"chosen start ({start})" if start == curves.best else "other starts"
 
 
 @themed
@@ -143,6 +155,21 @@ def transfer(theme: str, names: Sequence[str], found: Sequence[Curves]) -> Figur
     axes.set_ylabel("phase retrieval transfer function")
     axes.grid(True)
     figure.legend(loc="outside upper center", ncols=3, fontsize=10)
+    return figure
+
+
+@themed
+def series(theme: str, points: Sequence[Point], marked: Sequence[Point], against: str, quantity: str) -> Figure:
+    """A number of every scan with its uncertainty; those that are open are marked."""
+    figure = _new(8.4, 4.8)
+    axes = figure.subplots()
+    draw_series(axes, points)
+    for point in marked:
+        mark(axes, point)
+    axes.set_xlabel(against, parse_math=False)
+    axes.set_ylabel(quantity, parse_math=False)
+    axes.grid(True)
+    figure.legend(loc="outside upper center", ncols=4, fontsize=10)
     return figure
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Quantity:
         True: angles, wrapped into -pi..pi before they are coloured.
     is_cut : bool
         Whether some values lie beyond the ends.
+    called : str
+        Its name; empty: that in `NAMES`.
     """
 
     key: str
@@ -59,11 +61,12 @@ class Quantity:
     volumes: list[Floats]
     is_cyclic: bool = False
     is_cut: bool = False
+    called: str = ""
 
     @property
     def title(self) -> str:
         """Name and unit."""
-        return f"{NAMES[self.key]} ({self.unit})"
+        return f"{self.called or NAMES[self.key]} ({self.unit})"
 
     def rgb(self, values: Floats) -> NDArray[np.uint8]:
         """Colours of values, uint8 (..., 3); NaN becomes the map's colour for "no value"."""
@@ -118,6 +121,21 @@ def quantities_of(images: Sequence[StoredImage]) -> dict[str, Quantity]:
             high = round_up(reach(_joined(volumes), MOST_SHOWN))
             found.append(Quantity(key, unit, named_map("viridis"), 0.0, high, volumes, is_cut=True))
     return {quantity.key: quantity for quantity in found}
+
+
+def held_to(before: Mapping[str, Quantity], now: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Quantities with the colours of those before where their units are the same: in a series equal colours are equal."""
+    held = {}
+    for key, quantity in now.items():
+        first = before.get(key)
+        is_like = first is not None and (first.unit, first.is_cyclic) == (quantity.unit, quantity.is_cyclic)
+        if first is None or not is_like:
+            held[key] = quantity
+            continue
+        values = _joined(quantity.volumes)
+        is_cut = not quantity.is_cyclic and bool(((values < first.low) | (values > first.high)).any())
+        held[key] = replace(quantity, colours=first.colours, low=first.low, high=first.high, is_cut=is_cut)
+    return held
 
 
 def lacking_of(images: Sequence[StoredImage]) -> dict[str, str]:

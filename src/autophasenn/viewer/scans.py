@@ -7,7 +7,7 @@ import io
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from autophasenn.errors import InputError
 from autophasenn.live.ledger import THUMBNAILS, Ledger, ScanRecord, State
+from autophasenn.viewer.numbers import VERDICTS, colour_of
+from autophasenn.viewer.series import TABLE, Entry, entries_of
 
 COLOURS: dict[State, str] = {
     "arriving": "info",
@@ -44,6 +46,8 @@ class Scans:
         self._ledger: Ledger | None = None
         self._version: int | None = None
         self._records: dict[str, ScanRecord] = {}
+        self.entries: dict[str, Entry] = {}
+        self._table: tuple[int, int] | None = None
 
     def look(self) -> set[str] | None:
         """Read the table if it changed; the keys of the scans that have another image now, None: all is as it was.
@@ -56,13 +60,24 @@ class Scans:
         if self._ledger is None:
             self._ledger = Ledger.open(self.folder)
         version = self._ledger.version()
-        if version == self._version:
+        table = self._stamp()
+        if version == self._version and table == self._table:
             return None
+        self._table = table
         before, records = self._records, self._ledger.scans()
         self._records, self._version = {record.key: record for record in records}, version
+        self.entries = entries_of(self.folder, records, self._ledger)
         self.records = list(records)
         self.summary = summary_of(records)
         return {r.key for r in records if r.key in before and _image(r) != _image(before[r.key])}
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """When the table of the series was written, and its size."""
+        try:
+            status = (self.folder / TABLE).stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
 
     def newest(self) -> str | None:
         """Key of the newest scan that has an image."""
@@ -130,7 +145,13 @@ def summary_of(records: Sequence[ScanRecord]) -> str:
     return ", ".join(f"{numbers[state]} {state}" for state in COLOURS if state in numbers)
 
 
-def arranged(records: Sequence[ScanRecord], by: str, is_descending: bool, wanted: str) -> list[dict[str, Any]]:
+def arranged(
+    records: Sequence[ScanRecord],
+    by: str,
+    is_descending: bool,
+    wanted: str,
+    verdicts: Mapping[str, str] = {},
+) -> list[dict[str, Any]]:
     """Rows of the table, those with all of the wanted words, in an order.
 
     Parameters
@@ -140,19 +161,27 @@ def arranged(records: Sequence[ScanRecord], by: str, is_descending: bool, wanted
         Name of a column; "": as they are. What has no value there comes last in either direction.
     is_descending : bool
     wanted : str
-        Words that name, state or reason must have, in capitals or not.
+        Words that name, state, verdict or reason must have, in capitals or not.
+    verdicts : mapping of str to str
+        Of the images, by the keys of their scans; sorted from the best to the worst.
     """
+
+    def value(record: ScanRecord) -> Any:
+        if by != "verdict":
+            return _value(record, by)
+        return VERDICTS.index(verdicts[record.key]) if verdicts.get(record.key) in VERDICTS else None
+
     words = wanted.casefold().split()
-    chosen = [
-        record
-        for record in records
-        if all(word in f"{record.name} {record.state} {record.reason or ''}".casefold() for word in words)
-    ]
+    chosen = [record for record in records if all(word in _words(record, verdicts).casefold() for word in words)]
     if by:
-        known = [record for record in chosen if _value(record, by) is not None]
-        known.sort(key=lambda record: _value(record, by), reverse=is_descending)
-        chosen = [*known, *(record for record in chosen if _value(record, by) is None)]
-    return [row_of(record) for record in chosen]
+        known = [record for record in chosen if value(record) is not None]
+        known.sort(key=value, reverse=is_descending)
+        chosen = [*known, *(record for record in chosen if value(record) is None)]
+    return [row_of(record, verdicts.get(record.key, "")) for record in chosen]
+
+
+def _words(record: ScanRecord, verdicts: Mapping[str, str]) -> str:
+    return f"{record.name} {record.state} {verdicts.get(record.key, '')} {record.reason or ''}"
 
 
 FIELDS = {"strain": "strain_std", "seconds": "seconds_to_image", "seconds_refined": "seconds_to_refined"}
@@ -179,13 +208,15 @@ def as_csv(records: Sequence[ScanRecord]) -> str:
     return buffer.getvalue()
 
 
-def row_of(record: ScanRecord) -> dict[str, Any]:
-    """A scan as the table shows it."""
+def row_of(record: ScanRecord, verdict: str = "") -> dict[str, Any]:
+    """A scan as the table shows it; `verdict`: on its image."""
     return {
         "key": record.key,
         "name": record.name,
         "state": record.state,
         "colour": COLOURS[record.state],
+        "verdict": verdict or UNKNOWN,
+        "verdict_colour": colour_of(verdict),
         "reason": record.reason or "",
         "arrived": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.arrived)) if record.arrived else "",
         "frames": record.frames or UNKNOWN,

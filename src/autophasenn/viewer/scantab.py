@@ -35,8 +35,8 @@ class ScanTab:
             }
         )
 
-    async def open(self, keys: Sequence[str], *, anew: bool = False) -> None:
-        """Open the newest image of one scan of the table, or compare those of two."""
+    async def open(self, keys: Sequence[str], *, anew: bool = False, holds_colours: bool = False) -> None:
+        """Open the newest image of one scan of the table, or compare those of two; `holds_colours`: on the scales of now."""
         if self.scans is None:
             return
         shown = [str(key) for key in keys][:2]
@@ -48,7 +48,8 @@ class ScanTab:
         if paths:
             self.shown = shown  # an image that comes meanwhile is opened too
             names = [self.scans.name(key) for key in shown]
-            if not await self.owner.open(paths, names, anew=anew) and not anew:
+            is_open = await self.owner.open(paths, names, anew=anew, holds_colours=holds_colours)
+            if not is_open and not anew:
                 self.shown = []
 
     def show(self) -> None:
@@ -63,7 +64,8 @@ class ScanTab:
         """Arrange the rows as the controls are."""
         if self.scans is not None:
             state = self.owner.state
-            rows = arranged(self.scans.records, state.sort, bool(state.is_descending), state.wanted)
+            verdicts = {key: entry.status for key, entry in self.scans.entries.items() if entry.status}
+            rows = arranged(self.scans.records, state.sort, bool(state.is_descending), state.wanted, verdicts)
             state.update({"scans": rows, "scans_count": len(self.scans.records), "scans_summary": self.scans.summary})
 
     async def look(self, changed: set[str] | None, error: str) -> bool:
@@ -73,6 +75,7 @@ class ScanTab:
             state.scans_error = error
             if changed is not None or not state.scans_count:
                 self.update()
+                self.owner.want("series")
         newest = self.scans.newest() if self.scans is not None and state.follows else None
         wanted = [] if newest is None else [newest]
         if wanted and self.shown != wanted and (self._tried != wanted or changed is not None):

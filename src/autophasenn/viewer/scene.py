@@ -14,6 +14,7 @@ from autophasenn.image import Floats
 from autophasenn.report.contour import Body
 from autophasenn.report.opengl import NoOpenGLError, off_screen
 from autophasenn.report.surface import LIGHTS
+from autophasenn.viewer.marks import FACING, Marks, Name, strain_of_facets
 from autophasenn.viewer.quantities import Quantity
 from autophasenn.viewer.results import StoredImage
 
@@ -31,6 +32,8 @@ MARGIN = 1.08
 """How much more than the crystal is seen."""
 TURN = 15.0
 """Degrees that an arrow key turns the crystal."""
+LINE = 0.012
+"""Radius of a defect line, as a share of the crystal's."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,12 @@ class Appearance:
         Where the phase is more uncertain than this (rad) the surface is grey; None: coloured everywhere.
     is_shaded : bool
         False: without light and shade, so that each colour is that of the colour bar.
+    facets : str
+        What facets are coloured by instead of the quantity: "families", "strain"; "none".
+    has_lines : bool
+        Whether defect lines are drawn.
+    opacity : float
+        Of the surface.
     """
 
     threshold: float = 0.3
@@ -62,6 +71,9 @@ class Appearance:
     is_flipped: bool = False
     largest_spread: float | None = None
     is_shaded: bool = True
+    facets: str = "none"
+    has_lines: bool = False
+    opacity: float = 1.0
 
 
 class Scene:
@@ -92,6 +104,8 @@ class Scene:
             )
         for position, intensity in LIGHTS:  # for all parts of the window
             self.plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
+        self.marks: list[Marks] = []
+        """Of each crystal, once they are analysed."""
         self._voxels = [int(image.support.sum()) for image in images]
         self._actors: list[dict[str, Any]] = [{} for _ in images]
         self._meshes: list[dict[str, Any]] = [{} for _ in images]
@@ -135,6 +149,7 @@ class Scene:
         self.plotter.subplot(0, number)
         for name, mesh in parts.items():
             self._place(number, name, mesh, quantity, appearance)
+        self._place_lines(number, appearance)
         if not any(mesh is not None and mesh.n_points > 0 for mesh in parts.values()):
             return 0.0
         return above / max(1, self._voxels[number])
@@ -149,7 +164,10 @@ class Scene:
         mesh = mesh.extract_surface(algorithm="dataset_surface") if name == "face" else mesh
         coloured = mesh.copy(deep=False)
         coloured.clear_data()
-        coloured.point_data["colour"] = _colours(mesh, quantity, appearance)
+        is_marked = appearance.facets != "none" and bool(self.marks)
+        coloured.point_data["colour"] = (
+            self._facet_colours(number, name, mesh, appearance) if is_marked else _colours(mesh, quantity, appearance)
+        )
         if "Normals" in mesh.point_data and name == "surface":
             coloured.point_data.active_normals = mesh.point_data["Normals"]
         self._meshes[number][name] = coloured
@@ -163,7 +181,67 @@ class Scene:
             actors[name].mapper.SetInputData(coloured)
         diffuse = 0.5 if appearance.is_shaded and name == "surface" else 0.0
         actors[name].prop.ambient, actors[name].prop.diffuse = 1 - diffuse, diffuse
+        # of a surface that is seen through only the near side is drawn, so that no order of its triangles matters
+        actors[name].prop.opacity = appearance.opacity
+        actors[name].prop.culling = "back" if appearance.opacity < 1 and name == "surface" else "none"
         actors[name].SetVisibility(True)
+
+    def _facet_colours(self, number: int, name: str, mesh: Any, appearance: Appearance) -> NDArray[np.uint8]:
+        """Of the surface the colour of the nearest facet; the face of a cut belongs to none."""
+        marks = self.marks[number]
+        if name != "surface":
+            return np.full((mesh.n_points, 3), NEUTRAL, np.uint8)
+        numbers = marks.numbers_at(np.asarray(mesh.points, float) / self.enlarged[number])
+        scale = strain_of_facets(self.marks) if appearance.facets == "strain" else None
+        return marks.families[numbers] if scale is None else scale.rgb(scale.volumes[number][numbers])
+
+    def _place_lines(self, number: int, appearance: Appearance) -> None:
+        """Defect lines as tubes."""
+        import pyvista
+
+        actors = self._actors[number]
+        lines = self.marks[number].lines if self.marks and appearance.has_lines else ()
+        self._meshes[number].pop("lines", None)
+        if not lines:
+            if "lines" in actors:
+                actors["lines"].SetVisibility(False)
+            return
+        parts = []
+        for points, colour in lines:
+            drawn = np.asarray(self.enlarged[number] * points, np.float64)
+            part = pyvista.lines_from_points(drawn).tube(radius=LINE * self.radius)
+            part.clear_data()
+            part.point_data["colour"] = np.tile(np.array(pyvista.Color(colour).int_rgb, np.uint8), (part.n_points, 1))
+            parts.append(part)
+        tubes = pyvista.merge(parts).extract_surface(algorithm="dataset_surface")
+        self._meshes[number]["lines"] = tubes
+        if "lines" not in actors:
+            actors["lines"] = self.plotter.add_mesh(
+                tubes, scalars="colour", rgb=True, show_scalar_bar=False, reset_camera=False, render=False, specular=0.0
+            )
+        else:
+            actors["lines"].mapper.SetInputData(tubes)
+        actors["lines"].SetVisibility(True)
+
+    def names(self, appearance: Appearance) -> list[tuple[int, Name, NDArray[np.float64]]]:
+        """Facets that look at the viewer and lines, with their names: number of the crystal, and place in its part of the
+        window, to the right and up from its middle, in halves of its height.
+        """
+        rotation, found = self.orientation(), []
+        focal = np.array(self.camera.focal_point)
+        for number, marks in enumerate(self.marks):
+            facets = marks.facets if appearance.facets != "none" else ()
+            lines = marks.line_names if appearance.has_lines else ()
+            for name in (*facets, *lines):
+                if name.normal is not None and (rotation @ np.array(name.normal))[2] < FACING:
+                    continue
+                place = self.enlarged[number] * np.array(name.place)
+                is_cut = name.normal is not None and appearance.cut is not None
+                if is_cut and (place[appearance.cut or 0] > appearance.place) != appearance.is_flipped:
+                    continue
+                seen = rotation @ (place - focal) / float(self.camera.parallel_scale)
+                found.append((number, name, seen[:2]))
+        return found
 
     def background(self, theme: str) -> None:
         """The colour behind the crystals."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COLUMNS = {
     "name": "Scan",
     "state": "State",
+    "verdict": "Verdict",
     "frames": "Frames",
     "chi2": "χ²",
     "chi2_free": "χ² held out",
@@ -23,7 +24,7 @@ COLUMNS = {
     "seconds": "To image (s)",
     "seconds_refined": "To refined (s)",
 }
-NUMBERS = tuple(COLUMNS)[2:]
+NUMBERS = tuple(COLUMNS)[3:]
 SORT = (
     "sort !== '{0}' ? (sort = '{0}', is_descending = false) : !is_descending ? is_descending = true : "
     "(sort = '', is_descending = false)"
@@ -57,7 +58,7 @@ def scans(viewer: Viewer) -> None:
         html.Div("Untick one: two can be compared.", v_if=("picked.length > 2",), **STATUS)
         link("CSV", "'scans.csv'", title="All scans as comma-separated values")
     html.Div(
-        "No scan has “{{ wanted }}” in its name, state or reason.", v_if=("scans_count && !scans.length",),
+        "No scan has “{{ wanted }}” in its name, state, verdict or reason.", v_if=("scans_count && !scans.length",),
         classes="pa-6", **STATUS,
     )  # fmt: skip
     with html.Div(classes="apn-rows", v_if=("scans.length",)), html.Table(classes="apn-scans"):
@@ -104,5 +105,7 @@ def _row(viewer: Viewer) -> None:
         with html.Td():
             html.Span("{{ s.state }}", classes=("'apn-word apn-' + s.colour",))
             html.Div("{{ s.reason }}", v_if=("s.reason",), classes="text-body-2", style="max-width: 30rem;")
+        with html.Td():
+            html.Span("{{ s.verdict }}", classes=("s.verdict_colour ? 'apn-word apn-' + s.verdict_colour : ''",))
         for field in NUMBERS:
             html.Td(f"{{{{ s.{field} }}}}", classes="apn-number")

@@ -51,6 +51,14 @@ def crystal(viewer: Viewer, build: int) -> tuple[Any, Any]:
             "{{ words }}", v_for="words, i in note", key=("i",), v_show=("words",), style=(at,), **STATUS,
             classes="apn-over apn-note",
         )  # fmt: skip
+        html.Div(
+            "{{ m.words }}", v_for="m, i in marks", key=("i + m.words",), classes="apn-over apn-mark",
+            style=("{left: m.left, top: m.top, color: m.colour || undefined}",),
+        )  # fmt: skip
+        html.Div(
+            "{{ analysis_error || 'Finding facets and lines …' }}", classes="apn-over apn-finding", **STATUS,
+            v_if=("(is_analysing || analysis_error) && (facets !== 'none' || has_lines)",),
+        )  # fmt: skip
         html.Div(v_show=("panes.length > 1",), classes="apn-over apn-divider")
         side = "calc(' + 100 * {0} / overlays.length + '% + {1}px)'"
         with html.Template(v_for="o, i in overlays", key=("i",)):
@@ -160,3 +168,59 @@ def curves(_: Viewer) -> None:
                 for kind in ("PNG", "SVG", "PDF"):
                     link(kind, f"'curve-' + i + '.{kind.lower()}'")
         html.Div("{{ words }}", v_for="words in curves_words", key=("words",), classes="text-body-2 pa-4")
+
+
+def analysis(_: Viewer) -> None:
+    """Facets, defect lines, pole figure and strain layer by layer, of every result."""
+    html.Div("{{ analysis_error }}", v_if=("analysis_error",), classes="apn-centre", **ALERT)
+    html.Div("Analysing …", v_if=("!analyses.length && !analysis_error",), classes="apn-centre", **STATUS)
+    with html.Div(v_for="a, n in analyses", key=("n",), classes="apn-answers"):
+        html.H2("{{ a.name }}", v_if=("analyses.length > 1",))
+        html.Div("{{ note }}", v_for="note in a.notes", key=("note",), classes="text-body-2")
+        for name, title in (("facet", "Facets"), ("line", "Defect lines")):
+            with html.Div(v_if=(f"a.{name}s.length",), classes="apn-wide"):
+                html.H2(title)
+                with html.Table():
+                    with html.Thead(), html.Tr():
+                        html.Th("{{ head }}", v_for=f"head in a.{name}_heads", key=("head",))
+                    with html.Tbody(), html.Tr(v_for=f"row in a.{name}s", key=("row[0]",)):
+                        html.Td("{{ cell }}", v_for="cell, i in row", key=("i",))
+        with html.Div(classes="d-flex flex-wrap ga-1 mt-2"):
+            link("{{ t }} (CSV)", "t + '-' + n + '.csv'", v_for="t in a.tables", key=("t",))
+        with html.Div(classes="apn-gallery"), html.Figure(v_for="f in a.figures", key=("f.key",)):
+            html.Img(src=("f.picture",), alt=("f.title",))
+            with html.Figcaption():
+                html.Span("{{ f.title }}", classes="text-body-2 mr-2")
+                for kind in ("PNG", "SVG", "PDF"):
+                    link(kind, f"f.key + '-' + n + '.{kind.lower()}'")
+
+
+def series(_: Viewer) -> None:
+    """A number of every scan against scan, time, motor or other metadata."""
+    with html.Div(classes="d-flex flex-wrap ga-3 px-4 pt-3 align-center"):
+        for name, label, items in (
+            ("quantity_of_series", "number", "series_numbers"), ("against", "against", "series_axes"),
+        ):  # fmt: skip
+            v.VSelect(
+                v_model=(name,), items=(items,), label=label, density="compact", hide_details=True, variant="outlined",
+                style="max-width: 22rem; min-width: 12rem;",
+            )  # fmt: skip
+        for kind in ("PNG", "SVG", "PDF", "CSV"):
+            link(kind, f"'series.{kind.lower()}'", disabled=("!series_picture",))
+    with html.Div(classes="apn-series-plot"):
+        html.Img(
+            src=("series_picture",), alt=("quantity_of_series + ' of every scan against ' + against",),
+            v_if=("series_picture",),
+        )  # fmt: skip
+        html.Div("{{ series_words }}", v_if=("!series_picture",), classes="apn-invite", **STATUS)
+
+
+def through_the_series(viewer: Viewer) -> None:
+    """The slider through the scans of the table, above every tab."""
+    with html.Div(v_if=("screen === 'result' && series_last > 0 && names.length === 1",), classes="apn-series"):
+        v.VSlider(
+            model_value=("series_place",), min=0, max=("series_last",), step=1, density="compact", hide_details=True,
+            color="primary", update_modelValue=(viewer.series.go, "[$event]"), aria_label="Scan of the series",
+            __properties=ARIA,
+        )  # fmt: skip
+        html.Div("{{ series_at }} ({{ series_place + 1 }} of {{ series_last + 1 }})", classes="text-body-2", **STATUS)

@@ -8,14 +8,31 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from autophasenn.analysis.materials import MATERIALS
 from autophasenn.viewer.quantities import DOUBTFUL, NAMES
+from autophasenn.viewer.series import SCAN, column_of
 
 Check = Callable[[Any], Any]
 """The value as it is kept; ValueError or TypeError if it can be none."""
-TABS = {"crystal": "Crystal", "slices": "Slices", "pattern": "Pattern", "curves": "Curves"}
+TABS = {
+    "crystal": "Crystal", "slices": "Slices", "pattern": "Pattern", "curves": "Curves", "analysis": "Analysis",
+    "series": "Series",
+}  # fmt: skip
+"""The last one only where there is a table of scans."""
 LONGEST_LINK = 4000
 """Characters."""
-COLUMNS = ("name", "state", "frames", "chi2", "chi2_free", "confidence", "strain", "seconds", "seconds_refined")
+COLUMNS = (
+    "name",
+    "state",
+    "verdict",
+    "frames",
+    "chi2",
+    "chi2_free",
+    "confidence",
+    "strain",
+    "seconds",
+    "seconds_refined",
+)
 """Of the table of scans, by which it can be sorted; "" is the order in which they came."""
 
 
@@ -55,6 +72,22 @@ def text(value: Any) -> str:
     return value
 
 
+def indices(value: Any) -> str:
+    """Three Miller indices as text, or none."""
+    said = text(value).replace(",", " ").replace("−", "-").split()
+    if not said:
+        return ""
+    numbers = [int(part) for part in said]
+    if len(numbers) != 3 or not any(numbers) or max(map(abs, numbers)) > 20:
+        raise ValueError("no three indices")
+    return " ".join(map(str, numbers))
+
+
+def number_of_series(value: Any) -> str:
+    """The name of a number of the table of a series."""
+    return column_of(text(value)).name
+
+
 def keys(value: Any) -> list[str]:
     """Names of scans."""
     return [text(each) for each in list(value)[:100]]
@@ -73,6 +106,13 @@ VIEWED: dict[str, tuple[Check, Any]] = {
     "is_difference": (flag, False),
     "section": (one_of(0, 1, 2), 0),
     "plot": (one_of("histogram", "profile"), "histogram"),
+    "facets": (one_of("none", "families", "strain"), "none"),
+    "has_lines": (flag, False),
+    "opacity": (number(0.1, 1.0), 1.0),
+    "material": (one_of("", *MATERIALS), ""),
+    "hkl": (indices, ""),
+    "quantity_of_series": (number_of_series, "strain_rms"),
+    "against": (text, SCAN),
 }
 """Choices that a link restores and followers share, with what they are at first."""
 OWN: dict[str, tuple[Check, Any]] = {
