@@ -21,6 +21,7 @@ from autophasenn.viewer.running.fields import FIELDS, refusals
 from autophasenn.viewer.running.folder import WorkFolder
 from autophasenn.viewer.running.hand import Stroke, drawn
 from autophasenn.viewer.running.queue import Queue
+from autophasenn.viewer.running.rows import best_first
 from autophasenn.viewer.running.run import Run
 from autophasenn.viewer.running.workshop import Workshop
 from autophasenn.viewer.shared import Shared
@@ -244,3 +245,10 @@ def test_a_mask_of_the_same_voxels_is_the_same_file(tmp_path: Path) -> None:
     assert (np.load(first) == measured).all()
     measured[0, 0, 0] ^= True
     assert folder.keep_mask(measured) != first
+
+
+def test_runs_are_ordered_by_the_verdict_on_their_images_those_without_one_last() -> None:
+    rows = [
+        {"key": str(i), "verdict": verdict} for i, verdict in enumerate(["", "poor", "unchecked", "", "reconstructed"])
+    ]
+    assert [row["key"] for row in best_first(rows)] == ["4", "2", "1", "0", "3"]

@@ -102,12 +102,14 @@ def lines_plot(lines: Mapping[str, Sequence[Point]], against: str, quantity: str
     return figure
 
 
-def draw_series(axes: Axes, points: Sequence[Point], *, size: float = 6.0) -> None:
-    """Draw the points of a series into axes."""
+def draw_series(
+    axes: Axes, points: Sequence[Point], *, size: float = 6.0, colours: Sequence[str] = COLOURS, paper: str = "white"
+) -> None:
+    """Draw the points of a series into axes whose ground is `paper`; `colours`: of the crystals, in turn."""
     names = sorted({point.crystal for point in points}, key=lambda name: (not name, len(name), name))
     for number, crystal in enumerate(names):
         mine = [point for point in points if point.crystal == crystal]
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        colour, marker = colours[number % len(colours)], MARKERS[number % len(MARKERS)]
         if not crystal and len(names) > 1:
             colour, marker = "#8a8c99", "x"
         title = f"crystal {crystal}" if crystal else "crystal not known"
@@ -123,7 +125,7 @@ def draw_series(axes: Axes, points: Sequence[Point], *, size: float = 6.0) -> No
                 [p.error or 0.0 for p in part] if any(p.error for p in part) else None,
                 fmt=marker,
                 color=colour,
-                mfc="white" if is_doubtful else colour,
+                mfc=paper if is_doubtful else colour,
                 markersize=size,
                 capsize=3,
                 elinewidth=1.2,

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from autophasenn.image import Floats
-from autophasenn.report.series import Point, draw_series, mark
+from autophasenn.report.series import COLOURS, Point, draw_series, mark
 from autophasenn.report.style import in_style
 from autophasenn.viewer.curves import RESOLUTION_LEVEL, Curves
 from autophasenn.viewer.figure import written
@@ -25,6 +25,8 @@ LINES = {"light": ("#1f5fa8", "#c2410c"), "dark": ("#7db4f0", "#f59e6c")}
 PAPERS = {"light": "#ffffff", "dark": "#212121"}
 """Of the page: Vuetify's surfaces."""
 INKS = {"light": "#1c1c28", "dark": "#f0f0f4"}
+CRYSTALS = ("#7db4f0", "#f59e6c", "#8fcf9a", "#cfa6e0", "#e2bd5c", "#b4bfc6")
+"""Of the crystals of a series on a dark page."""
 P = ParamSpec("P")
 
 
@@ -163,7 +165,7 @@ def series(theme: str, points: Sequence[Point], marked: Sequence[Point], against
     """A number of every scan with its uncertainty; those that are open are marked."""
     figure = _new(8.4, 4.8)
     axes = figure.subplots()
-    draw_series(axes, points)
+    draw_series(axes, points, colours=CRYSTALS if theme == "dark" else COLOURS, paper=PAPERS[theme])
     for point in marked:
         mark(axes, point)
     axes.set_xlabel(against, parse_math=False)

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autophasenn.image import Floats
-from autophasenn.report.contour import Body
 from autophasenn.report.opengl import NoOpenGLError, off_screen
 from autophasenn.report.surface import LIGHTS
+from autophasenn.viewer.bodies import body_of, enlargements, reach_of
 from autophasenn.viewer.marks import FACING, Marks, Name, strain_of_facets
 from autophasenn.viewer.quantities import Quantity
 from autophasenn.viewer.results import StoredImage
@@ -91,8 +90,8 @@ class Scene:
 
         self.quantities = quantities
         self.enlarged = enlargements(images)
-        self._radius = max(each * _reach(image) for each, image in zip(self.enlarged, images, strict=True))
-        self.bodies = [_body(image, quantities, number, self.enlarged[number]) for number, image in enumerate(images)]
+        self._radius = max(each * reach_of(image) for each, image in zip(self.enlarged, images, strict=True))
+        self.bodies = [body_of(image, quantities, number, self.enlarged[number]) for number, image in enumerate(images)]
         with ExitStack() as stack:
             try:
                 stack.enter_context(off_screen())
@@ -329,32 +328,6 @@ class Scene:
     def _fit_depth(self) -> None:
         distance = float(np.linalg.norm(np.array(self.camera.position) - np.array(self.camera.focal_point)))
         self.camera.clipping_range = (max(distance - 2 * self.radius, 0.01 * distance), distance + 2 * self.radius)
-
-
-def _body(image: StoredImage, quantities: Mapping[str, Quantity], number: int, enlarged: float) -> Body:
-    fields: dict[str, Floats] = {}
-    for key, quantity in quantities.items():
-        volume = quantity.volumes[number]
-        if quantity.is_cyclic:
-            # between voxels at +3.1 and -3.1 rad the phase itself would be drawn as 0; its cosine and sine are continuous
-            fields |= {f"{key} cosine": np.cos(volume), f"{key} sine": np.sin(volume)}
-        elif key != "amplitude":
-            fields[key] = volume
-    x, y, z = (enlarged * step for step in image.spacing)
-    return Body.of(image.amplitude, image.support, fields, (x, y, z))
-
-
-def enlargements(images: Sequence[StoredImage]) -> list[float]:
-    """How much larger than in its own unit each crystal is drawn: 1, but in voxels beside one in nm as large as that is."""
-    reach = {unit: max((_reach(i) for i in images if i.unit == unit), default=0.0) for unit in ("nm", "voxels")}
-    ratio = reach["nm"] / reach["voxels"] if all(reach.values()) else 1.0
-    return [ratio if image.unit == "voxels" else 1.0 for image in images]
-
-
-def _reach(image: StoredImage) -> float:
-    """Distance from the origin to the farthest voxel of the crystal."""
-    middle = np.array([n // 2 for n in image.support.shape])
-    return float(np.linalg.norm((np.argwhere(image.support) - middle) * np.array(image.spacing), axis=1).max())
 
 
 def _plane(appearance: Appearance) -> dict[str, Any]:

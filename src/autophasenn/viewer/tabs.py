@@ -177,22 +177,24 @@ def analysis(_: Viewer) -> None:
     with html.Div(v_for="a, n in analyses", key=("n",), classes="apn-answers"):
         html.H2("{{ a.name }}", v_if=("analyses.length > 1",))
         html.Div("{{ note }}", v_for="note in a.notes", key=("note",), classes="text-body-2")
-        for name, title in (("facet", "Facets"), ("line", "Defect lines")):
-            with html.Div(v_if=(f"a.{name}s.length",), classes="apn-wide"):
-                html.H2(title)
-                with html.Table():
-                    with html.Thead(), html.Tr():
-                        html.Th("{{ head }}", v_for=f"head in a.{name}_heads", key=("head",))
-                    with html.Tbody(), html.Tr(v_for=f"row in a.{name}s", key=("row[0]",)):
-                        html.Td("{{ cell }}", v_for="cell, i in row", key=("i",))
-        with html.Div(classes="d-flex flex-wrap ga-1 mt-2"):
-            link("{{ t }} (CSV)", "t + '-' + n + '.csv'", v_for="t in a.tables", key=("t",))
-        with html.Div(classes="apn-gallery"), html.Figure(v_for="f in a.figures", key=("f.key",)):
-            html.Img(src=("f.picture",), alt=("f.title",))
-            with html.Figcaption():
-                html.Span("{{ f.title }}", classes="text-body-2 mr-2")
-                for kind in ("PNG", "SVG", "PDF"):
-                    link(kind, f"f.key + '-' + n + '.{kind.lower()}'")
+        with html.Div(classes="apn-found"):
+            with html.Div(classes="apn-tables"):
+                for name, title in (("facet", "Facets"), ("line", "Defect lines")):
+                    with html.Div(v_if=(f"a.{name}s.length",), classes="apn-wide"):
+                        html.H2(title)
+                        with html.Table():
+                            with html.Thead(), html.Tr():
+                                html.Th("{{ head }}", v_for=f"head in a.{name}_heads", key=("head",))
+                            with html.Tbody(), html.Tr(v_for=f"row in a.{name}s", key=("row[0]",)):
+                                html.Td("{{ cell }}", v_for="cell, i in row", key=("i",))
+                with html.Div(classes="d-flex flex-wrap ga-1 mt-2"):
+                    link("{{ t }} (CSV)", "t + '-' + n + '.csv'", v_for="t in a.tables", key=("t",))
+            with html.Div(classes="apn-gallery"), html.Figure(v_for="f in a.figures", key=("f.key",)):
+                html.Img(src=("f.picture",), alt=("f.title",))
+                with html.Figcaption():
+                    html.Span("{{ f.title }}", classes="text-body-2 mr-2")
+                    for kind in ("PNG", "SVG", "PDF"):
+                        link(kind, f"f.key + '-' + n + '.{kind.lower()}'")
 
 
 def series(_: Viewer) -> None:

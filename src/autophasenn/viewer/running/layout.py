@@ -222,6 +222,7 @@ def _runs(tab: RunTab) -> None:
     html.Div("No runs yet.", v_if=("!open_runs.length",), classes="apn-meaning", **STATUS)
     with html.Div(classes="d-flex ga-1 mb-1", v_if=("open_runs.length",)):
         v.VBtn("compare the two that are ticked", click=tab.compare, disabled=("open_picked.length !== 2",), **SMALL)
+        v.VBtn("{{ open_is_by_verdict ? 'newest first' : 'best first' }}", click=tab.turn_order, **SMALL)
     with html.Article(
         v_for="r in open_runs", key=("r.key",), classes="apn-run", data_run=("r.key",),
         __properties=[("data_run", "data-run")],
@@ -234,6 +235,7 @@ def _runs(tab: RunTab) -> None:
             )  # fmt: skip
             html.Strong("{{ r.name }}")
             html.Span("{{ r.state }}", classes=("'apn-word apn-' + r.colour",))
+            html.Span("{{ r.verdict }}", v_if=("r.verdict",), classes=("'apn-word apn-' + r.verdict_colour",))
             html.Small("{{ r.seconds }}")
         html.Div("{{ r.method }}{{ r.numbers ? ': ' + r.numbers : '' }}, {{ r.asked }}", classes="apn-meaning")
         html.Div("{{ c }}", v_for="c in r.changed", key=("c",), classes="apn-meaning apn-change")

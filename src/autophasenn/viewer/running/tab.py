@@ -14,7 +14,7 @@ from autophasenn.viewer.running.draft import Draft
 from autophasenn.viewer.running.fields import BY_KEY, FIELDS, quoted, refusals
 from autophasenn.viewer.running.hand import Stroke
 from autophasenn.viewer.running.live import Live
-from autophasenn.viewer.running.rows import row_of
+from autophasenn.viewer.running.rows import best_first, row_of
 from autophasenn.viewer.running.scanpart import WENT_WRONG, ScanPart
 from autophasenn.viewer.running.workshop import Workshop
 
@@ -50,6 +50,7 @@ class RunTab:
             {
                 "has_workshop": workshop is not None, "open_folder": "" if workshop is None else str(workshop.folder),
                 "open_fields": [], "open_expert": [], "open_has_expert": False, "open_runs": [], "open_picked": [],
+                "open_is_by_verdict": False,
                 "open_chosen": "", "open_beamline": "", "open_wrong": "", "open_side": "settings", "open_changed": [],
                 "open_expert_wanted": "", "open_live": {},
             }
@@ -183,6 +184,11 @@ class RunTab:
         self.state.open_chosen, self.state.open_beamline = self.draft.name, self.draft.beamline
         self._show_expert({}, {})
 
+    def turn_order(self) -> None:
+        """The runs with the best verdict first, or the newest again."""
+        self.state.open_is_by_verdict = not self.state.open_is_by_verdict
+        self.owner.want("runs")
+
     def show_expert(self, is_open: bool) -> None:
         """All parameters of the plan, once somebody wants them."""
         self._has_expert = bool(is_open)
@@ -306,9 +312,10 @@ class RunTab:
             self.owner.say_where()
 
     def update(self) -> None:
-        """The rows of the runs, the newest first."""
+        """The rows of the runs, the newest or the best first."""
         queue = self.workshop.queue
         rows = [row_of(run, quoted(queue.command(run))) for run in reversed(list(queue.runs.values()))]
+        rows = best_first(rows) if self.state.open_is_by_verdict else rows
         if rows != self.state.open_runs:  # how far a run is changes often, and is told for itself
             self.state.open_runs = rows
         key, following = next(iter(queue.progress.items()), ("", None))
