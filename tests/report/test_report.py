@@ -574,8 +574,10 @@ def test_no_line_of_the_slide_leaves_it_however_long_its_numbers_are(worst: floa
     right = figure.bbox.x1
     assert max(text.get_window_extent().x1 for text in lines) <= right
     assert min(text.get_fontsize() for text in lines) >= 7  # still read from a slide
+    strain = lines[[text.get_text() for text in lines].index(dict(key_numbers(long))["strain (10⁻⁴)"])]
+    assert strain.get_fontsize() > 12  # beside others of 13 points
 
 
 def test_key_numbers_have_units_and_leave_the_unknown_out() -> None:
-    assert key_numbers(REPORT) == [("χ²", "0.0051"), ("voxel", "5 nm"), ("strain", "0.01 (spread 3.4) × 10⁻⁴")]
+    assert key_numbers(REPORT) == [("χ²", "0.0051"), ("voxel", "5 nm"), ("strain (10⁻⁴)", "0.01 (spread 3.4)")]
     assert key_numbers(Report(d_spacing_nm=0.23348)) == [("d spacing", "0.23348 nm")]

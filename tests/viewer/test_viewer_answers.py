@@ -235,7 +235,7 @@ def test_facets_analysis_and_series_in_the_browser(example_results: Path, tmp_pa
         shown.locator("[data-scan='hot'] .apn-warning", has_text="uncertain").wait_for()
         shown.get_by_role("button", name="scan 7", exact=True).click()
         shown.get_by_role("button", name="families").click()
-        shown.locator(".apn-legend", has_text="%").wait_for()
+        shown.locator(".apn-families", has_text="%").wait_for()
         shown.locator(".apn-mark").first.wait_for()
         shown.get_by_role("tab", name="Analysis").click()
         shown.locator(".apn-gallery img[alt='Pole figure']").wait_for()

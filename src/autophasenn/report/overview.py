@@ -141,10 +141,16 @@ def key_numbers(report: Report) -> list[tuple[str, str]]:
     """The lines of the slide, name and value with unit, of those numbers that are known."""
     known = facts(report)
     return [
-        (name, known[name].value)
+        _with_power(name, known[name].value)
         for name in KEY_NUMBERS
         if known[name].is_known and (name != "resolution" or report.resolution_nm is not None)
     ]
+
+
+def _with_power(name: str, value: str) -> tuple[str, str]:
+    """A strain's power of ten stands beside its name, so that its two numbers are set as large as the others."""
+    number, power, _ = value.partition(" × 10⁻⁴")
+    return (f"{name} (10⁻⁴)", number) if power and name == "strain" else (name, value)
 
 
 def _write_numbers(axes: Axes, report: Report) -> None:

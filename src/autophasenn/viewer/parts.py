@@ -73,7 +73,7 @@ def scale(name: str) -> None:
     with html.Div(classes="apn-ticks", v_if=(f"{name}.ticks.length || !({name}.legend || []).length",)):
         html.Span("{{ t.text }}", v_for=f"t in {name}.ticks", key=("t.at",), style=("{left: t.at + '%'}",))
     with (
-        html.Div(v_if=(f"({name}.legend || []).length",), classes="apn-legend"),
+        html.Div(v_if=(f"({name}.legend || []).length",), classes="apn-families"),
         html.Span(v_for=f"l in {name}.legend", key=("l.words",)),
     ):
         html.Span(classes="apn-swatch", style=("{background: l.colour}",))

@@ -81,7 +81,7 @@ def _scans(tab: RunTab) -> None:
 
 def _frames(tab: RunTab) -> None:
     with html.Div(v_if=("!open_picture",), classes="apn-centre"):
-        html.Div("Choose a scan or a file on the left.", v_if=("!open_is_reading && !open_trouble",), **STATUS)
+        html.Div("Choose a scan or a file.", v_if=("!open_is_reading && !open_trouble",), **STATUS)
         html.Div("Reading {{ open_chosen }} …", v_if=("open_is_reading",), **STATUS)
         html.Div("{{ open_trouble }}", v_if=("open_trouble && !open_is_reading",), classes="apn-wrong", **ALERT)
     with html.Template(v_if=("open_picture",)):
