@@ -6,11 +6,12 @@ import shutil
 import uuid
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from imaged import Q_GOLD, image_of, octahedron, turned_onto_q
-from viewing import CHROMIUM, browser, page, viewer
+from viewing import CHROMIUM, page, viewer
 
 from autophasenn.analysis.analyse import Analysis, analyse
 from autophasenn.analysis.options import AnalysisOptions
@@ -229,9 +230,9 @@ def test_a_reflection_that_d_contradicts_is_said_on_the_page_and_the_next_one_is
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_facets_analysis_and_series_in_the_browser(example_results: Path, tmp_path: Path) -> None:
+def test_facets_analysis_and_series_in_the_browser(chromium: Any, example_results: Path, tmp_path: Path) -> None:
     folder = campaign(tmp_path / "campaign", example_results / "network")
-    with browser() as chromium, viewer(folder) as served, page(chromium, served) as shown:
+    with viewer(folder) as served, page(chromium, served) as shown:
         shown.locator("[data-scan='hot'] .apn-warning", has_text="uncertain").wait_for()
         shown.get_by_role("button", name="scan 7", exact=True).click()
         shown.get_by_role("button", name="families").click()
