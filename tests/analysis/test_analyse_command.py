@@ -118,6 +118,8 @@ def test_without_geometry_what_can_be_done_is_done_and_the_rest_says_why(results
     assert run(results / "unknown", "-o", results / "voxels", "--formats", "none") == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "geometry is unknown" in said
+    assert "the geometry, the photon energy and the material (--material) must be known" in said
+    assert "strain, 1e-4" not in said
     found = json.loads((results / "voxels" / "analysis.json").read_text())
     assert found["unit"] == "voxels"
     assert found["strain"] is None

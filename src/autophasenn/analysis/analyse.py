@@ -232,7 +232,8 @@ def _refracted(
     if not options.refraction:
         return image, None, ["Refraction and absorption were not corrected, as asked."]
     if missing or cubic is None or subject.energy_ev is None:
-        return image, None, [f"Refraction and absorption were not corrected: {' and '.join(missing)} must be known."]
+        unknown = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        return image, None, [f"Refraction and absorption were not corrected: {unknown} must be known."]
     result, refraction = corrected(image, cubic, subject.energy_ev, subject.to_frame)
     return result, refraction, ["The path through a substrate or an environment is not known and was not corrected."]
 

@@ -99,9 +99,10 @@ def strained(found: Mean) -> str:
 
 
 def facet_rows(analysis: Analysis) -> tuple[list[str], list[Sequence[str]]]:
-    """Titles and rows of the facets, the largest first."""
+    """Titles and rows of the facets, the largest first; without geometry there is no strain."""
     unit = analysis.unit
-    titles = ["facet", "plane", "off", f"area, {unit}²", "share", f"distance, {unit}", "strain, 1e-4"]
+    titles = ["facet", "plane", "off", f"area, {unit}²", "share", f"distance, {unit}"]
+    titles += [] if analysis.strain is None else ["strain, 1e-4"]
     rows: list[Sequence[str]] = []
     for facet in analysis.facets[:MOST_FACETS]:
         strain = facet.strain
@@ -116,7 +117,7 @@ def facet_rows(analysis: Analysis) -> tuple[list[str], list[Sequence[str]]]:
                 f"{facet.area.value:.4g}",
                 f"{100 * facet.share:.1f} %",
                 f"{facet.distance.value:.1f} ± {facet.distance.uncertainty:.1f}",
-                said,
+                *([] if analysis.strain is None else [said]),
             ]
         )
     return titles, rows
