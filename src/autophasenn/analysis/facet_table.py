@@ -23,9 +23,9 @@ ALONG_FACET = 0.45
 
 A facet scatters into a rod. A phase that depends on the depth below it alone, and is odd about the surface, changes the
 wave on the rod at right angles to what is there, and so the counts in second order only: counting noise leaves it open, for
-the whole facet at once. Its slope is along the normal, so that strain has of it the cosine of normal and Q. How much it is,
-``python benchmarks/facet_strain_truth.py`` told on crystals of seeds 9100, 9200 and 9300: 0.51 at 5e6 photons, 0.36 at 1e6,
-0.43 at 5e7."""
+the whole facet at once. Its slope is along the normal, so that strain has of it the cosine of normal and Q. How much it is
+was fitted to crystals of seeds 9100, 9200 and 9300: 0.51 at 5e6 photons, 0.36 at 1e6, 0.43 at 5e7. Fresh ones judge it
+(``python benchmarks/facet_strain_truth.py``)."""
 COUNTED = f"{ORIENTATIONS}; counting noise"
 """What the uncertainties of a facet rest on where the photons are known."""
 
