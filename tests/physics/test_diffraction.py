@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autophasenn.physics import fourier
-from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel
+from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel, intensity_of
 
 SIZE = 64
 
@@ -43,3 +43,9 @@ def test_full_coherence_is_a_point() -> None:
     assert kernel.sum() == 1
     intensity = torch.rand(8, 8, 8, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(ForwardModel(kernel=kernel).blur(intensity), intensity)
+
+
+@pytest.mark.parametrize("shape", [(8, 6, 10), (7, 9, 5)])
+def test_the_intensity_is_that_of_the_wave_wherever_its_origin_lies(shape: tuple[int, int, int]) -> None:
+    rho = torch.randn(2, *shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ForwardModel()(rho), intensity_of(fourier.diffract(rho)), rtol=1e-4, atol=1e-5)

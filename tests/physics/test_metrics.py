@@ -92,6 +92,18 @@ def test_the_noise_of_a_root_goes_from_twice_the_rate_to_a_quarter() -> None:
     torch.testing.assert_close(values, torch.tensor([0.0, 1.938e-3, 0.25275, 0.25273, 0.25]), atol=1e-4, rtol=0)
 
 
+def test_the_noise_floor_does_not_depend_on_how_many_planes_are_worked_on_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates = 60 * torch.rand(2, 7, 5, 6, generator=torch.Generator().manual_seed(0))
+    counts, measured = rates.round(), rates[:1] > 5
+    once = metrics.chi2_noise(rates, counts, measured)
+    expected = torch.where(measured, metrics._root_variance(rates), 0).sum((-3, -2, -1))
+    torch.testing.assert_close(once, expected / torch.where(measured, counts, 0).sum((-3, -2, -1)))
+    monkeypatch.setattr(metrics, "PLANES_VOXELS", 2 * 5 * 6)  # the last part is a single plane
+    torch.testing.assert_close(metrics.chi2_noise(rates, counts, measured), once)
+
+
 def test_correlation_does_not_see_the_ambiguities(rho: torch.Tensor) -> None:
     sharp = metrics.thresholded(rho)
     assert metrics.correlation(sharp, twin(torch.roll(sharp, (2, -1), (0, 2))) * 1j * 5) == pytest.approx(1, abs=1e-5)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from annotated_types import Ge, Le
@@ -108,10 +110,18 @@ class HeldOut:
         """Was a photon held out?"""
         return bool((self.pattern.counts[self.free] > 0).any())
 
+    @cached_property
+    def _known(self) -> tuple[WeakKeyDictionary[Retrieval, float], WeakKeyDictionary[Retrieval, Misfit]]:
+        """What `free_error` and `misfit` gave already: a refinement asks for the same object again and again."""
+        return WeakKeyDictionary(), WeakKeyDictionary()
+
     def free_error(self, run: Retrieval) -> float:
         """chi2 of an object on the held-out voxels; NaN where no photon was held out."""
-        counts, mask = self.pattern.counts[None], self.pattern.mask[None]
-        return float(metrics.chi2_free(run.object, counts, mask, self.free[None], ForwardModel(kernel=run.kernel)))
+        known = self._known[0]
+        if run not in known:
+            counts, mask, model = self.pattern.counts[None], self.pattern.mask[None], ForwardModel(kernel=run.kernel)
+            known[run] = float(metrics.chi2_free(run.object, counts, mask, self.free[None], model))
+        return known[run]
 
     def score(self, run: Retrieval) -> float:
         """What ranks objects: chi2_free, or chi2 where no photon was held out; infinite where the object is not finite."""
@@ -128,6 +138,12 @@ class HeldOut:
 
     def misfit(self, run: Retrieval) -> Misfit:
         """chi2 of an object on the voxels that are used, and that of counting noise."""
+        known = self._known[1]
+        if run not in known:
+            known[run] = self._misfit(run)
+        return known[run]
+
+    def _misfit(self, run: Retrieval) -> Misfit:
         counts = self.pattern.counts[None]
         intensity = ForwardModel(kernel=run.kernel)(metrics.thresholded(run.object))
         scale = metrics.best_scale(intensity, counts, self.used)

@@ -42,7 +42,11 @@ class ForwardModel:
 
     def __call__(self, rho: ObjectVolume) -> Volume:
         """Intensity of an object (..., n0, n1, n2), in the square of its units."""
-        intensity = self.blur(intensity_of(self.to_detector(rho)))
+        if self.to_detector is fourier.diffract:  # where the origin lies turns the wave, and only moves its intensity
+            coherent = fourier.to_centre(intensity_of(fourier.diffract_corner(rho)))
+        else:
+            coherent = intensity_of(self.to_detector(rho))
+        intensity = self.blur(coherent)
         return intensity if self.mask is None else intensity * self.mask
 
     def blur(self, intensity: Volume) -> Volume:

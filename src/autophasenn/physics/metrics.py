@@ -6,6 +6,7 @@ Before any: amplitude below 10 % of its maximum is set to zero (the paper's supp
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -24,6 +25,10 @@ SUPPORT_THRESHOLD = 0.1
 
 RESOLUTION_LEVEL = 1 / math.e
 """Value of the PRTF at which the resolution is read."""
+LARGE_RATE = 40.0
+"""Counts from which on the variance of their root is that of an expansion."""
+PLANES_VOXELS = 2**18
+"""Voxels of the planes that are worked on at once, where all at once would take many times the memory of the volume."""
 
 
 def support_of(rho: ObjectVolume) -> Support:
@@ -111,22 +116,31 @@ def chi2_noise(calculated: Volume, counts: Volume, measured: Mask) -> Tensor:
 
     ``sum E[(sqrt(n) - sqrt(L))^2] / sum n`` with n ~ Poisson(L) and L the calculated intensity in counts.
     """
-    expected = torch.where(measured, _root_variance(calculated), 0).sum(SPATIAL)
+    deep = max(1, PLANES_VOXELS // math.prod(calculated.shape[-2:]))
+    expected = sum(
+        torch.where(inside, _root_variance(rate), 0).sum(SPATIAL)
+        for rate, inside in zip(calculated.split(deep, -3), measured.split(deep, -3), strict=True)
+    )
     return expected / torch.where(measured, counts, 0).sum(SPATIAL)
 
 
 def _root_variance(rate: Tensor) -> Tensor:
     """E[(sqrt(n) - sqrt(L))^2] for n ~ Poisson(L): 2 L where small, 1/4 where large."""
-    large = 40.0
-    knots = np.linspace(0, math.sqrt(large), 512) ** 2
-    n = np.arange(128)
-    probability = np.exp(special.xlogy(n, knots[:, None]) - knots[:, None] - special.gammaln(n + 1))  # of Poisson's law
-    table = torch.from_numpy((probability * (np.sqrt(n) - np.sqrt(knots)[:, None]) ** 2).sum(1)).to(rate)
-    position = (rate.clamp(0, large) / large).sqrt() * (len(knots) - 1)
-    lower = position.long().clamp_max(len(knots) - 2)
+    table = torch.from_numpy(_variances_of_small_rates()).to(rate)
+    position = (rate.clamp(0, LARGE_RATE) / LARGE_RATE).sqrt() * (len(table) - 1)
+    lower = position.long().clamp_max(len(table) - 2)
     small_rate = torch.lerp(table[lower], table[lower + 1], position - lower)
     # E sqrt(n) = sqrt(L) (1 - 1/(8 L) - 7/(128 L^2) - ...): the variance-stabilising expansion
-    return torch.where(rate > large, 0.25 + 7 / (64 * rate.clamp_min(1)), small_rate)
+    return torch.where(rate > LARGE_RATE, 0.25 + 7 / (64 * rate.clamp_min(1)), small_rate)
+
+
+@lru_cache(1)
+def _variances_of_small_rates() -> np.ndarray:
+    """The same at the squares of 512 even steps up to the root of `LARGE_RATE`, summed over Poisson's law."""
+    knots = np.linspace(0, math.sqrt(LARGE_RATE), 512) ** 2
+    n = np.arange(128)
+    probability = np.exp(special.xlogy(n, knots[:, None]) - knots[:, None] - special.gammaln(n + 1))
+    return (probability * (np.sqrt(n) - np.sqrt(knots)[:, None]) ** 2).sum(1)
 
 
 def correlation(rho_1: ObjectVolume, rho_2: ObjectVolume) -> float:
