@@ -74,6 +74,16 @@ def keep_freed_memory() -> bool:
     return bool(library.mallopt(m_mmap_threshold, 2**25)) and bool(library.mallopt(m_trim_threshold, 2**28))
 
 
+def give_back_freed_memory() -> bool:
+    """Give the system back what glibc keeps of freed memory; False where it has another library, or nothing was kept.
+
+    Between two stages that need other volumes: what is left of the first would be added to the peak of the second.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    return bool(ctypes.CDLL(None).malloc_trim(0))
+
+
 def check_room(voxels: int, name: str) -> None:
     """Refuse counts that this machine's memory cannot hold, before they are read.
 

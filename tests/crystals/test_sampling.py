@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from autophasenn.inversion.novelty import TrainedRange, separate_lobe
+from autophasenn.preprocessing import oversampling
 from autophasenn.preprocessing.oversampling import choose_binning, estimate_oversampling, fill_unmeasured
 from crystals import expected_counts, polyhedron, smooth_phase
 
@@ -89,6 +90,19 @@ def test_filling_keeps_what_was_measured_and_mirrors_what_was_not():
     np.testing.assert_array_equal(
         filled[20:40, 22, 20:40], counts[64 - 39 : 64 - 19, 38, 54 - 39 : 54 - 19][::-1, ::-1]
     )
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2])
+def test_few_unmeasured_voxels_are_filled_one_by_one_as_all_are_by_a_filter(share, monkeypatch):
+    rng = np.random.default_rng(10)
+    counts = rng.poisson(5.0, SHAPE).astype(np.float32)
+    measured = rng.random(SHAPE) > share
+    measured[:, :4, 10:20] = False  # a gap at the edge
+    found = []
+    for few in (0.0, np.inf):
+        monkeypatch.setattr(oversampling, "FEW", few)
+        found.append(fill_unmeasured(counts, measured))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from autophasenn.inversion.novelty import TrainedRange, other_pieces, separate_l
 from autophasenn.inversion.options import PAPER, Inversion, check_method, words_of
 from autophasenn.inversion.orientations import by_network, by_retrieval, invert_from_all_sides
 from autophasenn.inversion.prediction import Prediction, in_network_box, predict
+from autophasenn.machine import give_back_freed_memory
 from autophasenn.network.predict import Predictor
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import reconstruct_ensemble
@@ -168,6 +169,7 @@ def invert(
     final, on_grid = boxed.on_grid(best), None
     if chosen in (MethodName.refined, MethodName.adapted) and not boxed.box.is_whole_pattern:
         progress.stage("Full resolution")
+        give_back_freed_memory()
         with watch.measure("refine"):
             on_grid = refine_at_full_resolution(
                 boxed.grid, final, boxed.box, oversampling, options.refinement,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ from torch import Tensor
 from autophasenn.errors import PlanError
 from autophasenn.options import Number, Positive, options
 from autophasenn.phasing.engine import OnIteration, Retrieval
-from autophasenn.phasing.projection import BoxedProjection
+from autophasenn.phasing.projection import BoxedProjection, modulus_of
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import to_centre, to_corner
 from autophasenn.physics.metrics import best_scale
@@ -243,9 +244,14 @@ class Problem:
         self.box = Box.around(support)
         self.pair = PrunedPair((self.shape[0], self.shape[1], self.shape[2]), self.box, counts.device)
         self.within = torch.nonzero(self.box.cut(support).flatten()).flatten()
-        self.projection = BoxedProjection(self.counts[None], used[None])
-        self.projection.confine(self.box)
         self.first = torch.tensor([math.log(sigma) for sigma in sigmas], device=counts.device)
+
+    @cached_property
+    def projection(self) -> BoxedProjection:
+        """The projection onto the modulus, which is the slope where the beam is coherent."""
+        projection = BoxedProjection(self.counts[None], self.used[None])
+        projection.confine(self.box)
+        return projection
 
     def values_of(self, rho: Tensor) -> Float[Tensor, "voxels 2"]:
         """An object on the scale of the counts, its voxels in the support."""
@@ -273,21 +279,21 @@ class Problem:
             error = torch.as_tensor(chi2)[0].double()
             return float(2 * error * self.total), error, slope, None
         psi = self.pair.to_wave(rho)[0]
-        intensity = intensity_of(psi)
+        intensity = modulus_of(psi, torch.empty_like(self.counts)).square_()
         if beam is not None:
             spectrum = torch.fft.rfftn(intensity)
             gamma, slopes_of = self.degree(beam)
             intensity = torch.fft.irfftn(spectrum * gamma, s=self.shape)
         intensity.clamp_min_(self.dark)
         root = intensity.sqrt()
-        misfit = torch.where(self.used, root - self.root, 0).square().sum(dtype=torch.float64)
+        difference = torch.where(self.used, root - self.root, 0)
+        misfit = torch.linalg.vecdot(difference.flatten(1), difference.flatten(1)).sum(dtype=torch.float64)
         if self.how.of == "root":
-            value, slope = 2 * misfit, 2 * (1 - self.root / root)
+            value, slope = 2 * misfit, difference.mul_(2).div_(root)
         else:
             deviance = intensity - self.counts - torch.xlogy(self.counts, intensity / self.counts.clamp_min(self.dark))
             value = torch.where(self.used, deviance, 0).sum(dtype=torch.float64)
-            slope = 1 - self.counts / intensity
-        slope = torch.where(self.used, slope, 0)
+            slope = torch.where(self.used, 1 - self.counts / intensity, 0)
         slope_in_beam = None
         if beam is not None:
             transformed = torch.fft.rfftn(slope)

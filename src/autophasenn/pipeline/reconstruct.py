@@ -11,6 +11,7 @@ from autophasenn.files.convention import RESULT
 from autophasenn.files.writing import staged_folder
 from autophasenn.inversion.methods import Found, invert
 from autophasenn.inversion.methods import describe as describe_method
+from autophasenn.machine import give_back_freed_memory
 from autophasenn.network.predict import Predictor
 from autophasenn.network.weights import load
 from autophasenn.physics import geometry
@@ -73,6 +74,7 @@ def reconstruct(
     device = run.torch_device()
     prepared = source if isinstance(source, Prepared) else prepare(source, plan, progress, force=run.force)
     preprocessed, watch = prepared.preprocessed, Stopwatch.going_on(prepared.seconds)
+    give_back_freed_memory()  # of the raw frames, in all their copies
     if predictor is None and run.needs_network:
         with watch.measure("network"):
             predictor = run.predictor()
@@ -104,6 +106,8 @@ def reconstruct(
         first = result_of(found, is_preliminary=True)
         with watch.measure("first_picture"):
             on_first(first)
+        del first
+        give_back_freed_memory()
 
     found = invert(
         preprocessed.pattern.to(device),
@@ -118,6 +122,7 @@ def reconstruct(
         on_first=None if on_first is None else show,
     )
     progress.stage("Strain")
+    give_back_freed_memory()
     return result_of(found)
 
 

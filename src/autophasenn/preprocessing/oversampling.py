@@ -23,6 +23,10 @@ NOISE = 5.0
 """Standard deviations of counting noise that a level must be above."""
 NEAR_PEAK = 6
 """Voxels from the peak, along each axis, within which gaps are filled from their rims."""
+LEAST_OF_WINDOW = 0.1
+"""Share of a window about an unmeasured voxel that must be measured for its mean to mean anything."""
+FEW = 0.5
+"""Neighbours of unmeasured voxels over all voxels, up to which each is looked up: of more it is quicker to filter all."""
 
 
 def estimate_oversampling(
@@ -113,16 +117,37 @@ def _settled(extents: list[float]) -> float:
 
 
 def _fill_from_neighbours(filled: np.ndarray, known: np.ndarray, width: int) -> None:
-    """Fill unknown voxels in place with the mean of known ones within `width` x `width` pixels of their frame."""
-    if known.all():
+    """Fill unknown voxels in place with the mean of known ones within `width` x `width` pixels of their frame.
+
+    Unknown ones are 0. Less than a tenth of the window is a corner of it: no basis for a mean.
+    """
+    places = np.nonzero(~known)
+    if len(places[0]) * width**2 < FEW * known.size:
+        _fill_places(filled, known, places, width)
         return
     size = (1, width, width)
     weight = ndimage.uniform_filter(known.astype(np.float32), size, mode="constant")
     total = ndimage.uniform_filter(filled, size, mode="constant")
-    # Less than a tenth of the window is a corner of it: no basis for a mean.
-    take = ~known & (weight > 0.1)
+    take = ~known & (weight > LEAST_OF_WINDOW)
     filled[take] = total[take] / weight[take]
     known |= take
+
+
+def _fill_places(filled: np.ndarray, known: np.ndarray, places: tuple[np.ndarray, ...], width: int) -> None:
+    """The same for few places, which are all unknown ones, without a look at the others."""
+    frames, rows, columns = places
+    number, total = np.zeros(len(frames)), np.zeros(len(frames))
+    reach = range(-(width // 2), width // 2 + 1)
+    for row, column in itertools.product(reach, reach):
+        r, c = rows + row, columns + column
+        inside = (r >= 0) & (r < known.shape[1]) & (c >= 0) & (c < known.shape[2])
+        beside = frames[inside], r[inside], c[inside]
+        number[inside] += known[beside]
+        total[inside] += filled[beside]
+    take = number > LEAST_OF_WINDOW * width**2
+    chosen = tuple(axis[take] for axis in places)
+    filled[chosen] = total[take] / number[take]
+    known[chosen] = True
 
 
 def sampling_warnings(oversampling: tuple[float, ...], binning: tuple[int, int, int]) -> list[str]:
