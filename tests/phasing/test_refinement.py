@@ -9,6 +9,7 @@ import torch
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import PlanError
 from autophasenn.experiment.experiment import Experiment, Samples, simulate
+from autophasenn.phasing import refinement
 from autophasenn.phasing.coherence_rounds import CoherenceRounds
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.even_likelihood import EvenLikelihood
@@ -19,6 +20,7 @@ from autophasenn.phasing.schedule import Schedule, error_reduction
 from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics import metrics
 from autophasenn.physics.ambiguity import align
+from autophasenn.physics.diffraction import ForwardModel, count_photons, gaussian_kernel
 from autophasenn.randomness import Stream, generator_of
 from autophasenn.volumes import Pattern, crop_or_pad
 
@@ -74,7 +76,7 @@ def test_where_the_noise_explains_what_is_left_nothing_more_is_done(
     boxes: list[HeldOut], starts: list[Retrieval]
 ) -> None:
     whole = replace(Refinement(), longer_search=None)
-    for enough, names in ((1e9, ["coherent beam"]), (0.0, ["coherent beam", "partially coherent beam", "likelihood"])):
+    for enough, names in ((1e9, ["coherent beam"]), (0.0, ["coherent beam", "likelihood"])):
         found = refine(boxes[0], starts[0], replace(whole, enough=enough))
         assert [step.name for step in found.steps] == names
         assert {step.grid for step in found.steps} == {"box"}
@@ -82,6 +84,27 @@ def test_where_the_noise_explains_what_is_left_nothing_more_is_done(
         [],
         ["likelihood"],
     )
+
+
+def test_rounds_with_a_kernel_are_made_where_the_first_one_spoils_nothing(
+    samples: Samples, boxes: list[HeldOut], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A blurred pattern asks for them, a coherent one does not, and what would be made there is not kept."""
+    how = replace(Refinement(), search=error_reduction(10), longer_search=None, likelihood=None, enough=0.0)
+    truth = crop_or_pad(samples.objects[0], PADDED)
+    blurred = ForwardModel(kernel=gaussian_kernel((11, 11, 11), (0.8, 0.8, 0.8)))(truth)
+    blurred *= 1e7 / blurred.sum()
+    counts = count_photons(blurred, 1e7, torch.Generator().manual_seed(1))
+    box = HeldOut.of(Pattern(counts, counts >= 0), 0.02, 0)
+    found = refine(box, box.found(truth), how)
+    assert [step.name for step in found.steps] == ["coherent beam", "partially coherent beam"]
+    assert found.best.kernel is not None
+    without = refine(boxes[0], boxes[0].found(truth), how)
+    assert [step.name for step in without.steps] == ["coherent beam"]
+    monkeypatch.setattr(refinement, "HOPELESS", math.inf)
+    all_the_same = refine(boxes[0], boxes[0].found(truth), how)
+    assert len(all_the_same.steps) == 2
+    assert torch.equal(all_the_same.best.object, without.best.object)
 
 
 def test_at_full_resolution_the_likelihood_follows_only_where_it_can_gain(
@@ -95,7 +118,9 @@ def test_at_full_resolution_the_likelihood_follows_only_where_it_can_gain(
         assert boxes[0].score(found.best) <= boxes[0].score(found.last)
 
 
-def test_every_iteration_is_told_and_has_its_error(boxes: list[HeldOut], starts: list[Retrieval]) -> None:
+def test_every_iteration_is_told_and_has_its_error(
+    boxes: list[HeldOut], starts: list[Retrieval], monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[tuple[int, int]] = []
     found = refine(boxes[0], starts[0], SHORT, on_iteration=lambda *done: told.append(done))
     assert told == [(done, 7) for done in range(1, 8)]
@@ -103,6 +128,7 @@ def test_every_iteration_is_told_and_has_its_error(boxes: list[HeldOut], starts:
     assert SHORT.most_iterations() == 7
     whole: list[tuple[int, int]] = []
     long = replace(Refinement(), enough=0.0, longer_search=None)
+    monkeypatch.setattr(refinement, "HOPELESS", math.inf)
     refine(boxes[0], starts[0], long, on_iteration=lambda *done: whole.append(done))
     assert [done for done, _ in whole] == list(range(1, len(whole) + 1))
     assert {total for _, total in whole} == {long.most_iterations()}

@@ -7,10 +7,11 @@ then explains its pattern as well as counting noise allows, nothing can be gaine
 
 Else the beam may be coherent only in part: rounds of RAAR and of error reduction follow, before each of which the mutual
 coherence kernel is estimated from the object as it is; the middle of the pattern, which holds nearly all photons, suffices
-for that. Then the likelihood is climbed, and where all this leaves the object poor, a longer search begins from the start
-anew. Where the options ask for it, and the object is poor even so or a coherence kernel was kept, the likelihood is climbed
-once more with an object of even density, as what was found may be a part of the crystal. Held-out voxels decide what is
-kept. docs/notebook/evaluation.md has the comparison of schedules.
+for that. Not where the first kernel makes chi2_free of the very object from which it was estimated much larger. Then the
+likelihood is climbed, and where all this leaves the object poor, a longer search begins from the start anew. Where the
+options ask for it, and the object is poor even so or a coherence kernel was kept, the likelihood is climbed once more with
+an object of even density, as what was found may be a part of the crystal. Held-out voxels decide what is kept.
+docs/notebook/evaluation.md has the comparison of schedules.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ COHERENT, PARTIALLY_COHERENT, LIKELIHOOD = "coherent beam", "partially coherent 
 EVEN_LIKELIHOOD = "likelihood, even density"
 FULL_RESOLUTION = "full resolution"
 """Names of the steps, in reports and figures."""
+HOPELESS = 1.25
+"""A coherence kernel that makes chi2_free of the object from which it was estimated so many times larger is not kept after
+the rounds, either (docs/notebook/refinement.md)."""
 
 
 @options
@@ -180,8 +184,10 @@ def refine(
         best = held_out.better(best, run)
         if held_out.misfit(best).ratio <= how.enough:
             break
-        if partially_coherent:
-            other = record.add(PARTIALLY_COHERENT, _rounds(held_out, run, how, record, with_kernel=True))
+        seen = _seen_through_beam(held_out, run, how) if partially_coherent else None
+        if seen is not None and held_out.score(seen) < HOPELESS * held_out.score(run):
+            rounds = _rounds(held_out, run, how, record, with_kernel=True, seen=seen)
+            other = record.add(PARTIALLY_COHERENT, rounds)
             best, run = held_out.better(best, other), held_out.better(run, other)
         if how.likelihood is not None:
             best = held_out.better(best, record.add(LIKELIHOOD, _climbed(held_out, run, how, record)))
@@ -265,19 +271,30 @@ def _rounds(
     *,
     with_kernel: bool,
     steps: Sequence[float] = SAME_VOXELS,
+    seen: Retrieval | None = None,
 ) -> Retrieval:
-    """Rounds of search and a polish, the coherence kernel estimated anew before each, or without one."""
-    rounds = how.coherence
+    """Rounds of search and a polish, the coherence kernel estimated anew before each, or without one.
+
+    `seen`: the object with the first kernel, where that was estimated already.
+    """
     errors: list[Tensor] = []
 
-    def seen_through_beam(run: Retrieval) -> Retrieval:
-        return replace(run, kernel=rounds.kernel(held_out, run, steps) if with_kernel else None)
+    def prepared(run: Retrieval) -> Retrieval:
+        return _seen_through_beam(held_out, run, how, steps) if with_kernel else replace(run, kernel=None)
 
-    for _ in range(rounds.rounds):
-        run = held_out.retrieve(seen_through_beam(run), rounds.search, on_iteration)
+    for _ in range(how.coherence.rounds):
+        run = held_out.retrieve(seen or prepared(run), how.coherence.search, on_iteration)
         errors.append(run.errors)
-    run = _polished(held_out, replace(seen_through_beam(run), errors=run.errors[:, :0]), how, on_iteration)
+        seen = None
+    run = _polished(held_out, replace(seen or prepared(run), errors=run.errors[:, :0]), how, on_iteration)
     return replace(run, errors=torch.cat([*errors, run.errors], 1))
+
+
+def _seen_through_beam(
+    held_out: HeldOut, run: Retrieval, how: Refinement, steps: Sequence[float] = SAME_VOXELS
+) -> Retrieval:
+    """An object with the coherence kernel that is estimated from it."""
+    return replace(run, kernel=how.coherence.kernel(held_out, run, steps))
 
 
 def _polished(held_out: HeldOut, run: Retrieval, how: Refinement, on_iteration: OnIteration) -> Retrieval:
