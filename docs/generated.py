@@ -21,6 +21,10 @@ INSIDE = {"cli", "live", "viewer", "benchmark"}
 """Packages that people meet by their commands."""
 
 
+LONGEST = 50
+"""Letters of a command's options that a page shows without scrolling."""
+
+
 def write_reference(folder: Path) -> None:
     """Write the pages that are not there, or that say something else than the program does now."""
     folder.mkdir(exist_ok=True)
@@ -96,9 +100,18 @@ def _beamline(beamline: Beamline) -> str:
     table = f"| diffractometer | sample | detector | columns, rows |\n|---|---|---|---|\n{circles}" if circles else ""
     return (
         f"\n## {beamline.title[0].upper()}{beamline.title[1:]}\n\n*Files*: {_marked(beamline.needs)}.\n\n"
-        f"    autophasenn reconstruct {beamline.example} -o result\n\n{beam}\n{live}\n"
+        f"    autophasenn reconstruct {_lines(beamline.example)} -o result\n\n{beam}\n{live}\n"
         f"{table or 'The circles, and where every pixel stands, are those of the file.'}\n"
     )
+
+
+def _lines(words: str) -> str:
+    """The words of a command, those behind the second option in a line of their own where a page is too narrow for all."""
+    first, *options = words.split(" --")
+    together = " --".join([first, *options])
+    if len(together) <= LONGEST or len(options) <= 2:
+        return together
+    return " --".join([first, *options[:2]]) + " \\\n        --" + " --".join(options[2:])
 
 
 def _marked(needs: str) -> str:

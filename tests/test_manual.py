@@ -62,7 +62,8 @@ def test_every_beamline_has_its_section_with_command_and_circles() -> None:
     sections = re.split(r"^## ", beamline_pages(), flags=re.MULTILINE)[1:]
     assert len(sections) == len(BEAMLINES)
     for text, beamline in zip(sections, BEAMLINES.values(), strict=True):
-        assert f"    autophasenn reconstruct {beamline.example} -o result\n" in text
+        command = " ".join(text.replace("\\\n", " ").split())  # a long one is in two lines
+        assert f" autophasenn reconstruct {beamline.example} -o result " in command
         assert "*Assumed*" in text
         for circles in beamline.circles:
             assert f"| {circles.name} |" in text

@@ -14,7 +14,7 @@ from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import diffract
 from autophasenn.volumes import twin
 
-crystal = ap.simulate(1, seed=3).objects[0]
+crystal = ap.simulate(1, recipe="strain-1-2", seed=3).objects[0]
 other = twin(crystal)
 difference = intensity_of(diffract(crystal)) - intensity_of(diffract(other))
 print("largest difference of the patterns:", float(difference.abs().max()))

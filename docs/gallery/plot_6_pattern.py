@@ -14,7 +14,7 @@ import autophasenn as ap
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import diffract_padded
 
-strained = ap.simulate(1, seed=3).objects[0]
+strained = ap.simulate(1, recipe="strain-1-2", seed=3).objects[0]
 unstrained = strained.abs().to(torch.complex64)
 
 figure, panels = plt.subplots(2, 2, figsize=(6.4, 5.6), layout="constrained")
