@@ -30,6 +30,7 @@ EXTRAS = {
     "fast": ("quicker iterations on a CPU", ("numba",)),
     "tiled": ("scans of a Tiled server", ("tiled",)),
     "ewoks": ("a task of ewoks workflows", ("ewokscore",)),
+    "napari": ("results as layers of napari", ("napari",)),
 }
 """What each extra is for, and the modules that show whether it is there."""
 PAIRS = 20
