@@ -19,6 +19,7 @@ TABS = {
     "Slices": ".apn-plot img",
     "Pattern": "[data-pattern='0-2'] img",
     "Curves": ".apn-curve img",
+    "Analysis": ".apn-gallery img",
 }
 """What stands there once a tab is drawn."""
 

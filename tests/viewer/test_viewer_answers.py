@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from imaged import Q_GOLD, image_of, octahedron, turned_onto_q
-from viewing import CHROMIUM, page, viewer
+from viewing import CHROMIUM, FINISHED, findings, page, viewer
 
 from autophasenn.analysis.analyse import Analysis, analyse
 from autophasenn.analysis.options import AnalysisOptions
@@ -231,6 +231,7 @@ def test_a_reflection_that_d_contradicts_is_said_on_the_page_and_the_next_one_is
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_facets_analysis_and_series_in_the_browser(chromium: Any, example_results: Path, tmp_path: Path) -> None:
+    pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     folder = campaign(tmp_path / "campaign", example_results / "network")
     with viewer(folder) as served, page(chromium, served) as shown:
         shown.locator("[data-scan='hot'] .apn-warning", has_text="uncertain").wait_for()
@@ -246,6 +247,8 @@ def test_facets_analysis_and_series_in_the_browser(chromium: Any, example_result
         assert "normal_laboratory_x" in Path(got.value.path()).read_text()
         shown.get_by_role("tab", name="Series").click()
         shown.locator(".apn-series-plot img").wait_for()
+        shown.evaluate(FINISHED)
+        assert findings(shown) == []
         slider = shown.get_by_label("Scan of the series").first
         slider.focus()
         slider.press("ArrowRight")

@@ -180,7 +180,11 @@ def analysis(_: Viewer) -> None:
         with html.Div(classes="apn-found"):
             with html.Div(classes="apn-tables"):
                 for name, title in (("facet", "Facets"), ("line", "Defect lines")):
-                    with html.Div(v_if=(f"a.{name}s.length",), classes="apn-wide"):
+                    with html.Div(
+                        v_if=(f"a.{name}s.length",), classes="apn-wide", tabindex="0", role="region",
+                        aria_label=(f"'{title}' + (analyses.length > 1 ? ' of ' + a.name : '')",),
+                        __properties=["tabindex", "role", *ARIA],
+                    ):  # fmt: skip
                         html.H2(title)
                         with html.Table():
                             with html.Thead(), html.Tr():
