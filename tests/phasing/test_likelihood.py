@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from autophasenn.errors import PlanError
+from autophasenn.experiment.beam import Coherence
 from autophasenn.phasing.engine import Retrieval
+from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.likelihood import Likelihood, Problem, most_likely
 from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel, intensity_of
 from autophasenn.physics.fourier import diffract, to_corner
+from autophasenn.volumes import Pattern, crop_or_pad
 
 SHAPE = (32, 32, 32)
 SIGMA = (0.8, 0.6, 1.0)
@@ -137,6 +140,25 @@ def test_every_evaluation_is_told() -> None:
     how = Likelihood(evaluations=5)
     most_likely(counts, counts >= 0, start, how, partially_coherent=False, on_iteration=lambda *each: told.append(each))
     assert told == [(i, 5) for i in range(1, 6)]
+
+
+def test_the_kernel_that_is_handed_on_explains_a_pattern_as_the_beam_that_was_found_does() -> None:
+    """An exponential degree of coherence: of its kernel, 31 voxels leave half as much again and more."""
+    rho, inside = crystal()
+    rho, inside = crop_or_pad(rho, (64, 64, 64)), crop_or_pad(inside, (64, 64, 64))
+    coherence = Coherence("exponential", (5.0, 7.0, 9.0))
+    intensity = coherence.blur(intensity_of(diffract(rho)))
+    generator = torch.Generator().manual_seed(1)
+    counts = torch.poisson(intensity * (1e8 / intensity.sum()), generator=generator)
+    held_out = HeldOut(Pattern(counts, torch.ones_like(inside)), torch.zeros_like(inside))
+    start = Retrieval(rho[None], inside[None], torch.zeros(1, 1))
+
+    def left(how: Likelihood) -> float:
+        found = most_likely(counts[None], held_out.used, start, how, partially_coherent=True)
+        return held_out.misfit(found).chi2 / float(found.errors.min())
+
+    assert left(Likelihood(evaluations=12)) == pytest.approx(1, abs=0.1)
+    assert left(Likelihood(evaluations=12, kernel_width=31)) > 1.5
 
 
 @pytest.mark.parametrize("change", [{"evaluations": 0}, {"first_sigma": 0.0}, {"history": 0}, {"kernel_width": 4}])

@@ -12,9 +12,7 @@ from autophasenn.experiment.experiment import Experiment, Samples, simulate
 from autophasenn.phasing import refinement
 from autophasenn.phasing.coherence_rounds import CoherenceRounds
 from autophasenn.phasing.engine import Retrieval
-from autophasenn.phasing.even_likelihood import EvenLikelihood
 from autophasenn.phasing.held_out import HeldOut, hold_out
-from autophasenn.phasing.likelihood import Likelihood
 from autophasenn.phasing.refinement import Refinement, refine, refine_on_grid
 from autophasenn.phasing.schedule import Schedule, error_reduction
 from autophasenn.phasing.support import ShrinkWrap
@@ -25,9 +23,7 @@ from autophasenn.randomness import Stream, generator_of
 from autophasenn.volumes import Pattern, crop_or_pad
 
 PADDED = (64, 64, 64)
-SHORT = Refinement(
-    error_reduction(3), None, polish=4, enough=0.0, partial_coherence=False, likelihood=None, even_likelihood=None
-)
+SHORT = Refinement(error_reduction(3), None, polish=4, enough=0.0, partial_coherence=False, likelihood=None)
 
 
 @pytest.fixture(scope="module")
@@ -149,21 +145,6 @@ def test_only_what_is_poor_is_searched_again_and_the_better_is_kept(
     kept = refine(boxes[0], starts[0], worse)
     assert kept.best is not kept.last
     assert torch.equal(kept.best.object, refine(boxes[0], starts[0], replace(worse, longer_search=None)).best.object)
-
-
-def test_an_even_density_is_asked_for_only_where_the_object_is_poor(
-    samples: Samples, boxes: list[HeldOut], starts: list[Retrieval]
-) -> None:
-    even = EvenLikelihood(rounds=2, likelihood=Likelihood(evaluations=3))
-    how = replace(SHORT, poor=1e-9, even_likelihood=even)
-    told: list[tuple[int, int]] = []
-    found = refine(boxes[0], starts[0], how, on_iteration=lambda *done: told.append(done))
-    assert [step.name for step in found.steps] == ["coherent beam", "likelihood, even density"]
-    assert [done for done, _ in told] == list(range(1, found.errors.shape[1] + 1))
-    assert len(told) <= how.most_iterations() == 7 + even.evaluations
-    assert boxes[0].score(found.best) <= boxes[0].score(refine(boxes[0], starts[0], SHORT).best)
-    good = boxes[1].found(crop_or_pad(samples.objects[1], PADDED))
-    assert len(refine(boxes[1], good, how).steps) == 1
 
 
 def test_the_polish_keeps_to_its_support_and_lowers_the_error(boxes: list[HeldOut], starts: list[Retrieval]) -> None:

@@ -16,6 +16,7 @@ from autophasenn.errors import PlanError
 from autophasenn.inversion.adaptation import adapt_to
 from autophasenn.inversion.box import LEAST_VOXELS, NetworkBox
 from autophasenn.inversion.confidence import Confidence, confidence_of, is_settled, packaged_calibration
+from autophasenn.inversion.deblurring import refine_deblurred
 from autophasenn.inversion.ensemble import EVEN_DENSITY, RANDOM, ImageEnsemble
 from autophasenn.inversion.full_resolution import refine_at_full_resolution
 from autophasenn.inversion.last_resort import LastResort, Searched, by_even_density
@@ -29,7 +30,7 @@ from autophasenn.network.predict import Predictor
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import reconstruct_ensemble
 from autophasenn.phasing.held_out import HeldOut
-from autophasenn.phasing.refinement import Refined, Refinement, Step, refine
+from autophasenn.phasing.refinement import Refined, Step, refine
 from autophasenn.physics.nearest import nearest_known
 from autophasenn.preprocessing.aliens import Aliens
 from autophasenn.progress import Progress, Silent, Stopwatch
@@ -136,7 +137,7 @@ def invert(
     if chosen is not MethodName.network:
         progress.stage("Refinement")
         with watch.measure("refine"):
-            in_box = _refined_in_box(prediction, chosen, options.refinement, progress)
+            in_box = _refined_in_box(prediction, predictor, chosen, options, seed, progress)
     best = prediction.best if in_box is None else in_box.best
     if on_first is not None:
         on_first(_first_image(prediction, in_box, path, warnings, options.agreement))
@@ -235,10 +236,18 @@ def _iterative(
     return Found(found, warnings=tuple(_particles(found, pattern, oversampling)))
 
 
-def _refined_in_box(prediction: Prediction, method: MethodName, options: Refinement, progress: Progress) -> Refined:
-    inside, start = prediction.boxed.inside, prediction.best
+def _refined_in_box(
+    prediction: Prediction,
+    predictor: Predictor,
+    method: MethodName,
+    options: Inversion,
+    seed: int,
+    progress: Progress,
+) -> Refined:
+    inside, start, how = prediction.boxed.inside, prediction.best, options.refinement
     if method is not MethodName.er50:
-        return refine(inside, start, options, on_iteration=progress.advance)
+        found = refine(inside, start, how, on_iteration=progress.advance)
+        return refine_deblurred(inside, found, options.deblurring, how, predictor, options.prediction, seed=seed)
     run = inside.retrieve(start, PAPER, progress.advance)
     return Refined(run, run, (Step("error reduction", "box", PAPER.iterations),), run.errors)
 
@@ -267,7 +276,12 @@ def _from_all_sides(
 ) -> ImageEnsemble:
     inside, refinement = prediction.boxed.inside, None if method is MethodName.network else options.refinement
     invert_one = by_network(
-        predictor, options.prediction, refinement, seed=seed, partially_coherent=best.kernel is not None
+        predictor,
+        options.prediction,
+        refinement,
+        seed=seed,
+        partially_coherent=best.kernel is not None,
+        deblurring=options.deblurring,
     )
     again = None if refinement is None else by_retrieval(inside, refinement, seed=seed)
     return invert_from_all_sides(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from autophasenn.errors import PlanError
 from autophasenn.inversion.adaptation import Adaptation
+from autophasenn.inversion.deblurring import Deblurring
 from autophasenn.inversion.names import MethodName, method_of
 from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions
@@ -46,6 +47,8 @@ class Inversion:
     even_density : EvenDensity, optional
         How --method refined and adapted search for a strongly strained crystal where the best image is still poor
         (`refinement.poor`), about as long as all the rest takes. null: they do not.
+    deblurring : Deblurring, optional
+        What --method refined and adapted try where a coherence kernel was kept. null: nothing.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class Inversion:
     confidence: Orientations = field(default_factory=Orientations)
     adaptation: Adaptation = field(default_factory=Adaptation)
     even_density: EvenDensity | None = field(default_factory=EvenDensity)
+    deblurring: Deblurring | None = field(default_factory=Deblurring)
 
 
 AnyInversion = TypeVar("AnyInversion", bound=Inversion)

@@ -18,6 +18,7 @@ from annotated_types import Ge, Le
 
 from autophasenn.devices import side_by_side
 from autophasenn.errors import PlanError
+from autophasenn.inversion.deblurring import Deblurring, refine_deblurred
 from autophasenn.inversion.ensemble import EVEN_DENSITY, RANDOM, ImageEnsemble, ranked
 from autophasenn.inversion.prediction import Predictions, predict_all
 from autophasenn.network.predict import Predictor
@@ -144,6 +145,7 @@ def by_network(
     *,
     seed: int,
     partially_coherent: bool = True,
+    deblurring: Deblurring | None = None,
 ) -> Invert:
     """Inversion in the network's box by prediction and, unless `refinement` is None, its refinement.
 
@@ -156,6 +158,8 @@ def by_network(
         Of the starts, the same for all orientations.
     partially_coherent : bool
         Whether a coherence kernel is tried: where the orientation that was measured has none, no other needs one.
+    deblurring : Deblurring, optional
+        What is tried where a kernel was kept. None: nothing.
     """
 
     def invert(inside: HeldOut) -> Retrieval:
@@ -163,6 +167,7 @@ def by_network(
         if refinement is None:
             return best
         found = refine(inside, best, refinement, partially_coherent=partially_coherent)
+        found = refine_deblurred(inside, found, deblurring, refinement, predictor, predictions, seed=seed)
         return replace(found.best, errors=found.errors)
 
     return invert

@@ -45,8 +45,6 @@ DARK = 1e-12
 """Share of the brightest voxel below which nothing is divided by."""
 BEAM = 4
 """Parameters of a beam: three widths, and a shape."""
-Prior = Callable[[Float[Tensor, "voxels 2"]], tuple[float, Float[Tensor, "voxels 2"]]]
-"""What is known of an object beforehand: real and imaginary part of its voxels -> a value, and its slope."""
 
 
 @options
@@ -65,7 +63,8 @@ class Likelihood:
     history : int
         Steps that the estimate of the curvature remembers.
     kernel_width : int
-        Odd edge of the coherence kernel that is handed on, voxels of the pattern.
+        Odd edge of the coherence kernel that is handed on, voxels of the pattern. The default is the whole of the network's
+        box: an exponential degree of coherence has a kernel of long tails, which over a bright peak outshine all else.
 
     Raises
     ------
@@ -77,7 +76,7 @@ class Likelihood:
     of: Literal["root", "poisson"] = "root"
     first_sigma: Positive = 0.3
     history: Number = 10
-    kernel_width: Annotated[int, Ge(3)] = 31
+    kernel_width: Annotated[int, Ge(3)] = 63
 
     def __post_init__(self) -> None:
         if self.kernel_width % 2 == 0:
@@ -134,10 +133,9 @@ def climb(
     beam: NDArray[np.float64] | None,
     how: Likelihood,
     *,
-    prior: Prior | None = None,
     on_evaluation: OnIteration | None = None,
 ) -> tuple[Float[Tensor, "voxels 2"], NDArray[np.float64] | None, Float[Tensor, "1 evaluations"]]:
-    """Towards the least value of a problem, and of what is known of the object beforehand.
+    """Towards the least value of a problem.
 
     Parameters
     ----------
@@ -148,8 +146,6 @@ def climb(
         Parameters of the beam to begin with, see `Problem.degree`; None: it is coherent.
     how : Likelihood
         Its evaluations, and its history.
-    prior : callable, optional
-        From the voxels to a value that is added, and its slope in them.
     on_evaluation : callable, optional
         Told after every evaluation, with their number and the most there can be.
 
@@ -170,9 +166,6 @@ def climb(
     def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         values, at = split(x)
         value, error, slope, slope_in_beam = problem(values, at)
-        if prior is not None:
-            added, slope_added = prior(values)
-            value, slope = value + added, slope + slope_added
         if len(errors) < how.evaluations:  # the last search along a line may look a little further
             errors.append(error)
             if on_evaluation is not None:
@@ -209,6 +202,28 @@ def sigmas_of(kernel: Float[Tensor, "1 k0 k1 k2"]) -> tuple[float, float, float]
         square = float(fallen[at]) ** (1 / power) / (1 - math.cos(float(angles[at])))
         found.append(max(LEAST_SIGMA, math.sqrt(square)))
     return found[0], found[1], found[2]
+
+
+def kernel_of(sigmas: Sequence[float], shape: Sequence[int]) -> Float[Tensor, "1 k0 k1 k2"]:
+    """The coherence kernel that the likelihood begins with.
+
+    Parameters
+    ----------
+    sigmas : 3 floats
+        Standard deviations in voxels of the pattern.
+    shape : 3 ints
+        Of the pattern.
+
+    Returns
+    -------
+    float32 tensor (1, k0, k1, k2), as large as the pattern but with odd edges, centred, of sum 1.
+    """
+    angles = [2 * math.pi / n * torch.arange(n, dtype=torch.float64) for n in shape]
+    p0, p1, p2 = (sigma**2 * (1 - torch.cos(x)) for sigma, x in zip(sigmas, angles, strict=True))
+    power = 0.5 + 0.5 / (1 + math.exp(-FIRST_LOGIT))
+    full = to_centre(torch.fft.fftn(torch.exp(-((p0[:, None, None] + p1[:, None] + p2) ** power))).real)
+    middle = crop_or_pad(full, [n - 1 + n % 2 for n in shape]).clamp_min(0)
+    return (middle / middle.sum()).float()[None]
 
 
 class Problem:

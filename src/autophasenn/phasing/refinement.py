@@ -8,10 +8,8 @@ then explains its pattern as well as counting noise allows, nothing can be gaine
 Else the beam may be coherent only in part: rounds of RAAR and of error reduction follow, before each of which the mutual
 coherence kernel is estimated from the object as it is; the middle of the pattern, which holds nearly all photons, suffices
 for that. Not where the first kernel makes chi2_free of the very object from which it was estimated much larger. Then the
-likelihood is climbed, and where all this leaves the object poor, a longer search begins from the start anew. Where the
-options ask for it, and the object is poor even so or a coherence kernel was kept, the likelihood is climbed once more with
-an object of even density, as what was found may be a part of the crystal. Held-out voxels decide what is kept.
-docs/notebook/evaluation.md has the comparison of schedules.
+likelihood is climbed, and where all this leaves the object poor, a longer search begins from the start anew. Held-out voxels
+decide what is kept. docs/notebook/evaluation.md has the comparison of schedules.
 """
 
 from __future__ import annotations
@@ -28,14 +26,12 @@ from autophasenn.options import Count, NotNegative, Positive, options
 from autophasenn.phasing.algorithms import HIO, RAAR
 from autophasenn.phasing.coherence_rounds import SAME_VOXELS, CoherenceRounds, narrow_search
 from autophasenn.phasing.engine import OnIteration, Retrieval
-from autophasenn.phasing.even_likelihood import EvenLikelihood, most_likely_even
 from autophasenn.phasing.held_out import NOISE_MARGIN, HeldOut
 from autophasenn.phasing.likelihood import Likelihood, most_likely
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
 from autophasenn.phasing.support import ShrinkWrap
 
 COHERENT, PARTIALLY_COHERENT, LIKELIHOOD = "coherent beam", "partially coherent beam", "likelihood"
-EVEN_LIKELIHOOD = "likelihood, even density"
 FULL_RESOLUTION = "full resolution"
 """Names of the steps, in reports and figures."""
 HOPELESS = 1.25
@@ -71,10 +67,6 @@ class Refinement:
         How that is done, and what is done first on a pattern that is larger than the network's box.
     likelihood : Likelihood, optional
         What comes next: kept where chi2_free is less. null: nothing.
-    even_likelihood : EvenLikelihood, optional
-        What comes last in the network's box, where the object is poor or a coherence kernel was kept: the same with an
-        object of even density, kept where chi2_free is less. null: nothing. The confidence was not calibrated with it, and
-        can be high for a wrong image (docs/notebook/hard_crystals.md).
 
     Raises
     ------
@@ -93,7 +85,6 @@ class Refinement:
     partial_coherence: bool = True
     coherence: CoherenceRounds = field(default_factory=CoherenceRounds)
     likelihood: Likelihood | None = field(default_factory=Likelihood)
-    even_likelihood: EvenLikelihood | None = None
 
     @property
     def searches(self) -> tuple[Schedule, ...]:
@@ -105,10 +96,9 @@ class Refinement:
         rounds = self.coherence.rounds * self.coherence.search.iterations + self.polish
         likely = self.likelihood.evaluations if self.likelihood else 0
         if is_on_grid:
-            return rounds + likely
+            return rounds + 2 * likely
         further = (rounds if self.partial_coherence else 0) + likely
-        even = self.even_likelihood.evaluations if self.even_likelihood else 0
-        return sum(search.iterations + self.polish + further for search in self.searches) + even
+        return sum(search.iterations + self.polish + further for search in self.searches)
 
 
 @dataclass(frozen=True)
@@ -193,9 +183,6 @@ def refine(
             best = held_out.better(best, record.add(LIKELIHOOD, _climbed(held_out, run, how, record)))
         if not held_out.misfit(best).is_poor(how.poor):
             break
-    may_be_part = best.kernel is not None or held_out.misfit(best).is_poor(how.poor)
-    if how.even_likelihood is not None and may_be_part:
-        best = held_out.better(best, record.add(EVEN_LIKELIHOOD, _evened(held_out, best, how.even_likelihood, record)))
     return record.result(best)
 
 
@@ -229,6 +216,9 @@ def refine_on_grid(
     found = [start, record.add(FULL_RESOLUTION, run)]
     if how.likelihood is not None and held_out.misfit(run).ratio > how.enough:
         found.append(record.add(LIKELIHOOD, _climbed(held_out, run, how, record, steps)))
+        if partially_coherent:  # what the rounds cut away does not come back
+            whole = replace(start, kernel=run.kernel)
+            found.append(record.add(LIKELIHOOD, _climbed(held_out, whole, how, record, steps)))
     scores = [held_out.score(each) for each in found]
     return record.result(found[scores.index(min(scores))])
 
@@ -322,17 +312,5 @@ def _climbed(
         how.likelihood,
         partially_coherent=run.kernel is not None,
         steps=steps,
-        on_iteration=on_iteration,
-    )
-
-
-def _evened(held_out: HeldOut, run: Retrieval, how: EvenLikelihood, on_iteration: OnIteration) -> Retrieval:
-    """The most likely object of even density near one, and with it the beam's coherence where a kernel is known."""
-    return most_likely_even(
-        held_out.pattern.counts[None],
-        held_out.used,
-        run,
-        how,
-        partially_coherent=run.kernel is not None,
         on_iteration=on_iteration,
     )
