@@ -105,9 +105,14 @@ def row_of(place: tuple[str, int, int], sample: Sample, predictor: Predictor, ca
     row: Row = {"case": case, "seed": seed, "index": index}
     for kind in KINDS:
         refinement = options.refinement if kind is MethodName.refined else None
-        first = by_network(predictor, options.prediction, refinement, seed=index)(inside)
+        first = by_network(predictor, options.prediction, refinement, seed=index, deblurring=options.deblurring)(inside)
         others = by_network(
-            predictor, options.prediction, refinement, seed=index, partially_coherent=first.kernel is not None
+            predictor,
+            options.prediction,
+            refinement,
+            seed=index,
+            partially_coherent=first.kernel is not None,
+            deblurring=options.deblurring,
         )
         again = None if refinement is None else by_retrieval(inside, refinement, seed=index)
         found = invert_from_all_sides(

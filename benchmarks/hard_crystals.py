@@ -1,10 +1,12 @@
-"""Hard crystals by the product's path, with and without the search for an even density.
+"""Hard crystals by the product's path, with and without the search for an even density, or the deblurring of the pattern.
 
 python benchmarks/hard_crystals.py -o FOLDER [--recipes strain-2-4 strain-4-8] [--number 8] [--seed 5151]
+                                   [--without deblurring] [--alone]
 
 Every crystal is simulated by the recipe of its name, and inverted by `--method refined` with the default plan and with
-`even_density: null`. The folder gets rows.jsonl, a line for each inversion as soon as it is done; the same command goes on
-where it was interrupted. Where the first inversion made no search, the second would do the same again, and is not made.
+`even_density: null` or `deblurring: null`. With `--alone` neither has other orientations, random starts or the search, and
+no confidence. The folder gets rows.jsonl, a line for each inversion as soon as it is done; the same command goes on
+where it was interrupted. Where the first inversion did not do what the second leaves out, the second is not made.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from confidence_cases import Sample
 
 from autophasenn.experiment.experiment import simulate
 from autophasenn.experiment.recipes import RECIPES, recipe
+from autophasenn.inversion.deblurring import DEBLURRED
 from autophasenn.inversion.grounds import misfit_of, verdict_on
 from autophasenn.inversion.methods import Inversion, MethodName, invert
 from autophasenn.inversion.prediction import load_predictor
@@ -54,18 +57,25 @@ def row_of(sample: Sample, predictor: Predictor, plan: Inversion, seed: int) -> 
         "confidence": verdict_on(found, MethodName.refined, misfit_of(found.reconstruction, pattern)).probability,
         "image_from": path.get("image_from"),
         "even_density": path.get("even_density"),
+        "deblurred": any(step["name"] == DEBLURRED for step in path["iterations"]),
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu_seconds, 1),
     }
 
 
-def measure(folder: Path, recipes: Sequence[str], number: int, seed: int) -> list[Row]:
+def measure(
+    folder: Path, recipes: Sequence[str], number: int, seed: int, *, without: str = "even_density", alone: bool = False
+) -> list[Row]:
     """All rows, those that the folder already has included."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "rows.jsonl"
     rows: list[Row] = [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
     predictor = load_predictor()
-    plans = {"with": Inversion(), "without": replace(Inversion(), even_density=None)}
+    plan = Inversion()
+    if alone:
+        plan = replace(plan, even_density=None, confidence=replace(plan.confidence, number=0))
+    left_out: dict[str, Any] = {without: None}
+    plans = {"with": plan, "without": replace(plan, **left_out)}
     for index in range(number):
         for name in recipes:
             for kind, plan in plans.items():
@@ -73,7 +83,10 @@ def measure(folder: Path, recipes: Sequence[str], number: int, seed: int) -> lis
                 if any(place.items() <= row.items() for row in rows):
                     continue
                 other = next((r for r in rows if (place | {"plan": "with"}).items() <= r.items()), None)
-                if kind == "without" and other is not None and other["even_density"] is None:
+                # Of an image from another orientation it is not known whether the first was deblurred.
+                is_told = alone or without == "even_density"
+                did = other is not None and other["even_density" if without == "even_density" else "deblurred"]
+                if kind == "without" and other is not None and is_told and not did:
                     row = other | place
                 else:
                     row = place | row_of(sample_of(name, seed, index), predictor, plan, index)
@@ -96,6 +109,8 @@ def table(rows: Sequence[Row]) -> str:
             if not group:
                 continue
             searched = [row["even_density"] for row in group if row["even_density"] is not None]
+            confidence = [row["confidence"] for row in group if row["confidence"] is not None]
+            told = f"{sum(confidence) / len(confidence):.2f}" if confidence else "unknown"
 
             def mean(key: str, group: Sequence[Row] = group) -> float:
                 return sum(row[key] for row in group) / len(group)
@@ -103,7 +118,7 @@ def table(rows: Sequence[Row]) -> str:
             good = sum(row["correlation"] >= GOOD for row in group)
             lines.append(
                 f"| {name} | {kind} | {len(group)} | {good} | {mean('correlation'):.3f} | {len(searched)} | "
-                f"{sum(each['kept'] for each in searched)} | {mean('confidence'):.2f} | {mean('cpu_seconds'):.0f} |"
+                f"{sum(each['kept'] for each in searched)} | {told} | {mean('cpu_seconds'):.0f} |"
             )
     return "\n".join(lines)
 
@@ -115,8 +130,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=["strain-2-4", "strain-4-8"])
     parser.add_argument("--number", type=int, default=8, help="crystals of each recipe")
     parser.add_argument("--seed", type=int, default=5151)
+    parser.add_argument("--without", choices=["even_density", "deblurring"], default="even_density")
+    parser.add_argument("--alone", action="store_true", help="no other orientations, random starts and searches")
     options = parser.parse_args(arguments)
-    print(table(measure(options.output, options.recipes, options.number, options.seed)))
+    rows = measure(
+        options.output, options.recipes, options.number, options.seed, without=options.without, alone=options.alone
+    )
+    print(table(rows))
     return 0
 
 
