@@ -39,7 +39,7 @@ def crystal() -> tuple[torch.Tensor, HeldOut]:
 def predicted(predictor: Predictor, crystal: tuple[torch.Tensor, HeldOut]) -> Refined:
     """What the network says of the blurred pattern, and that a kernel was kept."""
     best = predict_all(crystal[1], predictor, ONCE, seed=0)[0][0]
-    best = replace(best, kernel=kernel_of((0.3, 0.3, 0.3), PATTERN))
+    best = replace(best, kernel=kernel_of((0.6, 0.3, 0.3), PATTERN))
     return Refined(best, best, (), best.errors)
 
 
@@ -62,15 +62,26 @@ def test_a_partially_coherent_crystal_keeps_its_support(
     assert after > 0.95
 
 
-@pytest.mark.parametrize("how", [Deblurring(), None])
-def test_without_a_kernel_or_the_option_nothing_changes(
-    how: Deblurring | None, crystal: tuple[torch.Tensor, HeldOut], predicted: Refined, predictor: Predictor
+@pytest.mark.parametrize(
+    ("how", "kernel"),
+    [(None, (0.6, 0.3, 0.3)), (Deblurring(), None), (Deblurring(), (0.45, 0.3, 0.3))],
+    ids=["left out", "coherent", "coherent over the crystal"],
+)
+def test_without_the_option_or_a_kernel_that_is_wide_nothing_changes(
+    how: Deblurring | None,
+    kernel: tuple[float, float, float] | None,
+    crystal: tuple[torch.Tensor, HeldOut],
+    predicted: Refined,
+    predictor: Predictor,
 ) -> None:
-    coherent = predicted if how is None else replace(predicted, best=replace(predicted.best, kernel=None))
-    assert refine_deblurred(crystal[1], coherent, how, Refinement(), predictor, ONCE, seed=0) is coherent
+    seen = replace(predicted.best, kernel=None if kernel is None else kernel_of(kernel, PATTERN))
+    found = replace(predicted, best=seen)
+    assert refine_deblurred(crystal[1], found, how, Refinement(), predictor, ONCE, seed=0) is found
 
 
-@pytest.mark.parametrize("change", [{"widths": (0.0,)}, {"again": -1}, {"updates": 0}, {"evaluations": 0}])
+@pytest.mark.parametrize(
+    "change", [{"least_width": -1.0}, {"widths": (0.0,)}, {"again": -1}, {"updates": 0}, {"evaluations": 0}]
+)
 def test_a_number_outside_its_range_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(PlanError):
         replace(Deblurring(), **change)  # type: ignore[arg-type]

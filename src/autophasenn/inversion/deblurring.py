@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autophasenn.inversion.prediction import Predictions, predict_all
 from autophasenn.network.predict import Predictor
-from autophasenn.options import Count, Number, Positive, options
+from autophasenn.options import Count, NotNegative, Number, Positive, options
 from autophasenn.phasing.deblurring import deblurred
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut
@@ -37,6 +37,9 @@ class Deblurring:
 
     Parameters
     ----------
+    least_width : float
+        Standard deviation, voxels of the network's box, that the kernel which was kept must have along an axis at least.
+        One of 0.5 is of a beam that is coherent over 20 voxels, where a crystal is up to 32 wide.
     widths : tuple of floats
         Standard deviations, voxels of the network's box, of the kernels that the pattern is deblurred by at first.
     again : int
@@ -52,6 +55,7 @@ class Deblurring:
         If a number is outside its range.
     """
 
+    least_width: NotNegative = 0.5
     widths: tuple[Positive, ...] = (0.65, 0.95)
     again: Count = 2
     updates: Number = 30
@@ -76,7 +80,7 @@ def refine_deblurred(
     held_out : HeldOut
         The network's box.
     refined : Refined
-        Without a coherence kernel it is given back as it is.
+        Without a coherence kernel, or with a narrow one, it is given back as it is.
     how : Deblurring, optional
         None: the same.
     refinement : Refinement
@@ -87,7 +91,8 @@ def refine_deblurred(
     on_iteration : callable, optional
         Told how many objects were found, and how many there can be.
     """
-    if how is None or refinement.likelihood is None or refined.best.kernel is None:
+    kept = refined.best.kernel
+    if how is None or refinement.likelihood is None or kept is None or max(sigmas_of(kept)) < how.least_width:
         return refined
     coherent = replace(refinement, longer_search=None, partial_coherence=False, likelihood=None)
     climbing = replace(refinement.likelihood, evaluations=how.evaluations)
@@ -124,8 +129,8 @@ def refine_deblurred(
         best = other
     made = torch.cat(errors, 1)
     steps = (*refined.steps, Step(DEBLURRED, "box", made.shape[1]))
-    kept = held_out.better(refined.best, best)
-    return Refined(kept, best, steps, torch.cat([refined.errors, made.to(refined.errors)], 1))
+    better = held_out.better(refined.best, best)
+    return Refined(better, best, steps, torch.cat([refined.errors, made.to(refined.errors)], 1))
 
 
 def _climbed(held_out: HeldOut, start: Retrieval, support: Support, kernel: Tensor, how: Likelihood) -> Retrieval:

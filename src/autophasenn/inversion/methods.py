@@ -247,7 +247,10 @@ def _refined_in_box(
     inside, start, how = prediction.boxed.inside, prediction.best, options.refinement
     if method is not MethodName.er50:
         found = refine(inside, start, how, on_iteration=progress.advance)
-        return refine_deblurred(inside, found, options.deblurring, how, predictor, options.prediction, seed=seed)
+        return refine_deblurred(
+            inside, found, options.deblurring, how, predictor, options.prediction,
+            seed=seed, on_iteration=progress.advance,
+        )  # fmt: skip
     run = inside.retrieve(start, PAPER, progress.advance)
     return Refined(run, run, (Step("error reduction", "box", PAPER.iterations),), run.errors)
 

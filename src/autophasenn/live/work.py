@@ -181,7 +181,7 @@ class _Worker:
         self._settings = settings
         self._plan = Plan() if settings.plan is None else load_plan(settings.plan)
         # How far an image can be believed takes several more, and a last resort as long; the first one shall come at once.
-        self._quick_plan = replace(self._plan, confidence=Orientations(number=0), even_density=None)
+        self._quick_plan = replace(self._plan, confidence=Orientations(number=0), even_density=None, deblurring=None)
         self._predictor = settings.run.predictor()
 
     def warm_up(self) -> None:
