@@ -17,7 +17,7 @@ from autophasenn.analysis.series import match, moved, place, turned
 from autophasenn.campaign.measured import Measured
 from autophasenn.campaign.series import Series
 from autophasenn.campaign.table import NUMBERS, Row, as_csv, axis, column, read_metadata, with_change_of_d
-from autophasenn.campaign.written import Wanted, check_formats, html_of, with_error
+from autophasenn.campaign.written import Wanted, check_formats, html_of
 from autophasenn.campaign.written import write_series as write_files
 from autophasenn.errors import InputError, PlanError
 from autophasenn.image import CrystalImage
@@ -26,6 +26,7 @@ from autophasenn.pipeline.reconstruct import reconstruct
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.report.series import spread_evenly
+from autophasenn.report.words import with_error
 
 
 @pytest.fixture(scope="module")

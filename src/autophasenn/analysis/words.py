@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from autophasenn.analysis.analyse import Analysis
 from autophasenn.analysis.quantity import Mean, Quantity
+from autophasenn.report.words import with_error
 
 MOST_FACETS = 12
 """Rows of facets that are shown; the file has all."""
@@ -94,8 +95,14 @@ def strained(found: Mean) -> str:
     """Mean strain ± its uncertainty, and the standard deviation, in 1e-4."""
     if found.mean.value is None:
         return "unknown"
-    error = "" if found.mean.uncertainty is None else f" ± {1e4 * found.mean.uncertainty:.2g}"
-    return f"({1e4 * found.mean.value:z.2f}{error})e-4, spread {1e4 * (found.std.value or 0):.2g}e-4"
+    return f"({in_1e4(found.mean)})e-4, spread {1e4 * (found.std.value or 0):.2g}e-4"
+
+
+def in_1e4(strain: Quantity) -> str:
+    """A strain ± its uncertainty, in 1e-4; a dash where it is not known."""
+    if strain.value is None:
+        return "–"
+    return with_error(1e4 * strain.value, None if strain.uncertainty is None else 1e4 * strain.uncertainty)
 
 
 def facet_rows(analysis: Analysis) -> tuple[list[str], list[Sequence[str]]]:
@@ -106,9 +113,6 @@ def facet_rows(analysis: Analysis) -> tuple[list[str], list[Sequence[str]]]:
     rows: list[Sequence[str]] = []
     for facet in analysis.facets[:MOST_FACETS]:
         strain = facet.strain
-        said = "" if strain is None or strain.mean.value is None else f"{1e4 * strain.mean.value:z.2f}"
-        if said and strain is not None and strain.mean.uncertainty is not None:
-            said += f" ± {1e4 * strain.mean.uncertainty:.2g}"
         rows.append(
             [
                 str(facet.number),
@@ -117,7 +121,7 @@ def facet_rows(analysis: Analysis) -> tuple[list[str], list[Sequence[str]]]:
                 f"{facet.area.value:.4g}",
                 f"{100 * facet.share:.1f} %",
                 f"{facet.distance.value:.1f} ± {facet.distance.uncertainty:.1f}",
-                *([] if analysis.strain is None else [said]),
+                *([] if analysis.strain is None else ["–" if strain is None else in_1e4(strain.mean)]),
             ]
         )
     return titles, rows

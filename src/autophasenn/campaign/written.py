@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from autophasenn.report.film import Curve, write_film
 from autophasenn.report.series import contact_sheet_of_series
 from autophasenn.report.series_page import Cell, Picture, page
 from autophasenn.report.style import KINDS, save
-from autophasenn.report.words import percent
+from autophasenn.report.words import percent, with_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -211,25 +210,6 @@ def number_of(row: Row, each: Column) -> str:
     if each.unit == "%":
         return percent(value).removesuffix(" %").replace("more than ", "> ").replace("less than ", "< ")
     return with_error(value * each.factor, None if error is None else error * each.factor, each.digits)
-
-
-def with_error(value: float, error: float | None, digits: int) -> str:
-    """A number with its uncertainty to one or two digits of that; without, to so many significant digits.
-
-    Examples
-    --------
-    >>> with_error(2.34254, 0.00032, 6)
-    '2.34254 ± 0.00032'
-    >>> with_error(1234.5, None, 3)
-    '1,230'
-    """
-    if error is not None and error > 0:
-        places = max(0, 1 - math.floor(math.log10(error)))
-        return f"{value:.{places}f} ± {error:.{places}f}".replace("-", "−")
-    if value == 0:
-        return "0"
-    places = digits - 1 - math.floor(math.log10(abs(value)))
-    return f"{round(value, places):,.{max(0, places)}f}".replace("-", "−")
 
 
 def _recorded(row: Row, name: str) -> Cell:

@@ -96,7 +96,7 @@ def _write(series: Series, wanted: Wanted, progress: TerminalProgress) -> list[P
 
 def _show(series: Series, written: list[Path]) -> None:
     from autophasenn.campaign.measured import COLUMNS
-    from autophasenn.campaign.written import with_error
+    from autophasenn.report.words import with_error
 
     columns = {each.name: each for each in COLUMNS}
 

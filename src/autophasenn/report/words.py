@@ -157,3 +157,22 @@ def facts(report: Report) -> dict[str, Fact]:
         "peak memory": (number(report.peak_memory_bytes, "GiB", factor=2.0**-30), "of the whole job"),
     }  # fmt: skip
     return {name: Fact(name, value, meaning) for name, (value, meaning) in shown.items()}
+
+
+def with_error(value: float, error: float | None, digits: int = 3) -> str:
+    """A number with its uncertainty to one or two digits of that; without, to so many significant digits.
+
+    Examples
+    --------
+    >>> with_error(2.34254, 0.00032, 6)
+    '2.34254 ± 0.00032'
+    >>> with_error(1234.5, None, 3)
+    '1,230'
+    """
+    if error is not None and error > 0:
+        places = max(0, 1 - math.floor(math.log10(error)))
+        return f"{value:z.{places}f} ± {error:.{places}f}".replace("-", "−")
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):,.{max(0, places)}f}".replace("-", "−")

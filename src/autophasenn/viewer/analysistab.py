@@ -19,6 +19,7 @@ from autophasenn.analysis.quantity import Mean, Quantity
 from autophasenn.analysis.subject import read_subject
 from autophasenn.analysis.tables import csv_tables
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.report.words import with_error
 from autophasenn.viewer import plots
 from autophasenn.viewer.figure import written
 from autophasenn.viewer.marks import Marks
@@ -192,8 +193,8 @@ def _line(line: DislocationLine) -> list[str]:
 def _number(quantity: Quantity, factor: float = 1.0) -> str:
     if quantity.value is None:
         return "–"
-    value, error = quantity.value * factor, quantity.uncertainty
-    return (f"{value:.3g}" + ("" if error is None else f" ± {error * factor:.2g}")).replace("-", "−")
+    error = quantity.uncertainty
+    return with_error(quantity.value * factor, None if error is None else error * factor)
 
 
 def _mean(mean: Mean | None, factor: float) -> str:
