@@ -10,9 +10,11 @@ FOREIGN = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 IN_STYLES = re.compile(r"""(?:url\(\s*|@import\s+)["']?((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
 LOADED = {
     **dict.fromkeys(
-        ("script", "img", "iframe", "embed", "audio", "video", "source", "track", "input"), ("src", "srcset")
+        ("script", "img", "iframe", "embed", "audio", "video", "source", "track", "input"), ("src", "srcset", "poster")
     ),
+    **dict.fromkeys(("image", "use"), ("href", "xlink:href")),
     "object": ("data",),
+    "base": ("href",),
 }
 NOT_LOADED = {"canonical", "alternate", "author", "license", "next", "prev", "index", "search", "copyright"}
 """What a `link` may point to without that anything is fetched."""
@@ -28,9 +30,12 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         names = LOADED.get(tag, ())
-        if tag == "link" and not set(given.get("rel", "").lower().split()) <= NOT_LOADED:
+        kinds = set(given.get("rel", "").lower().split())
+        if tag == "link" and not (kinds and kinds <= NOT_LOADED):
             names = ("href",)
-        self.foreign += [given[name] for name in names if FOREIGN.match(given.get(name, ""))]
+        for name in names:  # a srcset lists addresses
+            each = given.get(name, "").split(",") if name == "srcset" else [given.get(name, "")]
+            self.foreign += [address.split()[0] for address in each if FOREIGN.match(address)]
         self.foreign += IN_STYLES.findall(given.get("style", ""))
 
     def handle_data(self, data: str) -> None:

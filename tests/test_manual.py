@@ -24,6 +24,11 @@ LOADS = [
     '<link rel="preload" href="https://fonts.example/x.woff2">',
     "<style>@import 'https://fonts.example/x.css';</style>",
     '<p style="background: url(https://pictures.example/x.png)">',
+    '<img alt="" src="x.png" srcset="x.png 1x, https://pictures.example/x.png 2x">',
+    '<video poster="https://pictures.example/x.png"></video>',
+    '<svg><image href="https://pictures.example/x.png"/></svg>',
+    '<base href="https://pages.example/">',
+    '<link href="https://fonts.example/x.css">',
 ]
 
 

@@ -29,6 +29,10 @@ from autophasenn.volumes import Support
 
 DEBLURRED = "deblurred pattern"
 """Name of the step, in reports and figures."""
+WARNING = (
+    "The beam is coherent over hardly more than the crystal's width, so the pattern was deblurred for the network; the "
+    "confidence was calibrated without that, so take it as rough."
+)
 
 
 @options
@@ -90,6 +94,11 @@ def refine_deblurred(
     seed : int
     on_iteration : callable, optional
         Told how many objects were found, and how many there can be.
+
+    Returns
+    -------
+    Refined
+        The step that it adds, and its errors, are those of the climb that came out best.
     """
     kept = refined.best.kernel
     if how is None or refinement.likelihood is None or kept is None or max(sigmas_of(kept)) < how.least_width:
@@ -98,13 +107,11 @@ def refine_deblurred(
     climbing = replace(refinement.likelihood, evaluations=how.evaluations)
     inside = refinement.polish_support
     runs: list[Retrieval] = []
-    errors: list[Tensor] = []
 
     def found_with(kernel: Tensor) -> Retrieval:
         sharp = deblurred(held_out, kernel, how.updates)
         prediction = predict_all(sharp, predictor, predictions, seed=seed)[0][0]
         searched = refine_coherent(sharp, prediction, coherent)
-        errors.append(searched.errors)
         # The search cuts some crystals, which the prediction has whole.
         whole = layer_around(inside.final_support(prediction.object).to(searched.errors.dtype)) > 0.5
         for start, support in (
@@ -112,7 +119,6 @@ def refine_deblurred(
             (prediction, whole),
         ):
             runs.append(_climbed(held_out, start, support, kernel, climbing))
-            errors.append(runs[-1].errors)
         if on_iteration is not None:
             on_iteration(len(runs), 2 * (len(how.widths) + how.again))
         return min(runs[-2:], key=held_out.score)
@@ -127,10 +133,9 @@ def refine_deblurred(
         if held_out.score(other) >= held_out.score(best):
             break
         best = other
-    made = torch.cat(errors, 1)
-    steps = (*refined.steps, Step(DEBLURRED, "box", made.shape[1]))
+    steps = (*refined.steps, Step(DEBLURRED, "box", best.errors.shape[1]))
     better = held_out.better(refined.best, best)
-    return Refined(better, best, steps, torch.cat([refined.errors, made.to(refined.errors)], 1))
+    return Refined(better, best, steps, torch.cat([refined.errors, best.errors.to(refined.errors)], 1))
 
 
 def _climbed(held_out: HeldOut, start: Retrieval, support: Support, kernel: Tensor, how: Likelihood) -> Retrieval:

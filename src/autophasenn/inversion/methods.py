@@ -16,7 +16,7 @@ from autophasenn.errors import PlanError
 from autophasenn.inversion.adaptation import adapt_to
 from autophasenn.inversion.box import LEAST_VOXELS, NetworkBox
 from autophasenn.inversion.confidence import Confidence, confidence_of, is_settled, packaged_calibration
-from autophasenn.inversion.deblurring import refine_deblurred
+from autophasenn.inversion.deblurring import DEBLURRED, WARNING, refine_deblurred
 from autophasenn.inversion.ensemble import EVEN_DENSITY, RANDOM, ImageEnsemble
 from autophasenn.inversion.full_resolution import refine_at_full_resolution
 from autophasenn.inversion.last_resort import LastResort, Searched, by_even_density
@@ -138,6 +138,8 @@ def invert(
         progress.stage("Refinement")
         with watch.measure("refine"):
             in_box = _refined_in_box(prediction, predictor, chosen, options, seed, progress)
+        if any(step.name == DEBLURRED for step in in_box.steps):
+            warnings.append(WARNING)
     best = prediction.best if in_box is None else in_box.best
     if on_first is not None:
         on_first(_first_image(prediction, in_box, path, warnings, options.agreement))

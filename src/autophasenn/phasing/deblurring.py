@@ -3,7 +3,7 @@
 A beam of short coherence multiplies the autocorrelation of the crystal by its degree of coherence, so that the crystal looks
 smaller, and its outer part is lost by whatever takes the beam for a coherent one. Richardson-Lucy deconvolution (Richardson,
 J. Opt. Soc. Am. 62, 55 (1972); Lucy, Astron. J. 79, 745 (1974)) undoes that as far as counting noise allows. What it gives
-is not Poisson counts any more: it is a pattern to begin from, and no object is judged by it.
+is not Poisson counts any more: it is a pattern to begin from. What is chosen at the end is judged by the counts.
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ class Likelihood:
         Steps that the estimate of the curvature remembers.
     kernel_width : int
         Odd edge of the coherence kernel that is handed on, voxels of the pattern. The default is the whole of the network's
-        box: an exponential degree of coherence has a kernel of long tails, which over a bright peak outshine all else.
+        box: an exponential degree of coherence has a kernel of long tails, which over a bright peak outshine all else. Of a
+        larger pattern they are still cut.
 
     Raises
     ------
