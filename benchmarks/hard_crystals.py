@@ -79,7 +79,14 @@ def measure(
     for index in range(number):
         for name in recipes:
             for kind, plan in plans.items():
-                place = {"recipe": name, "seed": seed, "index": index, "plan": kind, "left_out": without, "alone": alone}
+                place = {
+                    "recipe": name,
+                    "seed": seed,
+                    "index": index,
+                    "plan": kind,
+                    "left_out": without,
+                    "alone": alone,
+                }
                 if any(place.items() <= row.items() for row in rows):
                     continue
                 other = next((r for r in rows if (place | {"plan": "with"}).items() <= r.items()), None)
