@@ -29,6 +29,10 @@ IDLE, SPINS = 0.3, "10000"
 """A machine is idle below this load average by core; its threads then turn so many times before they sleep."""
 
 
+WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+"""Variables that tell OpenMP's threads how to wait."""
+
+
 def load_average() -> float | None:
     """Of the last minute; None where the system does not say."""
     try:
@@ -43,7 +47,7 @@ def waiting_threads(load_average: float | None, cores: int) -> dict[str, str]:
     Spinning threads are the quicker ones (a half) where they are alone, and several times slower where they take the cores
     from others (docs/notebook/performance.md). What the user has set stays.
     """
-    if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+    if WAITING & os.environ.keys():
         return {}
     idle = load_average is not None and load_average < IDLE * cores
     return {"GOMP_SPINCOUNT": SPINS} if idle else {"OMP_WAIT_POLICY": "passive"}

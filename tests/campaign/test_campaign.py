@@ -175,6 +175,7 @@ def test_a_finished_campaign_does_nothing_and_other_parameters_are_refused(
     for changed, said in (
         (replace(known, run=replace(known.run, seed=1)), "begun with run.seed 0, and now it is 1"),
         (replace(known, plan=with_starts(QUICK, 3)), "plan.retrieval.starts 2, and now it is 3"),
+        (replace(known, plan=replace(QUICK, deblurring=None)), "plan.deblurring.again 2, and now it is not;"),
     ):
         with pytest.raises(PlanError, match=said):
             run_campaign(changed)

@@ -215,6 +215,12 @@ DONE = "entry_1/image_1/process_1"
 EDITED: dict[str, tuple[str, Callable[[np.ndarray], object]]] = {
     "voxel size below 0": ("entry_1/image_2/voxel_size", lambda a: -a),
     "voxel size NaN": ("entry_1/image_2/voxel_size", lambda a: a * np.nan),
+    "voxel size of kilometres": ("entry_1/image_2/voxel_size", lambda a: a * 0 + 1e9),
+    "voxel size hardly above 0": ("entry_1/image_2/voxel_size", lambda a: a * 0 + 1e-300),
+    "Q hardly above 0": ("entry_1/image_2/scattering_vector", lambda a: a * 1e-200),
+    "Q beyond any": ("entry_1/image_2/scattering_vector", lambda a: a * 1e200),
+    "phase NaN": ("entry_1/image_2/phase", lambda a: a * np.nan),
+    "strain NaN": ("entry_1/image_2/strain", lambda a: a * np.nan),
     "amplitude complex": ("entry_1/image_2/amplitude", lambda a: a + 1j),
     "support of 2": ("entry_1/image_2/support", lambda a: a + 1),
     "counts complex": ("entry_1/instrument_1/detector_1/data", lambda a: a + 1j),

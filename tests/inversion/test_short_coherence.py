@@ -80,7 +80,11 @@ def test_without_the_option_or_a_kernel_that_is_wide_nothing_changes(
 
 
 @pytest.mark.parametrize(
-    "change", [{"least_width": -1.0}, {"widths": (0.0,)}, {"again": -1}, {"updates": 0}, {"evaluations": 0}]
+    "change",
+    [
+        *({"least_width": -1.0}, {"again": -1}, {"again": 1000}, {"updates": 0}, {"evaluations": 0}),
+        *({"widths": widths} for widths in ((), (0.0,), (1e300,), (1.0,) * 9)),
+    ],
 )
 def test_a_number_outside_its_range_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(PlanError):

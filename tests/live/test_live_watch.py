@@ -31,7 +31,8 @@ from autophasenn.live.options import Watch
 from autophasenn.live.settings import Settings
 from autophasenn.live.sightings import Files
 from autophasenn.live.streams import receive_zmq
-from autophasenn.live.watcher import GONE, KEPT_PICTURES, _Watcher
+from autophasenn.live.thumbnails import KEPT
+from autophasenn.live.watcher import GONE, _Watcher
 from autophasenn.live.work import FIRST_IMAGE, Outcome, Task
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.pipeline.example import EXAMPLE
@@ -155,7 +156,7 @@ def test_a_rocking_scan_is_shown_while_it_arrives_and_reconstructed_with_its_las
         # A browser keeps pictures by their names, so the image must not have that of the preview.
         assert done[scan.name].thumbnail != halfway[scan.name].thumbnail
         pictures = sorted(path.name for path in (watch.results / "scans" / scan.name).glob("*.png"))
-        assert len(pictures) <= KEPT_PICTURES, "the one before stays while a browser asks for it, and no other"
+        assert len(pictures) <= KEPT, "the one before stays while a browser asks for it, and no other"
         assert Path(done[scan.name].thumbnail).name == pictures[-1]
         assert "has no scan 56" in done[other.name].reason
         watch.check_results()
@@ -355,7 +356,7 @@ def test_a_scan_that_nobody_watched_is_not_late_nor_keeps_a_killed_watchers_pict
     pictures = sorted(path.name for path in left.parent.glob("*.png"))
     assert pictures[-1] == Path(scan.thumbnail).name
     assert left.name not in pictures, "the first image's, and the refined one's"
-    assert len(pictures) == KEPT_PICTURES
+    assert len(pictures) == KEPT
 
 
 def test_a_fault_while_looking_is_told_once_and_ends_no_watcher(

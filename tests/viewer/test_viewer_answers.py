@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import uuid
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from imaged import Q_GOLD, image_of, octahedron, turned_onto_q
 from viewing import CHROMIUM, FINISHED, findings, page, viewer
 
 from autophasenn.analysis.analyse import Analysis, analyse
+from autophasenn.analysis.figures_facets import family_colours
 from autophasenn.analysis.options import AnalysisOptions
 from autophasenn.analysis.subject import Subject
 from autophasenn.campaign.measured import Measured
@@ -62,7 +63,7 @@ def test_every_facet_is_coloured_by_its_family_and_its_strain_where_it_lies(
     assert len(centres) >= 8
     assert marks.numbers_at(centres).tolist() == [facet.number for facet in analysis.facets]
     scene = Scene([image], quantities_of([image]))
-    scene.marks = [marks]
+    scene.mark([marks])
     for facets in ("families", "strain"):
         scene.show(Appearance(facets=facets))
         mesh = scene._meshes[0]["surface"]
@@ -84,7 +85,7 @@ def test_names_are_written_on_the_facets_that_look_at_the_viewer_and_on_their_si
 ) -> None:
     image, analysis = crystal
     scene = Scene([image], quantities_of([image]))
-    scene.marks = [Marks.of(analysis)]
+    scene.mark([Marks.of(analysis)])
     scene.look("z")
     names = {name.words: place for _, name, place in scene.names(Appearance(facets="families"))}
     facing = [facet for facet in analysis.facets if facet.normal[2] >= FACING]
@@ -108,7 +109,7 @@ def test_a_defect_line_is_drawn_where_it_is_with_its_burgers_component_inside_of
     scene = Scene([image], quantities_of([image]))
     scene.show(Appearance(has_lines=True))
     assert "lines" not in scene._meshes[0]  # before it is analysed
-    scene.marks = [Marks.of(analysis)]
+    scene.mark([Marks.of(analysis)])
     scene.show(Appearance(has_lines=True, opacity=0.4))
     tube = np.asarray(scene._meshes[0]["lines"].points)
     np.testing.assert_allclose(tube[:, :2].mean(axis=0), (10.0, -20.0), atol=5.0)
@@ -194,6 +195,20 @@ def test_in_a_series_equal_colours_are_equal_values(example_results: Path) -> No
     assert (after["strain"].low, after["strain"].high) == (before["strain"].low, before["strain"].high)
     assert after["strain"].is_cut
     np.testing.assert_array_equal(after["strain"].volumes[0], 2 * before["strain"].volumes[0])
+
+
+def test_facets_of_a_series_keep_their_colours(crystal: tuple[StoredImage, Analysis]) -> None:
+    _, analysis = crystal
+    marks = Marks.of(analysis)
+    before = strain_of_facets([marks])
+    after = strain_of_facets([replace(marks, strain=1.5 * marks.strain)], before)
+    assert (after.low, after.high, after.is_cut) == (before.low, before.high, True)
+    np.testing.assert_allclose(after.volumes[0], 1.5 * before.volumes[0], rtol=1e-6)
+    families = [(3, 1, 1), (2, 1, 0), (1, 1, 1), (3, 3, 1)]
+    many = [replace(analysis.facets[0], hkl=family) for family in families]
+    found = family_colours(replace(analysis, facets=tuple(many)))
+    assert len(set(found.values())) == len(families)
+    assert found == family_colours(replace(analysis, facets=tuple(reversed(many))))
 
 
 @pytest.mark.parametrize("link", ["hkl=1%201", "hkl=0%200%200", "material=Unobtainium", "quantity_of_series=nothing"])

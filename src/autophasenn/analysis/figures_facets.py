@@ -21,7 +21,12 @@ from autophasenn.report.scales import Scale, strain_scale
 from autophasenn.report.style import ACCENT, INK, blank, colour_bar, named_map, new_figure, panel, styled
 from autophasenn.report.surface import Renderer, Surface, View
 
-FAMILY_COLOURS = {(1, 1, 1): "#2a5fa5", (1, 0, 0): "#d98c1f", (1, 1, 0): "#3d8f5f"}
+FAMILY_COLOURS = {
+    (1, 1, 1): "#2a5fa5", (1, 0, 0): "#d98c1f", (1, 1, 0): "#3d8f5f", (2, 1, 0): "#8a4fa3", (2, 1, 1): "#b8433f",
+    (2, 2, 1): "#3a9db0", (3, 1, 0): "#7a6a2f", (3, 1, 1): "#c06fa0", (3, 2, 0): "#5b5fc7", (3, 2, 1): "#6b4a36",
+    (3, 2, 2): "#94b53a", (3, 3, 1): "#e07a5f", (3, 3, 2): "#2f6f6a",
+}  # fmt: skip
+"""A family has one colour in all crystals, so that two, and the scans of a series, can be compared."""
 OTHERS = ("#8a4fa3", "#b8433f", "#3a9db0", "#7a6a2f", "#c06fa0")
 NO_FAMILY = "#9a9ca8"
 ROUND = "#e3e4e9"

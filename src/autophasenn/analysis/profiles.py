@@ -18,6 +18,8 @@ from autophasenn.physics.nearest import nearest_known
 from autophasenn.report.contour import filled
 
 Point = tuple[float, float, float]
+FARTHEST = 10.0
+"""Diagonals of the image, from whose middle a point of a line may be so far."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +125,17 @@ def line(image: CrystalImage, sampler: Sampler, name: str, first: Point | Floats
     Raises
     ------
     InputError
-        If both points are one, or the line misses the crystal.
+        If both points are one or far outside of the image, or the line misses the crystal.
     """
     start, end = np.asarray(first, float), np.asarray(last, float)
     length = float(np.linalg.norm(end - start))
     step = min(image.spacing) / 2
+    farthest = FARTHEST * float(np.linalg.norm(image.extent))
+    if max(float(np.linalg.norm(start)), float(np.linalg.norm(end))) > farthest:
+        raise InputError(
+            f"The line from {first} to {last} leaves the image by far; give points within {farthest:.3g} {image.unit} of "
+            "its middle."
+        )
     if not length > step:
         raise InputError(f"The line from {first} to {last} has no length; give two points, in {image.unit}.")
     distance = np.linspace(0, length, max(2, int(np.ceil(length / step)) + 1))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from autophasenn.analysis.quantity import Floats
 from autophasenn.files.convention import IMAGE, RESULT
 from autophasenn.files.cxi_image import image_in, process_in
-from autophasenn.files.guarded import COMPLEX, opened_result
+from autophasenn.files.guarded import COMPLEX, UNLIMITED, Limits, opened_result
 from autophasenn.image import CrystalImage
 
 
@@ -79,8 +79,14 @@ class Subject:
     photons: float | None = None
 
 
-def read_subject(path: Path) -> tuple[Subject, Mapping[str, Any]]:
+def read_subject(path: Path, limits: Limits = UNLIMITED) -> tuple[Subject, Mapping[str, Any]]:
     """Read what is analysed from a result, its folder or its ``.cxi`` file; and its report.
+
+    Parameters
+    ----------
+    path : Path
+    limits : Limits
+        Of what is read.
 
     Raises
     ------
@@ -88,7 +94,7 @@ def read_subject(path: Path) -> tuple[Subject, Mapping[str, Any]]:
         If there is no result of this package, it is damaged or empty, or does not fit into the memory.
     """
     file = path / RESULT if path.is_dir() else path
-    with opened_result(file) as stored:
+    with opened_result(file, limits) as stored:
         image, process = image_in(stored), process_in(stored)
         rho = stored.volume(f"{IMAGE}/data", kinds=COMPLEX)
         support = stored.inside(f"{IMAGE}/support", rho.shape)

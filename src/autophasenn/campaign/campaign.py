@@ -23,6 +23,7 @@ from autophasenn.files.writing import LAST, TEMPORARY, check_folder, forsaken, w
 from autophasenn.live import ledger as ledgers
 from autophasenn.live import lock
 from autophasenn.live.ledger import BEGUN_WITH, Ledger, ScanRecord
+from autophasenn.live.thumbnails import new_thumbnail, remove_older
 from autophasenn.live.work import Outcome, remove
 from autophasenn.machine import Stop
 from autophasenn.pipeline.plan import Plan, dump_plan
@@ -242,7 +243,7 @@ class _Campaign:
 
     def _give(self, worker: Crewman, scan: ScanOfCampaign) -> None:
         self._ledger.change(scan.key, state="running")
-        picture = self._folder / THUMBNAILS / f"{scan.key}-{time.time_ns() // 1_000_000}.png"
+        picture = new_thumbnail(self._folder / THUMBNAILS / scan.key)
         worker.give(Task(scan.key, scan.source, self._folder / scan.key, picture))
 
     def _conclude(self, task: Task, outcome: Outcome) -> None:
@@ -272,9 +273,7 @@ class _Campaign:
                 seconds_to_refined=numbers.values.get("seconds"),
             )
             self._ledger.put(done)
-            for other in task.picture.parent.glob(f"{scan.key}-[0-9]*.png"):
-                if other != task.picture:
-                    other.unlink(missing_ok=True)
+            remove_older(task.picture)
             self._tell(f"{scan.name}: {numbers.status}. {numbers.message}")
         self._write_table()
 
@@ -296,12 +295,14 @@ def _agree(campaign: Campaign, ledger: Ledger, *, is_dry: bool = False) -> None:
     before = ledger.fact(BEGUN_WITH)
     if before is not None and not campaign.overwrite:
         then = json.loads(before)
-        for name in sorted(now.keys() | then.keys()):
-            if now.get(name) != then.get(name):
-                raise PlanError(
-                    f"{campaign.folder} was begun with {name} {then.get(name)}, and now it is {now.get(name)}; repeat the "
-                    "command that began it, give another -o, or --overwrite to do all scans again."
-                )
+        differing = [name for name in now.keys() | then.keys() if now.get(name) != then.get(name)]
+        if differing:
+            name = min(differing, key=lambda each: (each not in then, each))
+            was = f"with {name} {then[name]}" if name in then else f"without {name}, as an earlier version may have"
+            raise PlanError(
+                f"{campaign.folder} was begun {was}, and now it is {now.get(name, 'not')}; repeat the command that "
+                "began it, give another -o, or --overwrite to do all scans again."
+            )
     if not is_dry:
         ledger.note(BEGUN_WITH, json.dumps(now))
 

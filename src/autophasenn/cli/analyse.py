@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -153,6 +154,8 @@ def _numbers(option: str, words: str) -> Triple:
         x, y, z = (float(part) for part in words.replace(",", " ").split())
     except ValueError as error:
         raise PlanError(f"{option} has the numbers {words!r}; give three as in 0,1,0.") from error
+    if not all(map(math.isfinite, (x, y, z))):
+        raise PlanError(f"{option} has the numbers {words!r}; give finite ones.")
     return x, y, z
 
 

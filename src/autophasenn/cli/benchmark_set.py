@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from autophasenn.cli import options
 from autophasenn.cli.app import INTERRUPTED, app
 from autophasenn.cli.terminal import TerminalProgress, complain, show_facts
 
@@ -23,7 +24,7 @@ def benchmark_set(
             help="Only these, as beamline,strain-2-4,domains; all if left out, but relaxed where LAMMPS is not installed.",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    workers: options.Workers = 1,
 ) -> None:
     """Make the benchmark set, a dataset file for each kind of easy and hard crystals (docs/notebook/leaderboard.md)."""
     from autophasenn.pipeline.benchmark_set import MANIFEST, BenchmarkSet, write_benchmark_set

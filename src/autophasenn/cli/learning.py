@@ -40,7 +40,7 @@ def simulate(
     ] = "paper",
     metal: Annotated[str | None, typer.Option(help="Ag, Au, Cu, Ni, Pd or Pt; gold if left out.")] = None,
     reflection: Annotated[str | None, typer.Option(help="Miller indices, as 200 or 2,0,0; 1,1,1 if left out.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    workers: shared.Workers = 1,
     scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to work instead, tcp://host:8786.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
@@ -94,7 +94,7 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Go on with the training in this folder.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
     workers: Annotated[int, typer.Option(min=0, help="Processes that simulate ahead; 0: on the device itself.")] = 1,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
+    threads: shared.Threads = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long, to be resumed.")] = None,
 ) -> None:
     """Train a network on diffraction patterns alone; under torchrun on many processors."""
@@ -155,8 +155,8 @@ def evaluate(
         typer.Option(min=0, help="Of several datasets: end after so long, with the table so far, to be gone on with."),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
+    threads: shared.Threads = None,
+    workers: shared.Workers = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
 ) -> None:
     """Compare network, refinement and iterative retrieval on the patterns of datasets (docs/notebook/evaluation.md)."""
@@ -219,8 +219,8 @@ def paper(
     count: Annotated[int | None, typer.Option(help="Only the first so many samples.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the starts.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
+    threads: shared.Threads = None,
+    workers: shared.Workers = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there.")] = False,
 ) -> None:
     """The comparison of Yao et al. (2022) anew: their network alone, with 50 iterations of ER, ours, and random starts."""

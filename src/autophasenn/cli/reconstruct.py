@@ -56,7 +56,7 @@ def reconstruct(
             "--sum", help="Several scans are repetitions: sum those that show the same crystal into one image."
         ),
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that reconstruct the scans of a campaign.")] = 1,
+    workers: options.Workers = 1,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler to reconstruct the scans of a campaign instead, tcp://host:8786.")
     ] = None,

@@ -139,6 +139,10 @@ def show_facts(facts: Mapping[str, Any], indent: str = "") -> None:
         if isinstance(value, Mapping):
             console.print(f"{indent}{escape(title)}:")
             show_facts(value, indent + "  ")
+        elif isinstance(value, list | tuple) and len(value) > 1 and all(isinstance(each, str) for each in value):
+            console.print(f"{indent}{escape(title)}:")
+            for sentence in value:
+                console.print(f"{indent}  {escape(sentence)}")
         else:
             items = [str(v) for v in value] if isinstance(value, list | tuple) else [_word(value)]
             console.print(f"{indent}{escape(title)}: {escape(', '.join(items))}")

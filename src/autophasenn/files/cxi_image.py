@@ -21,6 +21,8 @@ from autophasenn.image import CrystalImage, Floats
 
 # Level 1 halves the time on sparse counts (scan 54) and costs 1 % of the size of a result, which is mostly floats.
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+VOXEL_SIZES = (1e-13, 1e-3)
+"""That a file may state, metres."""
 SPREAD = "standard deviation over reconstructions from several orientations; NaN outside the support"
 
 
@@ -115,17 +117,23 @@ def image_in(stored: GuardedFile) -> CrystalImage:
         )
     support = stored.inside(f"{LAB_IMAGE}/support", shape)
     size = stored.find(f"{LAB_IMAGE}/voxel_size", (3,))
-    if size is not None and not (np.isfinite(size).all() and (size > 0).all()):
-        raise ValueError(f"{LAB_IMAGE}/voxel_size is {size.tolist()} m, and must be finite and above 0")
+    if size is not None and not ((size >= VOXEL_SIZES[0]) & (size <= VOXEL_SIZES[1])).all():
+        raise ValueError(
+            f"{LAB_IMAGE}/voxel_size is {size.tolist()} m, and must be {VOXEL_SIZES[0]:g} to {VOXEL_SIZES[1]:g}"
+        )
     optional = {
         name: stored.find(f"{LAB_IMAGE}/{name}", shape)
         for name in ("displacement", "strain", "phase_spread", "amplitude_spread")
     }
     if optional["displacement"] is not None:
         optional["displacement"] = optional["displacement"] * np.float32(NANOMETRE)
+    phase = stored.volume(f"{LAB_IMAGE}/phase", shape)
+    for name, values in {"phase": phase, "strain": optional["strain"]}.items():
+        if values is not None and not np.isfinite(values[support]).any():
+            raise ValueError(f"{LAB_IMAGE}/{name} has no finite number inside of the support")
     return CrystalImage(
         amplitude=np.nan_to_num(amplitude),
-        phase=stored.volume(f"{LAB_IMAGE}/phase", shape),
+        phase=phase,
         support=support,
         voxel_size=None if size is None else (float(size[0]), float(size[1]), float(size[2])),
         scattering_vector=stored.vectors(f"{LAB_IMAGE}/scattering_vector", (3,)),

@@ -20,6 +20,8 @@ from autophasenn.files.damaged_hdf5 import check_heaps, memory_bounded, unbounde
 CREATOR = "autophasenn"
 """How the attribute `creator` of a result file begins."""
 
+LENGTHS = (1e-13, 1e15)
+"""Of vectors in a file: from voxels, m, to scattering vectors, 1/m."""
 REAL, COMPLEX = "biuf", "c"
 """Kinds of NumPy types."""
 
@@ -120,16 +122,21 @@ class GuardedFile:
         return inside
 
     def vectors(self, name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
-        """As `find`, of finite vectors along the last axis.
+        """As `find`, of vectors of reciprocal or real space along the last axis, 1/m or m.
 
         Raises
         ------
         ValueError
-            If one is not finite, or zero.
+            If one is not finite, or is shorter or longer than any that is measured.
         """
         found = self.find(name, shape)
-        if found is not None and not (np.isfinite(found).all() and np.any(found, axis=-1).all()):
-            raise ValueError(f"{name} is {found.tolist()}, and must be finite and not zero")
+        if found is None:
+            return None
+        largest = np.abs(found).max(axis=-1)  # component; the squares of a length could overflow
+        if not ((largest >= LENGTHS[0]) & (largest <= LENGTHS[1])).all():
+            raise ValueError(
+                f"{name} is {found.tolist()}, and must be finite, not zero, and of a size that is measured"
+            )
         return found
 
     def whole(self, name: str, low: int, high: int) -> int:

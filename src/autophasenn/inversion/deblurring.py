@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
+from autophasenn.errors import PlanError
 from autophasenn.inversion.prediction import Predictions, predict_all
 from autophasenn.network.predict import Predictor
-from autophasenn.options import Count, NotNegative, Number, Positive, options
+from autophasenn.options import NotNegative, options
 from autophasenn.phasing.deblurring import deblurred
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut
@@ -29,6 +32,9 @@ from autophasenn.volumes import Support
 
 DEBLURRED = "deblurred pattern"
 """Name of the step, in reports and figures."""
+Width = Annotated[float, Gt(0), Le(8)]
+Steps = Annotated[int, Ge(1), Le(1000)]
+MOST_WIDTHS = 8
 WARNING = (
     "The beam is coherent over hardly more than the crystal's width, so the pattern was deblurred for the network; the "
     "confidence was calibrated without that, so take it as rough."
@@ -60,10 +66,17 @@ class Deblurring:
     """
 
     least_width: NotNegative = 0.5
-    widths: tuple[Positive, ...] = (0.65, 0.95)
-    again: Count = 2
-    updates: Number = 30
-    evaluations: Number = 40
+    widths: tuple[Width, ...] = (0.65, 0.95)
+    again: Annotated[int, Ge(0), Le(10)] = 2
+    updates: Steps = 30
+    evaluations: Steps = 40
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.widths) <= MOST_WIDTHS:
+            raise PlanError(
+                f"deblurring.widths has {len(self.widths)} numbers; give 1 to {MOST_WIDTHS}, or deblurring: null to leave "
+                "it out."
+            )
 
 
 def refine_deblurred(

@@ -25,9 +25,6 @@ BEGUN_WITH = "begun with"
 PATIENCE = 20.0
 """Seconds to wait for another process that is at the database."""
 
-THUMBNAILS = "thumbnail-*.png"
-"""Names of the pictures of a scan, the newest last; only the newest few are kept."""
-
 State = Literal["arriving", "waiting", "running", "imaged", "refined", "failed"]
 """Frames still come; all are there; the network is at it; its image is there; refined; could not be reconstructed."""
 STATES: tuple[str, ...] = get_args(State)

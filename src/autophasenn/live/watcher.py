@@ -20,13 +20,14 @@ from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
 from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.live.arrivals import Arrivals
 from autophasenn.live.crew import Companion, Worker
-from autophasenn.live.ledger import BEGUN_WITH, THUMBNAILS, Ledger, ScanRecord, State
+from autophasenn.live.ledger import BEGUN_WITH, Ledger, ScanRecord, State
 from autophasenn.live.lock import only_one
 from autophasenn.live.notices import Notices
 from autophasenn.live.options import Watch
 from autophasenn.live.peeking import Peeker
 from autophasenn.live.pictures import FrameSum
 from autophasenn.live.stack_sum import StackSum
+from autophasenn.live.thumbnails import new_thumbnail, remove_older
 from autophasenn.live.work import Outcome, Task, remove
 from autophasenn.machine import Stop
 
@@ -34,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """Watchers that may be killed while a scan is at work, before that scan is taken for the reason."""
-KEPT_PICTURES = 2
-"""Of a scan in the table: the one that is shown, and the one before."""
 PREVIEW_SECONDS = 0.2
 """For which new frames are read between two looks."""
 UNFINISHED: tuple[State, ...] = ("arriving", "waiting", "running", "imaged")
@@ -192,10 +191,10 @@ class _Watcher:
             total = self._sum_of(key)
             if total is None:
                 continue
-            picture = self._new_picture(key)
+            picture = new_thumbnail(self._options.results / key)
             if total.update(PREVIEW_SECONDS / len(growing)) and total.draw(picture):
                 self._ledger.change(key, thumbnail=self._relative(picture))
-                _remove_others(picture)
+                remove_older(picture)
 
     def _sum_of(self, key: str) -> FrameSum | StackSum | None:
         """Of the frames of a scan so far; None where there are none to be read."""
@@ -234,7 +233,7 @@ class _Watcher:
 
     def _give(self, worker: Worker[Task], scan: ScanRecord, method: str, state: State) -> None:
         self._ledger.change(scan.key, state=state, reason=None, attempts=scan.attempts + 1)
-        output, picture = self._options.results / scan.key / method, self._new_picture(scan.key)
+        output, picture = self._options.results / scan.key / method, new_thumbnail(self._options.results / scan.key)
         is_beamlines = self._options.is_of_beamline(scan.key, Path(scan.source))
         worker.give(Task(scan.key, scan.fingerprint, method, scan.source, is_beamlines, output, picture, scan.number))
 
@@ -278,29 +277,15 @@ class _Watcher:
             seconds_to_refined=scan.seconds_to_refined if is_first else seconds,
         )
         self._ledger.put(done)
-        _remove_others(task.picture)
+        remove_older(task.picture)
         logger.info("%s: %s %.1f s after its last frame, chi2 %.3g", scan.name, done.state, seconds, outcome.chi2)
 
     def _fail(self, scan: ScanRecord, reason: str) -> None:
         self._ledger.change(scan.key, state="failed", reason=reason, attempts=0)
         logger.warning("%s: failed. %s", scan.name, reason)
 
-    def _new_picture(self, key: str) -> Path:
-        """Never a name that was there before: browsers keep pictures by their names."""
-        return self._options.results / key / THUMBNAILS.replace("*", str(time.time_ns() // 1_000_000))
-
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._options.results).as_posix()
-
-
-def _remove_others(picture: Path) -> None:
-    """Those that the table showed before, or never did since their watcher was killed.
-
-    The one before stays: a browser may just be asking for it.
-    """
-    for other in sorted(picture.parent.glob(THUMBNAILS))[:-KEPT_PICTURES]:
-        if other != picture:
-            other.unlink(missing_ok=True)
 
 
 def _claim(ledger: Ledger, folder: Path | None) -> None:

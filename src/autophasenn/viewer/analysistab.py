@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -19,6 +20,7 @@ from autophasenn.analysis.quantity import Mean, Quantity
 from autophasenn.analysis.subject import read_subject
 from autophasenn.analysis.tables import csv_tables
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.files.guarded import Limits
 from autophasenn.report.words import with_error
 from autophasenn.viewer import plots
 from autophasenn.viewer.figure import written
@@ -81,7 +83,9 @@ class AnalysisTab:
         state.update({"is_analysing": True, "analysis_error": ""})
         state.flush()
         try:
-            found = await asyncio.to_thread(_analyses, [image.path for image in stored], key)
+            async with self.owner.shared.analysing:
+                stored, limits = self.owner.stored, self.owner.shared.limits  # others may be open by now
+                found = await asyncio.to_thread(_analyses, [image.path for image in stored], key, limits)
         except AutoPhaseNNError as error:
             found, said = [], str(error)
         else:
@@ -131,11 +135,11 @@ class AnalysisTab:
         return csv_tables(self.found[number])[TABLES[what]].encode()
 
 
-def _analyses(paths: Sequence[Any], key: Key) -> list[Analysis]:
+def _analyses(paths: Sequence[Path], key: Key, limits: Limits) -> list[Analysis]:
     threshold, material, hkl = key
     indices = tuple(int(part) for part in hkl.split()) if hkl else None
     options = AnalysisOptions(isosurface=threshold, material=material or None, hkl=indices)  # type: ignore[arg-type]
-    return [analyse(read_subject(path)[0], options) for path in paths]
+    return [analyse(read_subject(path, limits)[0], options) for path in paths]
 
 
 def _of(analysis: Analysis) -> list[str]:

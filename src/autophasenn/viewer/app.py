@@ -57,7 +57,7 @@ class Viewer:
         self._stamps: list[Stamp] = []
         self._is_difference = False
         self._analysed: list[StoredImage] = []
-        self._held: Mapping[str, Quantity] = {}
+        self.held: Mapping[str, Quantity] = {}
         self._has_arrived = False
         self._due: set[str] = set()
         self._worker: asyncio.Task[None] | None = None
@@ -165,7 +165,7 @@ class Viewer:
 
     def _show(self, images: list[StoredImage], *, anew: bool, held: Mapping[str, Quantity]) -> None:
         """Put what was read on the page."""
-        self.stored, self._held = images, held
+        self.stored, self.held = images, held
         self._stamps = [stamp_of(image.path) for image in images]
         with self.state:
             self.state.update(facts_of(images))
@@ -186,7 +186,7 @@ class Viewer:
         is_difference = bool(self.state.is_difference) and len(self.stored) == 2
         images = [difference_of(*self.stored)] if is_difference else self.stored
         self.images, self._is_difference = images, is_difference
-        self.quantities = held_to(self._held, quantities_of(images))
+        self.quantities = held_to(self.held, quantities_of(images))
         if self.state.quantity not in self.quantities:
             self.state.quantity = "phase"
         self.state.panes = [f"{' − '.join(self.state.names)}"] if is_difference else self.state.names

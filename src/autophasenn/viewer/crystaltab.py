@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from autophasenn.viewer.figure import view_figure
 from autophasenn.viewer.film import STEPS, film
-from autophasenn.viewer.marks import Marks, strain_of_facets
+from autophasenn.viewer.marks import Marks
 from autophasenn.viewer.overlay import overlay
+from autophasenn.viewer.quantities import Quantity
 from autophasenn.viewer.scene import TURN, Appearance, Scene
 from autophasenn.viewer.views import Camera
 
@@ -41,6 +42,7 @@ class CrystalTab:
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.scene: Scene | None = None
+        self._facet_strain: Quantity | None = None
         owner.state.update(
             {
                 "bar": NO_BAR,
@@ -87,14 +89,15 @@ class CrystalTab:
     def painted(self) -> str:
         """What facets are coloured by; "none" until they are found, and where none has what was asked for."""
         asked, marks = self.owner.state.facets, [] if self.scene is None else self.scene.marks
-        if not marks or self.owner.state.is_difference or not any(each.facets for each in marks):
+        if self.scene is None or not marks or self.owner.state.is_difference or not any(each.facets for each in marks):
             return "none"
-        return "families" if asked == "strain" and strain_of_facets(marks) is None else str(asked)
+        return "families" if asked == "strain" and self.scene.facet_strain is None else str(asked)
 
     def mark(self, marks: Sequence[Marks]) -> None:
         """Draw facets and lines of these analyses from now on."""
         if self.scene is not None and len(marks) in (0, len(self.scene.bodies)):
-            self.scene.marks = list(marks)
+            self.scene.mark(marks, self._facet_strain if self.owner.held else None)
+            self._facet_strain = self.scene.facet_strain or self._facet_strain
 
     def legend(self) -> dict[str, Any]:
         """The colour bar, or the families of the facets."""
@@ -112,7 +115,7 @@ class CrystalTab:
             }
         quantity = self.owner.quantity
         if scene is not None and self.painted == "strain":
-            quantity = strain_of_facets(scene.marks) or quantity
+            quantity = scene.facet_strain or quantity
         return {"title": quantity.title, "ramp": quantity.ramp(), "ticks": quantity.ticks(), "legend": []}
 
     async def update(self) -> None:
@@ -213,7 +216,7 @@ class CrystalTab:
         assert self.scene is not None
         quantity, state, scene = self.owner.quantity, self.owner.state, self.scene
         if self.painted == "strain":
-            quantity = strain_of_facets(scene.marks) or quantity
+            quantity = scene.facet_strain or quantity
         legend = {each["words"]: each["colour"] for each in self.legend()["legend"]}
         rows, columns = picture.shape[:2]
         names = [

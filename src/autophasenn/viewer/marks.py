@@ -17,7 +17,7 @@ from autophasenn.analysis.figures import COLOURS
 from autophasenn.analysis.figures_facets import ROUND, family_colours, normal_on_image
 from autophasenn.image import Floats
 from autophasenn.report.scales import strain_scale
-from autophasenn.viewer.quantities import Quantity
+from autophasenn.viewer.quantities import Quantity, held_to
 
 FACING = 0.3
 """Least cosine between a facet's normal and the direction to the viewer at which its name is written."""
@@ -111,17 +111,18 @@ class Marks:
         return np.asarray(self.numbers[self.triangles.query(places)[1]])
 
 
-def strain_of_facets(marks: Sequence[Marks]) -> Quantity | None:
-    """The facets' mean strain on one scale for all crystals; None where no facet has one."""
+def strain_of_facets(marks: Sequence[Marks], before: Quantity | None = None) -> Quantity | None:
+    """The facets' mean strain on one scale for all crystals, or on that of before; None where no facet has one."""
     values = np.concatenate([each.strain[np.isfinite(each.strain)] for each in marks]) if marks else np.zeros(0)
     if not values.size:
         return None
     scale = strain_scale(values)
     unit = "%" if scale.factor == 1e2 else "10⁻⁴"
     each = [np.asarray(each.strain * scale.factor, np.float32) for each in marks]
-    return Quantity(
+    found = Quantity(
         "strain", unit, scale.colours, -scale.limit, scale.limit, each, called="Mean strain below each facet"
     )
+    return found if before is None else held_to({found.key: before}, {found.key: found})[found.key]
 
 
 def scaled(name: Name, by: float) -> Name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from autophasenn.viewer.quantities import Quantity
@@ -31,6 +32,8 @@ class Owner(Protocol):
     page: Screen | None
     images: list[StoredImage]
     quantities: dict[str, Quantity]
+    held: Mapping[str, Quantity]
+    """On whose colours these are, as in a series; empty: on their own."""
 
     @property
     def quantity(self) -> Quantity:

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from autophasenn.errors import InputError
-from autophasenn.live.ledger import THUMBNAILS, Ledger, ScanRecord, State
+from autophasenn.live.ledger import Ledger, ScanRecord, State
+from autophasenn.live.thumbnails import newest_thumbnail
 from autophasenn.viewer.numbers import VERDICTS, colour_of
 from autophasenn.viewer.series import TABLE, Entry, entries_of
 
@@ -116,18 +117,15 @@ class Scans:
         return path
 
     def thumbnail(self, name: str) -> Path:
-        """The picture of a scan; the newest one, where the watcher has replaced that which a browser still asks for.
+        """The picture of a scan; the newest one, where that was replaced which a browser still asks for.
 
         Raises
         ------
         InputError
             If there is none.
         """
-        asked = Path(name)
-        if asked.match(THUMBNAILS) and not (self.folder / name).exists():
-            newest = max((self.folder / asked.parent).glob(THUMBNAILS), default=asked)
-            return self.file(str(asked.with_name(newest.name)))
-        return self.file(name)
+        newest = None if (self.folder / name).exists() else newest_thumbnail(self.folder / name)
+        return self.file(name if newest is None else str(newest))
 
     def close(self) -> None:
         """Give the file back."""

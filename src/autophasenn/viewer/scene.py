@@ -105,6 +105,7 @@ class Scene:
             self.plotter.add_light(pyvista.Light(position=position, intensity=intensity, light_type="camera light"))
         self.marks: list[Marks] = []
         """Of each crystal, once they are analysed."""
+        self.facet_strain: Quantity | None = None
         self._voxels = [int(image.support.sum()) for image in images]
         self._actors: list[dict[str, Any]] = [{} for _ in images]
         self._meshes: list[dict[str, Any]] = [{} for _ in images]
@@ -185,13 +186,17 @@ class Scene:
         actors[name].prop.culling = "back" if appearance.opacity < 1 and name == "surface" else "none"
         actors[name].SetVisibility(True)
 
+    def mark(self, marks: Sequence[Marks], before: Quantity | None = None) -> None:
+        """Draw facets and lines of these analyses from now on, their strain on the scale of before if there is one."""
+        self.marks, self.facet_strain = list(marks), strain_of_facets(marks, before)
+
     def _facet_colours(self, number: int, name: str, mesh: Any, appearance: Appearance) -> NDArray[np.uint8]:
         """Of the surface the colour of the nearest facet; the face of a cut belongs to none."""
         marks = self.marks[number]
         if name != "surface":
             return np.full((mesh.n_points, 3), NEUTRAL, np.uint8)
         numbers = marks.numbers_at(np.asarray(mesh.points, float) / self.enlarged[number])
-        scale = strain_of_facets(self.marks) if appearance.facets == "strain" else None
+        scale = self.facet_strain if appearance.facets == "strain" else None
         return marks.families[numbers] if scale is None else scale.rgb(scale.volumes[number][numbers])
 
     def _place_lines(self, number: int, appearance: Appearance) -> None:

@@ -81,6 +81,8 @@ class Shared:
         self.results, self.limits, self.workshop = list(results), limits, workshop
         self.members: list[Member] = []
         self.presenter: Member | None = None
+        self.analysing = asyncio.Lock()
+        """Held by the one browser whose results are analysed: two at once would take their memory at once."""
         self._images: WeakValueDictionary[tuple[Stamp, str], StoredImage] = WeakValueDictionary()
 
     async def read(self, path: Path, name: str = "") -> StoredImage:
