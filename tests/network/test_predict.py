@@ -1,5 +1,6 @@
 """Prediction gives what the network gives, whatever is done to make it quick."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import nn
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import InputError, PlanError
 from autophasenn.experiment.experiment import Experiment, simulate
-from autophasenn.network import predict, weights
+from autophasenn.network import onednn, predict, weights
 from autophasenn.network.architectures import Network, build
 from autophasenn.network.autophasenn import AutoPhaseNN, AutoPhaseNNDesign
 from autophasenn.network.folding import EdgedConvolution, folded
@@ -82,6 +83,19 @@ def test_an_edged_convolution_sees_zeros_beyond_the_edge() -> None:
     normalised = x * scale[:, None, None, None] + shift[:, None, None, None]
     with torch.no_grad():
         assert torch.allclose(EdgedConvolution(plain, (scale, shift))(x), plain(normalised), atol=1e-5)
+
+
+@pytest.mark.skipif(not onednn.is_there(), reason="this PyTorch has no oneDNN")
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_convolution_is_the_same_by_onednn(stride: int) -> None:
+    plain = nn.Sequential(nn.Conv3d(4, 6, 1), nn.Sequential(nn.Conv3d(6, 5, 3, stride=stride, padding=1)))
+    quick = deepcopy(plain)
+    onednn.by_onednn(quick)
+    assert isinstance(quick[0], nn.Conv3d)  # looks at no neighbours
+    assert isinstance(quick[1][0], onednn.OneDNNConv3d)
+    x = torch.randn(1, 4, 9, 9, 9, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.allclose(quick(x), plain(x), atol=1e-5)
 
 
 def test_a_prediction_is_the_last_stage_of_the_network(

@@ -27,7 +27,7 @@ from autophasenn.devices import device_of, is_shortage
 from autophasenn.errors import InputError, PlanError
 from autophasenn.files.boundary import reading
 from autophasenn.files.stored import sha256_of
-from autophasenn.network import weights
+from autophasenn.network import onednn, weights
 from autophasenn.network.architectures import DESIGNS, Network
 from autophasenn.network.autophasenn import AutoPhaseNN
 from autophasenn.network.estimates import Stage
@@ -141,7 +141,7 @@ class Predictor:
         ready = (folded(network) if isinstance(network, AutoPhaseNN) else deepcopy(network)).eval().to(self.device)
         chosen = inference.precision or self._quickest(ready)
         self.inference = replace(inference, precision=chosen)
-        self._network = _compiled(_cast(ready, chosen)) if inference.compiled else _cast(ready, chosen)
+        self._network = _compiled(_cast(ready, chosen)) if inference.compiled else self._ready(ready, chosen)
 
     @classmethod
     def from_file(
@@ -244,6 +244,13 @@ class Predictor:
             return last.objects, counts.new_zeros(len(counts))
         return last.objects, _misfit(last, counts, measured)
 
+    def _ready(self, network: Network, precision: str) -> Network:
+        """The same network with its convolutions in a precision, done as is quickest for few patterns."""
+        network = _cast(network, precision)
+        if self.device.type == "cpu" and precision == "float32" and onednn.is_there():
+            onednn.by_onednn(network)
+        return network
+
     def _quickest(self, network: Network) -> str:
         """The precision in which one pattern takes the least time: bfloat16 is slower than float32 on some machines."""
         if not is_bfloat16_quick(self.device):
@@ -251,7 +258,7 @@ class Predictor:
         counts = torch.ones(1, *PATTERN, device=self.device)
         taken = {}
         for precision in PRECISIONS:
-            trial = _cast(deepcopy(network), precision)
+            trial = self._ready(deepcopy(network), precision)
             taken[precision] = min(self._seconds(trial, counts, precision) for _ in range(3))
         return min(taken, key=lambda precision: taken[precision])
 
