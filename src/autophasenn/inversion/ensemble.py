@@ -12,7 +12,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from autophasenn.phasing.engine import Retrieval
-from autophasenn.phasing.ensemble import AGREEMENT, singular_modes
+from autophasenn.phasing.ensemble import AGREEMENT, shares_of_modes
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
 from autophasenn.physics.ambiguity import align
@@ -85,7 +85,7 @@ class ImageEnsemble:
     def amplitude_spread(self) -> Float[Tensor, "64 64 64"]:
         """Standard deviation of the amplitude over the objects that agree, in units of the largest; 0 for one object."""
         family = self.objects[self.agreeing].abs()
-        return family.std(0) if len(family) > 1 else torch.zeros_like(family[0])
+        return ((family - family.mean(0)).square().sum(0) / max(1, len(family) - 1)).sqrt()  # `std` is not vectorised
 
     @cached_property
     def phase_spread(self) -> Float[Tensor, "64 64 64"]:
@@ -107,17 +107,21 @@ class ImageEnsemble:
     @cached_property
     def pairwise(self) -> float:
         """Mean correlation of all pairs of images; 1 for one image."""
-        flat = self.objects.flatten(1)
-        flat = flat / torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        number = len(flat)
-        return float(((flat @ flat.mH).abs().sum() - number) / (number * (number - 1))) if number > 1 else 1.0
+        number = len(self.objects)
+        return float((self._overlaps.abs().sum() - number) / (number * (number - 1))) if number > 1 else 1.0
 
     @cached_property
     def largest_mode(self) -> float:
-        """Share of the first singular mode of all images; 1: they agree."""
-        return float(
-            singular_modes(self.objects / torch.linalg.vector_norm(self.objects, dim=SPATIAL, keepdim=True))[0]
-        )
+        """Share of the first singular mode of all images, each with a norm of 1; 1: they agree."""
+        return float(shares_of_modes(self._overlaps)[0])
+
+    @cached_property
+    def _overlaps(self) -> Complex[Tensor, "images images"]:
+        """Inner products of the images, each with a norm of 1."""
+        flat = self.objects.flatten(1)
+        products = flat @ flat.mH
+        norms = products.diagonal().real.sqrt()
+        return products / (norms[:, None] * norms)
 
 
 def ranked(

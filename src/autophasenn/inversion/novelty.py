@@ -184,9 +184,11 @@ def separate_lobe(counts: np.ndarray, mask: np.ndarray) -> float:
     middle = tuple(n // 2 for n in patterson.shape)
     highest = 0.0
     for level in LEVELS:
-        parts, number = ndimage.label(patterson > level)
-        heights = np.array(ndimage.maximum(patterson, parts, range(1, number + 1)))
-        heights[parts[middle] - 1] = 0
+        above = patterson > level
+        parts, number = ndimage.label(above)
+        heights = np.zeros(number + 1, patterson.dtype)
+        np.maximum.at(heights, parts[above], patterson[above])  # ndimage.maximum would sort the whole volume
+        heights[parts[middle]] = 0
         highest = max(highest, float(np.where(heights > RISE * level, heights, 0).max()))
     return highest
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Le
+from jaxtyping import Complex
 from torch import Tensor
 
 from autophasenn.options import Count, Fraction, options
@@ -156,7 +157,12 @@ def singular_modes(family: ObjectVolume) -> Tensor:
     float tensor (starts,), falling, sum 1. The first near 1: the starts agree.
     """
     flat = family.flatten(1)
-    values = torch.linalg.eigvalsh(flat @ flat.conj().T).flip(0).clamp_min(0)
+    return shares_of_modes(flat @ flat.mH)
+
+
+def shares_of_modes(products: Complex[Tensor, "starts starts"]) -> Tensor:
+    """:func:`singular_modes` of what has these inner products."""
+    values = torch.linalg.eigvalsh(products).flip(0).clamp_min(0)
     return values / values.sum()
 
 

@@ -60,7 +60,7 @@ def align(reference: ObjectVolume, moving: ObjectVolume, *, twins: bool = True) 
     """
     reference_wave = torch.fft.fftn(fourier.to_corner(reference))
     moving_wave = torch.fft.fftn(fourier.to_corner(moving))
-    norm = float(torch.linalg.vector_norm(reference_wave) * torch.linalg.vector_norm(moving_wave))
+    norm = _norm(reference_wave) * _norm(moving_wave)
     candidates = [(False, moving_wave)] + ([(True, moving_wave.conj().resolve_conj())] if twins else [])
     best: tuple[float, bool, Tensor, Tensor, complex] | None = None
     for twinned, wave in candidates:
@@ -84,6 +84,11 @@ def translate(rho: ObjectVolume, shift: tuple[float, float, float]) -> ObjectVol
     wave = torch.fft.fftn(fourier.to_corner(rho), dim=SPATIAL)
     ramp = _ramp(wave, -torch.tensor(shift, dtype=torch.float64))
     return fourier.to_centre(torch.fft.ifftn(wave * ramp, dim=SPATIAL))
+
+
+def _norm(wave: Tensor) -> float:
+    """Of its real and imaginary parts, which PyTorch squares many times as fast as complex numbers."""
+    return float(torch.linalg.vector_norm(torch.view_as_real(wave.resolve_conj())))
 
 
 def _frequencies(wave: Tensor) -> list[Tensor]:
