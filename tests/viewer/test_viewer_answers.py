@@ -175,6 +175,18 @@ def test_a_series_has_the_numbers_of_its_table_and_ledger_against_scan_time_and_
     scans.close()
 
 
+def test_what_a_watcher_made_has_the_time_of_the_last_frame_as_an_axis(tmp_path: Path, example_results: Path) -> None:
+    shutil.copytree(example_results / "network", tmp_path / "a")
+    with Ledger.open(tmp_path) as ledger:
+        for key, arrived in (("a", 1.8e9), ("b", 1.8e9 + 1800)):
+            ledger.put(ScanRecord(key, key, "imaged", None, 64, arrived, result="a", strain_std=1e-4))
+    scans = Scans(tmp_path)
+    scans.look()
+    assert [each["value"] for each in axes_in(scans.entries)] == ["scan", "time"]
+    assert places(scans.records, scans.entries, "time") == {"a": 0.0, "b": 0.5}
+    scans.close()
+
+
 def test_a_table_of_a_series_that_is_written_anew_is_read_anew(tmp_path: Path, example_results: Path) -> None:
     scans = Scans(campaign(tmp_path, example_results / "network"))
     scans.look()

@@ -93,11 +93,17 @@ def _of_ledger(folder: Path, record: ScanRecord, ledger: Ledger) -> Entry:
     values = {name: float(value) for name, value in plain.items() if value is not None}
     try:
         said = ledger.fact(NUMBERS + record.key)
-        known = Measured() if said is None else Measured.from_json(json.loads(said))
+        known = _of_watcher(record) if said is None else Measured.from_json(json.loads(said))
     except (ValueError, TypeError, KeyError):
         known = Measured()
     status = "" if record.result is None else known.status or _status(folder / record.result / "report.json")
     return Entry(status, {**values, **known.values}, known.errors, known.metadata)
+
+
+def _of_watcher(record: ScanRecord) -> Measured:
+    """A watcher, unlike a campaign, writes no numbers of a result down; it knows when the last frame came."""
+    is_known = record.result is not None and record.arrived > 0
+    return Measured(metadata={TIME: datetime.fromtimestamp(record.arrived, UTC).isoformat()} if is_known else {})
 
 
 def _status(report: Path) -> str:
