@@ -36,6 +36,28 @@ def test_smooth_strain_hardly_changes_the_oversampling():
     np.testing.assert_allclose(found, np.array(SHAPE) / extents(crystal), rtol=0.2)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_strong_strain_does_not_hide_how_long_a_crystal_is(seed):
+    rng = np.random.default_rng(seed)
+    oversampling = rng.uniform(2.5, 5.5, 3)
+    crystal = polyhedron(SHAPE, oversampling, rng)
+    phase = smooth_phase(SHAPE, oversampling, rng)
+    phase *= 4 * np.pi / np.ptp(phase[np.abs(crystal) > 0.5])
+    counts = rng.poisson(expected_counts(crystal * np.exp(1j * phase), 1e7)).astype(np.float32)
+    found = np.array(estimate_oversampling(counts, np.ones(SHAPE, bool))) * extents(np.abs(crystal)) / SHAPE
+    assert found.min() > 0.85
+    assert found.max() < 1.15  # 2.3 without the foot
+
+
+def test_a_pedestal_of_the_autocorrelation_is_not_taken_for_the_foot_of_a_crystal():
+    rng = np.random.default_rng(3)
+    expected = expected_counts(polyhedron(SHAPE, (3, 4, 5), rng), 1e7)
+    steady = estimate_oversampling(rng.poisson(expected).astype(np.float32), np.ones(SHAPE, bool))
+    beam = np.cumsum(rng.normal(0, 0.05, SHAPE[0]))[:, None, None]  # of each frame, wanders
+    found = estimate_oversampling(rng.poisson(expected * np.exp(beam)).astype(np.float32), np.ones(SHAPE, bool))
+    np.testing.assert_allclose(found, steady, rtol=0.15)
+
+
 def test_place_of_the_peak_does_not_matter():
     rng = np.random.default_rng(6)
     counts = rng.poisson(expected_counts(polyhedron(SHAPE, (3, 4, 5), rng), 1e6)).astype(np.float32)
