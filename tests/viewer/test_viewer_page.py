@@ -232,7 +232,7 @@ def watched(example_results: Path, tmp_path: Path) -> Path:
         ledger.put(replace(good, thumbnail="good/thumbnail.png"))
         ledger.put(ScanRecord("damaged", "scan_0055", "imaged", None, 64, now - 8, 1.5, result="damaged"))
         ledger.put(ScanRecord("failed", "scan_0056", "failed", "Frame 17 is truncated; copy it again.", 64, now - 7))
-        ledger.put(ScanRecord("arriving", "scan_0057", "arriving", None, 12, now))
+        ledger.put(ScanRecord("arriving", "scan_0057", "arriving", None, 12, now, expected=64))
     return folder
 
 
@@ -251,11 +251,12 @@ def test_the_table_of_scans_opens_results_tells_reasons_and_keeps_up(
 ) -> None:
     with viewer(watched, "--token", "a-long-enough-token") as served, page(chromium, served) as shown:
         shown.get_by_text("4 scans in watched").wait_for()
-        shown.get_by_text("1 arriving, 2 imaged, 1 failed", exact=True).wait_for()
+        shown.get_by_text("1 arriving, 2 first image, 1 failed", exact=True).wait_for()
         assert "token" not in shown.url, "the token does not stay in the address"
         damaged = shown.locator("[data-scan='damaged']")
         assert damaged.locator(".apn-number").all_inner_texts() == ["64", "–", "–", "–", "–", "1.5", "–"]
         assert time.strftime("%Y-%m-%d ") in damaged.inner_text()
+        shown.locator("[data-scan='arriving']", has_text="12 of 64").wait_for()
         row = shown.locator("[data-scan='failed']")
         assert "Frame 17 is truncated; copy it again." in row.inner_text()
         shown.wait_for_function("document.querySelector(\"[data-scan='good'] img\").naturalWidth === 8")
