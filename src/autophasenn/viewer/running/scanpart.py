@@ -76,7 +76,7 @@ class ScanPart:
                     " that can be read; choose a beamline for scans that are folders or masters."
                 )  # fmt: skip
             state.update({"open_list_error": error, "open_is_listing": False})
-            state.open_needs = needs.get(self.tab.beamline, "")
+            state.open_needs = on_page(needs.get(self.tab.beamline, ""))
             self._show_list()
 
     def find(self, words: str) -> None:
@@ -168,7 +168,8 @@ class ScanPart:
         state.open_look = {
             "section": self.look.section, "is_summed": self.look.is_summed, "index": self.look.index,
             "last": frames.shape[section.normal] - 1, "normal": AXES[section.normal], "down": AXES[section.down],
-            "across": AXES[section.across], "rows": frames.shape[section.down], "columns": frames.shape[section.across],
+            "across": AXES[section.across],
+            **frames.q_axes(self.look), "rows": frames.shape[section.down], "columns": frames.shape[section.across],
         }  # fmt: skip
         left = frames.share_left
         said = on_page(frames.trouble)
