@@ -59,6 +59,29 @@ def test_a_result_is_there_within_seconds_and_its_threshold_moves(
             slider.press("ArrowRight")
 
 
+def test_a_cut_goes_along_q_along_any_direction_and_across_the_line_of_sight(opened: Any, tmp_path: Path) -> None:
+    seen = [view_of(opened)]
+    opened.get_by_role("group", name="Cut along").get_by_role("button", name="Q", exact=True).click()
+    seen.append(wait_for_another_view(opened, seen[-1]))
+    opened.get_by_text("at Q = 0 nm").wait_for()
+    shoot(opened, tmp_path, "cut_along_q")
+    opened.get_by_role("group", name="Cut along").get_by_role("button", name="other").click()
+    field = opened.get_by_role("textbox", name="direction x, y, z")
+    field.fill("0 -1 1")
+    field.press("Enter")
+    seen.append(wait_for_another_view(opened, seen[-1]))
+    opened.get_by_text("at (0, −1, 1): 0 nm").wait_for()
+    opened.wait_for_function("location.hash.includes('cut=other') && location.hash.includes('direction=0%20-1%201')")
+    field.fill("0 0 0")  # no direction: what was there stays
+    field.press("Enter")
+    opened.get_by_text("at (0, −1, 1): 0 nm").wait_for()
+    opened.get_by_role("button", name="across the line of sight").click()
+    flat = wait_for_another_view(opened, seen[-1])
+    shoot(opened, tmp_path, "cut_across_the_line_of_sight")
+    assert "at (0, −1, 1)" not in opened.get_by_role("navigation", name="Controls").inner_text()
+    assert np.abs(flat - seen[0]).max() > 25
+
+
 def test_cutting_and_colouring_by_strain_change_the_picture(opened: Any, tmp_path: Path) -> None:
     whole = view_of(opened)
     opened.get_by_role("button", name="x", exact=True).first.click()

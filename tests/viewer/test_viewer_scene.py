@@ -70,16 +70,38 @@ def test_a_threshold_that_nothing_reaches_leaves_nothing_and_says_so(scene: Scen
     assert scene.size_in_bytes() == 0
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_cut_leaves_one_half_and_shows_its_face(scene: Scene, axis: int) -> None:
-    scene.show(Appearance(cut=axis, place=5.0))
-    kept = surface(scene)[:, axis]
+OBLIQUE = (0.48, -0.6, 0.64)
+
+
+@pytest.mark.parametrize("normal", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), OBLIQUE])
+def test_a_cut_leaves_one_half_and_shows_its_face(scene: Scene, normal: tuple[float, float, float]) -> None:
+    scene.show(Appearance(cut=(normal,), place=5.0))
+    kept = surface(scene) @ normal
     face = np.asarray(scene._meshes[0]["face"].points)
-    np.testing.assert_allclose(face[:, axis], 5.0, atol=1e-4)
-    scene.show(Appearance(cut=axis, place=5.0, is_flipped=True))
-    rest = surface(scene)[:, axis]
+    np.testing.assert_allclose(face @ normal, 5.0, atol=1e-4)
+    scene.show(Appearance(cut=(normal,), place=5.0, is_flipped=True))
+    rest = surface(scene) @ normal
     assert kept.max() <= 5.0001
     assert rest.min() >= 4.9999
+
+
+def test_the_face_of_an_oblique_cut_is_coloured_by_what_is_there(scene: Scene) -> None:
+    scene.show(Appearance(quantity="strain", cut=(OBLIQUE,), place=5.0))
+    face = scene._meshes[0]["face"]
+    # the strain of the ball is 1e-4 of the index along its second axis, whose voxels have 3 nm
+    expected = scene.quantities["strain"].rgb(np.asarray(face.points)[:, 1] / 3.0).astype(int)
+    inside = np.linalg.norm(np.asarray(face.points) / (2.0, 3.0, 4.0), axis=1) < 7
+    assert inside.sum() > 50
+    assert np.abs(np.asarray(face.point_data["colour"])[inside].astype(int) - expected[inside]).max() <= 3
+
+
+def test_each_of_two_crystals_is_cut_along_its_own_direction() -> None:
+    images = [ball(), ball(radius=8)]
+    scene = Scene(images, quantities_of(images))
+    scene.show(Appearance(cut=((1.0, 0.0, 0.0), OBLIQUE), place=2.0))
+    for number, normal in enumerate(((1.0, 0.0, 0.0), OBLIQUE)):
+        np.testing.assert_allclose(np.asarray(scene._meshes[number]["face"].points) @ normal, 2.0, atol=1e-4)
+    scene.close()
 
 
 def test_the_surface_is_grey_where_the_phase_is_uncertain(scene: Scene) -> None:
