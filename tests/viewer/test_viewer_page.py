@@ -236,6 +236,7 @@ def test_two_results_turn_together(chromium: Any, example_results: Path, tmp_pat
         assert moved[:, :80].any()
         assert moved[:, 80:].any()
         shown.get_by_role("tab", name="Slices").click()
+        shown.locator(".apn-square").nth(5).wait_for()
         assert shown.locator(".apn-square").count() == 6
         shoot(shown, tmp_path, "compared_slices")
 
