@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from numbers import Integral
@@ -10,11 +9,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from autophasenn.advice import reworded
 from autophasenn.errors import AutoPhaseNNError, InputError, PlanError, quoted
 
 P = ParamSpec("P")
 T = TypeVar("T")
-OPTION = re.compile(r"(?<![\w-])--(no-)?([a-z]+(?:-[a-z]+)*)")
 SWITCHES = {"overwrite", "force", "sum"}
 """Options without a value."""
 SHOWN = 80
@@ -30,11 +29,11 @@ def in_python(sentence: str) -> str:
     'say it with direct_beam, or overwrite=True to replace it.'
     """
 
-    def argument(option: re.Match[str]) -> str:
-        name = option[2].replace("-", "_")
-        return f"{name}=False" if option[1] else f"{name}=True" if name in SWITCHES else name
+    def argument(option: str) -> str:
+        name = option.removeprefix("--").removeprefix("no-").replace("-", "_")
+        return f"{name}=False" if option.startswith("--no-") else f"{name}=True" if name in SWITCHES else name
 
-    return OPTION.sub(argument, sentence)
+    return reworded(sentence, argument)
 
 
 def raises_in_python(function: Callable[P, T]) -> Callable[P, T]:

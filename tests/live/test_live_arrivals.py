@@ -186,6 +186,7 @@ def test_a_scan_that_was_stopped_is_complete_after_a_while(watched: Watched) -> 
     watched.write("s/s_0.tif")
     watched.look(1)
     assert watched.look(59) == {"s": "arriving"}
+    assert watched.ledger.scan("scans/s").expected == 201
     assert watched.look(2) == {"s": "waiting"}
     watched.write("s/s_1.tif")  # it goes on after all
     assert watched.look(10) == {"s": "arriving"}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from autophasenn.errors import InputError
-from autophasenn.live.ledger import FILE, Ledger, ScanRecord
+from autophasenn.live.ledger import ADDED, FILE, VERSION, Ledger, ScanRecord
 
 WRITER = """
 import sys
@@ -144,14 +144,18 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
         Ledger.open(tmp_path)
 
 
-def test_a_ledger_of_version_1_goes_on_with_what_it_knows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_a_ledger_of_a_former_version_goes_on_with_what_it_knows(tmp_path: Path, version: int) -> None:
     with Ledger.open(tmp_path) as ledger:
         ledger.put(ScanRecord("scans/a", "a", "refined", chi2=0.5))
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
-        connection.executescript("ALTER TABLE scans DROP COLUMN number; PRAGMA user_version = 1;")
+        for column in [ADDED[later] for later in range(version + 1, VERSION + 1)]:
+            connection.execute(f"ALTER TABLE scans DROP COLUMN {column}")
+        connection.execute(f"PRAGMA user_version = {version}")
     for _ in range(2):
         with Ledger.open(tmp_path) as ledger:
             assert ledger.scan("scans/a") == ScanRecord("scans/a", "a", "refined", chi2=0.5)
     with Ledger.open(tmp_path) as ledger:
-        ledger.put(ScanRecord("scans/b_7", "b_7", "waiting", number=7))
-        assert ledger.scan("scans/b_7").number == 7
+        ledger.put(ScanRecord("scans/b_7", "b_7", "waiting", number=7, expected=64))
+        found = ledger.scan("scans/b_7")
+        assert (found.number, found.expected) == (7, 64)

@@ -159,6 +159,7 @@ def test_a_rocking_scan_is_shown_while_it_arrives_and_reconstructed_with_its_las
         assert len(pictures) <= KEPT, "the one before stays while a browser asks for it, and no other"
         assert Path(done[scan.name].thumbnail).name == pictures[-1]
         assert "has no scan 56" in done[other.name].reason
+        assert "Choose one with autophasenn reconstruct --scan." in done[other.name].reason, "watch has no --scan"
         watch.check_results()
 
 

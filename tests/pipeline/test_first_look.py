@@ -15,6 +15,7 @@ from autophasenn.errors import InputError
 from autophasenn.pipeline.answering import answer
 from autophasenn.pipeline.first_look import ALIEN as AS_ALIEN
 from autophasenn.pipeline.first_look import FOUND, GIVEN, MEASURED, first_look
+from autophasenn.pipeline.instrument import Instrument
 from autophasenn.pipeline.parameters import AS_BELOW, plan_file, plan_of, plan_parameters, refusals
 from autophasenn.pipeline.plan import Plan, load_plan
 from autophasenn.pipeline.scans_in import patterns_in, scans_in
@@ -125,3 +126,14 @@ def test_a_mask_drawn_on_the_frames_of_a_beamline_masks_these_frames(tmp_path: P
     np.save(tmp_path / "mask.npy", (before.why != GIVEN) & ~hand)
     after = first_look(replace(source, mask=tmp_path / "mask.npy", mask_marks="measured"))
     assert ((after.why == GIVEN) == ((before.why == GIVEN) | hand)).all()
+
+
+def test_q_counts_from_the_peak_in_the_steps_of_the_geometry(tmp_path: Path) -> None:
+    counts = small_pattern(alien=False)
+    np.save(tmp_path / "scan.npy", counts)
+    steps = [[0.0, 0.03, 0.04], [0.0, 0.0, -0.02], [0.01, 0.0, 0.0]]
+    (tmp_path / "g.yaml").write_text(f"reciprocal_steps_per_nm: {steps}\nq_per_nm: [20.0, 5.0, -6.0]\n")
+    look = first_look(Source(str(tmp_path / "scan.npy"), instrument=Instrument(geometry=tmp_path / "g.yaml")))
+    assert look.q_steps == pytest.approx((0.05, 0.02, 0.01))
+    assert look.q_peak == pytest.approx(np.unravel_index(counts.argmax(), counts.shape), abs=1)
+    assert first_look(Source(str(tmp_path / "scan.npy"))).q_steps is None

@@ -13,12 +13,15 @@ import pytest
 from small_pattern import small_pattern
 
 from autophasenn.errors import InputError, OutputError
+from autophasenn.pipeline.first_look import FirstLook
+from autophasenn.report.planes import SECTIONS
 from autophasenn.viewer.app import Viewer
 from autophasenn.viewer.results import Limits
 from autophasenn.viewer.running.asking import Asked
 from autophasenn.viewer.running.draft import Draft
 from autophasenn.viewer.running.fields import FIELDS, refusals
 from autophasenn.viewer.running.folder import WorkFolder
+from autophasenn.viewer.running.frames import Frames, Look
 from autophasenn.viewer.running.hand import Stroke, drawn
 from autophasenn.viewer.running.queue import Queue
 from autophasenn.viewer.running.rows import best_first
@@ -252,3 +255,20 @@ def test_runs_are_ordered_by_the_verdict_on_their_images_those_without_one_last(
         {"key": str(i), "verdict": verdict} for i, verdict in enumerate(["", "poor", "unchecked", "", "reconstructed"])
     ]
     assert [row["key"] for row in best_first(rows)] == ["4", "2", "1", "0", "3"]
+
+
+@pytest.mark.parametrize("section", range(3))
+def test_ticks_on_the_frames_count_from_the_middle_of_the_peaks_voxel(tmp_path: Path, section: int) -> None:
+    steps, peak = (0.02, 0.01, 0.005), (2.0, 11.0, 13.0)
+    FirstLook(np.ones(SHAPE, np.float32), np.zeros(SHAPE, np.uint8), q_steps=steps, q_peak=peak).write(tmp_path)
+    frames, look, plane = Frames(tmp_path), Look(section, is_summed=False, index=2), SECTIONS[section]
+    drawn = frames.q_axes(look)
+    for edge, axis in (("across", plane.across), ("down", plane.down)):
+        assert drawn[f"q_{edge}"]
+        for tick in drawn[f"q_{edge}"]:
+            index = SHAPE[axis] * tick["at"] / 100 - 0.5
+            assert (index - peak[axis]) * steps[axis] == pytest.approx(float(tick["text"].replace("−", "-")), abs=1e-9)
+    down, across = ((peak[axis] + 0.5) / SHAPE[axis] for axis in (plane.down, plane.across))
+    assert "nm⁻¹ from the peak" in frames.said(look, down, across)
+    FirstLook(np.ones(SHAPE, np.float32), np.zeros(SHAPE, np.uint8)).write(tmp_path)
+    assert Frames(tmp_path).q_axes(look) == {"q_unit": "", "q_across": [], "q_down": []}

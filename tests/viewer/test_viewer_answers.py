@@ -94,7 +94,7 @@ def test_names_are_written_on_the_facets_that_look_at_the_viewer_and_on_their_si
     for facet in facing:
         place = names[facet.title.strip("()").replace("-", "−")]
         np.testing.assert_allclose(place, np.array(facet.centre)[:2] / half, atol=1e-6)
-    kept = scene.names(Appearance(facets="families", cut=0, place=0.0))
+    kept = scene.names(Appearance(facets="families", cut=((1.0, 0.0, 0.0),), place=0.0))
     assert kept
     assert all(name.place[0] <= 0 for _, name, _ in kept)
     assert scene.names(Appearance()) == []

@@ -59,6 +59,29 @@ def test_a_result_is_there_within_seconds_and_its_threshold_moves(
             slider.press("ArrowRight")
 
 
+def test_a_cut_goes_along_q_along_any_direction_and_across_the_line_of_sight(opened: Any, tmp_path: Path) -> None:
+    seen = [view_of(opened)]
+    opened.get_by_role("group", name="Cut along").get_by_role("button", name="Q", exact=True).click()
+    seen.append(wait_for_another_view(opened, seen[-1]))
+    opened.get_by_text("at Q = 0 nm").wait_for()
+    shoot(opened, tmp_path, "cut_along_q")
+    opened.get_by_role("group", name="Cut along").get_by_role("button", name="other").click()
+    field = opened.get_by_role("textbox", name="direction x, y, z")
+    field.fill("0 -1 1")
+    field.press("Enter")
+    seen.append(wait_for_another_view(opened, seen[-1]))
+    opened.get_by_text("at (0, −1, 1): 0 nm").wait_for()
+    opened.wait_for_function("location.hash.includes('cut=other') && location.hash.includes('direction=0%20-1%201')")
+    field.fill("0 0 0")  # no direction: what was there stays
+    field.press("Enter")
+    opened.get_by_text("at (0, −1, 1): 0 nm").wait_for()
+    opened.get_by_role("button", name="across the line of sight").click()
+    flat = wait_for_another_view(opened, seen[-1])
+    shoot(opened, tmp_path, "cut_across_the_line_of_sight")
+    assert "at (0, −1, 1)" not in opened.get_by_role("navigation", name="Controls").inner_text()
+    assert np.abs(flat - seen[0]).max() > 25
+
+
 def test_cutting_and_colouring_by_strain_change_the_picture(opened: Any, tmp_path: Path) -> None:
     whole = view_of(opened)
     opened.get_by_role("button", name="x", exact=True).first.click()
@@ -213,6 +236,7 @@ def test_two_results_turn_together(chromium: Any, example_results: Path, tmp_pat
         assert moved[:, :80].any()
         assert moved[:, 80:].any()
         shown.get_by_role("tab", name="Slices").click()
+        shown.locator(".apn-square").nth(5).wait_for()
         assert shown.locator(".apn-square").count() == 6
         shoot(shown, tmp_path, "compared_slices")
 
@@ -232,7 +256,7 @@ def watched(example_results: Path, tmp_path: Path) -> Path:
         ledger.put(replace(good, thumbnail="good/thumbnail.png"))
         ledger.put(ScanRecord("damaged", "scan_0055", "imaged", None, 64, now - 8, 1.5, result="damaged"))
         ledger.put(ScanRecord("failed", "scan_0056", "failed", "Frame 17 is truncated; copy it again.", 64, now - 7))
-        ledger.put(ScanRecord("arriving", "scan_0057", "arriving", None, 12, now))
+        ledger.put(ScanRecord("arriving", "scan_0057", "arriving", None, 12, now, expected=64))
     return folder
 
 
@@ -251,11 +275,12 @@ def test_the_table_of_scans_opens_results_tells_reasons_and_keeps_up(
 ) -> None:
     with viewer(watched, "--token", "a-long-enough-token") as served, page(chromium, served) as shown:
         shown.get_by_text("4 scans in watched").wait_for()
-        shown.get_by_text("1 arriving, 2 imaged, 1 failed", exact=True).wait_for()
+        shown.get_by_text("1 arriving, 2 first image, 1 failed", exact=True).wait_for()
         assert "token" not in shown.url, "the token does not stay in the address"
         damaged = shown.locator("[data-scan='damaged']")
         assert damaged.locator(".apn-number").all_inner_texts() == ["64", "–", "–", "–", "–", "1.5", "–"]
         assert time.strftime("%Y-%m-%d ") in damaged.inner_text()
+        shown.locator("[data-scan='arriving']", has_text="12 of 64").wait_for()
         row = shown.locator("[data-scan='failed']")
         assert "Frame 17 is truncated; copy it again." in row.inner_text()
         shown.wait_for_function("document.querySelector(\"[data-scan='good'] img\").naturalWidth === 8")

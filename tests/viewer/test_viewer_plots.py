@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from autophasenn.viewer.pattern import Part, patterns_of
 from autophasenn.viewer.profile import profile_of, spread_of
 from autophasenn.viewer.quantities import quantities_of
 from autophasenn.viewer.results import StoredImage, read_image
-from autophasenn.viewer.scans import arranged, as_csv
+from autophasenn.viewer.scans import arranged, as_csv, row_of
 from autophasenn.viewer.sheet import pattern_figure, slices_figure
 from autophasenn.viewer.slices import Drawing, Window, slices_of
 
@@ -214,6 +215,25 @@ RECORDS = [
 )
 def test_the_table_is_sorted_and_searched(by: str, is_descending: bool, wanted: str, expected: str) -> None:
     assert "".join(row["key"] for row in arranged(RECORDS, by, is_descending, wanted)) == expected
+
+
+def test_a_row_tells_frames_to_come_and_seconds_that_count_from_the_watchers_start() -> None:
+    arriving = ScanRecord("d", "scan_11", "arriving", frames=63, arrived=100.0, counted_from=100.0, expected=64)
+    rows = {
+        each.key: row_of(each)
+        for each in (
+            arriving,
+            replace(arriving, key="complete", frames=64),
+            replace(arriving, key="unknown", expected=None),
+            replace(arriving, key="in time", state="imaged", seconds_to_image=4.0),
+            replace(arriving, key="late", state="imaged", seconds_to_image=4.0, counted_from=350.0),
+        )
+    }
+    assert [rows[key]["frames"] for key in ("d", "complete", "unknown")] == ["63 of 64", "64", "63"]
+    assert [rows[key]["seconds"] for key in ("d", "in time", "late")] == ["–", "4.0", "4.0 *"]
+    assert rows["late"]["state"] == "first image", "no word of the program's own"
+    assert arranged([arriving, replace(arriving, key="e", state="imaged")], "", False, "first image")[0]["key"] == "e"
+    assert rows["d"]["arrived"] == time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(100.0))
 
 
 def test_tables_for_a_spreadsheet_hold_the_numbers_as_they_are_and_run_nothing() -> None:

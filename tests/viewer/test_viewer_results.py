@@ -207,3 +207,8 @@ def test_nothing_is_no_result(tmp_path: Path) -> None:
         locate(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         locate(tmp_path / "absent")
+
+
+def test_a_folder_of_results_says_which_there_are(example_results: Path) -> None:
+    with pytest.raises(InputError, match=r"holds results \(network, refined\) and is none; give one of them"):
+        locate(example_results)

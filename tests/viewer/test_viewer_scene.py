@@ -17,10 +17,11 @@ from autophasenn.report.words import UNKNOWN
 from autophasenn.viewer.figure import view_figure
 from autophasenn.viewer.numbers import rows_of, warnings_of
 from autophasenn.viewer.overlay import overlay
-from autophasenn.viewer.pattern import patterns_of
+from autophasenn.viewer.pattern import Part, patterns_of
 from autophasenn.viewer.quantities import Quantity, lacking_of, quantities_of
 from autophasenn.viewer.results import StoredImage, read_image
 from autophasenn.viewer.scene import NEUTRAL, TURN, Appearance, Scene
+from autophasenn.viewer.sheet import pattern_figure
 from autophasenn.viewer.slices import Drawing, Slices, slices_of
 
 ISOVALUE = 0.3
@@ -69,16 +70,38 @@ def test_a_threshold_that_nothing_reaches_leaves_nothing_and_says_so(scene: Scen
     assert scene.size_in_bytes() == 0
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_cut_leaves_one_half_and_shows_its_face(scene: Scene, axis: int) -> None:
-    scene.show(Appearance(cut=axis, place=5.0))
-    kept = surface(scene)[:, axis]
+OBLIQUE = (0.48, -0.6, 0.64)
+
+
+@pytest.mark.parametrize("normal", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), OBLIQUE])
+def test_a_cut_leaves_one_half_and_shows_its_face(scene: Scene, normal: tuple[float, float, float]) -> None:
+    scene.show(Appearance(cut=(normal,), place=5.0))
+    kept = surface(scene) @ normal
     face = np.asarray(scene._meshes[0]["face"].points)
-    np.testing.assert_allclose(face[:, axis], 5.0, atol=1e-4)
-    scene.show(Appearance(cut=axis, place=5.0, is_flipped=True))
-    rest = surface(scene)[:, axis]
+    np.testing.assert_allclose(face @ normal, 5.0, atol=1e-4)
+    scene.show(Appearance(cut=(normal,), place=5.0, is_flipped=True))
+    rest = surface(scene) @ normal
     assert kept.max() <= 5.0001
     assert rest.min() >= 4.9999
+
+
+def test_the_face_of_an_oblique_cut_is_coloured_by_what_is_there(scene: Scene) -> None:
+    scene.show(Appearance(quantity="strain", cut=(OBLIQUE,), place=5.0))
+    face = scene._meshes[0]["face"]
+    # the strain of the ball is 1e-4 of the index along its second axis, whose voxels have 3 nm
+    expected = scene.quantities["strain"].rgb(np.asarray(face.points)[:, 1] / 3.0).astype(int)
+    inside = np.linalg.norm(np.asarray(face.points) / (2.0, 3.0, 4.0), axis=1) < 7
+    assert inside.sum() > 50
+    assert np.abs(np.asarray(face.point_data["colour"])[inside].astype(int) - expected[inside]).max() <= 3
+
+
+def test_each_of_two_crystals_is_cut_along_its_own_direction() -> None:
+    images = [ball(), ball(radius=8)]
+    scene = Scene(images, quantities_of(images))
+    scene.show(Appearance(cut=((1.0, 0.0, 0.0), OBLIQUE), place=2.0))
+    for number, normal in enumerate(((1.0, 0.0, 0.0), OBLIQUE)):
+        np.testing.assert_allclose(np.asarray(scene._meshes[number]["face"].points) @ normal, 2.0, atol=1e-4)
+    scene.close()
 
 
 def test_the_surface_is_grey_where_the_phase_is_uncertain(scene: Scene) -> None:
@@ -243,7 +266,7 @@ def test_the_counts_under_the_pointer_are_those_of_the_voxel_there(example_resul
     voxel = [0, 0, 0]
     voxel[3 - down - across], voxel[down], voxel[across] = 30, 33, 31
     said = view.said(section, 30, (31 + 0.5) / 64, (33 + 0.5) / 64)
-    assert f"frame {voxel[0]}, row {voxel[1]}, column {voxel[2]}" in said
+    assert f"frame {voxel[0]}, row {voxel[1]}, column {voxel[2]}, (" in said
     assert f"measured {pattern.counts[tuple(voxel)]:.0f} counts" in said.replace("\N{NARROW NO-BREAK SPACE}", "")
     assert len(view.drawn(section, 30)["pictures"]) == 3
 
@@ -277,6 +300,41 @@ def test_patterns_in_several_units_have_each_their_own_scale() -> None:
     known, unknown = patterns_of([counts_pair((16, 20, 24), 1e3), counts_pair((40, 60, 72), 1e5, "voxels", 1.0)])
     assert [view.drawn(0, 3)["width"] for view in (known, unknown)] == [100, 100]
     assert unknown.beside(known, 0, 2) == unknown.peak(0)
+
+
+@pytest.mark.parametrize("section", range(3))
+@pytest.mark.parametrize("part", [Part(), Part(4.0, 0.55, 0.4)])
+def test_a_tick_lies_where_q_is_as_far_from_the_peak_as_it_says(section: int, part: Part) -> None:
+    small, large = patterns_of([counts_pair((16, 20, 24), 1e3), counts_pair((40, 61, 72), 1e5, step=0.02)])
+    plane = SECTIONS[section]
+    for view in (small, large):
+        drawn, box = view.drawn(section, 3, part), view.box(section, part)
+        for edge, axis, start, length in (
+            ("across", plane.across, "left", "width"),
+            ("down", plane.down, "top", "height"),
+        ):
+            count, step = view.pattern.counts.shape[axis], view.pattern.steps[axis]
+            assert len(drawn[f"q_{edge}"]) >= 2
+            for tick in drawn[f"q_{edge}"]:
+                # the middle of voxel i lies (i - n // 2) steps from that of the peak
+                index = count * (tick["at"] - box[start]) / box[length] - 0.5
+                assert (index - count // 2) * step == pytest.approx(float(tick["text"].replace("−", "-")), abs=1e-9)
+    unknown = patterns_of([counts_pair((16, 20, 24), 1e3, "voxels", 1.0)])[0].drawn(section, 3)
+    assert (unknown["q_unit"], unknown["q_across"], unknown["q_down"]) == ("", [], [])
+
+
+def test_a_pattern_for_a_slide_has_the_same_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    write = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: figures.append(figure) or write(figure, *a, **k))
+    views, part = patterns_of([counts_pair((16, 20, 24), 1e3)]), Part(2.0, 0.5, 0.4)
+    pattern_figure(views, 0, [8], part, ["one"], "light", "png")
+    axes = figures[0].axes[0]
+    low, high = axes.get_xlim()
+    drawn = {label.get_text(): 100 * (label.get_position()[0] - low) / (high - low) for label in axes.get_xticklabels()}
+    for tick in views[0].drawn(0, 8, part)["q_across"]:
+        assert drawn[tick["text"]] == pytest.approx(tick["at"])
+    assert axes.get_xlabel().endswith("nm⁻¹")
 
 
 def test_every_plane_of_both_patterns_can_be_seen_and_the_other_goes_as_far_from_its_peak() -> None:

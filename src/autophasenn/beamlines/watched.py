@@ -47,6 +47,8 @@ class ScanFile:
         Where its frames are, one after the other.
     files : tuple of Path
         Those that its frames lie in.
+    expected : int, optional
+        Frames that it will have, where that was recorded.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class ScanFile:
     mark: str = ""
     stack: tuple[Path, str] | None = None
     files: tuple[Path, ...] = ()
+    expected: int | None = None
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _scan(path: Path, number: int, command: str, numbers: list[int], images: dic
     state: State = "still" if points == len(numbers) == len(there) else "growing"
     size = sum(file.stat().st_size for file in there)
     mark = f"scan {number}, {len(there)} frames, {size} bytes, {numbers[0]} to {numbers[-1]}"
-    return ScanFile(there[0].parent, state, len(there), number, size, mark, files=(there[-1],))
+    return ScanFile(there[0].parent, state, len(there), number, size, mark, files=(there[-1],), expected=points)
 
 
 def _images_below(folder: Path) -> dict[int, Path]:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import traceback
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 import autophasenn
+from autophasenn.advice import advice_for
 from autophasenn.cli.interruption import CTRL_C
 from autophasenn.cli.terminal import complain
 from autophasenn.errors import AutoPhaseNNError, quoted
@@ -107,7 +109,7 @@ def _explained(error: Exception) -> int:
         command = "autophasenn" if context is None else context.command_path
         complain(f"{error.format_message().replace('Value error, ', '').rstrip('.')}. Try `{command} --help`.")
     elif isinstance(error, AutoPhaseNNError):
-        complain(str(error))
+        complain(advised(str(error), sys.argv[1] if len(sys.argv) > 1 else ""))
     elif isinstance(error, MemoryError):
         complain(
             "The memory of this machine is used up; cut the scan around its peak, bin it, or take a larger machine."
@@ -115,6 +117,21 @@ def _explained(error: Exception) -> int:
     else:
         return _reported(error)
     return 2
+
+
+def advised(sentence: str, command: str) -> str:
+    """A sentence for who runs a command: of what it advises, each option is one of that command, or said with its own."""
+    return advice_for(sentence, command, _options_of_all())
+
+
+@cache
+def _options_of_all() -> dict[str, list[str]]:
+    """Options of each command, in the order of ``--help``."""
+    group: Any = typer.main.get_command(app)
+    return {
+        name: [option for each in its.params for option in (*each.opts, *each.secondary_opts)]
+        for name, its in group.commands.items()
+    }
 
 
 def _reported(error: Exception) -> int:

@@ -19,9 +19,17 @@ Token = Annotated[
     typer.Option(help='What a browser must bring. Left out: that of this account, made up once; "": none.'),
 ]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Open no browser, only print the address.")]
+Embed = Annotated[
+    bool,
+    typer.Option(
+        "--embed", help="Print an address that works inside another page, as a notebook's, and behind a proxy."
+    ),
+]
 
 
-def server_options(port: int, host: str, token: str | None, no_browser: bool) -> ServerOptions:
+def server_options(
+    port: int, host: str, token: str | None, no_browser: bool, is_embedded: bool = False
+) -> ServerOptions:
     """Where the page is served, and what it takes; its log goes to standard error.
 
     Raises
@@ -36,7 +44,7 @@ def server_options(port: int, host: str, token: str | None, no_browser: bool) ->
     from autophasenn.viewer.server import ServerOptions
 
     log_to_stderr("autophasenn.viewer")
-    return ServerOptions(host=host, port=port, token=token, open_browser=not no_browser)
+    return ServerOptions(host=host, port=port, token=token, open_browser=not no_browser, is_embedded=is_embedded)
 
 
 def tell_address(address: str) -> None:

@@ -26,9 +26,10 @@ def view(
     host: serving.Host = "127.0.0.1",
     token: serving.Token = None,
     no_browser: serving.NoBrowser = False,
+    embed: serving.Embed = False,
 ) -> None:
     """Show a result in the web browser: the crystal in 3-D, slices, pattern, numbers."""
-    options = serving.server_options(port, host, token, no_browser)
+    options = serving.server_options(port, host, token, no_browser, embed)
 
     from autophasenn.viewer.server import serve
 

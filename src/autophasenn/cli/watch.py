@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli import options
-from autophasenn.cli.app import app, command_line
+from autophasenn.cli.app import ALL_DAY, advised, app, command_line
 from autophasenn.cli.terminal import show_facts
 from autophasenn.errors import InputError, install
 from autophasenn.pipeline.instrument import AS_RECORDED, Instrument
@@ -113,6 +113,7 @@ def watch(
         largest=largest,
         time_limit=time_limit,
         memory_limit=memory_limit,
+        advised=lambda sentence: advised(sentence, ALL_DAY),
         streams=tuple(name for name, source in (("pva", pva), ("zmq", zmq)) if source is not None),
     )
     companions = []

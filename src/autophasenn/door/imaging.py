@@ -32,7 +32,7 @@ from autophasenn.pipeline.result import Result
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.progress import Progress
-from autophasenn.viewer.apart import ViewerProcess
+from autophasenn.viewer.apart import ViewerProcess, proxy_of
 from autophasenn.volumes import Scan
 
 HIGHEST_PORT = 65535
@@ -226,9 +226,10 @@ def view(
     other: Result | str | Path | None = None,
     *,
     port: int = 0,
-    open_browser: bool = True,
+    open_browser: bool | None = None,
+    proxy: str | None = None,
 ) -> ViewerProcess:
-    """Show a result in the web browser, or two side by side; Python goes on.
+    """Show a result in the web browser, or two side by side, in a notebook below the cell; Python goes on.
 
     Parameters
     ----------
@@ -238,8 +239,11 @@ def view(
         To compare with.
     port : int
         Of the page; 0: any that is free.
-    open_browser : bool
-        Whether the page is opened in the browser of this machine.
+    open_browser : bool, optional
+        Whether the page is opened in the browser of this machine; None: but in a notebook, and with a proxy.
+    proxy : str, optional
+        Where your browser reaches a port of this machine, if not at the port itself: ``/proxy/{port}/`` where the notebook
+        server has jupyter-server-proxy. None: through that in a JupyterHub.
 
     Returns
     -------
@@ -250,10 +254,10 @@ def view(
     Raises
     ------
     InputError
-        If there is no such result, or the viewer is not installed.
+        If there is no such result, the viewer is not installed, or the proxy has no place for the port.
     """
     several: tuple[object, ...] = (result,) if other is None else (result, other)
-    served = whole_number(port, "port", 0, HIGHEST_PORT)
+    served, through = whole_number(port, "port", 0, HIGHEST_PORT), proxy_of(proxy)
     given = [each if isinstance(each, Result) else path_of(each, "The result") for each in several]
     kept = tempfile.TemporaryDirectory(prefix="autophasenn-")
     folders = []
@@ -262,4 +266,4 @@ def view(
         if isinstance(each, Result):
             each.save(folder, figures=False)
         folders.append(folder)
-    return ViewerProcess(folders, served, open_browser, kept)
+    return ViewerProcess(folders, served, open_browser, through, kept)

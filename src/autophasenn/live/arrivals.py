@@ -130,6 +130,7 @@ class Arrivals:
                 fingerprint=sighting.fingerprint,
                 counted_from=last_frame,
                 number=sighting.scan,
+                expected=sighting.expected,
             )
         )
         self._known.pop(sighting.key, None)

@@ -9,6 +9,7 @@ import argparse
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def main() -> None:
         detectors = [] if stop.is_asked() or watcher.poll() is not None else _detectors(asked)
         if detectors:
             number = "One detector sends" if len(detectors) == 1 else f"{len(detectors)} detectors send"
-            print(f"{number} a scan; watch it arrive at {address} (Ctrl-C ends all).", flush=True)
+            print(f"{number} a scan; watch it arrive at the address above (Ctrl-C ends all).", flush=True)
         while not stop.is_asked() and watcher.poll() is None:
             stop.pipe.poll(0.5)
     for process in (watcher, *detectors):
@@ -55,6 +56,8 @@ def _answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(address, timeout=5):
             return True
+    except urllib.error.HTTPError:
+        return True  # it asks for its token
     except OSError:
         return False
 

@@ -18,8 +18,10 @@ from typing import Any, Literal, get_args
 from autophasenn.errors import InputError
 
 FILE = "ledger.sqlite"
-VERSION = 2
-"""Raised when a column is added or changes its name or meaning; version 1 had no `number`."""
+VERSION = 3
+"""Raised when a column is added or changes its name or meaning."""
+ADDED = {2: "number", 3: "expected"}
+"""The column that each version added, as the last one."""
 BEGUN_WITH = "begun with"
 """The fact that says how the scans of a campaign are reconstructed; a watcher's ledger has none."""
 PATIENCE = 20.0
@@ -68,6 +70,8 @@ class ScanRecord:
         How often work on it began and no answer came, because the watcher itself was killed.
     number : int, optional
         Of the scan, where its file holds several.
+    expected : int, optional
+        Frames that it will have when it is complete, where that was recorded.
     """
 
     key: str
@@ -89,6 +93,7 @@ class ScanRecord:
     counted_from: float = 0.0
     attempts: int = 0
     number: int | None = None
+    expected: int | None = None
 
 
 COLUMNS = tuple(column.name for column in fields(ScanRecord))
@@ -132,14 +137,16 @@ class Ledger:
             try:
                 connection.row_factory = sqlite3.Row
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
-                if version not in (0, 1, VERSION):
+                if not 0 <= version <= VERSION:
                     raise InputError(
                         f"{path} is a ledger of version {version}, and this program knows version {VERSION}; give another "
                         "results folder, or the autophasenn that wrote it."
                     )
-                if version == 1:
-                    added = "ALTER TABLE scans ADD COLUMN number"
-                    connection.executescript(f"BEGIN IMMEDIATE; {added}; PRAGMA user_version = {VERSION}; COMMIT;")
+                if 0 < version < VERSION:
+                    added = "".join(
+                        f"ALTER TABLE scans ADD COLUMN {ADDED[n]};" for n in range(version + 1, VERSION + 1)
+                    )
+                    connection.executescript(f"BEGIN IMMEDIATE; {added} PRAGMA user_version = {VERSION}; COMMIT;")
                 if version == 0:
                     connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
             except BaseException:

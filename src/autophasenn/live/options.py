@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,8 @@ class Watch:
         Seconds for one image of a scan.
     memory_limit : float, optional
         GiB for each of the two processes that make them; None: `MEMORY_SHARE` of what the machine has.
+    advised : callable
+        Says a sentence in the words of whoever reads it: with options that the watcher has.
     streams : tuple of str
         Detector streams that bring scans too (pva, zmq).
 
@@ -81,6 +84,7 @@ class Watch:
     largest: float = 8.0
     time_limit: float = 900.0
     memory_limit: float | None = None
+    advised: Callable[[str], str] = str
     streams: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

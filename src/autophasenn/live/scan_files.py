@@ -143,10 +143,12 @@ class ScanFiles:
             before = self._seen.get(key)
             is_same = before is not None and before.mark == scan.mark
             newest = before.newest if before is not None and is_same else _newest({path, *scan.files})
-            return Sighting(key, scan.path, scan.frames, scan.size, newest, quiet, scan.scan, scan.mark, scan.stack)
+            return Sighting(
+                key, scan.path, scan.frames, scan.size, newest, quiet, scan.scan, scan.mark, scan.stack, scan.expected
+            )
         size = sum(length for length, _ in _status({path, *scan.files}))
         newest = _newest({path, *scan.files})
-        return Sighting(key, scan.path, scan.frames, size, newest, quiet, scan.scan, "", scan.stack)
+        return Sighting(key, scan.path, scan.frames, size, newest, quiet, scan.scan, "", scan.stack, scan.expected)
 
 
 def _status(files: set[Path]) -> tuple[tuple[int, int], ...]:

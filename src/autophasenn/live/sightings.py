@@ -39,6 +39,8 @@ class Sighting:
         What is the same as long as nothing is added, where the times of its files do not tell.
     stack : (file, dataset), optional
         Where its frames are in an HDF5 file.
+    expected : int, optional
+        Frames that it will have, where that was recorded.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Sighting:
     scan: int | None = None
     mark: str = ""
     stack: tuple[Path, str] | None = None
+    expected: int | None = None
 
     @property
     def name(self) -> str:
@@ -172,10 +175,10 @@ class FrameFolders:
         if not files:
             return None
         sizes, newest = [file.st_size for file in files], max(file.st_mtime for file in files)
-        quiet = self.abandon
-        if self.expected(folder) == len(files):
+        quiet, expected = self.abandon, self.expected(folder)
+        if expected == len(files):
             quiet = 0.0 if len(set(sizes)) == 1 and sizes[0] else self.settle
-        return Sighting(self.prefix + folder.name, folder, len(files), sum(sizes), newest, quiet)
+        return Sighting(self.prefix + folder.name, folder, len(files), sum(sizes), newest, quiet, expected=expected)
 
 
 def look_at(places: Sequence[Place]) -> tuple[dict[str, Sighting], InputError | None]:

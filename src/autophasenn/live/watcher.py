@@ -252,7 +252,8 @@ class _Watcher:
             logger.error("%s: %s", scan.name, outcome.trace)
         is_first = task.method == "network"
         if outcome.reason is not None:
-            reason = " ".join((outcome.reason if is_first else f"Not refined: {outcome.reason}").split())
+            said = self._options.advised(outcome.reason)
+            reason = " ".join((said if is_first else f"Not refined: {said}").split())
             if (outcome.may_pass or not Path(task.source).exists()) and not self._options.once:
                 self._ledger.change(scan.key, state="waiting" if is_first else "imaged", reason=reason, attempts=0)
                 self._later[scan.key] = time.monotonic() + LATER

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.files.convention import NANOMETRE
 from autophasenn.physics import geometry
 from autophasenn.pipeline.geometry_words import direct_beam_warnings, geometry_facts
 from autophasenn.pipeline.plan import Plan
@@ -19,7 +20,7 @@ from autophasenn.preprocessing.corrections import correct
 from autophasenn.preprocessing.frame_order import order_of
 from autophasenn.preprocessing.preprocess import Preprocessed, preprocess
 from autophasenn.preprocessing.sampling import middle
-from autophasenn.volumes import Scan
+from autophasenn.volumes import Geometry, Scan
 
 FRAMES, WHY, WORDS = "frames.npy", "why.npy", "look.json"
 MEASURED, GIVEN, FOUND, ALIEN = range(4)
@@ -54,6 +55,11 @@ class FirstLook:
     warnings : tuple of sentences
     trouble : str
         Why it cannot be phased; empty: it can.
+    q_steps : 3 floats, optional
+        Length of the step in q to the next frame, row and column, 1/nm; None: the geometry is unknown, or the frames are not
+        in the order of their angles.
+    q_peak : 3 floats, optional
+        Frame, row and column from which q counts: the middle of the pattern.
     """
 
     frames: np.ndarray
@@ -61,12 +67,15 @@ class FirstLook:
     facts: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     trouble: str = ""
+    q_steps: tuple[float, ...] | None = None
+    q_peak: tuple[float, ...] | None = None
 
     def write(self, folder: Path) -> None:
         """Into a folder, the words last."""
         np.save(folder / FRAMES, self.frames)
         np.save(folder / WHY, self.why)
-        said = {"facts": self.facts, "warnings": list(self.warnings), "trouble": self.trouble}
+        said: dict[str, Any] = {"facts": self.facts, "warnings": list(self.warnings), "trouble": self.trouble}
+        said |= {"q_steps": self.q_steps, "q_peak": self.q_peak}
         (folder / WORDS).write_text(json.dumps(said), encoding="utf-8")
 
 
@@ -94,6 +103,7 @@ def first_look(source: Source, plan: Plan | None = None, *, force: bool = False)
     shown = np.where(np.isfinite(frames) & (frames > 0), frames, 0).astype(np.float32)
     shown[why == GIVEN] = 0
     facts = {"frames": " x ".join(map(str, frames.shape))}
+    q_steps, q_peak = None, None
     try:
         # in the order of the file, as a mask that is drawn on them will be
         corrected = correct(scan, replace(plan.preprocess, check_order=False))
@@ -106,12 +116,22 @@ def first_look(source: Source, plan: Plan | None = None, *, force: bool = False)
             _mark_aliens(ordered, prepared)
             why[taken] = ordered
         facts |= _facts(scan, prepared)
+        is_in_order = len(taken) == len(why) and bool((np.diff(taken) == 1).all())
+        if scan.geometry is not None and is_in_order:
+            q_steps, q_peak = _q_axes(scan.geometry, prepared)
         warnings = (*scan.warnings, *direct_beam_warnings(scan.geometry, *middle(prepared.window)), *prepared.warnings)
         warnings += (*check_geometry(prepared), *check_middle(prepared))
         check_fit_to_phase(prepared, force)
     except AutoPhaseNNError as error:
-        return FirstLook(shown, why, facts, tuple(dict.fromkeys(scan.warnings)), str(error))
-    return FirstLook(shown, why, facts, tuple(dict.fromkeys(warnings)))
+        return FirstLook(shown, why, facts, tuple(dict.fromkeys(scan.warnings)), str(error), q_steps, q_peak)
+    return FirstLook(shown, why, facts, tuple(dict.fromkeys(warnings)), "", q_steps, q_peak)
+
+
+def _q_axes(geometry: Geometry, prepared: Preprocessed) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Length of the step in q along each axis (1/nm), and the frame, row and column in the middle of the pattern."""
+    pixel, frame = middle(prepared.window)
+    steps = geometry.reciprocal_steps(pixel, frame).norm(dim=1)
+    return tuple(NANOMETRE * float(step) for step in steps), (frame, *pixel)
 
 
 def _mark_aliens(why: np.ndarray, prepared: Preprocessed) -> None:

@@ -287,13 +287,13 @@ def alien_warnings(clusters: list[Cluster], lobes: list[Cluster]) -> list[str]:
     if len(clusters) > MOST_TOLD:
         first, photons = max(clusters, key=lambda c: c.counts), sum(c.counts for c in clusters)
         masked = [
-            f"{len(clusters)} aliens of {photons:.4g} photons together were masked, the brightest, of {first.counts:.4g}, "
-            f"{place(first)}."
+            f"{len(clusters)} aliens (light of other crystals) of {photons:.4g} photons together were masked, the "
+            f"brightest, of {first.counts:.4g}, {place(first)}."
         ]
     else:
         masked = [
-            f"An alien of {c.counts:.0f} photons {place(c)} was masked ({c.counterpart_ratio:.1f} times its symmetric "
-            "counterpart)."
+            f"An alien (light of another crystal) of {c.counts:.0f} photons {place(c)} was masked "
+            f"({c.counterpart_ratio:.1f} times its symmetric counterpart)."
             for c in clusters
         ]
     kept = [

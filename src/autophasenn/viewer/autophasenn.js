@@ -14,7 +14,8 @@
       document.title = title;
       const address = link ? "#" + link : location.pathname;
       const hash = link ? "#" + link : "";
-      if (hash !== location.hash) history[step !== null && step !== now ? "pushState" : "replaceState"](null, "", address);
+      const goes = step !== null && step !== now && window.parent === window; // Back in a notebook is the notebook's
+      if (hash !== location.hash) history[goes ? "pushState" : "replaceState"](null, "", address);
       step = now;
     },
     copy(words) { navigator.clipboard?.writeText(words ?? location.href); },

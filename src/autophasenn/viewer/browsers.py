@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -45,6 +46,7 @@ class Browsers:
         """The page of a browser, by the key that is in the addresses of its downloads."""
         return self._open.get(key)
 
+    @cached_property
     def assets(self) -> dict[str, str]:
         """Folders of the files that every page loads, by where they are served."""
         server = self._server()

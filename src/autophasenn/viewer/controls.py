@@ -38,7 +38,7 @@ def controls(viewer: Viewer) -> None:
             _colour()
         with html.Div(v_if=("tab === 'crystal'",)):
             _facets()
-            _cut()
+            _cut(viewer)
             _confidence()
             _seen_from(viewer)
         with html.Div(v_if=("tab === 'analysis'",)):
@@ -124,17 +124,30 @@ def _crystal_of() -> None:
     )  # fmt: skip
 
 
-def _cut() -> None:
+def _cut(viewer: Viewer) -> None:
     heading("Cut along")
     with v.VBtnToggle(
         v_model=("cut",), mandatory=True, density="compact", divided=True, variant="outlined", color="primary",
-        **group("Cut along"),
+        classes="apn-wrap", **group("Cut along"),
     ):  # fmt: skip
         v.VBtn("whole", value="none", size="small")
         v.VBtn("{{ a }}", v_for="a, i in axes", key=("a",), value=("String(i)",), size="small")
+        v.VBtn("Q", value="q", size="small", v_if=("has_q",), title="Along the scattering vector")
+        v.VBtn("other", value="other", size="small")
+    with html.Div(v_if=("cut === 'other'",)):
+        v.VTextField(
+            model_value=("direction",), change="direction = $event.target.value", density="compact", variant="outlined",
+            label=("'direction ' + axes.join(', ')",), hint="Three numbers of any length.", persistent_hint=True,
+            classes="mt-2",
+        )  # fmt: skip
+    v.VBtn("across the line of sight", click=viewer.crystal.cut_as_seen, classes="mt-1", **SMALL)
+    name = "cut === 'q' ? 'Q' : cut === 'other' ? '(' + direction.split(' ').join(', ') + ')' : axes[Number(cut)]"
     place = "Number(place).toFixed(0).replace('-', '−')"
     with html.Div(v_if=("cut !== 'none'",)):
-        html.Div(f"at {{{{ axes[Number(cut)] }}}} = {{{{ {place} }}}} {{{{ unit }}}}", classes="mt-1")
+        html.Div(
+            f"at {{{{ ({name}).replaceAll('-', '−') + (cut === 'other' ? ':' : ' =') }}}} {{{{ {place} }}}} {{{{ unit }}}}",
+            classes="mt-1",
+        )
         slider("place", ("-reach",), ("reach",), ("step",), "Place of the cut")
         v.VSwitch(v_model=("is_flipped",), label="show the other half", **COMPACT)
 

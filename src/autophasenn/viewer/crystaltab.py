@@ -14,7 +14,7 @@ from autophasenn.viewer.film import STEPS, film
 from autophasenn.viewer.marks import Marks
 from autophasenn.viewer.overlay import overlay
 from autophasenn.viewer.quantities import Quantity
-from autophasenn.viewer.scene import TURN, Appearance, Scene
+from autophasenn.viewer.scene import TURN, Appearance, Direction, Scene
 from autophasenn.viewer.views import Camera
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class CrystalTab:
     owner : Owner
     """
 
-    FOLLOWS = ("threshold", "quantity", "cut", "place", "is_flipped", "doubt", "largest_spread", "is_shaded",
+    FOLLOWS = ("threshold", "quantity", "cut", "direction", "place", "is_flipped", "doubt", "largest_spread", "is_shaded",
                "facets", "has_lines", "opacity")  # fmt: skip
 
     def __init__(self, owner: Owner) -> None:
@@ -53,6 +53,7 @@ class CrystalTab:
                 "is_small": True,
                 "mesh_mb": "",
                 "reach": 1.0,
+                "has_q": False,
             }
         )
 
@@ -78,12 +79,32 @@ class CrystalTab:
     def appearance(self) -> Appearance:
         """What the controls ask for."""
         state = self.owner.state
-        cut = None if state.cut == "none" else int(state.cut)
         doubt = float(state.largest_spread) if state.doubt and state.has_spread else None
         return Appearance(
-            float(state.threshold), self.owner.quantity.key, cut, float(state.place), bool(state.is_flipped), doubt,
+            float(state.threshold), self.owner.quantity.key, self._cuts(), float(state.place), bool(state.is_flipped), doubt,
             bool(state.is_shaded), self.painted, bool(state.has_lines) and not state.is_difference, float(state.opacity),
         )  # fmt: skip
+
+    def _cuts(self) -> tuple[Direction, ...] | None:
+        """Along what each crystal is cut: an axis, its own Q, or a direction that somebody gave."""
+        state, images = self.owner.state, self.owner.images
+        if state.cut == "none" or (state.cut == "q" and not state.has_q):
+            return None
+        if state.cut == "q":
+            directions = [image.scattering_vector for image in images]
+        elif state.cut == "other":
+            directions = [np.array(state.direction.split(), float)] * len(images)
+        else:
+            directions = [np.eye(3)[int(state.cut)]] * len(images)
+        return tuple(_unit(each) for each in directions if each is not None)
+
+    def cut_as_seen(self) -> None:
+        """Cut across the line of sight; what is behind stays."""
+        if self.scene is not None:
+            towards = ((each if abs(each) > 5e-4 else 0.0) for each in self.scene.orientation()[2])
+            self.owner.state.update(
+                {"cut": "other", "direction": " ".join(f"{each:.3g}" for each in towards), "is_flipped": False}
+            )
 
     @property
     def painted(self) -> str:
@@ -267,6 +288,11 @@ class CrystalTab:
         if self.scene is not None:
             self.scene.close()
             self.scene = None
+
+
+def _unit(vector: Any) -> Direction:
+    x, y, z = (float(part) for part in np.asarray(vector) / np.linalg.norm(vector))
+    return x, y, z
 
 
 def _note(name: str, share: float, appearance: Appearance) -> str:

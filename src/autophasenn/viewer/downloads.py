@@ -42,7 +42,7 @@ KINDS = {
 """Of files."""
 
 
-def routes(shared: Shared, find: Callable[[str], Viewer | None]) -> list[web.RouteDef]:
+def routes(shared: Shared, find: Callable[[str], Viewer | None], folder: str = "/") -> list[web.RouteDef]:
     """Of the downloads.
 
     Parameters
@@ -50,6 +50,8 @@ def routes(shared: Shared, find: Callable[[str], Viewer | None]) -> list[web.Rou
     shared : Shared
     find : callable
         Gives the page of a browser by its key.
+    folder : str
+        Of the page, "/" at its end.
     """
 
     def asking(request: web.Request) -> Viewer:
@@ -95,11 +97,11 @@ def routes(shared: Shared, find: Callable[[str], Viewer | None]) -> list[web.Rou
             raise web.HTTPNotFound(text=NO_THUMBNAIL)
         return web.Response(body=body, content_type="image/png")
 
-    key = "/download/{key:[-_0-9A-Za-z]+}"
+    key = folder + "download/{key:[-_0-9A-Za-z]+}"
     return [
         web.get(key + "/{number:[0-9]}/{file:result\\.cxi|crystal\\.vti|report\\.json}", stored),
         web.get(key + "/{what:[a-z]+(?:-[0-9])?}.{kind:png|svg|pdf|gif|csv}", drawn),
-        web.get("/thumbnail/{file:.+}", thumbnail),
+        web.get(folder + "thumbnail/{file:.+}", thumbnail),
     ]
 
 

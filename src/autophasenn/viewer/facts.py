@@ -28,6 +28,7 @@ def choices_of(images: Sequence[StoredImage], quantities: Mapping[str, Quantity]
     first, spread, lacking = images[0], quantities.get("phase_spread"), lacking_of(images)
     return {
         "axes": list(first.axes),
+        "has_q": all(image.scattering_vector is not None for image in images),
         "unit": " | ".join(dict.fromkeys(image.unit for image in images)),
         "choices": [
             {

@@ -103,7 +103,13 @@ def _words(appearance: Appearance) -> str:
     """What cannot be seen in the picture itself."""
     words = [f"surface at amplitude {appearance.threshold:.2f}"]
     if appearance.cut is not None:
-        words.append("cut open")
+        words.append(
+            f"cut at {appearance.place:.0f} along ({', '.join(f'{part:.2g}' for part in appearance.cut[0])})".replace(
+                "-", "−"
+            )
+            if len(set(appearance.cut)) == 1
+            else f"each cut at {appearance.place:.0f} along its Q".replace("-", "−")
+        )
     if appearance.largest_spread is not None:
         words.append(f"grey: uncertain by more than {appearance.largest_spread:.2f} rad")
     return ", ".join(words)

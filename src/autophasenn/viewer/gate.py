@@ -14,18 +14,28 @@ from autophasenn.viewer.loopback import is_loopback
 
 logger = logging.getLogger(__name__)
 
-HEADERS = {
-    # the page and the websocket of this server, and nothing else; vue compiles its templates with eval
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-eval' blob:; worker-src 'self' blob:; "
-        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-        "connect-src 'self' ws: wss: data: blob:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
+NOTEBOOKS = (
+    "'self' http://localhost:* https://localhost:* http://127.0.0.1:* https://127.0.0.1:* vscode-webview: vscode-file:"
+)
+"""Pages that may show the viewer in themselves, where it has a key: of this machine, and of the proxy that it is behind."""
+
+
+def _headers(ancestors: str) -> dict[str, str]:
+    return {
+        # the page and the websocket of this server, and nothing else; vue compiles its templates with eval
+        "Content-Security-Policy": (
+            "default-src 'self'; script-src 'self' 'unsafe-eval' blob:; worker-src 'self' blob:; "
+            "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+            f"connect-src 'self' ws: wss: data: blob:; frame-ancestors {ancestors}; base-uri 'self'; form-action 'self'"
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": "no-cache",
+    }
+
+
+HEADERS, SHOWN_IN_NOTEBOOKS = _headers("'none'"), _headers(NOTEBOOKS)
 
 OPENED = ("/", "/index.html")
 """What a link may lead to."""
@@ -45,13 +55,20 @@ class Gate:
     only_loopback : bool
         True: the request must name this machine as its host. A web page elsewhere that lets its own name point here
         (DNS rebinding) is turned away.
+    key : str, optional
+        What begins with it as its folder is given without a token, whatever host and page the request names. A browser sends
+        cookies by itself, so that any page could make it ask; a key in the path is sent only by a page that knows it. In the
+        frame of a notebook, on another port or behind a proxy, no cookie can be relied on. None: there is none.
     """
 
     token: str | None
     only_loopback: bool
+    key: str | None = None
 
     def refusal(self, request: web.Request) -> str | None:
         """Why a request is turned away, in a sentence; None: it may come in."""
+        if self.has_key(request):
+            return None
         host = request.host
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         if self.only_loopback and not is_loopback(name):
@@ -67,6 +84,11 @@ class Gate:
             return "The token is missing or wrong; open the viewer with the whole address that it printed, ?token= included."
         return None
 
+    def has_key(self, request: web.Request) -> bool:
+        """Whether the path begins with the key."""
+        folder = request.path.split("/")[1]
+        return self.key is not None and secrets.compare_digest(folder.encode(), self.key.encode())
+
     def _knows(self, request: web.Request) -> bool:
         given = request.query.get("token") or request.cookies.get(_cookie(request)) or ""
         return secrets.compare_digest(given.encode(), (self.token or "").encode())
@@ -80,7 +102,8 @@ class Gate:
             if refusal is not None:
                 logger.warning("refused %s %s from %s", request.method, request.path, request.remote)
                 return web.Response(status=403, text=refusal, headers=HEADERS)
-            if self.token is not None and "token" in request.query:
+            is_keyed = self.has_key(request)
+            if self.token is not None and "token" in request.query and not is_keyed:
                 # from here on in a cookie: an address with the token in it is copied, photographed and kept in histories
                 # Lax, as a Strict one would not be sent with what follows a click in another page
                 response: web.StreamResponse = web.Response(status=302, headers={"Location": "/"})
@@ -92,7 +115,7 @@ class Gate:
                 logger.info("a browser left in the middle of a message")
                 return web.Response(status=499)
             if not response.prepared:
-                response.headers.update(HEADERS)
+                response.headers.update(SHOWN_IN_NOTEBOOKS if is_keyed else HEADERS)
             return response
 
         return guard

@@ -67,6 +67,16 @@ def colour_bar(is_shown: str = "bar.title") -> None:
         scale("bar")
 
 
+def q_axes(name: str) -> None:
+    """Ticks along the upper and the right edge of a panel; `name`: of what has them, as `qaxes.on_edge` gives them."""
+    html.Div(f"{{{{ {name}.q_unit }}}}", classes="apn-q apn-q-unit", v_if=(f"{name}.q_unit",))
+    for edge, side in (("across", "left"), ("down", "top")):
+        html.Div(
+            "{{ t.text }}", v_for=f"t in {name}.q_{edge}", key=("t.text",), classes=f"apn-q apn-q-{edge}",
+            style=(f"{{{side}: t.at + '%'}}",),
+        )  # fmt: skip
+
+
 def scale(name: str) -> None:
     """A colour bar with its ticks and its title."""
     html.Img(src=(f"{name}.ramp",), v_if=(f"{name}.ramp",), alt=(f"'Colours of ' + {name}.title",))

@@ -16,6 +16,7 @@ from autophasenn.image import Floats
 from autophasenn.report.detector import counts_scale, loggable, residual_of, residual_scale
 from autophasenn.report.planes import AXES, SECTIONS
 from autophasenn.report.scales import round_length
+from autophasenn.viewer import qaxes
 from autophasenn.viewer.quantities import picture
 
 COUNTS = "counts, logarithmic"
@@ -139,7 +140,33 @@ class PatternView:
             "last": self.last(section),
             "bar": 100 * share,
             "bar_text": f"{bar:g} {unit}",
+            "q_unit": qaxes.UNIT if self.has_q else "",
+            "q_across": qaxes.on_edge("across", *self.q_ends(across, part.across, part.zoom)) if self.has_q else [],
+            "q_down": qaxes.on_edge("down", *self.q_ends(down, part.down, part.zoom)) if self.has_q else [],
         }
+
+    @property
+    def has_q(self) -> bool:
+        """Is the length of a voxel known?"""
+        return self.pattern.unit == "1/nm"
+
+    def q_ends(self, axis: int, middle: float = 0.5, zoom: float = 1.0) -> tuple[float, float]:
+        """What lies at both ends of what is seen of an axis, nm⁻¹ from the middle of the voxel of the Bragg peak.
+
+        Parameters
+        ----------
+        axis : int
+        middle : float
+            Of what is seen, from 0 to 1.
+        zoom : float
+        """
+        extent, step, count = (
+            float(self._extents[axis]),
+            float(self.pattern.steps[axis]),
+            self.pattern.counts.shape[axis],
+        )
+        start = (float(self._own[axis]) - extent) / 2 - (count // 2 + 0.5) * step
+        return start + (middle - 0.5 / zoom) * extent, start + (middle + 0.5 / zoom) * extent
 
     def rgb(self, section: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
         """Measured, calculated and residual of a plane in their colours: uint8 (rows, columns, 3) each."""
@@ -154,7 +181,7 @@ class PatternView:
         """Of a scale bar: in its unit, its unit, and as a share of the panel's width."""
         width = float(self._extents[SECTIONS[section].across]) / part.zoom
         bar = round_length(width, 0.3)
-        return bar, "nm⁻¹" if self.pattern.unit == "1/nm" else "voxels", bar / width
+        return bar, qaxes.UNIT if self.has_q else "voxels", bar / width
 
     def mappables(self) -> list[tuple[ScalarMappable, str]]:
         """What the colour bars of a figure are of, and their titles."""
@@ -214,6 +241,9 @@ class PatternView:
         known = bool(self.pattern.measured[place])
         counts = f"{_counts(self.pattern.counts[place])} counts" if known else "not measured"
         where = ", ".join(f"{name} {i}" for name, i in zip(AXES, voxel, strict=True))
+        if self.has_q:
+            peak = [count // 2 for count in self.pattern.counts.shape]
+            where += f", {qaxes.from_peak(voxel, peak, self.pattern.steps.tolist())}"
         return f"{where}: measured {counts}, calculated {_counts(self.pattern.calculated[place])} counts"
 
     @staticmethod

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, quoted
 from autophasenn.files.boundary import reading
 from autophasenn.files.convention import RESULT
 from autophasenn.files.cxi_image import image_in, process_in
@@ -17,6 +17,8 @@ from autophasenn.image import CrystalImage
 REPORT = "report.json"
 MAX_REPORT = 2**24
 """Bytes."""
+MOST_NAMED = 5
+"""Results that a sentence names."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,6 +59,12 @@ def locate(path: Path, within: Path | None = None) -> Path:
         home = path.resolve() if path.is_dir() else None
         file = (path / RESULT if home else path).resolve()
         if not file.is_file():
+            inside = sorted(each.parent.name for each in path.glob(f"*/{RESULT}"))[: MOST_NAMED + 1] if home else []
+            if inside:
+                names = ", ".join(quoted(name, 60) for name in inside[:MOST_NAMED]) + ", ..." * (
+                    len(inside) > MOST_NAMED
+                )
+                raise InputError(f"{path} holds results ({names}) and is none; give one of them, or two to compare.")
             hint = f"it has no {RESULT}" if home else "it does not exist"
             raise InputError(f"{path} is no result ({hint}); give the folder that `autophasenn reconstruct` wrote.")
     for folder in filter(None, (home, within and within.resolve())):

@@ -28,6 +28,10 @@ COLOURS: dict[State, str] = {
     "failed": "error",
 }
 """Of the label of each state."""
+WORDS: dict[State, str] = {"running": "first image begun", "imaged": "first image"}
+"""For a state, where it is another word than its own."""
+LATE = 1.0
+"""Seconds after its last frame from which the watcher began late for a scan."""
 UNKNOWN = "–"
 
 
@@ -140,7 +144,7 @@ def _image(record: ScanRecord) -> tuple[object, ...]:
 def summary_of(records: Sequence[ScanRecord]) -> str:
     """How many scans are in each state."""
     numbers = Counter(record.state for record in records)
-    return ", ".join(f"{numbers[state]} {state}" for state in COLOURS if state in numbers)
+    return ", ".join(f"{numbers[state]} {WORDS.get(state, state)}" for state in COLOURS if state in numbers)
 
 
 def arranged(
@@ -179,7 +183,7 @@ def arranged(
 
 
 def _words(record: ScanRecord, verdicts: Mapping[str, str]) -> str:
-    return f"{record.name} {record.state} {verdicts.get(record.key, '')} {record.reason or ''}"
+    return f"{record.name} {record.state} {WORDS.get(record.state, '')} {verdicts.get(record.key, '')} {record.reason or ''}"
 
 
 FIELDS = {"strain": "strain_std", "seconds": "seconds_to_image", "seconds_refined": "seconds_to_refined"}
@@ -211,19 +215,19 @@ def row_of(record: ScanRecord, verdict: str = "") -> dict[str, Any]:
     return {
         "key": record.key,
         "name": record.name,
-        "state": record.state,
+        "state": WORDS.get(record.state, record.state),
         "colour": COLOURS[record.state],
         "verdict": verdict or UNKNOWN,
         "verdict_colour": colour_of(verdict),
         "reason": record.reason or "",
-        "arrived": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.arrived)) if record.arrived else "",
-        "frames": record.frames or UNKNOWN,
+        "arrived": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.arrived)) if record.arrived else "",
+        "frames": _frames(record),
         "chi2": _number(record.chi2),
         "chi2_free": _number(record.chi2_free),
         "confidence": UNKNOWN if record.confidence is None else f"{100 * record.confidence:.0f} %",
         "strain": UNKNOWN if record.strain_std is None else f"{1e4 * record.strain_std:.2f}",
-        "seconds": _seconds(record.seconds_to_image),
-        "seconds_refined": _seconds(record.seconds_to_refined),
+        "seconds": _seconds(record.seconds_to_image, record),
+        "seconds_refined": _seconds(record.seconds_to_refined, record),
         "has_image": record.result is not None,
         "thumbnail": None if record.thumbnail is None else "thumbnail/" + quote(record.thumbnail),
     }
@@ -233,5 +237,16 @@ def _number(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:#.2g}".rstrip(".")
 
 
-def _seconds(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.1f}"
+def _frames(record: ScanRecord) -> str:
+    if not record.frames or record.expected in (None, record.frames):
+        return str(record.frames or UNKNOWN)
+    return f"{record.frames} of {record.expected}"
+
+
+def is_late(record: ScanRecord) -> bool:
+    """Did the watcher begin, or begin again, after the last frame? Then its seconds may count from there."""
+    return bool(record.arrived) and record.counted_from > record.arrived + LATE
+
+
+def _seconds(value: float | None, record: ScanRecord) -> str:
+    return UNKNOWN if value is None else f"{value:.1f}{' *' if is_late(record) else ''}"

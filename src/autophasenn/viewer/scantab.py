@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autophasenn.errors import AutoPhaseNNError
-from autophasenn.viewer.scans import arranged
+from autophasenn.viewer.scans import arranged, is_late
 
 
 class ScanTab:
@@ -32,6 +32,7 @@ class ScanTab:
                 "scans_summary": "",
                 "scans_error": "",
                 "scans_count": 0,
+                "has_late_scans": False,
             }
         )
 
@@ -67,6 +68,9 @@ class ScanTab:
             verdicts = {key: entry.status for key, entry in self.scans.entries.items() if entry.status}
             rows = arranged(self.scans.records, state.sort, bool(state.is_descending), state.wanted, verdicts)
             state.update({"scans": rows, "scans_count": len(self.scans.records), "scans_summary": self.scans.summary})
+            state.has_late_scans = any(
+                is_late(each) for each in self.scans.records if each.seconds_to_image is not None
+            )
 
     async def look(self, changed: set[str] | None, error: str) -> bool:
         """Hear what became of the table; whether something was opened because of it."""

@@ -34,6 +34,8 @@ TURN = 15.0
 LINE = 0.012
 """Radius of a defect line, as a share of the crystal's."""
 
+Direction = tuple[float, float, float]
+
 
 @dataclass(frozen=True)
 class Appearance:
@@ -45,10 +47,10 @@ class Appearance:
         Amplitude of the surface, as a fraction of the largest.
     quantity : str
         Key of what they are coloured by.
-    cut : int, optional
-        Axis along which they are cut; None: whole.
+    cut : tuple of directions, optional
+        For each crystal that along which it is cut, a vector of length 1; None: whole.
     place : float
-        Where they are cut, nm (or voxels) from the origin.
+        Where they are cut, nm (or voxels) from the origin along that direction.
     is_flipped : bool
         True: what lies beyond the cut stays, else what lies before it.
     largest_spread : float, optional
@@ -65,7 +67,7 @@ class Appearance:
 
     threshold: float = 0.3
     quantity: str = "phase"
-    cut: int | None = None
+    cut: tuple[Direction, ...] | None = None
     place: float = 0.0
     is_flipped: bool = False
     largest_spread: float | None = None
@@ -138,10 +140,10 @@ class Scene:
         if above:
             grid = body.grid(appearance.threshold)
             surface = grid.contour([appearance.threshold], scalars="amplitude", compute_normals=True)
-            if appearance.cut is None:
+            plane = _plane(appearance, number)
+            if plane is None:
                 parts["surface"] = surface
             else:
-                plane = _plane(appearance)
                 parts["surface"] = surface.clip(**plane)
                 face = grid.slice(normal=plane["normal"], origin=plane["origin"])
                 if face.n_points:
@@ -240,9 +242,11 @@ class Scene:
                 if name.normal is not None and (rotation @ np.array(name.normal))[2] < FACING:
                     continue
                 place = self.enlarged[number] * np.array(name.place)
-                is_cut = name.normal is not None and appearance.cut is not None
-                if is_cut and (place[appearance.cut or 0] > appearance.place) != appearance.is_flipped:
-                    continue
+                plane = _plane(appearance, number)
+                if name.normal is not None and plane is not None:
+                    is_beyond = float(np.dot(place, plane["normal"])) > appearance.place
+                    if is_beyond != appearance.is_flipped:
+                        continue
                 seen = rotation @ (place - focal) / float(self.camera.parallel_scale)
                 found.append((number, name, seen[:2]))
         return found
@@ -335,8 +339,11 @@ class Scene:
         self.camera.clipping_range = (max(distance - 2 * self.radius, 0.01 * distance), distance + 2 * self.radius)
 
 
-def _plane(appearance: Appearance) -> dict[str, Any]:
-    normal = np.eye(3)[appearance.cut or 0]
+def _plane(appearance: Appearance, number: int) -> dict[str, Any] | None:
+    """Where a crystal is cut, as pyvista takes it."""
+    if appearance.cut is None:
+        return None
+    normal = np.array(appearance.cut[number])
     return {"normal": tuple(normal), "origin": tuple(normal * appearance.place), "invert": not appearance.is_flipped}
 
 

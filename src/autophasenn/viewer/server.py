@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable
@@ -42,6 +43,9 @@ class ServerOptions:
         Open the page in the browser of this machine.
     limits : Limits
         Results larger than this are refused.
+    is_embedded : bool
+        Give an address for the page of a notebook, which shows it in a frame, or for a proxy: its path holds a key that is
+        made up for this viewer and ends with it, and it needs neither token nor cookie.
     """
 
     host: str = "127.0.0.1"
@@ -49,6 +53,7 @@ class ServerOptions:
     token: str | None = None
     open_browser: bool = False
     limits: Limits = field(default_factory=Limits)
+    is_embedded: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -77,7 +82,7 @@ def serve(
     other : Path, optional
         A second result, to compare.
     on_ready : callable, optional
-        Is given the address, the token in it, once the page can be opened.
+        Is given the address, the token or the key in it, once the page can be opened.
 
     Raises
     ------
@@ -138,7 +143,8 @@ async def _serve(
     from autophasenn.viewer.shared import Shared
 
     token = token_of_this_account() if options.token is None else options.token or None
-    gate = Gate(token, only_loopback=is_loopback(options.host))
+    key = secrets.token_urlsafe(24) if options.is_embedded else None
+    gate = Gate(token, only_loopback=is_loopback(options.host), key=key)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log)
@@ -153,14 +159,15 @@ async def _serve(
     shared = Shared(scans, results, options.limits, workshop)
     browsers = Browsers(shared)
     application = web.Application(middlewares=[gate.middleware()])
-    application.add_routes(_routes(browsers))
+    for folder in ("/", *([f"/{key}/"] if key else [])):
+        application.add_routes(_routes(browsers, folder))
     runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, options.host, options.port).start()
-    address = _address(options.host, runner.addresses[0][1], token)
+    address = _address(options.host, runner.addresses[0][1], f"{key}/" if key else f"?token={token}" if token else "")
     for name in ("wslink", "aiohttp.server"):  # they tell in a page of text that a browser was closed
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    logger.info("ready at %s", address.split("?")[0])
+    logger.info("ready at %s", _address(options.host, runner.addresses[0][1], ""))
     if on_ready is not None:
         on_ready(address)
     if options.open_browser:
@@ -180,8 +187,8 @@ async def _serve(
     logger.info("stopped")
 
 
-def _routes(browsers: Any) -> list[Any]:
-    """All that is served."""
+def _routes(browsers: Any, folder: str) -> list[Any]:
+    """All that is served, below a folder."""
     from aiohttp import web
 
     from autophasenn.viewer.downloads import routes
@@ -197,15 +204,15 @@ def _routes(browsers: Any) -> list[Any]:
         return web.Response(text="")
 
     return [
-        web.get("/", page),
-        web.get("/index.html", page),
-        web.get("/autophasenn.js", own),
-        web.get("/alive", alive),
-        web.get("/ws", browsers.serve),
-        web.post("/paraview/", alive),  # trame asks which server to talk to, and takes this one if it is told nothing
-        *routes(browsers.shared, browsers.find),
-        *(web.static(f"/{name}", folder) for name, folder in sorted(browsers.assets().items(), reverse=True)),
-        web.static("/", WWW),
+        web.get(folder, page),
+        web.get(f"{folder}index.html", page),
+        web.get(f"{folder}autophasenn.js", own),
+        web.get(f"{folder}alive", alive),
+        web.get(f"{folder}ws", browsers.serve),
+        web.post(f"{folder}paraview/", alive),  # trame asks which server to talk to, and takes this one if told nothing
+        *routes(browsers.shared, browsers.find, folder),
+        *(web.static(f"{folder}{name}", where) for name, where in sorted(browsers.assets.items(), reverse=True)),
+        web.static(folder, WWW),
     ]
 
 
@@ -216,9 +223,9 @@ def _log(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         logger.error("%s: %r", context.get("message"), error)
 
 
-def _address(host: str, port: int, token: str | None) -> str:
+def _address(host: str, port: int, rest: str) -> str:
     name = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{name}:{port}/{rest}"
 
 
 def _check_result(path: Path, limits: Limits) -> None:

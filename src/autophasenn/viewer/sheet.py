@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from autophasenn.report.planes import AXES, SECTIONS, axis_label
 from autophasenn.report.scales import round_length
 from autophasenn.report.style import OUTSIDE, UNMEASURED
+from autophasenn.viewer import qaxes
 from autophasenn.viewer.figure import DPI, written
 from autophasenn.viewer.pattern import KINDS, Part, PatternView
 from autophasenn.viewer.scene import BACKGROUNDS
@@ -130,6 +131,7 @@ def pattern_figure(
             axes.set_ylim(part.down + half, part.down - half)
             axes.set_box_aspect(1 / ratio)
             _frame(axes, theme, f"{drawn['across']} →", f"← {drawn['down']}", UNMEASURED)
+            _q_axes(axes, theme, view, section, part)
             title = f"{kind_of}, {AXES[plane.normal]} {index}"
             axes.set_title(f"{name}: {title}" if len(views) > 1 else title, color=INK[theme], fontsize=10)
             length = views[row].bar_length(section, part)
@@ -152,6 +154,19 @@ def _frame(axes: Axes, theme: str, across: str, up: str, ground: str) -> None:
     axes.set_facecolor(ground)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _q_axes(axes: Axes, theme: str, view: PatternView, section: int, part: Part) -> None:
+    """Ticks in nm⁻¹ from the Bragg peak, where the length of a voxel is known."""
+    if not view.has_q:
+        return
+    plane = SECTIONS[section]
+    for axis, middle, along in ((plane.across, part.across, axes.xaxis), (plane.down, part.down, axes.yaxis)):
+        low, high = view.q_ends(axis)
+        found = qaxes.ticks(*view.q_ends(axis, middle, part.zoom))
+        along.set_ticks([(value - low) / (high - low) for value, _ in found], [text for _, text in found])
+        along.set_label_text(f"{along.get_label_text()}  {qaxes.UNIT}")
+    axes.tick_params(colors=INK[theme], labelsize=8, length=2)
 
 
 def _bar(axes: Axes, unit: str, ink: str) -> None:

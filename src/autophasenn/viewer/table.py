@@ -57,6 +57,10 @@ def scans(viewer: Viewer) -> None:
         )  # fmt: skip
         html.Div("Untick one: two can be compared.", v_if=("picked.length > 2",), **STATUS)
         link("CSV", "'scans.csv'", title="All scans as comma-separated values")
+        html.Div(
+            "* The watcher began after the last frame of this scan: seconds may count from there.",
+            v_if=("has_late_scans",), classes="apn-aside",
+        )  # fmt: skip
     html.Div(
         "No scan has “{{ wanted }}” in its name, state, verdict or reason.", v_if=("scans_count && !scans.length",),
         classes="pa-6", **STATUS,

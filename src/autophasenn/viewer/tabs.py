@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trame.widgets import html, vtk
 from trame.widgets import vuetify3 as v
 
-from autophasenn.viewer.parts import ALERT, ARIA, PLACE, STATUS, colour_bar, link, said, scale
+from autophasenn.viewer.parts import ALERT, ARIA, PLACE, STATUS, colour_bar, link, q_axes, said, scale
 
 if TYPE_CHECKING:
     from autophasenn.viewer.app import Viewer
@@ -138,6 +138,7 @@ def pattern(viewer: Viewer) -> None:
             ):  # fmt: skip
                 html.Img(src=("p.pictures[i]",), alt=("name",), style=(BOX.format("p"),))
                 html.Div("{{ p.bar_text }}", classes="apn-over apn-bar", style=("{width: p.bar + '%'}",))
+                q_axes("p")
             with html.Div(classes="apn-line"):
                 html.Div("{{ p.across }} →, {{ p.down }} ↓", v_if=("i > 0",), classes="text-body-2")
                 html.Div("{{ p.normal }} {{ p.index }}", v_if=("i === 0",), classes="text-body-2 apn-value")

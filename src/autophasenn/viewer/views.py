@@ -83,6 +83,14 @@ def indices(value: Any) -> str:
     return " ".join(map(str, numbers))
 
 
+def direction(value: Any) -> str:
+    """Three components of a vector as text, not all of them 0."""
+    x, y, z = (number(-1e6, 1e6)(part) for part in text(value).replace(",", " ").replace("−", "-").split())
+    if math.hypot(x, y, z) < 1e-6:
+        raise ValueError("no direction")
+    return f"{x:g} {y:g} {z:g}"
+
+
 def number_of_series(value: Any) -> str:
     """The name of a number of the table of a series."""
     return column_of(text(value)).name
@@ -97,7 +105,8 @@ VIEWED: dict[str, tuple[Check, Any]] = {
     "tab": (one_of(*TABS), "crystal"),
     "quantity": (one_of(*NAMES), "phase"),
     "threshold": (number(0.01, 1.0), 0.3),
-    "cut": (one_of("none", "0", "1", "2"), "none"),
+    "cut": (one_of("none", "0", "1", "2", "q", "other"), "none"),
+    "direction": (direction, "1 0 1"),
     "place": (number(-1e7, 1e7), 0.0),
     "is_flipped": (flag, False),
     "doubt": (flag, False),

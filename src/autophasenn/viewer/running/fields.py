@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autophasenn.advice import reworded
 from autophasenn.errors import InputError
 from autophasenn.inversion.names import MethodName
 
@@ -174,6 +175,22 @@ FIELDS = (
 )  # fmt: skip
 """In the order of the page and of the command line."""
 BY_KEY = {field.key: field for field in FIELDS}
+
+TITLES = {field.option: field.title for field in FIELDS} | {"--beamline": "Whose scans", "--plan": "All parameters"}
+"""What the page has in place of options."""
+
+
+def on_page(sentence: str) -> str:
+    """A sentence that names options, with the fields that they are; the others are said to be of the command line.
+
+    Examples
+    --------
+    >>> on_page("it has 54-55. Choose one with --scan, or give --sum.")
+    'it has 54-55. Choose one with “Scan number”, or give autophasenn reconstruct --sum.'
+    """
+    return reworded(
+        sentence, lambda option: f"“{TITLES[option]}”" if option in TITLES else f"autophasenn reconstruct {option}"
+    )
 
 
 def refusals(values: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from autophasenn.report.detector import counts_scale
 from autophasenn.report.planes import AXES, SECTIONS
+from autophasenn.viewer import qaxes
 from autophasenn.viewer.quantities import picture
 from autophasenn.viewer.running.folder import read_json
 from autophasenn.viewer.running.hand import Stroke, drawn
@@ -70,6 +71,8 @@ class Frames:
         self.facts: dict[str, str] = said.get("facts", {})
         self.warnings: list[str] = said.get("warnings", [])
         self.trouble: str = said.get("trouble", "")
+        self.q_steps: list[float] | None = said.get("q_steps")
+        self.q_peak: list[float] = said.get("q_peak") or [0.0, 0.0, 0.0]
         self.hand = np.zeros(self.shape, bool)
         self._sums: dict[int, NDArray[Any]] = {}
         self._shares: tuple[Look | None, list[NDArray[Any]]] = None, []
@@ -161,12 +164,26 @@ class Frames:
         where = [(name, i) for axis, (name, i) in enumerate(zip(AXES, place, strict=True))
                  if not (look.is_summed and axis == section.normal)]  # fmt: skip
         words = ", ".join(f"{name} {i}" for name, i in where)
+        if self.q_steps is not None:
+            seen = [axis for axis in range(3) if not (look.is_summed and axis == section.normal)]
+            chosen = [[each[axis] for axis in seen] for each in (place, self.q_peak, self.q_steps)]
+            words += f", {qaxes.from_peak(*chosen)}"
         if look.is_summed:
             value = float(self.plane(look)[place[section.down], place[section.across]])
             return f"{words}: {value:,.6g} counts in all {AXES[section.normal]}s"
         at = (place[0], place[1], place[2])
         reason = REASONS[BY_HAND if self.hand[at] else int(self.why[at])][0]
         return f"{words}: {float(self.counts[at]):,.6g} counts{f', {reason}' if reason else ''}"
+
+    def q_axes(self, look: Look) -> dict[str, Any]:
+        """Ticks along the edges of a plane, as `parts.q_axes` draws them; none where the geometry is unknown."""
+        found: dict[str, Any] = {"q_unit": qaxes.UNIT if self.q_steps is not None else "", "q_across": [], "q_down": []}
+        section = SECTIONS[look.section]
+        for edge, axis in (("across", section.across), ("down", section.down)):
+            if self.q_steps is not None:
+                first, step = -(self.q_peak[axis] + 0.5), self.q_steps[axis]
+                found[f"q_{edge}"] = qaxes.on_edge(edge, first * step, (first + self.shape[axis]) * step)
+        return found
 
     def rocking(self) -> NDArray[np.float64]:
         """Measured counts of each frame."""

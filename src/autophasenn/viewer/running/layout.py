@@ -7,7 +7,7 @@ from typing import Any
 from trame.widgets import html
 from trame.widgets import vuetify3 as v
 
-from autophasenn.viewer.parts import ALERT, ARIA, PLACE, SMALL, STATUS, group, heading, icon_button
+from autophasenn.viewer.parts import ALERT, ARIA, PLACE, SMALL, STATUS, group, heading, icon_button, q_axes
 from autophasenn.viewer.running.hand import WIDEST
 from autophasenn.viewer.running.scanpart import LARGEST_BRUSH
 from autophasenn.viewer.running.tab import RunTab
@@ -97,6 +97,7 @@ def _frames(tab: RunTab) -> None:
         ):  # fmt: skip
             html.Img(src=("open_picture",), alt="Counts, logarithmic")
             html.Img(src=("open_overlay",), alt="What is masked")
+            q_axes("open_look")
         html.Div(
             "{{ open_said || 'Point at the frames for the counts there; drag to mask. ' + open_look.across + ' →, ' + "
             "open_look.down + ' ↓' }}", classes="apn-said", **STATUS,

@@ -7,6 +7,7 @@ from typing import Any
 
 from autophasenn.inversion.names import MethodName
 from autophasenn.viewer.numbers import VERDICTS, colour_of
+from autophasenn.viewer.running.fields import on_page
 from autophasenn.viewer.running.run import Run
 
 COLOURS = {"waiting": "", "running": "primary", "done": "success", "stopped": "warning", "failed": "error"}
@@ -30,7 +31,7 @@ def row_of(run: Run, command: str) -> dict[str, Any]:
     verdict = str(report.get("status") or "")
     return {
         "verdict": verdict, "verdict_colour": colour_of(verdict),
-        "key": run.key, "name": run.name, "state": run.state, "colour": COLOURS[run.state], "reason": run.reason,
+        "key": run.key, "name": run.name, "state": run.state, "colour": COLOURS[run.state], "reason": on_page(run.reason),
         "changed": run.changed, "method": run.draft.get("values", {}).get("method") or MethodName.refined.value,
         "numbers": ", ".join(filter(None, numbers)), "has_image": run.has_image,
         "seconds": f"{run.finished - run.began:.0f} s" if run.began and run.finished else "", "asked": time.strftime(

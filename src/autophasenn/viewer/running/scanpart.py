@@ -11,6 +11,7 @@ from autophasenn.errors import AutoPhaseNNError
 from autophasenn.report.planes import AXES, SECTIONS
 from autophasenn.viewer.plots import address, themed
 from autophasenn.viewer.running.draft import Draft
+from autophasenn.viewer.running.fields import on_page
 from autophasenn.viewer.running.frames import Frames, Look, rocking_figure
 from autophasenn.viewer.running.hand import MOST_POINTS, MOST_STROKES, Stroke
 from autophasenn.viewer.views import number as within
@@ -65,7 +66,7 @@ class ScanPart:
                 state.open_beamlines = about["beamlines"]
             self._listed, error = await workshop.listed(self.tab.beamline), ""
         except AutoPhaseNNError as refusal:
-            self._listed, error = [], str(refusal)
+            self._listed, error = [], on_page(str(refusal))
         with state:
             needs = {each["name"]: each["needs"] for each in state.open_beamlines}
             kinds = "scans" if self.tab.beamline else "files"
@@ -75,7 +76,7 @@ class ScanPart:
                     " that can be read; choose a beamline for scans that are folders or masters."
                 )  # fmt: skip
             state.update({"open_list_error": error, "open_is_listing": False})
-            state.open_needs = needs.get(self.tab.beamline, "")
+            state.open_needs = on_page(needs.get(self.tab.beamline, ""))
             self._show_list()
 
     def find(self, words: str) -> None:
@@ -86,7 +87,7 @@ class ScanPart:
     def _show_list(self) -> None:
         wanted = self.state.open_wanted.lower().split()
         self.state.open_scans = [
-            {"number": number, "name": each["name"], "about": each["about"],
+            {"number": number, "name": each["name"], "about": on_page(each["about"]),
              "is_chosen": (each["input"], each["scan"]) == self.tab.chosen}
             for number, each in enumerate(self._listed)
             if all(word in each["name"].lower() for word in wanted)
@@ -130,7 +131,7 @@ class ScanPart:
         except AutoPhaseNNError as error:
             with state:
                 self.forget()
-                state.update({"open_is_reading": False, "open_trouble": str(error)})
+                state.update({"open_is_reading": False, "open_trouble": on_page(str(error))})
             return
         except Exception:
             logger.exception("reading failed")
@@ -146,7 +147,7 @@ class ScanPart:
         with state:
             state.open_is_reading = False
             state.open_facts = [{"name": name, "value": value} for name, value in frames.facts.items()]
-            state.open_warnings = frames.warnings
+            state.open_warnings = [on_page(warning) for warning in frames.warnings]
             self._drawn = None
         self.tab.owner.want("frames")
 
@@ -167,10 +168,11 @@ class ScanPart:
         state.open_look = {
             "section": self.look.section, "is_summed": self.look.is_summed, "index": self.look.index,
             "last": frames.shape[section.normal] - 1, "normal": AXES[section.normal], "down": AXES[section.down],
-            "across": AXES[section.across], "rows": frames.shape[section.down], "columns": frames.shape[section.across],
+            "across": AXES[section.across],
+            **frames.q_axes(self.look), "rows": frames.shape[section.down], "columns": frames.shape[section.across],
         }  # fmt: skip
         left = frames.share_left
-        said = frames.trouble
+        said = on_page(frames.trouble)
         if left < LEAST_MEASURED and self.tab.draft.strokes:
             said = (
                 f"Your mask leaves {100 * left:.2g} % of the voxels measured, and {100 * LEAST_MEASURED:g} % are needed; "
