@@ -86,7 +86,7 @@ class Gate:
 
     def has_key(self, request: web.Request) -> bool:
         """Whether the path begins with the key."""
-        folder = request.path.split("/")[1]
+        folder = request.path.lstrip("/").split("/")[0]
         return self.key is not None and secrets.compare_digest(folder.encode(), self.key.encode())
 
     def _knows(self, request: web.Request) -> bool:
