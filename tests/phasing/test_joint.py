@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from autophasenn.phasing import joint
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.joint import SMALL, Body, Joint, JointProblem, Seen, together
 from autophasenn.phasing.likelihood import Likelihood, kernel_of
@@ -149,6 +150,17 @@ def test_errors_of_the_displacement_are_found_out_by_all_patterns_together() -> 
     found = together(patterns, begin, Joint(Likelihood(evaluations=40)))
     assert error(begin) > 0.1
     assert error(found.body) < error(begin) / 3
+
+
+def test_a_large_crystal_has_coarser_nodes_and_the_same_displacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns = [seen(i, 1e7) for i in range(4)]
+    fine = JointProblem(patterns, body(), Joint())
+    monkeypatch.setattr(joint, "MOST_NODES", 1000)
+    monkeypatch.setattr(joint, "MOST_VOXELS", 1000)
+    coarse = JointProblem(patterns, body(), Joint())
+    assert len(coarse.nodes) < len(fine.nodes) / 3
+    begin = body(noise=4e-12)
+    assert error(together(patterns, begin, Joint(Likelihood(evaluations=40))).body) < error(begin) / 2
 
 
 def test_the_whole_way_is_told() -> None:

@@ -41,6 +41,8 @@ Floats = NDArray[np.floating[Any]]
 
 MARGIN = 2.2
 """Of the support around the body that it begins with, mean voxels of the patterns."""
+MOST_NODES, MOST_VOXELS = 400_000, 2_000_000
+"""Inside of the body, and of all voxels on which a wave is computed: larger crystals have coarser ones."""
 LEAST_SHARE = 0.3
 """Of the weights of a voxel that must lie on nodes of the support: others are outside."""
 FINENESS = (1, 20)
@@ -191,12 +193,15 @@ class JointProblem:
 
     def __init__(self, seen: Sequence[Seen], begin: Body, how: Joint) -> None:
         mean_voxel = float(np.mean([abs(np.linalg.det(each.vectors)) ** (1 / 3) for each in seen]))
-        edge, margin = how.edge * mean_voxel, math.ceil(MARGIN / how.edge)
+        volume = int(begin.support.sum()) * begin.edge**3
+        edge = max(how.edge * mean_voxel, (volume / MOST_NODES) ** (1 / 3))
+        finer = how.finer if volume / mean_voxel**3 * how.finer**3 <= MOST_VOXELS else 1
+        margin = math.ceil(MARGIN * mean_voxel / edge)
         reach = [math.ceil(n // 2 * begin.edge / edge) + margin + 1 for n in begin.density.shape]
         self.grid = begin.at(edge, [2 * each + 1 for each in reach])
         support = ndimage.binary_dilation(self.grid.support, iterations=margin)
         self.nodes = np.flatnonzero(support)
-        self.patterns = [_Pattern(each, edge, support, how) for each in seen]
+        self.patterns = [_Pattern(each, edge, support, finer, how.likelihood) for each in seen]
         self.q = float(np.mean([np.linalg.norm(each.q) for each in seen]))
         self.displacement = self.grid.displacement.reshape(3, -1)[:, self.nodes].T
         density = np.maximum(self.grid.density.ravel()[self.nodes], 0)
@@ -208,7 +213,7 @@ class JointProblem:
         density = density * unit
         self.step = 1 / (self.q * float(np.median(density[density > density.max() / 2])))
         # sum over nodes of (second difference / curvature)^2 / 2, as an integral over voxels of the patterns
-        self.prior = 1 / (2 * how.edge * how.curvature**2)
+        self.prior = mean_voxel / (2 * edge * how.curvature**2)
         self.bend = _second_differences(support)
         rest = np.zeros(3 * len(self.nodes) + SMALL * len(seen))
         self.first = torch.from_numpy(np.concatenate([density, rest])).float()
@@ -260,23 +265,23 @@ class JointProblem:
 class _Pattern:
     """One pattern: what a body on the nodes gives there, and the slopes of its likelihood."""
 
-    def __init__(self, seen: Seen, edge: float, support: NDArray[np.bool_], how: Joint) -> None:
+    def __init__(self, seen: Seen, edge: float, support: NDArray[np.bool_], finer: int, how: Likelihood) -> None:
         self.held_out, self.q = seen.held_out, np.asarray(seen.q, np.float64)
         pattern, used = self.held_out.pattern, self.held_out.used[0]
         self.is_coherent = seen.kernel is None
-        sigmas = [how.likelihood.first_sigma] * 3 if seen.kernel is None else sigmas_of(seen.kernel[None])
-        self.fit = Fit(to_corner(pattern.counts), to_corner(used), how.likelihood, sigmas)
+        sigmas = [how.first_sigma] * 3 if seen.kernel is None else sigmas_of(seen.kernel[None])
+        self.fit = Fit(to_corner(pattern.counts), to_corner(used), how, sigmas)
         self.small_step = STEP / math.sqrt(float(self.fit.total))
-        places, self.weights = _onto_voxels(pattern.shape, how.finer, seen.vectors / edge, support)
+        places, self.weights = _onto_voxels(pattern.shape, finer, seen.vectors / edge, support)
         self.back = self.weights.T.tocsr()
         low = places.min(0)
         b0, b1, b2 = (places.max(0) - low + 1).tolist()
         self.size = (b0, b1, b2)
-        self.pair = WindowedPair(pattern.shape, Box((0, 0, 0), self.size), how.finer, pattern.counts.device)
+        self.pair = WindowedPair(pattern.shape, Box((0, 0, 0), self.size), finer, pattern.counts.device)
         self.within = torch.from_numpy(np.ravel_multi_index(tuple((places - low).T), self.size))
         centred = places - places.mean(0)
-        self.radius = np.abs(centred).max(0) / how.finer  # voxels of the pattern's object
-        self.along = centred / how.finer / self.radius
+        self.radius = np.abs(centred).max(0) / finer  # voxels of the pattern's object
+        self.along = centred / finer / self.radius
         self.scale, self.ramp = 1.0, np.zeros(3)
 
     def begin(self, density: Floats, displacement: Floats) -> None:
