@@ -378,14 +378,14 @@ def test_patterns_that_no_one_crystal_has_leave_the_tensor_of_the_images(results
     assert together.joint is not None
     assert not together.joint.is_kept
     np.testing.assert_array_equal(together.strain_map, alone.strain_map)
-    assert any("do not explain the voxels that were held out better" in note for note in together.notes)
+    assert any("do not explain the voxels that were held out clearly better" in note for note in together.notes)
 
 
-def test_a_body_that_explains_one_pattern_worse_is_not_kept() -> None:
+def test_a_body_that_explains_one_pattern_worse_or_all_hardly_better_is_not_kept() -> None:
     alone = (1.0, 1.0, 1.0)
-    assert pipeline.is_better((0.9, 1.04, 0.9), alone)
+    assert pipeline.is_better((0.85, 1.04, 0.85), alone)
     assert not pipeline.is_better((0.5, 1.2, 0.5), alone)
-    assert not pipeline.is_better((1.0, 1.0, 1.01), alone)
+    assert not pipeline.is_better((0.95, 0.95, 0.95), alone)
     assert not pipeline.is_better((0.5, float("nan"), 0.5), alone)
 
 
