@@ -17,7 +17,7 @@ import autophasenn as ap
 from autophasenn.analysis.inside import interior
 from autophasenn.analysis.reflections import laid_on_each_other
 from autophasenn.analysis.series import turned
-from autophasenn.analysis.tensor import COMPONENTS, PLACES, strain_tensor
+from autophasenn.analysis.tensor import COMPONENTS, PLACES, Joint, strain_tensor, with_displacement
 from autophasenn.image import CrystalImage
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.schedule import error_reduction
@@ -330,6 +330,80 @@ def test_from_python_it_is_a_value(results: list[Path]) -> None:
         ap.strain_tensor(results[:3], hkl=HKL[:2])
     with pytest.raises(ap.PlanError, match="list of three"):
         ap.strain_tensor(str(results[0]))
+
+
+def erring(path: Path, seed: int) -> ap.Result:
+    """A result whose phase errs from voxel to voxel, by half a radian."""
+    result = ap.load(path)
+    found = result.reconstruction
+    noise = 0.5 * torch.randn(found.object.shape, generator=torch.Generator().manual_seed(seed))
+    rho = found.object * torch.polar(torch.ones_like(noise), noise)
+    return replace(result, reconstruction=replace(found, object=rho))
+
+
+def test_patterns_phased_together_mend_images_that_err(results: list[Path]) -> None:
+    given = [erring(each, i) for i, each in enumerate(results[:3])]
+    alone, together = (ap.strain_tensor(given, axes="sample", joint=joint) for joint in (False, True))
+    assert alone.joint is None
+    assert together.joint is not None
+    assert together.joint.is_kept
+    assert max(together.joint.free_errors) < min(together.joint.free_errors_alone)
+    assert any("phased together" in note for note in together.notes)
+    erred, mended = errors(alone), errors(together)
+    assert max(mended.values()) < 0.5 * min(erred.values())
+    np.testing.assert_array_equal(together.strain_spread is None, alone.strain_spread is None)
+
+
+def test_a_displacement_given_as_what_the_reflections_say_gives_their_tensor() -> None:
+    tensor = strain_tensor(laid_on_each_other([seen(hkl) for hkl in HKL], hkl=HKL), "cubic")
+    moved = np.tensordot(tensor.to_axes.T, np.nan_to_num(tensor.displacement_map), 1)
+    again = with_displacement(tensor, moved, tensor.amplitude, Joint(True, (0.0,), (0.0,)))
+    inside = interior(tensor.support)
+    scale = np.abs(tensor.strain_map[:, inside]).max()
+    for name in ("strain_map", "rotation_map"):
+        np.testing.assert_allclose(getattr(again, name)[:, inside], getattr(tensor, name)[:, inside], atol=1e-3 * scale)
+    np.testing.assert_allclose(again.displacement_map[:, inside], tensor.displacement_map[:, inside], atol=1e-14)
+    assert again.strain[3].std.value == pytest.approx(tensor.strain[3].std.value, rel=1e-3)
+    assert again.strain[3].mean.uncertainty == pytest.approx(tensor.strain[3].mean.uncertainty, rel=1e-3)
+
+
+def test_patterns_that_no_one_crystal_has_leave_the_tensor_of_the_images(results: list[Path]) -> None:
+    given = [ap.load(each) for each in results[:3]]
+    rho = given[2].reconstruction.object.conj().resolve_conj()  # another displacement field in the same body
+    wave = torch.fft.fftshift(torch.fft.fftn(rho)).abs().square()
+    counts = torch.poisson(wave * (3e7 / wave.sum()), torch.Generator().manual_seed(0))
+    other = replace(given[2].pattern, counts=counts)
+    given[2] = replace(given[2], pattern=other, reconstruction=replace(given[2].reconstruction, object=rho))
+    alone, together = (ap.strain_tensor(given, axes="sample", joint=joint) for joint in (False, True))
+    assert together.joint is not None
+    assert not together.joint.is_kept
+    np.testing.assert_array_equal(together.strain_map, alone.strain_map)
+    assert any("do not explain the voxels that were held out clearly better" in note for note in together.notes)
+
+
+def test_a_body_that_explains_one_pattern_worse_or_all_hardly_better_is_not_kept() -> None:
+    alone = (1.0, 1.0, 1.0)
+    assert pipeline.is_better((0.85, 1.04, 0.85), alone)
+    assert not pipeline.is_better((0.5, 1.2, 0.5), alone)
+    assert not pipeline.is_better((0.95, 0.95, 0.95), alone)
+    assert not pipeline.is_better((0.5, float("nan"), 0.5), alone)
+
+
+def test_without_held_out_voxels_nothing_is_phased_together(results: list[Path]) -> None:
+    given = [ap.load(each) for each in results[:3]]
+    blind = [replace(each, plan=ap.Plan(free_fraction=0.0)) for each in given]
+    tensor = ap.strain_tensor(blind, joint=True)
+    assert tensor.joint is None
+    assert any("no voxels were held out" in note for note in tensor.notes)
+
+
+def test_the_command_says_whether_the_patterns_were_phased_together(
+    results: list[Path], tmp_path: Path, capsys
+) -> None:
+    assert run(*results[:3], "--joint", "-o", tmp_path / "tensor", "--formats", "none") == 0
+    assert "on held-out voxels" in " ".join(capsys.readouterr().out.split())
+    written = json.loads((tmp_path / "tensor" / "strain_tensor.json").read_text())
+    assert len(written["joint"]["free_errors"]) == 3
 
 
 @pytest.mark.parametrize("is_assumed", [True, False])

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autophasenn.analysis.inside import interior, slope_spread
+from autophasenn.analysis.inside import gradient_inside, interior, slope_spread
 from autophasenn.analysis.quantity import ORIENTATIONS, Floats, Mean, Quantity, mean_of, plain
 from autophasenn.analysis.reflections import Reflection, disagreement, phase_gradients, unexplained
 from autophasenn.analysis.unit_cell import SKEWED, MeanLattice, skew_of, unit_cell_of
@@ -33,6 +33,25 @@ PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """Row and column of each component."""
 SAMPLE, CUBIC = "sample", "cubic"
 """Axes along which components are given."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """How well one density and one displacement field explain all patterns, against images phased one at a time.
+
+    Parameters
+    ----------
+    is_kept : bool
+        Is the tensor that of the patterns phased together?
+    free_errors : tuple of float
+        chi2 of each pattern on its held-out voxels, phased together.
+    free_errors_alone : tuple of float
+        The same of the images phased one at a time.
+    """
+
+    is_kept: bool
+    free_errors: tuple[float, ...]
+    free_errors_alone: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +97,8 @@ class StrainTensor:
         rad.
     displacement_map : float32 array (3, nx, ny, nz)
         Metres.
+    joint : Joint, optional
+        None: phasing together was not tried.
     """
 
     names: tuple[str, ...]
@@ -102,6 +123,7 @@ class StrainTensor:
     strain_spread: Floats | None = field(repr=False)
     rotation_map: Floats = field(repr=False)
     displacement_map: Floats = field(repr=False)
+    joint: Joint | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What ``strain_tensor.json`` holds; volumes are files."""
@@ -176,16 +198,14 @@ def strain_tensor(
     solve = _solver(q, weights)
     distortion = np.tensordot(turn @ -solve, gradients, 1)  # du_j/dr_k: j along the axes, k still of the sample
     distortion = np.einsum("kl,jlxyz->jkxyz", turn, distortion)
-    strain = np.stack([(distortion[j, k] + distortion[k, j]) / 2 for j, k in PLACES])
-    rotation = np.stack([(distortion[k, j] - distortion[j, k]) / 2 for j, k in ((1, 2), (2, 0), (0, 1))])
+    strain, rotation = _parts(distortion)
     moved = np.tensordot(turn @ -solve, _phases(reflections, means, support), 1)
     error = None if spreads is None else _strain_errors(turn @ -solve, turn, spreads)
 
     inside = interior(support, layers)
-    basis = None if error is None else error[:, inside]
     outside = np.float32(np.nan)
     maps = [np.where(support, each, outside).astype(np.float32) for each in (strain, rotation, moved)]
-    trace, mises = volumetric(strain), equivalent(strain)
+    strains, trace, mises, turns = _means(strain, rotation, inside, error, cells, rests_on)
     rest = disagreement(q, gradients, inside)
     size = reflections[0].image.voxel_size
     assert size is not None
@@ -193,17 +213,75 @@ def strain_tensor(
         tuple(each.name for each in reflections), hkl, q,
         tuple(each.is_twin for each in reflections), tuple(each.is_guess for each in reflections),
         tuple(each.alike for each in reflections), along, turn,
-        tuple(
-            mean_of(each[inside], "", None if basis is None else basis[i], cells, 1.0, rests_on)
-            for i, each in enumerate(strain)
-        ),
-        mean_of(trace[inside], "", None if basis is None else np.sqrt(np.square(basis[:3]).sum(0)), cells, 1.0, rests_on),
-        mean_of(mises[inside], "", None, cells),
-        tuple(mean_of(each[inside], "degrees", None, cells, math.degrees(1)) for each in rotation),
+        strains, trace, mises, turns,
         Quantity(rest if len(q) > 3 else None), lattice, tuple(notes), size, support,
         np.mean([each.image.amplitude for each in reflections], axis=0).astype(np.float32),
         maps[0], None if error is None else np.where(support, error, outside).astype(np.float32), maps[1], maps[2],
     )  # fmt: skip
+
+
+def with_displacement(
+    tensor: StrainTensor, displacement: Floats, density: Floats, joint: Joint, cells: float = 8.0, layers: int = 2
+) -> StrainTensor:
+    """The same with the displacement that all patterns together say; what images phased one at a time spread is kept.
+
+    Parameters
+    ----------
+    tensor : StrainTensor
+        Of the images phased one at a time.
+    displacement : float array (3, nx, ny, nz)
+        Metres, components along the axes of the sample, on the tensor's grid.
+    density : float array (nx, ny, nz)
+    joint : Joint
+    cells, layers
+        As `strain_tensor` takes them.
+    """
+    support, turn = tensor.support, tensor.to_axes
+    weight = np.square(density[support].astype(np.float64))
+    weight /= weight.sum()
+    slopes = np.stack([gradient_inside(each, support, tensor.voxel_size) for each in displacement]).astype(np.float64)
+    means = slopes[:, :, support] @ weight
+    slopes -= means[:, :, None, None, None]
+    places = np.argwhere(support) * np.array(tensor.voxel_size)
+    moved = np.zeros((3, *support.shape))
+    moved[:, support] = displacement[:, support] - means @ places.T
+    moved[:, support] -= (moved[:, support] @ weight)[:, None]
+    strain, rotation = _parts(np.einsum("aj,bk,jkxyz->abxyz", turn, turn, slopes))
+    rests_on = tensor.strain[0].mean.basis
+    strains, trace, mises, turns = _means(
+        strain, rotation, interior(support, layers), tensor.strain_spread, cells, rests_on
+    )
+    outside = np.float32(np.nan)
+    maps = [
+        np.where(support, each, outside).astype(np.float32) for each in (strain, rotation, np.tensordot(turn, moved, 1))
+    ]
+    return replace(
+        tensor, strain=strains, volumetric=trace, equivalent=mises, rotation=turns, joint=joint,
+        amplitude=density.astype(np.float32), strain_map=maps[0], rotation_map=maps[1], displacement_map=maps[2],
+    )  # fmt: skip
+
+
+def _parts(distortion: Floats) -> tuple[Floats, Floats]:
+    """Strain (6, ...) and rotation (3, ...) of du_j/dr_k (3, 3, ...)."""
+    strain = np.stack([(distortion[j, k] + distortion[k, j]) / 2 for j, k in PLACES])
+    return strain, np.stack([(distortion[k, j] - distortion[j, k]) / 2 for j, k in ((1, 2), (2, 0), (0, 1))])
+
+
+def _means(
+    strain: Floats, rotation: Floats, inside: NDArray[np.bool_], error: Floats | None, cells: float, rests_on: str
+) -> tuple[tuple[Mean, ...], Mean, Mean, tuple[Mean, ...]]:
+    """Of the components, the trace, von Mises' strain and the rotations."""
+    basis = None if error is None else error[:, inside]
+    of_trace = None if basis is None else np.sqrt(np.square(basis[:3]).sum(0))
+    return (
+        tuple(
+            mean_of(each[inside], "", None if basis is None else basis[i], cells, 1.0, rests_on)
+            for i, each in enumerate(strain)
+        ),
+        mean_of(volumetric(strain)[inside], "", of_trace, cells, 1.0, rests_on),
+        mean_of(equivalent(strain)[inside], "", None, cells),
+        tuple(mean_of(each[inside], "degrees", None, cells, math.degrees(1)) for each in rotation),
+    )
 
 
 def volumetric(strain: Floats) -> Floats:

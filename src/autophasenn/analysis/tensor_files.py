@@ -83,6 +83,12 @@ def facts(tensor: StrainTensor) -> dict[str, str]:
             f"{', '.join(f'{each.value:.5f}' for each in (cell.a, cell.b, cell.c))} nm; "
             f"{', '.join(f'{each.value:.3f}' for each in (cell.alpha, cell.beta, cell.gamma))} degrees"
         )
+    if tensor.joint is not None:
+        together, alone = (np.mean(each) for each in (tensor.joint.free_errors, tensor.joint.free_errors_alone))
+        said["phased"] = (
+            f"{'together' if tensor.joint.is_kept else 'one at a time'} (chi2 on held-out voxels: {together:.3g} together, "
+            f"{alone:.3g} one at a time)"
+        )
     if tensor.disagreement.value is not None:
         said["unexplained"] = f"{100 * tensor.disagreement.value:.1f} % of the phase gradients (root mean square)"
     return said

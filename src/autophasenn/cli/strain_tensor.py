@@ -29,6 +29,13 @@ def strain_tensor(
             help="Of the components: sample, or cubic (of the lattice, where --hkl is given, and then chosen)."
         ),
     ] = None,
+    joint: Annotated[
+        bool,
+        typer.Option(
+            "--joint",
+            help="Phase all patterns together: one density, one displacement field; kept where held-out voxels say so.",
+        ),
+    ] = False,
     formats: Annotated[str, typer.Option(help="Of the figure: png, pdf, svg, several with commas; or none.")] = "png",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a strain tensor that is there.")] = False,
 ) -> None:
@@ -41,7 +48,7 @@ def strain_tensor(
     check(output, kinds, overwrite=overwrite)
     indices = [indices_of("--hkl", each) for each in hkl] if hkl else None
     with TerminalProgress() as progress:
-        found = solved(results, indices, axes, progress)
+        found = solved(results, indices, axes, progress, joint=joint)
         progress.stage("write")
         save(found, output, kinds, overwrite=overwrite)
     show_rows(*reflection_rows(found))

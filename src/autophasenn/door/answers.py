@@ -98,6 +98,7 @@ def strain_tensor(
     *,
     hkl: Sequence[tuple[int, int, int]] | None = None,
     axes: str | None = None,
+    joint: bool = False,
     formats: Sequence[str] = ("png",),
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -115,6 +116,9 @@ def strain_tensor(
         Miller indices of each result; with them the mean unit cell is told, and components are along the cubic axes.
     axes : str, optional
         ``"sample"`` or ``"cubic"``: along which the components are; None: cubic where `hkl` is given.
+    joint : bool
+        Whether all patterns are phased together, one density and one displacement field, from where the images phased one
+        at a time are; kept where that explains held-out voxels better, which the tensor's ``joint`` says.
     formats : sequence of str
         Of the figure: ``"png"``, ``"pdf"``, ``"svg"``.
     overwrite : bool
@@ -142,7 +146,7 @@ def strain_tensor(
     indices = None if hkl is None else [indices_of(each, "The indices of a reflection") for each in hkl]
     if folder is not None:
         _check_tensor(folder, kinds, overwrite=overwrite)
-    found = _noted_in_python(_strain_tensor(given, indices, axes, progress))
+    found = _noted_in_python(_strain_tensor(given, indices, axes, progress, joint=joint))
     if folder is not None:
         _save_tensor(found, folder, kinds, overwrite=overwrite)
     return found

@@ -45,6 +45,8 @@ DARK = 1e-12
 """Share of the brightest voxel below which nothing is divided by."""
 BEAM = 4
 """Parameters of a beam: three widths, and a shape."""
+Valued = Callable[[Tensor, Tensor | None], tuple[float, Tensor, Tensor, Tensor | None]]
+"""Of unknowns and the parameters of a beam: the value to be made small, chi2, and the slopes of the value in both."""
 
 
 @options
@@ -129,20 +131,22 @@ def most_likely(
 
 
 def climb(
-    problem: Problem,
-    first: Float[Tensor, "voxels 2"],
+    problem: Valued,
+    first: Float[Tensor, "*unknowns"],
     beam: NDArray[np.float64] | None,
     how: Likelihood,
     *,
     on_evaluation: OnIteration | None = None,
-) -> tuple[Float[Tensor, "voxels 2"], NDArray[np.float64] | None, Float[Tensor, "1 evaluations"]]:
+) -> tuple[Float[Tensor, "*unknowns"], NDArray[np.float64] | None, Float[Tensor, "1 evaluations"]]:
     """Towards the least value of a problem.
 
     Parameters
     ----------
-    problem : Problem
-    first : float32 tensor (voxels, 2)
-        Real and imaginary part in the voxels of the support, to begin with: `Problem.values_of`.
+    problem : callable
+        A `Problem`, or another one that gives what it gives.
+    first : float32 tensor
+        To begin with: of a `Problem` real and imaginary part in the voxels of the support (voxels, 2),
+        `Problem.values_of`.
     beam : float64 array (4,), optional
         Parameters of the beam to begin with, see `Problem.degree`; None: it is coherent.
     how : Likelihood
@@ -152,7 +156,8 @@ def climb(
 
     Returns
     -------
-    values : float32 tensor (voxels, 2)
+    values : float32 tensor
+        As `first`.
     beam : float64 array (4,) or None
     errors : float64 tensor (1, evaluations)
         chi2 of every object that was tried.
@@ -227,8 +232,96 @@ def kernel_of(sigmas: Sequence[float], shape: Sequence[int]) -> Float[Tensor, "1
     return (middle / middle.sum()).float()[None]
 
 
-class Problem:
-    """The likelihood of one pattern, and its gradient.
+class Fit:
+    """The likelihood of the counts of one pattern, and its slope in the wave.
+
+    Parameters
+    ----------
+    counts : float32 tensor (n0, n1, n2)
+        Corner order.
+    used : bool tensor (n0, n1, n2)
+        Corner order; True = measured, and not held out.
+    how : Likelihood
+    sigmas : 3 floats
+        Standard deviations of the kernel in voxels of the pattern, to begin with.
+    """
+
+    def __init__(self, counts: Tensor, used: Tensor, how: Likelihood, sigmas: Sequence[float]) -> None:
+        self.how, self.used = how, used
+        self.counts = torch.where(used, counts, 0)
+        self.root, self.total = self.counts.sqrt(), self.counts.sum(dtype=torch.float64)
+        self.shape = (counts.shape[0], counts.shape[1], counts.shape[2])
+        self.dark = DARK * float(self.counts.max())
+        self.step = STEP / math.sqrt(float(self.total))
+        half = self.shape[2] // 2 + 1
+        self.angles = [
+            2 * math.pi / n * torch.arange(m, device=counts.device)
+            for m, n in zip((*self.shape[:2], half), self.shape, strict=True)
+        ]
+        self.weight = torch.full((half,), 2 / counts.numel(), device=counts.device)  # rfftn keeps one of each pair
+        self.weight[[0] if self.shape[2] % 2 else [0, -1]] /= 2
+        self.first = torch.tensor([math.log(sigma) for sigma in sigmas], device=counts.device)
+
+    def of_wave(self, psi: Tensor, beam: Tensor | None) -> tuple[float, Tensor, Tensor, Tensor | None]:
+        """The value to be made small, the chi2 that goes with it, and the slopes in both; no beam is a coherent one.
+
+        That in the wave is half of the slope in its real and its imaginary part, and takes the wave's place.
+        """
+        intensity = modulus_of(psi, torch.empty_like(self.counts)).square_()
+        if beam is not None:
+            spectrum = torch.fft.rfftn(intensity)
+            gamma, slopes_of = self.degree(beam)
+            intensity = torch.fft.irfftn(spectrum * gamma, s=self.shape)
+        intensity.clamp_min_(self.dark)
+        root = intensity.sqrt()
+        difference = torch.where(self.used, root - self.root, 0)
+        misfit = torch.linalg.vecdot(difference.flatten(1), difference.flatten(1)).sum(dtype=torch.float64)
+        if self.how.of == "root":
+            value, slope = 2 * misfit, difference.mul_(2).div_(root)
+        else:
+            deviance = intensity - self.counts - torch.xlogy(self.counts, intensity / self.counts.clamp_min(self.dark))
+            value = torch.where(self.used, deviance, 0).sum(dtype=torch.float64)
+            slope = torch.where(self.used, 1 - self.counts / intensity, 0)
+        slope_in_beam = None
+        if beam is not None:
+            transformed = torch.fft.rfftn(slope)
+            slope = torch.fft.irfftn(transformed * gamma, s=self.shape)
+            slope_in_beam = slopes_of((spectrum * transformed.conj()).real)
+        return float(value), misfit / self.total, psi.mul_(slope), slope_in_beam
+
+    def degree(self, beam: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Degree of coherence in the order of ``rfftn``, and what makes slopes in the beam's parameters of those in it.
+
+        The parameters have the scale of the object's: logarithms of sigma, and the logit of 2 p - 1.
+        """
+        squared = torch.exp(2 * (self.first + self.step * beam[:3]))
+        between = torch.sigmoid(FIRST_LOGIT + 4 * self.step * beam[3])
+        power = 0.5 + 0.5 * between
+        parts = [s * (1 - torch.cos(x)) for s, x in zip(squared, self.angles, strict=True)]
+        logarithm = (parts[0][:, None, None] + parts[1][:, None] + parts[2]).clamp_min_(1e-9).log_()
+        raised = torch.exp(power * logarithm)
+        gamma = torch.exp(-raised)
+
+        def slopes_of(slope: Tensor) -> Tensor:
+            slope = slope * self.weight * gamma * raised
+            of_power = -(slope * logarithm).sum() * 2 * self.step * between * (1 - between)
+            slope.mul_(torch.exp(-logarithm))
+            sums = slope.sum((1, 2)), slope.sum((0, 2)), slope.sum((0, 1))
+            of_sigma = [-2 * self.step * power * (each @ part) for each, part in zip(sums, parts, strict=True)]
+            return torch.stack([*of_sigma, of_power])
+
+        return gamma, slopes_of
+
+    def kernel(self, beam: Tensor) -> Tensor:
+        """The transform of gamma, centred, its middle."""
+        width = self.how.kernel_width
+        full = to_centre(torch.fft.irfftn(self.degree(beam)[0], s=self.shape))
+        middle = crop_or_pad(full, [min(width, n - 1 + n % 2) for n in self.shape]).clamp_min(0)
+        return middle / middle.sum()
+
+
+class Problem(Fit):
+    """The likelihood of one pattern, and its slope in the voxels of an object.
 
     Parameters
     ----------
@@ -244,23 +337,10 @@ class Problem:
     """
 
     def __init__(self, counts: Tensor, used: Tensor, support: Tensor, how: Likelihood, sigmas: Sequence[float]) -> None:
-        self.how, self.used = how, used
-        self.counts = torch.where(used, counts, 0)
-        self.root, self.total = self.counts.sqrt(), self.counts.sum(dtype=torch.float64)
-        self.shape = tuple(counts.shape)
-        self.dark = DARK * float(self.counts.max())
-        self.step = STEP / math.sqrt(float(self.total))
-        half = self.shape[2] // 2 + 1
-        self.angles = [
-            2 * math.pi / n * torch.arange(m, device=counts.device)
-            for m, n in zip((*self.shape[:2], half), self.shape, strict=True)
-        ]
-        self.weight = torch.full((half,), 2 / counts.numel(), device=counts.device)  # rfftn keeps one of each pair
-        self.weight[[0] if self.shape[2] % 2 else [0, -1]] /= 2
+        super().__init__(counts, used, how, sigmas)
         self.box = Box.around(support)
-        self.pair = PrunedPair((self.shape[0], self.shape[1], self.shape[2]), self.box, counts.device)
+        self.pair = PrunedPair(self.shape, self.box, counts.device)
         self.within = torch.nonzero(self.box.cut(support).flatten()).flatten()
-        self.first = torch.tensor([math.log(sigma) for sigma in sigmas], device=counts.device)
 
     @cached_property
     def projection(self) -> BoxedProjection:
@@ -294,56 +374,6 @@ class Problem:
             slope = 4 * torch.view_as_real((rho - projected).flatten()[self.within])
             error = torch.as_tensor(chi2)[0].double()
             return float(2 * error * self.total), error, slope, None
-        psi = self.pair.to_wave(rho)[0]
-        intensity = modulus_of(psi, torch.empty_like(self.counts)).square_()
-        if beam is not None:
-            spectrum = torch.fft.rfftn(intensity)
-            gamma, slopes_of = self.degree(beam)
-            intensity = torch.fft.irfftn(spectrum * gamma, s=self.shape)
-        intensity.clamp_min_(self.dark)
-        root = intensity.sqrt()
-        difference = torch.where(self.used, root - self.root, 0)
-        misfit = torch.linalg.vecdot(difference.flatten(1), difference.flatten(1)).sum(dtype=torch.float64)
-        if self.how.of == "root":
-            value, slope = 2 * misfit, difference.mul_(2).div_(root)
-        else:
-            deviance = intensity - self.counts - torch.xlogy(self.counts, intensity / self.counts.clamp_min(self.dark))
-            value = torch.where(self.used, deviance, 0).sum(dtype=torch.float64)
-            slope = torch.where(self.used, 1 - self.counts / intensity, 0)
-        slope_in_beam = None
-        if beam is not None:
-            transformed = torch.fft.rfftn(slope)
-            slope = torch.fft.irfftn(transformed * gamma, s=self.shape)
-            slope_in_beam = slopes_of((spectrum * transformed.conj()).real)
-        gradient = self.pair.to_box(psi.mul_(slope)[None]).flatten()[self.within]
-        return float(value), misfit / self.total, 2 * torch.view_as_real(gradient), slope_in_beam
-
-    def degree(self, beam: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Degree of coherence in the order of ``rfftn``, and what makes slopes in the beam's parameters of those in it.
-
-        The parameters have the scale of the object's: logarithms of sigma, and the logit of 2 p - 1.
-        """
-        squared = torch.exp(2 * (self.first + self.step * beam[:3]))
-        between = torch.sigmoid(FIRST_LOGIT + 4 * self.step * beam[3])
-        power = 0.5 + 0.5 * between
-        parts = [s * (1 - torch.cos(x)) for s, x in zip(squared, self.angles, strict=True)]
-        logarithm = (parts[0][:, None, None] + parts[1][:, None] + parts[2]).clamp_min_(1e-9).log_()
-        raised = torch.exp(power * logarithm)
-        gamma = torch.exp(-raised)
-
-        def slopes_of(slope: Tensor) -> Tensor:
-            slope = slope * self.weight * gamma * raised
-            of_power = -(slope * logarithm).sum() * 2 * self.step * between * (1 - between)
-            slope.mul_(torch.exp(-logarithm))
-            sums = slope.sum((1, 2)), slope.sum((0, 2)), slope.sum((0, 1))
-            of_sigma = [-2 * self.step * power * (each @ part) for each, part in zip(sums, parts, strict=True)]
-            return torch.stack([*of_sigma, of_power])
-
-        return gamma, slopes_of
-
-    def kernel(self, beam: Tensor) -> Tensor:
-        """The transform of gamma, centred, its middle."""
-        width = self.how.kernel_width
-        full = to_centre(torch.fft.irfftn(self.degree(beam)[0], s=self.shape))
-        middle = crop_or_pad(full, [min(width, n - 1 + n % 2) for n in self.shape]).clamp_min(0)
-        return middle / middle.sum()
+        value, error, in_wave, slope_in_beam = self.of_wave(self.pair.to_wave(rho)[0], beam)
+        gradient = self.pair.to_box(in_wave[None]).flatten()[self.within]
+        return value, error, 2 * torch.view_as_real(gradient), slope_in_beam

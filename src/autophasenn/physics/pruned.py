@@ -107,6 +107,41 @@ class PrunedPair:
         return self.of_columns(planes[(..., *self._planes)])
 
 
+class WindowedPair:
+    """From a box of an object on voxels finer than its pattern's to the wave inside of the pattern's window, and back.
+
+    A pattern ends at its window, and a crystal's edge does not: on voxels of the pattern's own size what lies beyond would
+    fold back. The way back is the adjoint, and no inverse.
+
+    Parameters
+    ----------
+    shape : tuple of 3 ints
+        Of the wave.
+    box : Box
+        Within the object, which has `finer` times as many voxels along each axis.
+    finer : int
+        Voxels of the object a voxel of the pattern's own object, along each axis.
+    device : torch.device
+    """
+
+    def __init__(self, shape: tuple[int, int, int], box: Box, finer: int, device: torch.device) -> None:
+        self.matrices = []
+        for size, start, rows in zip(shape, box.start, box.size, strict=True):
+            inner = torch.fft.fftfreq(size, 1 / size).round().long() % (finer * size)
+            self.matrices.append(_fourier_rows(finer * size, start, rows)[inner].to(device))
+        self.adjoints = [matrix.mH.resolve_conj().contiguous() for matrix in self.matrices]
+
+    def to_wave(self, values: BoxValues) -> WaveVolume:
+        """Values of the box (batch, m0, m1, m2) -> the wave (batch, n0, n1, n2)."""
+        m0, m1, m2 = self.matrices
+        return _along_first(m0, m1 @ (values @ m2.mT))
+
+    def to_box(self, wave: WaveVolume) -> BoxValues:
+        """The adjoint: (batch, n0, n1, n2) -> (batch, m0, m1, m2)."""
+        a0, a1, a2 = self.adjoints
+        return (a1 @ _along_first(a0, wave)) @ a2.mT
+
+
 def _along_first(matrix: Tensor, volumes: Tensor) -> Tensor:
     """A matrix (k, n0) applied to axis 0 of volumes (batch, n0, m1, m2)."""
     batch, n0, m1, m2 = volumes.shape
