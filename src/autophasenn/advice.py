@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 
 OPTION = re.compile(r"(?<![\w-])--(?:no-)?[a-z]+(?:-[a-z]+)*")
-IN_A_COMMAND = re.compile(r"autophasenn(?: -\w)? [a-z][^;,()]*$")
+IN_A_COMMAND = re.compile(r"(?<![\w/\\.-])autophasenn(?: -\w)? [a-z](?:(?!\. )[^;,()])*$")
 """What an option stands behind that is said with its command already."""
 
 

@@ -16,8 +16,8 @@ from autophasenn.machine import physical_cores, processor
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 MOST_THREADS = 4096
-SHORTAGES = ("can't allocate memory", "ALLOC_FAILED")
-"""What an error says where memory ran out that is no error of a kind of its own: of the CPU, and of NVIDIA's libraries."""
+SHORTAGES = ("can't allocate memory", "ALLOC_FAILED", "bad_alloc", "could not create a primitive")
+"""What an error says where memory ran out that is no error of a kind of its own: of the CPU, NVIDIA and oneDNN."""
 
 
 def device_of(name: str) -> torch.device:

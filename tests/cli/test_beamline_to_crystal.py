@@ -49,9 +49,7 @@ def test_size_cut_corner_and_strain_are_where_they_were(
     solid = Solid(e)
     written = layout.write(tmp_path, solid.counts(), e)  # type: ignore[attr-defined]
     words = ["reconstruct", str(written.path), "--beamline", layout.name, *words_of(written), "-o", str(tmp_path / "r")]  # type: ignore[attr-defined]
-    monkeypatch.setattr(
-        sys, "argv", ["autophasenn", *words, "--method", "network", "--confidence", "2", "--no-figures"]
-    )
+    monkeypatch.setattr(sys, "argv", ["autophasenn", *words, "--confidence", "2", "--no-figures"])
     with pytest.raises(SystemExit) as leaving:
         cli.main()
     assert not leaving.value.code

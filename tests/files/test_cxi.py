@@ -220,7 +220,6 @@ EDITED: dict[str, tuple[str, Callable[[np.ndarray], object]]] = {
     "Q hardly above 0": ("entry_1/image_2/scattering_vector", lambda a: a * 1e-200),
     "Q beyond any": ("entry_1/image_2/scattering_vector", lambda a: a * 1e200),
     "phase NaN": ("entry_1/image_2/phase", lambda a: a * np.nan),
-    "strain NaN": ("entry_1/image_2/strain", lambda a: a * np.nan),
     "amplitude complex": ("entry_1/image_2/amplitude", lambda a: a + 1j),
     "support of 2": ("entry_1/image_2/support", lambda a: a + 1),
     "counts complex": ("entry_1/instrument_1/detector_1/data", lambda a: a + 1j),

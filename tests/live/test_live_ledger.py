@@ -152,6 +152,10 @@ def test_a_ledger_of_a_former_version_goes_on_with_what_it_knows(tmp_path: Path,
         for column in [ADDED[later] for later in range(version + 1, VERSION + 1)]:
             connection.execute(f"ALTER TABLE scans DROP COLUMN {column}")
         connection.execute(f"PRAGMA user_version = {version}")
+    with Ledger.open(tmp_path, only_reads=True) as ledger:
+        assert ledger.scan("scans/a") == ScanRecord("scans/a", "a", "refined", chi2=0.5)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (version,), "its watcher may be at work"
     for _ in range(2):
         with Ledger.open(tmp_path) as ledger:
             assert ledger.scan("scans/a") == ScanRecord("scans/a", "a", "refined", chi2=0.5)

@@ -141,8 +141,11 @@ def test_planes_in_turn_give_what_all_at_once_give(monkeypatch: pytest.MonkeyPat
         for algorithm in ALGORITHMS:
             run.iterate(algorithm)
         found.append(run.volume())
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
+    for other in found[1:]:
+        if passes is None:
+            assert torch.equal(found[0], other)
+        else:  # where a chunk ends, what is left of a vector is rounded one by one
+            assert distance(found[0], other) < 1e-5
 
 
 def test_many_objects_may_be_projected_at_once() -> None:

@@ -46,6 +46,17 @@ def central(result: Preprocessed) -> float:
     return float(result.pattern.counts[tuple(n // 2 for n in result.pattern.shape)])
 
 
+def test_a_longer_crystal_in_the_frames_hardly_changes_the_oversampling_once_it_is_masked():
+    rng, shape = np.random.default_rng(1), (64, 64, 64)
+    own, other = (expected_counts(polyhedron(shape, (o,) * 3, rng), n) for o, n in ((5.3, 1e7), (2.9, 1e5)))
+    alone, both = (
+        preprocess(Scan(np.random.default_rng(2).poisson(light).astype(np.uint32)), Preprocessing(binning=(1, 1, 1)))
+        for light in (own, own + np.roll(other, (14, -12, 10), (0, 1, 2)))
+    )
+    assert (alone.facts["aliens"], both.facts["aliens"]) == (0, 1)
+    np.testing.assert_allclose(both.oversampling, alone.oversampling, rtol=0.05)
+
+
 @pytest.mark.parametrize("shift", [(0, 0, 0), (1, -2, 1), (6, -9, 3), (-20, 0, 12)])
 def test_brightest_measured_voxel_comes_to_the_middle(shift):
     raw = scan(shift)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,11 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from viewing import CHROMIUM, DRAWN, PATIENCE, shoot
 
 import autophasenn as ap
 from autophasenn.viewer import apart
 from autophasenn.viewer.apart import ViewerProcess
+from autophasenn.viewer.gate import Gate
 from autophasenn.viewer.tokens import token_of_this_account
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
@@ -194,6 +197,22 @@ def test_without_its_key_the_page_of_a_notebook_is_closed(shown: ViewerProcess) 
     for path in ("", "alive", "ws", f"{key[:-1]}/", f"{key}x/alive", f"x/{key}/alive", f"alive?token={key}"):
         assert status(f"{root}/{path}") == 403, path
     assert status(f"{shown.address}alive", Host="hub.example.org", Origin="https://hub.example.org") == 200
+    assert status(shown.address.rstrip("/")) == 200, "the slash may be left out"
+    assert status(shown.address + "a" * 5000) == 404
+    assert status(f"{root}/alive", Cookie=f"autophasenn_viewer_{parts.port}=\xe9\xff") == 403
+    assert status(f"{root}/alive", Host=f"[::1:{parts.port}") in (400, 403)
+
+
+def test_the_log_has_no_line_of_a_request_and_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate("token", only_loopback=True, key="KEYKEYKEY")
+    request = make_mocked_request("GET", "/%0aINFO%20ready/x/KEYKEYKEY/" + "a" * 5000, headers={"Host": "127.0.0.1:1"})
+    with ThreadPoolExecutor() as elsewhere:  # the browser of other tests has a loop running here
+        answer = elsewhere.submit(asyncio.run, gate.middleware()(request, None)).result()
+    assert answer.status == 403
+    (line,) = caplog.messages
+    assert "\n" not in line
+    assert "KEYKEYKEY" not in line
+    assert len(line) < 300
 
 
 def test_a_notebook_that_is_sent_on_holds_no_token(shown: ViewerProcess, example_results: Path) -> None:
@@ -205,7 +224,7 @@ def test_a_notebook_that_is_sent_on_holds_no_token(shown: ViewerProcess, example
     assert "iframe" not in other._repr_html_()
 
 
-@pytest.mark.parametrize("proxy", ["/proxy/", "proxy/{port}/", "javascript:{port}"])
+@pytest.mark.parametrize("proxy", ["/proxy/", "proxy/{port}/", "javascript:{port}", "//evil/{port}/"])
 def test_a_proxy_without_a_place_for_the_port_is_refused_before_anything_is_served(
     proxy: str, example_results: Path
 ) -> None:

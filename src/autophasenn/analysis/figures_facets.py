@@ -110,12 +110,13 @@ def _facet_of_corners(analysis: Analysis) -> Any:
 
 def family_colours(analysis: Analysis) -> dict[Indices | None, str]:
     """Colour of each family that occurs."""
-    others = iter(OTHERS * 4)
+    known = {FAMILY_COLOURS.get(facet.family) for facet in analysis.facets if facet.family is not None}
+    others = iter([colour for colour in OTHERS if colour not in known] * 4 or OTHERS * 4)
     found: dict[Indices | None, str] = {}
     for facet in analysis.facets:
         if facet.family not in found:
-            known = None if facet.family is None else FAMILY_COLOURS.get(facet.family)
-            found[facet.family] = NO_FAMILY if facet.family is None else known or next(others)
+            own = None if facet.family is None else FAMILY_COLOURS.get(facet.family)
+            found[facet.family] = NO_FAMILY if facet.family is None else own or next(others)
     return found
 
 

@@ -84,6 +84,6 @@ def write_now(results: Path, against: str, *, film: bool) -> Series:
 
 def _known(results: Path) -> Known:
     """A new image has a new thumbnail."""
-    with Ledger.open(results) as ledger:
+    with Ledger.open(results, only_reads=True) as ledger:
         ended = ledger.queue(["imaged", "refined", "failed"])
     return sorted((scan.key, scan.state, scan.thumbnail) for scan in ended)

@@ -90,7 +90,7 @@ class Series:
                 "for several scans, or the results of `watch`."
             )
         given = {} if metadata is None else read_metadata(Path(metadata))
-        with Ledger.open(folder) as ledger:
+        with Ledger.open(folder, only_reads=True) as ledger:
             rows = [_with(given, _complete(row), ledger) for row in rows_of(folder, ledger)]
         first = _reference(rows, reference)
         placed: dict[str, Placed] = {}

@@ -14,6 +14,8 @@ from autophasenn.errors import PlanError
 
 Triple = tuple[float, float, float]
 
+LARGEST = 1e9
+"""Of numbers in nm, voxels or of a direction."""
 HIGHEST_INDEX = 1000
 """Beyond what any crystal and beam have."""
 
@@ -154,8 +156,8 @@ def _numbers(option: str, words: str) -> Triple:
         x, y, z = (float(part) for part in words.replace(",", " ").split())
     except ValueError as error:
         raise PlanError(f"{option} has the numbers {words!r}; give three as in 0,1,0.") from error
-    if not all(map(math.isfinite, (x, y, z))):
-        raise PlanError(f"{option} has the numbers {words!r}; give finite ones.")
+    if not all(math.isfinite(each) and abs(each) <= LARGEST for each in (x, y, z)):
+        raise PlanError(f"{option} has the numbers {words!r}; give finite ones, none above {LARGEST:g}.")
     return x, y, z
 
 

@@ -128,9 +128,11 @@ def image_in(stored: GuardedFile) -> CrystalImage:
     if optional["displacement"] is not None:
         optional["displacement"] = optional["displacement"] * np.float32(NANOMETRE)
     phase = stored.volume(f"{LAB_IMAGE}/phase", shape)
-    for name, values in {"phase": phase, "strain": optional["strain"]}.items():
-        if values is not None and not np.isfinite(values[support]).any():
-            raise ValueError(f"{LAB_IMAGE}/{name} has no finite number inside of the support")
+    if not np.isfinite(phase[support]).any():
+        raise ValueError(f"{LAB_IMAGE}/phase has no finite number inside of the support")
+    strain = optional["strain"]
+    if strain is not None and not np.isfinite(strain[support]).any():
+        optional["strain"] = None  # as of a crystal that is a voxel thin
     return CrystalImage(
         amplitude=np.nan_to_num(amplitude),
         phase=phase,

@@ -120,11 +120,19 @@ class Ledger:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        there = {row["name"] for row in connection.execute("PRAGMA table_info(scans)")}
+        self._columns = ", ".join(name if name in there else f"NULL AS {name}" for name in COLUMNS)
         self._turn = threading.Lock()
 
     @classmethod
-    def open(cls, folder: Path) -> Ledger:
+    def open(cls, folder: Path, *, only_reads: bool = False) -> Ledger:
         """The ledger of a results folder, made if it is missing.
+
+        Parameters
+        ----------
+        folder : Path
+        only_reads : bool
+            Whether one of an earlier version stays as it is: its watcher may be at work.
 
         Raises
         ------
@@ -142,7 +150,7 @@ class Ledger:
                         f"{path} is a ledger of version {version}, and this program knows version {VERSION}; give another "
                         "results folder, or the autophasenn that wrote it."
                     )
-                if 0 < version < VERSION:
+                if 0 < version < VERSION and not only_reads:
                     added = "".join(
                         f"ALTER TABLE scans ADD COLUMN {ADDED[n]};" for n in range(version + 1, VERSION + 1)
                     )
@@ -186,7 +194,9 @@ class Ledger:
 
     def put(self, record: ScanRecord) -> None:
         """Enter a scan, in the place of what was known of it."""
-        self._execute(f"INSERT OR REPLACE INTO scans VALUES ({_marks(COLUMNS)})", *astuple(record))
+        self._execute(
+            f"INSERT OR REPLACE INTO scans ({', '.join(COLUMNS)}) VALUES ({_marks(COLUMNS)})", *astuple(record)
+        )
 
     def change(self, *keys: str, **values: Any) -> None:
         """Change some of the fields of scans that are there, of all or of none."""
@@ -208,7 +218,7 @@ class Ledger:
         self._execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, value)
 
     def _read(self, rest: str, *values: Any) -> list[ScanRecord]:
-        rows = self._execute(f"SELECT {', '.join(COLUMNS)} FROM scans {rest}", *values)
+        rows = self._execute(f"SELECT {self._columns} FROM scans {rest}", *values)
         return [ScanRecord(*row) for row in rows]
 
     def _execute(self, statement: str, *values: Any) -> list[Any]:

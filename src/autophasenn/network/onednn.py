@@ -7,6 +7,8 @@ that takes several times as long (docs/notebook/performance.md).
 
 from __future__ import annotations
 
+import platform
+
 import torch
 from torch import Tensor, nn
 
@@ -32,9 +34,10 @@ class OneDNNConv3d(nn.Module):
 
 
 def is_there() -> bool:
-    """Whether this PyTorch has oneDNN, and it is switched on."""
+    """Whether this PyTorch has oneDNN, it is switched on, and the processor is of a kind on which it was measured."""
+    is_measured = platform.machine().lower() in ("x86_64", "amd64")
     is_on = torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
-    return is_on and hasattr(torch, "mkldnn_convolution")
+    return is_measured and is_on and hasattr(torch, "mkldnn_convolution")
 
 
 def by_onednn(network: nn.Module) -> None:

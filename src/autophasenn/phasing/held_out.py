@@ -123,6 +123,12 @@ class HeldOut:
             known[run] = float(metrics.chi2_free(run.object, counts, mask, self.free[None], model))
         return known[run]
 
+    def free_error_of_all(self, run: Retrieval) -> float:
+        """As `free_error`, but of the whole object: amplitude below 10 % of the largest counts, too."""
+        counts, intensity = self.pattern.counts[None], ForwardModel(kernel=run.kernel)(run.object)
+        scale = metrics.best_scale(intensity, counts, self.used)
+        return float(metrics.chi2_of_intensity(intensity, counts, self.free[None], scale=scale))
+
     def score(self, run: Retrieval) -> float:
         """What ranks objects: chi2_free, or chi2 where no photon was held out; infinite where the object is not finite."""
         error = self.free_error(run)

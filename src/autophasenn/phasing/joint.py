@@ -42,7 +42,7 @@ Floats = NDArray[np.floating[Any]]
 MARGIN = 2.2
 """Of the support around the body that it begins with, mean voxels of the patterns."""
 MOST_NODES, MOST_VOXELS = 400_000, 2_000_000
-"""Inside of the body, and of all voxels on which a wave is computed: larger crystals have coarser ones."""
+"""Inside of the body, and of all voxels on which waves are computed: larger crystals have coarser ones."""
 LEAST_SHARE = 0.3
 """Of the weights of a voxel that must lie on nodes of the support: others are outside."""
 FINENESS = (1, 20)
@@ -195,7 +195,7 @@ class JointProblem:
         mean_voxel = float(np.mean([abs(np.linalg.det(each.vectors)) ** (1 / 3) for each in seen]))
         volume = int(begin.support.sum()) * begin.edge**3
         edge = max(how.edge * mean_voxel, (volume / MOST_NODES) ** (1 / 3))
-        finer = how.finer if volume / mean_voxel**3 * how.finer**3 <= MOST_VOXELS else 1
+        finer = how.finer if len(seen) * volume / mean_voxel**3 * how.finer**3 <= MOST_VOXELS else 1
         margin = math.ceil(MARGIN * mean_voxel / edge)
         reach = [math.ceil(n // 2 * begin.edge / edge) + margin + 1 for n in begin.density.shape]
         self.grid = begin.at(edge, [2 * each + 1 for each in reach])

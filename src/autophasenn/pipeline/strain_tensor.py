@@ -48,6 +48,7 @@ NOT_KEPT = (
     "One density and one displacement field do not explain the voxels that were held out clearly better than the images "
     "phased one at a time, so the tensor is that of those."
 )
+UNJUDGED = "The patterns were not phased together, as of one no voxels are known that were held out and could judge it."
 
 
 def strain_tensor(
@@ -89,7 +90,7 @@ def strain_tensor(
     names = _names([each.name or _name_of(result) for each, result in zip(subjects, results, strict=True)])
     told.stage("analyse")
     edge = common_edge([each.image for each in subjects]) or None
-    turned = [_subject(result, OPTIONS, edge) for result in results]
+    turned = [replace(_subject(result, OPTIONS, edge), detector=None) for result in results]
     found = laid_on_each_other([each.image for each in turned], names, hkl or ())
     # Once more from the voxels that were phased, now that their places are known, so that all is interpolated once; read
     # again, as the patterns of many scans do not fit into the memory together.
@@ -122,7 +123,7 @@ def _phased_together(
     import torch
 
     from autophasenn.phasing.engine import Retrieval
-    from autophasenn.phasing.held_out import FREE_FRACTION, HeldOut
+    from autophasenn.phasing.held_out import HeldOut
     from autophasenn.phasing.joint import Body, Seen, together
     from autophasenn.pipeline.result import Result
 
@@ -132,18 +133,18 @@ def _phased_together(
         steps = stored.pattern.reciprocal_steps
         assert steps is not None
         pattern = replace(stored.pattern, reciprocal_steps=steps.double() @ torch.from_numpy(subject.to_frame.T.copy()))
-        fraction = FREE_FRACTION if stored.plan is None else stored.plan.free_fraction
-        held_out = HeldOut.of(pattern, fraction, stored.report.seed or 0)
+        if stored.plan is None:  # which voxels were held out is not known
+            return replace(tensor, notes=(*tensor.notes, UNJUDGED))
+        held_out = HeldOut.of(pattern, stored.plan.free_fraction, stored.report.seed or 0)
         kernel = stored.reconstruction.kernel
         run = Retrieval(
             stored.reconstruction.object[None], stored.reconstruction.support[None], stored.reconstruction.errors,
             None if kernel is None else kernel[None],
         )  # fmt: skip
-        alone.append(held_out.free_error(run))
+        alone.append(held_out.free_error_of_all(run))  # as the body, whose edge is soft, is judged
         seen.append(Seen(held_out, q, kernel))
     if not np.isfinite(alone).all():
-        unjudged = "The patterns were not phased together, as no voxels were held out that could judge it."
-        return replace(tensor, notes=(*tensor.notes, unjudged))
+        return replace(tensor, notes=(*tensor.notes, UNJUDGED))
     moved = np.tensordot(tensor.to_axes.T, np.nan_to_num(tensor.displacement_map), 1)
     edge = tensor.voxel_size[0]
     found = together(seen, Body(tensor.amplitude, moved, tensor.support, edge), on_iteration=told.advance)

@@ -144,9 +144,9 @@ def told(order: Order) -> list[str]:
     """
     if order.is_lost:
         raise InputError(
-            "The frames are not in the order of the rocking scan: frames beside each other are less alike than others far "
-            "apart. Give them in the order in which they were taken, or take them as they are with preprocess.check_order: "
-            "false."
+            "The frames are not in the order of the rocking scan, or no peak goes through them: frames beside each other "
+            "are less alike than others far apart. Give them in the order in which they were taken, or take them as they "
+            "are with preprocess.check_order: false."
         )
     warnings = []
     if order.mistake:

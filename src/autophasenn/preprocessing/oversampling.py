@@ -34,7 +34,7 @@ FEW = 0.5
 
 
 def estimate_oversampling(
-    counts: Float[np.ndarray, "n0 n1 n2"], mask: Bool[np.ndarray, "n0 n1 n2"]
+    counts: Float[np.ndarray, "n0 n1 n2"], mask: Bool[np.ndarray, "n0 n1 n2"], *, with_foot: bool = True
 ) -> tuple[float, float, float]:
     """Voxels of the grid per voxel of the crystal's extent, along each axis, from the intensity alone.
 
@@ -51,6 +51,10 @@ def estimate_oversampling(
     counts : float array (n0, n1, n2)
         Peak at ``n // 2``: unmeasured voxels are filled from their neighbours or their symmetric counterpart.
     mask : bool array (n0, n1, n2)
+        True = measured.
+    with_foot : bool
+        False: before aliens are masked. A hundredth of the light, of a longer crystal, makes the foot as long as that one;
+        where it stays unmasked, the number is too low.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def estimate_oversampling(
         profile = np.maximum(forward, backward)
         extent = _settled([_extent(profile, max(level, noise)) for level in LEVELS])
         foot = max(FOOT, 2 * noise)
-        if foot < LEVELS[0] and profile[-max(2, len(profile) // RIM) :].max() < CLEAN * noise:
+        if with_foot and foot < LEVELS[0] and profile[-max(2, len(profile) // RIM) :].max() < CLEAN * noise:
             extent = max(extent, _extent(profile, foot))
         result.append(size / extent)
     return result[0], result[1], result[2]

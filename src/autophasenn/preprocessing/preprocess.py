@@ -112,7 +112,7 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         counts[counts < options.count_threshold] = 0
     fine_counts, fine_mask = _cut(counts, fine), _cut(mask, fine)
     _check_light(fine_counts, fine_mask, corrected.full, options)
-    oversampling = estimate_oversampling(fine_counts, fine_mask)
+    oversampling = estimate_oversampling(fine_counts, fine_mask, with_foot=not options.find_aliens)
     alien = np.zeros(counts.shape, bool)
     clusters: list[Cluster] = []
     lobes: list[Cluster] = []
@@ -121,6 +121,7 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         _paste(alien, found.mask, fine)
         clusters = [_to_raw(cluster, fine) for cluster in found.clusters]
         lobes = [_to_raw(cluster, fine) for cluster in found.lobes]
+        oversampling = estimate_oversampling(fine_counts, fine_mask & ~found.mask)
 
     sizes = [w.size for w in fine]
     binning = options.binning or _automatic_binning(oversampling, sizes, options)

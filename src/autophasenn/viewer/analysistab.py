@@ -35,6 +35,8 @@ TITLES: dict[str, tuple[str, Callable[[Analysis], Figure]]] = {
     "lines": ("Defect lines", figures.dislocations),
     "amplitude": ("Amplitude and isosurface", figures.amplitude),
 }
+AGAIN = 0.5
+"""Seconds until it is asked again whether another browser's analysis is done."""
 TABLES = {"facets": "facets.csv", "edges": "edges.csv", "layers": "layers.csv", "lines": "dislocations.csv"}
 """Files of the page by what the analysis calls them."""
 
@@ -82,9 +84,12 @@ class AnalysisTab:
         stored = self.owner.stored
         state.update({"is_analysing": True, "analysis_error": ""})
         state.flush()
+        if self.owner.shared.analysing.locked():  # the page is drawn meanwhile
+            asyncio.get_running_loop().call_later(AGAIN, self.owner.want, "analysis")
+            return False
         try:
             async with self.owner.shared.analysing:
-                stored, limits = self.owner.stored, self.owner.shared.limits  # others may be open by now
+                limits = self.owner.shared.limits
                 found = await asyncio.to_thread(_analyses, [image.path for image in stored], key, limits)
         except AutoPhaseNNError as error:
             found, said = [], str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import html
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ OPEN = "Open "
 HUB = "JUPYTERHUB_SERVICE_PREFIX"
 """Variable of the environment with the path below which a JupyterHub shows a user's server."""
 PORT = "{port}"
+PROXY = re.compile(r"(?:https?:/)?/[^/\\]")
 HEIGHT = 720
 """Pixels of the page in a notebook."""
 
@@ -30,7 +32,7 @@ HEIGHT = 720
 def is_in_notebook() -> bool:
     """Is this Python the kernel of a notebook, which shows a page in the cell?"""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return getattr(shell, "kernel", None) is not None
+    return getattr(shell, "kernel", None) is not None and "spyder_kernels" not in sys.modules
 
 
 def proxy_of(given: str | None) -> str | None:
@@ -48,7 +50,7 @@ def proxy_of(given: str | None) -> str | None:
     """
     if given is None:
         return f"{os.environ[HUB].rstrip('/')}/proxy/{PORT}/" if os.environ.get(HUB) else None
-    if not (isinstance(given, str) and PORT in given and given.startswith(("/", "http://", "https://"))):
+    if not (isinstance(given, str) and PORT in given and PROXY.match(given)):
         raise InputError(f"The proxy is {given!r}; give where it shows a port of this machine, as '/proxy/{PORT}/'.")
     return given
 
@@ -143,7 +145,8 @@ class ViewerProcess:
                 pass
 
     def wait(self) -> None:
-        """Until the page is closed; Ctrl-C closes it."""
+        """Until the page is closed, whose address is printed; Ctrl-C closes it."""
+        print(f"{OPEN}{self.address}")
         try:
             self._process.wait()
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,8 @@ def _headers(ancestors: str) -> dict[str, str]:
 
 HEADERS, SHOWN_IN_NOTEBOOKS = _headers("'none'"), _headers(NOTEBOOKS)
 
+LONGEST_PATH = 200
+"""Characters of a path in the log."""
 OPENED = ("/", "/index.html")
 """What a link may lead to."""
 ELSEWHERE = "This request comes from another web page, which may not use the viewer."
@@ -69,7 +72,10 @@ class Gate:
         """Why a request is turned away, in a sentence; None: it may come in."""
         if self.has_key(request):
             return None
-        host = request.host
+        try:
+            host, _ = request.host, request.url.port
+        except ValueError:
+            return "The request names no host; open the viewer with the address that it printed."
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         if self.only_loopback and not is_loopback(name):
             return "This viewer answers only to requests for 127.0.0.1; open it with the address that it printed."
@@ -87,11 +93,18 @@ class Gate:
     def has_key(self, request: web.Request) -> bool:
         """Whether the path begins with the key."""
         folder = request.path.lstrip("/").split("/")[0]
-        return self.key is not None and secrets.compare_digest(folder.encode(), self.key.encode())
+        return self.key is not None and secrets.compare_digest(
+            folder.encode(errors="surrogateescape"), self.key.encode()
+        )
+
+    def _told(self, request: web.Request) -> str:
+        """The path for the log: as it was sent, so on one line, without the key, and not longer than a screen."""
+        path = request.raw_path.encode("ascii", "backslashreplace").decode()
+        return (path.replace(self.key, "KEY") if self.key else path)[:LONGEST_PATH]
 
     def _knows(self, request: web.Request) -> bool:
         given = request.query.get("token") or request.cookies.get(_cookie(request)) or ""
-        return secrets.compare_digest(given.encode(), (self.token or "").encode())
+        return secrets.compare_digest(given.encode(errors="surrogateescape"), (self.token or "").encode())
 
     def middleware(self) -> Any:
         """The gate, as the web server takes it."""
@@ -100,9 +113,11 @@ class Gate:
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             refusal = self.refusal(request)
             if refusal is not None:
-                logger.warning("refused %s %s from %s", request.method, request.path, request.remote)
+                logger.warning("refused %s %s from %s", request.method, self._told(request), request.remote)
                 return web.Response(status=403, text=refusal, headers=HEADERS)
             is_keyed = self.has_key(request)
+            if is_keyed and request.path == f"/{self.key}":  # relative, as there may be a proxy before it
+                return web.Response(status=302, headers={"Location": f"{self.key}/"} | HEADERS)
             if self.token is not None and "token" in request.query and not is_keyed:
                 # from here on in a cookie: an address with the token in it is copied, photographed and kept in histories
                 # Lax, as a Strict one would not be sent with what follows a click in another page
@@ -114,6 +129,10 @@ class Gate:
             except ConnectionResetError:
                 logger.info("a browser left in the middle of a message")
                 return web.Response(status=499)
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                return web.Response(status=404, headers=HEADERS)
             if not response.prepared:
                 response.headers.update(SHOWN_IN_NOTEBOOKS if is_keyed else HEADERS)
             return response

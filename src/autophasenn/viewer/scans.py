@@ -63,7 +63,7 @@ class Scans:
             If the watcher's ledger cannot be read.
         """
         if self._ledger is None:
-            self._ledger = Ledger.open(self.folder)
+            self._ledger = Ledger.open(self.folder, only_reads=True)
         version = self._ledger.version()
         table = self._stamp()
         if version == self._version and table == self._table:
