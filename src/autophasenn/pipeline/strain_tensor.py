@@ -38,8 +38,7 @@ KIND = Kind(
 OPTIONS = AnalysisOptions(frame=SAMPLE)
 GAIN, WORST = 0.94, 1.05
 """chi2 on held-out voxels, phased together over phased alone, up to which the body may be that of all: in the mean of the
-patterns, and of any of them. Patterns that no one body has came down to 0.945, those of atoms to 0.92 and less
-(docs/notebook/analysis.md)."""
+patterns, and of any of them (docs/notebook/analysis.md)."""
 KEPT = (
     "The patterns were phased together: one density and one displacement field explain the voxels that were held out better "
     "than the images phased one at a time, whose uncertainties and disagreement are told."

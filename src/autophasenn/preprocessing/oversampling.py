@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ FEW = 0.5
 
 
 def estimate_oversampling(
-    counts: Float[np.ndarray, "n0 n1 n2"], mask: Bool[np.ndarray, "n0 n1 n2"], *, with_foot: bool = True
+    counts: Float[np.ndarray, "n0 n1 n2"], mask: Bool[np.ndarray, "n0 n1 n2"]
 ) -> tuple[float, float, float]:
     """Voxels of the grid per voxel of the crystal's extent, along each axis, from the intensity alone.
 
@@ -44,7 +45,8 @@ def estimate_oversampling(
     compact crystals from 1e4 photons on. Strain makes the ends of a crystal interfere destructively: the autocorrelation
     falls early and has a long faint foot. So where nothing but counting noise is left at the rim, that foot counts, too;
     phases of 2 to 8 pi make the number up to 60 % too high then, now and then 2 times, and up to 5 times without it.
-    Below 2 the autocorrelation wraps around, and the number only says "2 or less".
+    Below 2 the autocorrelation wraps around, and the number only says "2 or less". A hundredth of the light, of a longer
+    crystal that is not masked, makes the foot as long as that one, and the number too low.
 
     Parameters
     ----------
@@ -52,9 +54,6 @@ def estimate_oversampling(
         Peak at ``n // 2``: unmeasured voxels are filled from their neighbours or their symmetric counterpart.
     mask : bool array (n0, n1, n2)
         True = measured.
-    with_foot : bool
-        False: before aliens are masked. A hundredth of the light, of a longer crystal, makes the foot as long as that one;
-        where it stays unmasked, the number is too low.
 
     Returns
     -------
@@ -65,23 +64,65 @@ def estimate_oversampling(
     -----
     J. Miao, D. Sayre and H. N. Chapman, J. Opt. Soc. Am. A 15, 1662 (1998).
     """
-    filled = torch.from_numpy(fill_unmeasured(counts, mask))
-    # Half of the last axis suffices: the autocorrelation of a real intensity at -r is the conjugate of that at r.
-    half = torch.fft.rfftn(filled).abs()
-    noise = NOISE / float(filled.sum(dtype=torch.float64)) ** 0.5
-    half /= half.max()
-    result = []
-    for axis, size in enumerate(counts.shape):
-        planes = half.amax([other for other in range(3) if other != axis]).double().numpy()
-        forward = planes[: size // 2 + 1]
-        backward = planes[-np.arange(len(forward))] if axis < 2 else forward
-        profile = np.maximum(forward, backward)
-        extent = _settled([_extent(profile, max(level, noise)) for level in LEVELS])
-        foot = max(FOOT, 2 * noise)
-        if with_foot and foot < LEVELS[0] and profile[-max(2, len(profile) // RIM) :].max() < CLEAN * noise:
-            extent = max(extent, _extent(profile, foot))
-        result.append(size / extent)
-    return result[0], result[1], result[2]
+    return Profiles.of(counts, mask).oversampling(with_foot=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """The autocorrelation along each axis.
+
+    Parameters
+    ----------
+    sizes : tuple of 3 ints
+        Voxels of each axis.
+    heights : tuple of 3 float64 arrays (n // 2 + 1,)
+        The largest value on each plane, 1 in the middle of the autocorrelation, which comes first.
+    noise : float
+        What a level must be above.
+    """
+
+    sizes: tuple[int, ...]
+    heights: tuple[Float[np.ndarray, " _"], ...]
+    noise: float
+
+    @classmethod
+    def of(cls, counts: Float[np.ndarray, "n0 n1 n2"], mask: Bool[np.ndarray, "n0 n1 n2"]) -> Profiles:
+        """Of a pattern."""
+        filled = torch.from_numpy(fill_unmeasured(counts, mask))
+        # Half of the last axis suffices: the autocorrelation of a real intensity at -r is the conjugate of that at r.
+        half = torch.fft.rfftn(filled).abs()
+        noise = NOISE / float(filled.sum(dtype=torch.float64)) ** 0.5
+        half /= half.max()
+        heights = []
+        for axis, size in enumerate(counts.shape):
+            planes = half.amax([other for other in range(3) if other != axis]).double().numpy()
+            forward = planes[: size // 2 + 1]
+            backward = planes[-np.arange(len(forward))] if axis < 2 else forward
+            heights.append(np.maximum(forward, backward))
+        return cls(counts.shape, tuple(heights), noise)
+
+    @property
+    def foot(self) -> float:
+        """How far down the autocorrelation is followed where nothing but counting noise is left at the rim."""
+        return max(FOOT, 2 * self.noise)
+
+    @property
+    def ends_in_noise(self) -> tuple[bool, ...]:
+        """Whether that is so along each axis."""
+        is_seen = self.foot < LEVELS[0]
+        return tuple(
+            is_seen and bool(each[-max(2, len(each) // RIM) :].max() < CLEAN * self.noise) for each in self.heights
+        )
+
+    def oversampling(self, *, with_foot: bool) -> tuple[float, float, float]:
+        """As `estimate_oversampling` says."""
+        result = []
+        for size, profile, is_clean in zip(self.sizes, self.heights, self.ends_in_noise, strict=True):
+            extent = _settled([_extent(profile, max(level, self.noise)) for level in LEVELS])
+            if with_foot and is_clean:
+                extent = max(extent, _extent(profile, self.foot))
+            result.append(size / extent)
+        return result[0], result[1], result[2]
 
 
 def fill_unmeasured(

@@ -15,7 +15,7 @@ from autophasenn.errors import InputError, PlanError
 from autophasenn.preprocessing.aliens import Aliens, Cluster, alien_warnings, search_for_aliens
 from autophasenn.preprocessing.corrections import correct
 from autophasenn.preprocessing.options import Preprocessing
-from autophasenn.preprocessing.oversampling import choose_binning, estimate_oversampling, sampling_warnings
+from autophasenn.preprocessing.oversampling import Profiles, choose_binning, sampling_warnings
 from autophasenn.preprocessing.sampling import Windows, sampled
 from autophasenn.preprocessing.window import (
     check_peak_place,
@@ -112,7 +112,8 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         counts[counts < options.count_threshold] = 0
     fine_counts, fine_mask = _cut(counts, fine), _cut(mask, fine)
     _check_light(fine_counts, fine_mask, corrected.full, options)
-    oversampling = estimate_oversampling(fine_counts, fine_mask, with_foot=not options.find_aliens)
+    profiles = Profiles.of(fine_counts, fine_mask)
+    oversampling = profiles.oversampling(with_foot=not options.find_aliens)
     alien = np.zeros(counts.shape, bool)
     clusters: list[Cluster] = []
     lobes: list[Cluster] = []
@@ -121,7 +122,9 @@ def preprocess(scan: Scan, options: Preprocessing | None = None) -> Preprocessed
         _paste(alien, found.mask, fine)
         clusters = [_to_raw(cluster, fine) for cluster in found.clusters]
         lobes = [_to_raw(cluster, fine) for cluster in found.lobes]
-        oversampling = estimate_oversampling(fine_counts, fine_mask & ~found.mask)
+        if any(profiles.ends_in_noise):  # now that no alien has part in the foot
+            profiles = Profiles.of(fine_counts, fine_mask & ~found.mask) if found.mask.any() else profiles
+            oversampling = profiles.oversampling(with_foot=True)
 
     sizes = [w.size for w in fine]
     binning = options.binning or _automatic_binning(oversampling, sizes, options)
