@@ -20,7 +20,7 @@ from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.schedule import Schedule
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel
-from autophasenn.volumes import Mask, Pattern
+from autophasenn.volumes import Mask, Pattern, Volume
 
 FREE_FRACTION = 0.02
 """Share of the measured voxels that is held out."""
@@ -123,11 +123,13 @@ class HeldOut:
             known[run] = float(metrics.chi2_free(run.object, counts, mask, self.free[None], model))
         return known[run]
 
-    def free_error_of_all(self, run: Retrieval) -> float:
-        """As `free_error`, but of the whole object: amplitude below 10 % of the largest counts, too."""
-        counts, intensity = self.pattern.counts[None], ForwardModel(kernel=run.kernel)(run.object)
-        scale = metrics.best_scale(intensity, counts, self.used)
-        return float(metrics.chi2_of_intensity(intensity, counts, self.free[None], scale=scale))
+    def free_error_of(self, calculated: Volume) -> float:
+        """chi2 of a calculated intensity (n0, n1, n2) on the held-out voxels, with the scale found on the others.
+
+        `free_error` leaves out what is below 10 % of the largest amplitude of an object; here all counts that diffracts.
+        """
+        scale = metrics.best_scale(calculated, self.pattern.counts, self.used[0])
+        return float(metrics.chi2_of_intensity(calculated, self.pattern.counts, self.free, scale=scale))
 
     def score(self, run: Retrieval) -> float:
         """What ranks objects: chi2_free, or chi2 where no photon was held out; infinite where the object is not finite."""

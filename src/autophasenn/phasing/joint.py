@@ -317,9 +317,7 @@ class _Pattern:
 
     def free_error(self, density: Floats, displacement: Floats, small: Floats) -> float:
         """chi2 on the held-out voxels, with the scale found on the others."""
-        calculated, pattern = self._intensity(density, displacement, small), self.held_out.pattern
-        scale = metrics.best_scale(calculated, pattern.counts, self.held_out.used[0])
-        return float(metrics.chi2_of_intensity(calculated, pattern.counts, self.held_out.free, scale=scale))
+        return self.held_out.free_error_of(self._intensity(density, displacement, small))
 
     def _turn(self, displacement: Floats, small: Floats) -> NDArray[np.complex128]:
         """What makes the object's values of the density."""

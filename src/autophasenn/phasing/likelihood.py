@@ -325,15 +325,10 @@ class Problem(Fit):
 
     Parameters
     ----------
-    counts : float32 tensor (n0, n1, n2)
-        Corner order.
-    used : bool tensor (n0, n1, n2)
-        Corner order; True = measured, and not held out.
+    counts, used, how, sigmas
+        As `Fit` takes them.
     support : bool tensor (n0, n1, n2)
         Centred, as all objects are.
-    how : Likelihood
-    sigmas : 3 floats
-        Standard deviations of the kernel in voxels of the pattern, to begin with.
     """
 
     def __init__(self, counts: Tensor, used: Tensor, support: Tensor, how: Likelihood, sigmas: Sequence[float]) -> None:

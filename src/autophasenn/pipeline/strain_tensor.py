@@ -121,9 +121,9 @@ def _phased_together(
 ) -> StrainTensor:
     import torch
 
-    from autophasenn.phasing.engine import Retrieval
     from autophasenn.phasing.held_out import HeldOut
     from autophasenn.phasing.joint import Body, Seen, together
+    from autophasenn.physics.diffraction import ForwardModel
     from autophasenn.pipeline.result import Result
 
     seen, alone = [], []
@@ -136,11 +136,10 @@ def _phased_together(
             return replace(tensor, notes=(*tensor.notes, UNJUDGED))
         held_out = HeldOut.of(pattern, stored.plan.free_fraction, stored.report.seed or 0)
         kernel = stored.reconstruction.kernel
-        run = Retrieval(
-            stored.reconstruction.object[None], stored.reconstruction.support[None], stored.reconstruction.errors,
-            None if kernel is None else kernel[None],
-        )  # fmt: skip
-        alone.append(held_out.free_error_of_all(run))  # as the body, whose edge is soft, is judged
+        model = ForwardModel(kernel=None if kernel is None else kernel[None])
+        alone.append(
+            held_out.free_error_of(model(stored.reconstruction.object[None])[0])
+        )  # whole, as the body is judged
         seen.append(Seen(held_out, q, kernel))
     if not np.isfinite(alone).all():
         return replace(tensor, notes=(*tensor.notes, UNJUDGED))
