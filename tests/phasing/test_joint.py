@@ -89,7 +89,7 @@ def test_a_window_takes_the_middle_of_the_wave_of_finer_voxels() -> None:
         atol=1e-5,
     )
     same = WindowedPair((24, 22, 28), box, 1, torch.device("cpu")).to_wave(values)
-    torch.testing.assert_close(same, PrunedPair((24, 22, 28), box, torch.device("cpu")).to_wave(values))
+    torch.testing.assert_close(same, PrunedPair((24, 22, 28), box).to_wave(values))
 
 
 def test_the_way_back_through_the_window_is_the_adjoint() -> None:

@@ -334,7 +334,7 @@ class Problem(Fit):
     def __init__(self, counts: Tensor, used: Tensor, support: Tensor, how: Likelihood, sigmas: Sequence[float]) -> None:
         super().__init__(counts, used, how, sigmas)
         self.box = Box.around(support)
-        self.pair = PrunedPair(self.shape, self.box, counts.device)
+        self.pair = PrunedPair(self.shape, self.box)
         self.within = torch.nonzero(self.box.cut(support).flatten()).flatten()
 
     @cached_property

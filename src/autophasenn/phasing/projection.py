@@ -13,13 +13,13 @@ from torch import Tensor
 
 from autophasenn.phasing.fused import Passes, flat, target_of
 from autophasenn.physics.diffraction import ForwardModel
-from autophasenn.physics.pruned import PLANE, Box, BoxValues, PrunedPair
+from autophasenn.physics.pruned import Box, BoxValues, Padding, PrunedPair
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Volume, WaveVolume
 
 NO_ZERO = 1e-20
 """Added to what is divided by."""
-CHUNK_VOXELS = 2**17
-"""Voxels of the planes that are worked on at once on a CPU: a megabyte of wave, so that they stay in its cache."""
+CHUNK_VOXELS = 2**18
+"""Voxels of the planes that are worked on at once on a CPU: two megabytes of wave, so that they stay in its cache."""
 FEW_THREADS = 4
 """Up to so many threads NumPy's modulus of complex numbers, which is vectorised and runs on one, beats torch's on all."""
 
@@ -64,14 +64,12 @@ class _Chunk:
     """Planes that are worked on at once, and the buffers that they use: `wide` complex and the others real."""
 
     planes: slice
-    padded: Tensor
     modulus: Tensor
     difference: Tensor
     wide: Tensor
     target: Tensor
     measured: Tensor | None = None
     unmeasured: Tensor | None = None
-    place: Tensor | None = None
 
 
 class BoxedProjection:
@@ -114,6 +112,7 @@ class BoxedProjection:
         self._model = ForwardModel(kernel=kernel)
         self._chunks: list[_Chunk] = []
         self._pair: PrunedPair | None = None
+        self._padding: Padding | None = None
 
     @property
     def kernel(self) -> Tensor | None:
@@ -123,7 +122,7 @@ class BoxedProjection:
     @kernel.setter
     def kernel(self, kernel: Tensor | None) -> None:
         if (kernel is None) != (self._model.kernel is None):
-            self._chunks = []
+            self._chunks, self._padding = [], None
         self._model = ForwardModel(kernel=kernel)
 
     @property
@@ -135,9 +134,7 @@ class BoxedProjection:
     def confine(self, box: Box) -> None:
         """Objects are those of this box from now on."""
         if self._pair is None or box != self._pair.box:
-            self._pair = PrunedPair(self.shape, box, self.counts.device)
-            for chunk in self._chunks:
-                self._place(chunk)
+            self._pair, self._padding = PrunedPair(self.shape, box), None
 
     def blurred(self, intensity: Volume) -> Volume:
         """An intensity as the partially coherent beam shows it."""
@@ -175,7 +172,10 @@ class BoxedProjection:
         if not self._chunks:
             self._chunks = self._cut()
         pair = self.pair
-        columns = None if values is None else pair.columns(values)
+        if self._padding is None:
+            self._padding = pair.padding(self.starts, self._chunks[0].wide.shape[1], self._chunks[0].wide)
+        padding = self._padding
+        columns = None if values is None else pair.columns(values, padding)
         found = self.counts.new_empty((self.starts, self.shape[0], *pair.box.size[1:]), dtype=torch.complex64)
         misfit: Tensor | float = 0.0
         is_compiled = self._target is not None and self.kernel is None and (wave is None or wave.is_contiguous())
@@ -183,14 +183,11 @@ class BoxedProjection:
         for chunk in self._chunks:
             part = None
             if columns is not None:
-                assert chunk.place is not None
-                chunk.place.copy_(columns[:, chunk.planes])
-                part = torch.fft.fftn(chunk.padded, dim=PLANE, norm="ortho")
+                part = pair.to_planes(columns[:, chunk.planes], padding.of(chunk.wide.shape[1]))
             held, sum_there = (None if each is None else each[:, chunk.planes] for each in (wave, total))
             projected, misfit_there = advance(chunk, held, part, is_whole, outside, sum_there)
             misfit += misfit_there
-            planes = torch.fft.ifftn(projected, dim=PLANE, norm="ortho")
-            found[:, chunk.planes].copy_(planes[(..., *pair.box.slices[1:])])
+            found[:, chunk.planes] = pair.of_planes(projected)
         chi2 = (misfit / self.total).to(torch.float32) if self.with_errors else torch.nan
         return pair.of_columns(found), chi2
 
@@ -268,25 +265,17 @@ class BoxedProjection:
             deep = n0
         deep = min(deep, n0)
         real = self.counts.new_empty((2, self.starts, deep, n1, n2))
-        padded, wide = torch.zeros((2, self.starts, deep, n1, n2), dtype=torch.complex64, device=real.device)
+        wide = torch.zeros((self.starts, deep, n1, n2), dtype=torch.complex64, device=real.device)
         weights = self._weights
         chunks = []
         for first in range(0, n0, deep):
             planes = slice(first, min(n0, first + deep))
             some = slice(planes.stop - first)
-            chunk = _Chunk(
-                planes, padded[:, some], real[0][:, some], real[1][:, some], wide[:, some], self._modulus[:, planes]
-            )
+            chunk = _Chunk(planes, real[0][:, some], real[1][:, some], wide[:, some], self._modulus[:, planes])
             if weights is not None:
                 chunk.measured, chunk.unmeasured = weights[:, planes], 1 - weights[:, planes]
-            self._place(chunk)
             chunks.append(chunk)
         return chunks
-
-    def _place(self, chunk: _Chunk) -> None:
-        """Where the box lies in the planes."""
-        chunk.padded.zero_()
-        chunk.place = chunk.padded[(..., *self.pair.box.slices[1:])]
 
 
 def modulus_of(psi: WaveVolume, out: Volume) -> Volume:

@@ -1,7 +1,7 @@
 """The Fourier pair between a wave and an object that fills a part of its volume: nothing else is transformed.
 
-A crystal fills a third to a half of each axis of its pattern's object, and less than a tenth of its volume. Along axis 0 the
-columns of the box are multiplied by the Fourier matrix of its rows; the planes that they fill are transformed by the FFT.
+A crystal fills a third to a half of each axis of its pattern's object, and less than a tenth of its volume. One axis is
+transformed after the other, of the first only the columns of the box, of the second only the lines that these fill.
 
 Objects are centred. Waves are in corner order, and differ from those of `physics.fourier` by a phase factor of modulus 1,
 that of the place of the origin: for their moduli, and for the way there and back, it means nothing.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Complex
@@ -68,6 +69,22 @@ class Box:
         return volume
 
 
+class Padding(NamedTuple):
+    """Zeros, in which what a box holds has its place; what is put there replaces what was."""
+
+    columns: Tensor
+    """(batch, n0, m1, m2): of the whole box."""
+    lines: Tensor | None
+    """(batch, planes, n1, m2): transformed along axis 1 before the other axis. None: both at once."""
+    planes: Tensor
+    """(batch, planes, n1, n2)."""
+
+    def of(self, number: int) -> Padding:
+        """The same with the first planes."""
+        lines = None if self.lines is None else self.lines[:, :number]
+        return self._replace(lines=lines, planes=self.planes[:, :number])
+
+
 class PrunedPair:
     """The orthonormal Fourier pair between a box of the object and the whole wave.
 
@@ -77,34 +94,53 @@ class PrunedPair:
         Of the wave.
     box : Box
         Within the object, which has the same shape.
-    device : torch.device
     """
 
-    def __init__(self, shape: tuple[int, int, int], box: Box, device: torch.device) -> None:
+    def __init__(self, shape: tuple[int, int, int], box: Box) -> None:
         self.shape, self.box = shape, box
-        self._matrix = _fourier_rows(shape[0], box.start[0], box.size[0]).to(device)
-        self._adjoint = self._matrix.mH.resolve_conj()
-        self._planes = box.slices[1:]
+        self._rows, self._lines, self._columns = box.slices
+        self._is_narrow = 2 * box.size[2] <= shape[2]  # else a transform of both axes at once is as quick
 
-    def columns(self, values: BoxValues) -> Columns:
+    def columns(self, values: BoxValues, padding: Padding | None = None) -> Columns:
         """Values of the box (batch, m0, m1, m2), transformed along axis 0: (batch, n0, m1, m2)."""
-        return _along_first(self._matrix, values)
+        padded = (padding or self.padding(len(values), 0, values)).columns
+        padded[:, self._rows] = values
+        return torch.fft.fft(padded, dim=1, norm="ortho")
 
     def of_columns(self, columns: Columns) -> BoxValues:
         """The inverse."""
-        return _along_first(self._adjoint, columns)
+        return torch.fft.ifft(columns, dim=1, norm="ortho")[:, self._rows]
+
+    def padding(self, batch: int, planes: int, like: Tensor) -> Padding:
+        """For `columns`, and so many planes at a time of `to_planes`; numbers like those of `like`, where these are."""
+        (n0, n1, n2), (_, m1, m2) = self.shape, self.box.size
+        lines = like.new_zeros((batch, planes, n1, m2)) if self._is_narrow else None
+        return Padding(like.new_zeros((batch, n0, m1, m2)), lines, like.new_zeros((batch, planes, n1, n2)))
+
+    def to_planes(self, columns: Columns, padding: Padding | None = None) -> WaveVolume:
+        """Some planes of columns (batch, planes, m1, m2) -> the same planes of the wave (batch, planes, n1, n2)."""
+        _, lines, planes = padding or self.padding(columns.shape[0], columns.shape[1], columns)
+        if lines is None:
+            planes[..., self._lines, self._columns] = columns
+            return torch.fft.fftn(planes, dim=PLANE, norm="ortho")
+        lines[..., self._lines, :] = columns
+        planes[..., self._columns] = torch.fft.fft(lines, dim=-2, norm="ortho")
+        return torch.fft.fft(planes, dim=-1, norm="ortho")
+
+    def of_planes(self, planes: WaveVolume) -> Columns:
+        """The inverse."""
+        if not self._is_narrow:
+            return torch.fft.ifftn(planes, dim=PLANE, norm="ortho")[..., self._lines, self._columns]
+        lines = torch.fft.ifft(planes, dim=-1, norm="ortho")[..., self._columns]
+        return torch.fft.ifft(lines, dim=-2, norm="ortho")[..., self._lines, :]
 
     def to_wave(self, values: BoxValues) -> WaveVolume:
         """Values of the box (batch, m0, m1, m2) -> their wave (batch, n0, n1, n2)."""
-        columns = self.columns(values)
-        planes = columns.new_zeros((*columns.shape[:2], *self.shape[1:]))
-        planes[(..., *self._planes)] = columns
-        return torch.fft.fftn(planes, dim=PLANE, norm="ortho")
+        return self.to_planes(self.columns(values))
 
     def to_box(self, wave: WaveVolume) -> BoxValues:
         """The box (batch, m0, m1, m2) of the object of a wave (batch, n0, n1, n2)."""
-        planes = torch.fft.ifftn(wave, dim=PLANE, norm="ortho")
-        return self.of_columns(planes[(..., *self._planes)])
+        return self.of_columns(self.of_planes(wave))
 
 
 class WindowedPair:
