@@ -53,6 +53,24 @@ def found(predictor: Predictor, inside: HeldOut) -> ImageEnsemble:
     return invert_from_all_sides(plain(predictor)(inside), inside, plain(predictor), Orientations(3), poor=POOR)
 
 
+class Told:
+    """An inversion that finds what it was told, in whatever orientation it is asked, and counts how often."""
+
+    def __init__(self, answer: Retrieval, inside: HeldOut) -> None:
+        self.answer, self.inside, self.calls = answer, inside, 0
+
+    def __call__(self, grid: HeldOut) -> Retrieval:
+        self.calls += 1
+        element = next(
+            e
+            for e in Orientations(4).elements
+            if torch.equal(symmetry(self.inside.pattern.counts, e), grid.pattern.counts)
+        )
+        return Retrieval(
+            symmetry(self.answer.object, element), symmetry(self.answer.support, element), self.answer.errors
+        )
+
+
 def of_objects(objects: torch.Tensor, agreeing: torch.Tensor | None = None) -> ImageEnsemble:
     number = len(objects)
     everything = torch.ones(number, dtype=torch.bool) if agreeing is None else agreeing
@@ -137,6 +155,35 @@ def test_a_coherence_kernel_is_turned_back_with_its_object(inside: HeldOut) -> N
     assert torch.allclose(chi2, chi2[:1].expand(3), rtol=1e-4)
 
 
+def test_an_image_that_short_refinements_find_again_is_asked_about_no_more(inside: HeldOut, sample: Sample) -> None:
+    """And stays the best, though by chance another may fit the held-out voxels better."""
+    first = inside.found(crop_or_pad(sample.truth, (64, 64, 64)))
+    quickly, whole = Told(first, inside), Told(first, inside)
+    found = invert_from_all_sides(
+        first, inside, whole, Orientations(4, quick=2), poor=POOR,
+        is_settled=lambda images: is_settled(images, inside), invert_quickly=quickly,
+    )  # fmt: skip
+    assert (quickly.calls, whole.calls) == (2, 0)
+    assert found.elements == Orientations(3).elements
+    assert found.image is first
+
+
+def test_an_image_that_a_short_refinement_does_not_find_again_is_judged_as_if_none_had_been_tried(
+    inside: HeldOut, sample: Sample
+) -> None:
+    first = inside.found(crop_or_pad(sample.truth, (64, 64, 64)))
+    half = inside.found(first.object[0] * (torch.arange(64) > 31))
+    quickly, whole = Told(half, inside), Told(first, inside)
+    found = invert_from_all_sides(
+        first, inside, whole, Orientations(4, quick=2), poor=POOR,
+        is_settled=lambda images: is_settled(images, inside), invert_quickly=quickly,
+    )  # fmt: skip
+    expected = invert_from_all_sides(first, inside, Told(first, inside), Orientations(4, quick=0), poor=POOR)
+    assert whole.calls == 3
+    assert found.elements == expected.elements
+    assert torch.equal(found.objects, expected.objects)
+
+
 def test_held_out_voxels_rank_but_do_not_enter(predictor: Predictor, inside: HeldOut) -> None:
     disturbed = HeldOut(
         Pattern(torch.where(inside.free, inside.pattern.counts + 1e4, inside.pattern.counts), inside.pattern.mask),
@@ -147,7 +194,8 @@ def test_held_out_voxels_rank_but_do_not_enter(predictor: Predictor, inside: Hel
         for g in (inside, disturbed)
     )
     by_element = [dict(zip(each.elements, each.objects, strict=True)) for each in (first, second)]
-    assert all(metrics.correlation(by_element[0][e], by_element[1][e]) > 1 - 1e-5 for e in first.elements)
+    # Another is the best, and an image that is brought onto it may move by a part of a voxel.
+    assert all(metrics.correlation(by_element[0][e], by_element[1][e]) > 1 - 1e-4 for e in first.elements)
     assert second.chi2[0] > first.chi2[0]
 
 

@@ -27,7 +27,7 @@ from autophasenn.physics.fourier import diffract, to_corner
 from autophasenn.progress import Progress, Silent
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
 
-LARGE_ITERATIONS: dict[str, Any] = {"shape": (100, 250, 250), "iterations": 10, "rounds": 3}
+LARGE_ITERATIONS: dict[str, Any] = {"shape": (100, 250, 250), "iterations": 30, "rounds": 3}
 """Of a pattern that no cache holds."""
 ITERATION_GOAL = 1.3
 """One iteration of ER or HIO over the bare pair of transforms."""
@@ -43,7 +43,7 @@ def benchmark(
     *,
     shape: Sequence[int] = (64, 64, 64),
     threads: int = 2,
-    iterations: int = 100,
+    iterations: int = 600,
     rounds: int = 9,
     cohere_environment: Path | None = None,
     progress: Progress | None = None,

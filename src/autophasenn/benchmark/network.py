@@ -32,6 +32,8 @@ from autophasenn.network.predict import DEFAULT_NETWORK, SHIPPED, Inference, Pre
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.engine import retrieve
 from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.preprocessing.aliens import search_for_aliens
+from autophasenn.preprocessing.options import Preprocessing
 from autophasenn.preprocessing.oversampling import estimate_oversampling
 from autophasenn.progress import Progress, Silent
 from autophasenn.volumes import Pattern
@@ -123,10 +125,12 @@ def benchmark_network(
     inversion = inversion or Inversion()
     without = replace(inversion, confidence=replace(inversion.confidence, number=0, average=False), even_density=None)
     pattern = Pattern(counts[0], measured[0])
-    oversampling = estimate_oversampling(counts[0].cpu().numpy(), measured[0].cpu().numpy())
+    numbers, mask = counts[0].cpu().numpy(), measured[0].cpu().numpy()
+    oversampling = estimate_oversampling(numbers, mask)
+    aliens = search_for_aliens(numbers, mask, oversampling, Preprocessing())  # a part of every preprocessing
 
     def inverted(method: MethodName, inversion: Inversion = without) -> None:
-        invert(pattern, oversampling, method, inversion, predictor=predictor)  # its result is on the CPU
+        invert(pattern, oversampling, method, inversion, predictor=predictor, aliens=aliens)  # its result is on the CPU
 
     cases = {
         READY: _in_a_row(lambda: _waited(ready.predict(counts, measured))),

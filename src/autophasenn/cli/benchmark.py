@@ -36,7 +36,7 @@ def benchmark(
     device: Annotated[str, typer.Option(help="cpu or cuda; of the network.")] = "cpu",
     size: Annotated[int, typer.Option(min=8, help="Edge of the cubic pattern in voxels.")] = 64,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
-    iterations: Annotated[int, typer.Option(min=1, help="Iterations of one timed run.")] = 100,
+    iterations: Annotated[int, typer.Option(min=1, help="Iterations of one timed run.")] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed; medians count.")] = 9,
 ) -> None:
     """Measure speed and memory as ratios to the bare transforms, and what a user waits (docs/notebook/performance.md)."""

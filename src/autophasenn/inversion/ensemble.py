@@ -131,6 +131,7 @@ def ranked(
     *,
     agreement: float = AGREEMENT,
     average: bool = False,
+    is_first_best: bool = False,
 ) -> ImageEnsemble:
     """Images of a pattern ranked by how well they fit, and brought onto the best.
 
@@ -146,9 +147,13 @@ def ranked(
         Images whose correlation with the best one is at least this are alike.
     average : bool
         Whether the mean of those that are alike goes on, instead of the best.
+    is_first_best : bool
+        Whether the first counts as the best, as more was done for it than for the others.
     """
     scores = torch.tensor([inside.score(run) for run in runs])
     ranks = scores.argsort(stable=True).tolist()
+    if is_first_best:
+        ranks = [0, *(index for index in ranks if index)]
     objects = [metrics.thresholded(runs[index].object[0]) for index in ranks]
     best = objects[0] / objects[0].abs().max()
     alignments = [align(best, rho) for rho in objects[1:]]

@@ -23,7 +23,7 @@ from autophasenn.inversion.last_resort import LastResort, Searched, by_even_dens
 from autophasenn.inversion.names import METHODS, MethodName
 from autophasenn.inversion.novelty import TrainedRange, other_pieces, separate_lobe
 from autophasenn.inversion.options import PAPER, Inversion, check_method, words_of
-from autophasenn.inversion.orientations import by_network, by_retrieval, invert_from_all_sides
+from autophasenn.inversion.orientations import by_network, by_network_quickly, by_retrieval, invert_from_all_sides
 from autophasenn.inversion.prediction import Prediction, in_network_box, predict
 from autophasenn.machine import give_back_freed_memory
 from autophasenn.network.predict import Predictor
@@ -289,16 +289,20 @@ def _from_all_sides(
         deblurring=options.deblurring,
     )
     again = None if refinement is None else by_retrieval(inside, refinement, seed=seed)
+    quickly, sides = None, options.confidence
+    if refinement is not None and sides.quick and inside.misfit(best).ratio <= refinement.enough:
+        quickly = by_network_quickly(predictor, options.prediction, refinement, sides.quick_search, seed=seed)
     return invert_from_all_sides(
         best,
         inside,
         invert_one,
-        options.confidence,
+        sides,
         poor=options.refinement.poor,
         agreement=options.agreement,
         from_random_start=again,
         last_resort=last_resort,
         is_settled=lambda images: is_settled(images, inside),
+        invert_quickly=quickly,
         on_iteration=progress.advance,
     )
 

@@ -5,12 +5,15 @@ with it, but neither the network nor its start does, so that every orientation l
 symmetry is undone, the objects are ranked by how well they fit, and brought onto the best. Where they disagree, or the
 best explains its pattern poorly, retrieval from random starts joins them: the network has not seen such a crystal. Not
 where all of them agree and the number of the confidence is settled by that: then more images would change nothing.
+
+An image that explains its pattern as well as counting noise allows is first compared with images of a short refinement, of
+two orientations: where these are the same, so are those of a long one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Annotated
 
 import torch
@@ -23,17 +26,21 @@ from autophasenn.inversion.ensemble import EVEN_DENSITY, RANDOM, ImageEnsemble, 
 from autophasenn.inversion.prediction import Predictions, predict_all
 from autophasenn.network.predict import Predictor
 from autophasenn.options import Count, options
+from autophasenn.phasing.algorithms import RAAR
+from autophasenn.phasing.coherence_rounds import narrow_search
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.ensemble import AGREEMENT
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.refinement import Refinement, refine
-from autophasenn.phasing.schedule import Schedule
+from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.physics.symmetry import ELEMENTS, inverse, symmetry
 from autophasenn.randomness import Stream, seed_of
 from autophasenn.volumes import Pattern
 
 STEP = 29
 """From one element to the next, with no factor in common with 48: few orientations already mix orders and flips of axes."""
+ALIKE = 0.99
+"""Correlation from which on an image of a short refinement is the same as another."""
 Invert = Callable[[HeldOut], Retrieval]
 """The network's box -> the object found in it, with the errors of all iterations that were made."""
 IsSettled = Callable[[ImageEnsemble], bool]
@@ -51,6 +58,11 @@ class Orientations:
     random_starts : int
         Retrievals from random starts that join at most, as long as fewer than half of the other images agree with the best,
         or the best is poor (`refinement.poor`) and its confidence not settled by the images that are there; 0: none.
+    quick : int
+        Orientations that are tried first, each with a short refinement, where the image explains its pattern as well as
+        counting noise allows; all of `number`, with the whole refinement, only where one of these disagrees. 0: none.
+    quick_search : Schedule
+        The short refinement, before a polish of as many iterations as ever.
     average : bool
         Whether the image is the mean of those that are alike; else it is the one that fits the held-out voxels best.
 
@@ -62,6 +74,8 @@ class Orientations:
 
     number: Annotated[int, Ge(0), Le(ELEMENTS)] = 4
     random_starts: Count = 3
+    quick: Count = 2
+    quick_search: Schedule = field(default_factory=lambda: narrow_search(Block(RAAR(), 20), average_last=12))
     average: bool = False
 
     def __post_init__(self) -> None:
@@ -87,6 +101,7 @@ def invert_from_all_sides(
     from_random_start: Callable[[int], Retrieval] | None = None,
     last_resort: Callable[[], Retrieval] | None = None,
     is_settled: IsSettled | None = None,
+    invert_quickly: Invert | None = None,
     on_iteration: OnIteration | None = None,
 ) -> ImageEnsemble:
     """Invert a pattern in other orientations, and from random starts where these leave doubt.
@@ -111,19 +126,32 @@ def invert_from_all_sides(
     is_settled : callable, optional
         Says of the images that are there whether more of them can change what is said of the best
         (`confidence.is_settled`): where not, neither random starts nor the last resort are made. None: they always can.
+    invert_quickly : callable, optional
+        How the first others are found, and all that there are where these leave no doubt. None: there are none.
     on_iteration : callable, optional
         Told how many are found, and how many there will be.
     """
     told = on_iteration or (lambda *_: None)
-    elements, runs = list(how.elements), [first]
 
-    def from_side(element: int) -> Retrieval:
-        return _undone(invert(_turned(inside, element)), element)
+    def from_sides(
+        elements: list[int], invert: Invert, *, is_first_best: bool = False
+    ) -> tuple[list[Retrieval], ImageEnsemble]:
+        def from_side(element: int) -> Retrieval:
+            return _undone(invert(_turned(inside, element)), element)
 
-    for run in side_by_side(from_side, elements[1:], inside.pattern.counts.device):
-        runs.append(run)
-        told(len(runs), len(elements))
-    found = ranked(runs, elements, inside, agreement=agreement, average=how.average)
+        runs = [first]
+        for run in side_by_side(from_side, elements[1:], inside.pattern.counts.device):
+            runs.append(run)
+            told(len(runs), len(elements))
+        found = ranked(runs, elements, inside, agreement=agreement, average=how.average, is_first_best=is_first_best)
+        return runs, found
+
+    elements = list(how.elements)
+    if invert_quickly is not None and is_settled is not None:
+        _, found = from_sides(elements[: how.quick + 1], invert_quickly, is_first_best=True)
+        if float(found.correlations.min()) >= ALIKE and is_settled(found):
+            return found
+    runs, found = from_sides(elements, invert)
     for start in range(how.random_starts):
         if from_random_start is None or not _is_doubtful(found, inside, poor, is_settled):
             break
@@ -171,6 +199,14 @@ def by_network(
         return replace(found.best, errors=found.errors)
 
     return invert
+
+
+def by_network_quickly(
+    predictor: Predictor, predictions: Predictions, refinement: Refinement, search: Schedule, *, seed: int
+) -> Invert:
+    """The same with one search, as short as is asked for, instead of the refinement; the beam is taken as coherent."""
+    short = replace(refinement, search=search, longer_search=None, partial_coherence=False, likelihood=None)
+    return by_network(predictor, predictions, short, seed=seed)
 
 
 def by_retrieval(inside: HeldOut, refinement: Refinement, *, seed: int) -> Callable[[int], Retrieval]:
