@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autophasenn.options import Fraction, Number, Positive, options
+from autophasenn.phasing.projection import modulus_of
 from autophasenn.volumes import SPATIAL, ObjectVolume, Support, Volume
 
 FIRST_SUPPORT_THRESHOLD = 0.1
@@ -82,7 +83,7 @@ class ShrinkWrap:
         return self._bounded(rho, self.sigma_last)
 
     def _bounded(self, rho: ObjectVolume, sigma: float) -> Support:
-        blurred = blur(rho.abs(), sigma)
+        blurred = blur(modulus_of(rho.detach(), torch.empty(rho.shape, device=rho.device)), sigma)
         power = blurred.square()
         typical = (power.square().sum(SPATIAL, keepdim=True) / power.sum(SPATIAL, keepdim=True)).sqrt()
         return blurred >= self.threshold * typical
