@@ -160,7 +160,7 @@ def test_an_image_that_short_refinements_find_again_is_asked_about_no_more(insid
     first = inside.found(crop_or_pad(sample.truth, (64, 64, 64)))
     quickly, whole = Told(first, inside), Told(first, inside)
     found = invert_from_all_sides(
-        first, inside, whole, Orientations(4, quick=2), poor=POOR,
+        first, inside, whole, Orientations(4), poor=POOR,
         is_settled=lambda images: is_settled(images, inside), invert_quickly=quickly,
     )  # fmt: skip
     assert (quickly.calls, whole.calls) == (2, 0)
@@ -175,10 +175,10 @@ def test_an_image_that_a_short_refinement_does_not_find_again_is_judged_as_if_no
     half = inside.found(first.object[0] * (torch.arange(64) > 31))
     quickly, whole = Told(half, inside), Told(first, inside)
     found = invert_from_all_sides(
-        first, inside, whole, Orientations(4, quick=2), poor=POOR,
+        first, inside, whole, Orientations(4), poor=POOR,
         is_settled=lambda images: is_settled(images, inside), invert_quickly=quickly,
     )  # fmt: skip
-    expected = invert_from_all_sides(first, inside, Told(first, inside), Orientations(4, quick=0), poor=POOR)
+    expected = invert_from_all_sides(first, inside, Told(first, inside), Orientations(4, quick=False), poor=POOR)
     assert whole.calls == 3
     assert found.elements == expected.elements
     assert torch.equal(found.objects, expected.objects)

@@ -27,7 +27,7 @@ from autophasenn.physics.fourier import diffract, to_corner
 from autophasenn.progress import Progress, Silent
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
 
-LARGE_ITERATIONS: dict[str, Any] = {"shape": (100, 250, 250), "iterations": 30, "rounds": 3}
+LARGE_ITERATIONS: dict[str, Any] = {"shape": (100, 250, 250), "iterations": 60, "rounds": 3}
 """Of a pattern that no cache holds."""
 ITERATION_GOAL = 1.3
 """One iteration of ER or HIO over the bare pair of transforms."""

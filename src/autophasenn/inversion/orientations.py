@@ -58,9 +58,9 @@ class Orientations:
     random_starts : int
         Retrievals from random starts that join at most, as long as fewer than half of the other images agree with the best,
         or the best is poor (`refinement.poor`) and its confidence not settled by the images that are there; 0: none.
-    quick : int
-        Orientations that are tried first, each with a short refinement, where the image explains its pattern as well as
-        counting noise allows; all of `number`, with the whole refinement, only where one of these disagrees. 0: none.
+    quick : bool
+        Whether, where the image explains its pattern as well as counting noise allows, half of `number` are tried first,
+        each with a short refinement; all, with the whole refinement, only where one of these disagrees.
     quick_search : Schedule
         The short refinement, before a polish of as many iterations as ever.
     average : bool
@@ -74,7 +74,7 @@ class Orientations:
 
     number: Annotated[int, Ge(0), Le(ELEMENTS)] = 4
     random_starts: Count = 3
-    quick: Count = 2
+    quick: bool = True
     quick_search: Schedule = field(default_factory=lambda: narrow_search(Block(RAAR(), 20), average_last=12))
     average: bool = False
 
@@ -148,7 +148,7 @@ def invert_from_all_sides(
 
     elements = list(how.elements)
     if invert_quickly is not None and is_settled is not None:
-        _, found = from_sides(elements[: how.quick + 1], invert_quickly, is_first_best=True)
+        _, found = from_sides(elements[: 1 + how.number // 2], invert_quickly, is_first_best=True)
         if float(found.correlations.min()) >= ALIKE and is_settled(found):
             return found
     runs, found = from_sides(elements, invert)
