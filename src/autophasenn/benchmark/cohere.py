@@ -17,6 +17,7 @@ import torch
 
 from autophasenn.benchmark.timing import Case, milliseconds
 from autophasenn.errors import PlanError
+from autophasenn.machine import WAITING
 from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule
@@ -82,8 +83,13 @@ def compare_with_cohere(
     Raises
     ------
     PlanError
-        If cohere_core cannot be installed, or fails.
+        If cohere_core cannot be installed, or fails, or this process's waiting threads would take a core from it.
     """
+    if os.environ.get("OMP_WAIT_POLICY", "").lower() == "active":
+        raise PlanError(
+            "With OMP_WAIT_POLICY=active the waiting threads of this program take a core from cohere_core, which then needs "
+            "up to three times as long; leave it unset for the comparison."
+        )
     progress = progress or Silent()
     progress.stage(f"Install cohere_core {COHERE}")
     python = prepare_environment(environment)
@@ -148,11 +154,12 @@ def _installed(python: Path, wanted: dict[str, str]) -> bool:
 
 
 def _run_cohere(python: Path, modulus: Path, back_end: str, iterations: int, threads: int) -> dict[str, float]:
+    own = {name: value for name, value in os.environ.items() if name not in WAITING}  # as its user has it
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     arguments = [str(modulus), _BACK_END[back_end], str(iterations), str(threads)]
     try:
         # -I: the modules beside the script are not to be found by cohere's own imports.
-        said = _call([str(python), "-I", str(_WORKER), *arguments], os.environ | counts | {"MPLBACKEND": "Agg"})
+        said = _call([str(python), "-I", str(_WORKER), *arguments], own | counts | {"MPLBACKEND": "Agg"})
         result: dict[str, float] = json.loads(said.splitlines()[-1])
     except (OSError, subprocess.CalledProcessError, IndexError, ValueError) as error:
         raise PlanError(
