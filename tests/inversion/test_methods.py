@@ -18,6 +18,7 @@ from autophasenn.network.architectures import build
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
 from autophasenn.phasing.ensemble import Ensemble
+from autophasenn.phasing.evenness import Evenness
 from autophasenn.phasing.held_out import hold_out
 from autophasenn.phasing.refinement import Refinement, refine
 from autophasenn.phasing.schedule import error_reduction
@@ -85,7 +86,8 @@ def test_a_crystal_at_the_networks_sampling_is_found_and_nothing_is_done_that_ga
     assert metrics.correlation(shifted_truth(rho), found.object) > 0.98
     assert found.kernel is None, "the beam was coherent"
     first = Refinement().search.iterations + Refinement().polish
-    assert answer.path["iterations"] == [{"name": "coherent beam", "grid": "box", "iterations": first}]
+    even = {"name": "even inside", "grid": "box", "iterations": Evenness().evaluations}
+    assert answer.path["iterations"] == [{"name": "coherent beam", "grid": "box", "iterations": first}, even]
     assert answer.warnings == ()
     before = inverted(pattern_of(rho), OVERSAMPLING, predictor, "network").reconstruction
     assert found.free_error < before.free_error

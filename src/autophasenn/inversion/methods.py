@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -29,8 +29,9 @@ from autophasenn.machine import give_back_freed_memory
 from autophasenn.network.predict import Predictor
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import reconstruct_ensemble
+from autophasenn.phasing.evenness import evened
 from autophasenn.phasing.held_out import HeldOut
-from autophasenn.phasing.refinement import Refined, Step, refine
+from autophasenn.phasing.refinement import EVENNESS, Refined, Step, refine
 from autophasenn.physics.nearest import nearest_known
 from autophasenn.preprocessing.aliens import Aliens
 from autophasenn.progress import Progress, Silent, Stopwatch
@@ -180,6 +181,12 @@ def invert(
             )  # fmt: skip
         warnings += _spoiled(boxed.grid, final, on_grid, options.refinement.enough)
         final = on_grid.best
+    even = None
+    if chosen in (MethodName.refined, MethodName.adapted) and options.evenness is not None:
+        with watch.measure("refine"):
+            how = options.refinement
+            even = evened(boxed.grid, final, options.evenness, how.polish_support, how.likelihood)
+        final = even or final
     path["image_from"] = "network" if origin == OTHER_ORIENTATION else origin
     if origin == ORIGINS[0]:
         steps, errors = in_box.steps if in_box else (), [prediction.best.errors, *([in_box.errors] if in_box else [])]
@@ -187,6 +194,9 @@ def invert(
         steps, errors = (Step(origin, "box", best.errors.shape[1]),), [best.errors]
     if on_grid is not None:
         steps, errors = steps + on_grid.steps, [*errors, on_grid.errors]
+    if even is not None:
+        grid: Literal["box", "pattern"] = "box" if boxed.box.is_whole_pattern else "pattern"
+        steps, errors = (*steps, Step(EVENNESS, grid, even.errors.shape[1])), [*errors, even.errors]
     path["iterations"] = [step.facts() for step in steps]
     found = prediction.reconstruction(final, torch.cat(errors, 1), options.agreement)
     if images is None:

@@ -14,6 +14,7 @@ from autophasenn.inversion.prediction import Predictions
 from autophasenn.options import Share, options
 from autophasenn.phasing.ensemble import AGREEMENT, Ensemble
 from autophasenn.phasing.even_density import EvenDensity
+from autophasenn.phasing.evenness import Evenness
 from autophasenn.phasing.held_out import FREE_FRACTION, FreeFraction
 from autophasenn.phasing.refinement import Refinement
 from autophasenn.phasing.schedule import error_reduction
@@ -49,6 +50,9 @@ class Inversion:
         (`refinement.poor`), about as long as all the rest takes. null: they do not.
     deblurring : Deblurring, optional
         What --method refined and adapted try where a coherence kernel was kept. null: nothing.
+    evenness : Evenness, optional
+        How --method refined and adapted make the image even inside at last, kept where held-out voxels are explained better.
+        null: they do not.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class Inversion:
     adaptation: Adaptation = field(default_factory=Adaptation)
     even_density: EvenDensity | None = field(default_factory=EvenDensity)
     deblurring: Deblurring | None = field(default_factory=Deblurring)
+    evenness: Evenness | None = field(default_factory=Evenness)
 
 
 AnyInversion = TypeVar("AnyInversion", bound=Inversion)

@@ -32,7 +32,7 @@ from autophasenn.phasing.schedule import Block, Schedule, error_reduction
 from autophasenn.phasing.support import ShrinkWrap
 
 COHERENT, PARTIALLY_COHERENT, LIKELIHOOD = "coherent beam", "partially coherent beam", "likelihood"
-FULL_RESOLUTION = "full resolution"
+FULL_RESOLUTION, EVENNESS = "full resolution", "even inside"
 """Names of the steps, in reports and figures."""
 HOPELESS = 1.25
 """A coherence kernel that makes chi2_free of the object from which it was estimated so many times larger is not kept after

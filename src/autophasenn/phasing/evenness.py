@@ -1,0 +1,269 @@
+"""The most likely crystal that is even inside: counting noise makes ripples of an image that its pattern does not ask for.
+
+    2 sum (sqrt(J) - sqrt(n))^2 + w sum_pairs delta^2 (sqrt(1 + ((a_i - a_j) / delta)^2) - 1)
+
+The first part is the likelihood (`phasing.likelihood`). The second one is over pairs of neighbouring voxels inside of the
+crystal, a is their amplitude in root counts; the phase is free. Small differences are held by a square, those of more than
+delta, at a wall between domains or a void, by their size alone, so that walls stay (Charbonnier et al., IEEE Trans. Image
+Process. 6, 298 (1997)). The unit is that of counting noise: a root of a count has a variance of 1/4 whatever its mean, and
+so has, as the Fourier pair is orthonormal, about every voxel. Hence one weight serves patterns of any number of photons.
+
+A pattern does not tell where between two voxels a crystal lies, but a crystal of sharp faces that lies between them rings,
+as its wave ends at the window. So the image is first moved, by less than a voxel, to where the least of it overshoots: a
+crystal that was simulated on voxels comes back onto them, and any other is as even as it can be shown.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from autophasenn.options import Number, Positive, options
+from autophasenn.phasing.engine import OnIteration, Retrieval
+from autophasenn.phasing.held_out import HeldOut
+from autophasenn.phasing.likelihood import Likelihood, Problem, climb
+from autophasenn.phasing.projection import BoxedProjection, modulus_of
+from autophasenn.phasing.support import ShrinkWrap, blur
+from autophasenn.physics.diffraction import intensity_of
+from autophasenn.physics.fourier import to_corner
+from autophasenn.physics.metrics import best_scale
+from autophasenn.physics.pruned import Box
+
+MARGIN = 3
+"""Voxels around the support in which the image is moved."""
+PLACES = 4
+"""Within a voxel, along an axis, at which the overshoot is computed: over a voxel it is nearly a cosine."""
+INSIDE, INSIDE_BLUR = 0.6, 0.5
+"""A voxel is inside where its amplitude, blurred by so many voxels, is this share of the typical one, and around it, too."""
+NOT_ZERO = 1e-6
+"""Amplitude, root counts, below which nothing is divided by it."""
+LEAST_WALL = 1.0
+"""Of a difference that is held by its size alone, root counts: less is noise."""
+
+
+@options
+class Evenness:
+    """How the image is made even inside, as far as its pattern allows.
+
+    Parameters
+    ----------
+    weight : float
+        Of the squared differences between neighbours, in units of counting noise.
+    wall : float
+        Share of the typical amplitude from which on a difference is held by its size alone.
+    evaluations : int
+        Of the likelihood.
+    enough : float
+        Photons a voxel of the crystal above which an image is left as it is: there the ripple of counting noise is below
+        0.3 %.
+
+    Raises
+    ------
+    PlanError
+        If a number is outside its range.
+    """
+
+    weight: Positive = 1.0
+    wall: Positive = 0.1
+    evaluations: Number = 20
+    enough: Positive = 40_000.0
+
+
+def evened(
+    held_out: HeldOut,
+    run: Retrieval,
+    how: Evenness,
+    support: ShrinkWrap,
+    likelihood: Likelihood | None = None,
+    *,
+    on_iteration: OnIteration | None = None,
+) -> Retrieval | None:
+    """Go on from an image towards the most likely one that is even inside: between voxels as it lies best, else as it lies.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+    run : Retrieval
+        One object.
+    how : Evenness
+    support : ShrinkWrap
+        Which voxels the image is confined to: its threshold, and its last Gaussian.
+    likelihood : Likelihood, optional
+        Its law of counting and its history.
+    on_iteration : callable, optional
+        Told after every evaluation, with their number and the most there can be.
+
+    Returns
+    -------
+    Retrieval or None
+        None: it explains the held-out voxels no better, no photon was held out, each voxel has `how.enough` photons, or the
+        beam is coherent only in part: what its kernel leaves open is more than the noise.
+    """
+    likelihood = replace(likelihood or Likelihood(), evaluations=how.evaluations)
+    if run.kernel is not None or not held_out.can_judge:
+        return None
+    photons = float(held_out.pattern.counts[held_out.used[0]].sum(dtype=torch.float64))
+    if photons > how.enough * _filled(run):
+        return None
+    within = support.final_support(run.object)
+    moved = _moved(held_out, run, within)
+    for rho in (moved, run.object):
+        begun = replace(run, object=rho, support=support.final_support(rho))
+        found = _climbed(held_out, begun, how, likelihood, on_iteration)
+        if held_out.score(found) < held_out.score(run):
+            return found
+    return None
+
+
+def _filled(run: Retrieval) -> float:
+    """Voxels that a crystal of the typical amplitude fills."""
+    power = run.object.abs().square().double()
+    return float(power.sum().square() / power.square().sum())
+
+
+def _climbed(
+    held_out: HeldOut, begun: Retrieval, how: Evenness, likelihood: Likelihood, on_iteration: OnIteration | None
+) -> Retrieval:
+    problem = EvenProblem(held_out, begun, how, likelihood)
+    values, _, errors = climb(problem, problem.first, None, likelihood, on_evaluation=on_iteration)
+    return Retrieval(problem.of.object_of(values)[None], begun.support, errors.to(values))
+
+
+class EvenProblem:
+    """The likelihood of a pattern and the prior of an even inside, and the slope in the voxels of an object.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+    begun : Retrieval
+        One object, and the support that it is confined to.
+    how : Evenness
+    likelihood : Likelihood
+    """
+
+    def __init__(self, held_out: HeldOut, begun: Retrieval, how: Evenness, likelihood: Likelihood) -> None:
+        counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
+        self.of = Problem(counts, used, begun.support[0], likelihood, (likelihood.first_sigma,) * 3)
+        self.first = self.of.values_of(begun.object[0])
+        amplitude = torch.linalg.vector_norm(self.first, dim=1)
+        typical = float((amplitude**4).sum().div((amplitude**2).sum()).sqrt())
+        self.weight, self.wall = how.weight, max(LEAST_WALL, how.wall * typical)
+        size = self.of.box.size
+        whole = torch.zeros(math.prod(size), dtype=amplitude.dtype, device=amplitude.device)
+        whole[self.of.within] = amplitude
+        number = torch.full((math.prod(size),), -1, device=amplitude.device)
+        number[self.of.within] = torch.arange(len(amplitude), device=amplitude.device)
+        number = number.reshape(size)
+        number[~_inside(whole.reshape(size), typical)] = -1
+        pairs = [_neighbours(number, axis) for axis in range(3)]
+        self.one, self.other = torch.cat(pairs, 1)
+
+    def __call__(self, values: Tensor, beam: Tensor | None = None) -> tuple[float, Tensor, Tensor, None]:
+        """The value to be made small, chi2, and the slope of the value."""
+        value, error, slope, _ = self.of(values, beam)
+        amplitude = torch.linalg.vector_norm(values, dim=1)
+        difference = amplitude[self.one] - amplitude[self.other]
+        root = (1 + (difference / self.wall).square()).sqrt()
+        value += self.weight * self.wall**2 * float((root - 1).sum(dtype=torch.float64))
+        each = difference.mul_(self.weight).div_(root)
+        in_amplitude = torch.zeros_like(amplitude).index_add_(0, self.one, each).index_add_(0, self.other, -each)
+        return value, error, slope + (in_amplitude / amplitude.clamp_min(NOT_ZERO))[:, None] * values, None
+
+
+def _inside(amplitude: Float[Tensor, "m0 m1 m2"], typical: float) -> Bool[Tensor, "m0 m1 m2"]:
+    """Voxels that lie, as all that share a face with them, inside of the crystal."""
+    filled = blur(amplitude, INSIDE_BLUR) > INSIDE * typical
+    inside = filled.clone()
+    for axis, size in enumerate(filled.shape):
+        along = inside.transpose(0, axis)  # a view
+        around = filled.transpose(0, axis)
+        if size > 1:
+            along[1:] &= around[:-1]
+            along[:-1] &= around[1:]
+        along[[0, -1]] = False
+    return inside
+
+
+def _neighbours(number: Tensor, axis: int) -> Tensor:
+    """Pairs of the numbers of voxels that share a face along an axis (2, pairs); -1 is no voxel."""
+    low, high = number.narrow(axis, 0, number.shape[axis] - 1), number.narrow(axis, 1, number.shape[axis] - 1)
+    both = (low >= 0) & (high >= 0)
+    return torch.stack([low[both], high[both]])
+
+
+def _moved(held_out: HeldOut, run: Retrieval, within: Bool[Tensor, "1 n0 n1 n2"]) -> Complex[Tensor, "1 n0 n1 n2"]:
+    """The object, by less than a voxel, to where the least of its projection onto the modulus overshoots."""
+    shape = (within.shape[1], within.shape[2], within.shape[3])
+    box = _with_margin(Box.around(within), shape)
+    counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
+    projection = BoxedProjection(counts[None], used[None], with_errors=False)
+    projection.confine(box)
+    values = box.cut(run.object * within)
+    values = values * best_scale(intensity_of(projection.pair.to_wave(values))[0], counts, used)
+    projected, _ = projection(values)
+    return box.embed(_shifted(values[0], placement(projected[0], shape), shape), shape)[None]
+
+
+def _with_margin(box: Box, shape: tuple[int, int, int]) -> Box:
+    starts = [max(0, start - MARGIN) for start in box.start]
+    ends = [min(n, start + size + MARGIN) for start, size, n in zip(box.start, box.size, shape, strict=True)]
+    sizes = [end - start for start, end in zip(starts, ends, strict=True)]
+    return Box((starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2]))
+
+
+def placement(values: Complex[Tensor, "m0 m1 m2"], shape: tuple[int, int, int]) -> tuple[float, float, float]:
+    """By which parts of a voxel an object is to be moved so that the least of it lies above its typical amplitude.
+
+    Parameters
+    ----------
+    values : complex64 tensor (m0, m1, m2)
+        The voxels of an object in a box around it.
+    shape : tuple of 3 ints
+        Of the object.
+
+    Returns
+    -------
+    3 floats, -0.5 to 0.5, along each axis in turn
+    """
+    power = values.abs().square()
+    typical = float((power.square().sum() / power.sum().clamp_min(torch.finfo(power.dtype).tiny)).sqrt())
+    shift = [0.0, 0.0, 0.0]
+    angles = 2 * math.pi * torch.arange(PLACES, dtype=torch.float64) / PLACES
+    for axis in range(3):
+        over = torch.tensor(
+            [_overshoot(_shifted_along(values, axis, place / PLACES, shape[axis]), typical) for place in range(PLACES)],
+            dtype=torch.float64,
+        )
+        cosine, sine = float(over @ angles.cos()), float(over @ angles.sin())
+        if cosine or sine:
+            shift[axis] = math.atan2(-sine, -cosine) / (2 * math.pi)  # opposite of the largest
+        values = _shifted_along(values, axis, shift[axis], shape[axis])
+    return shift[0], shift[1], shift[2]
+
+
+def _overshoot(values: Tensor, typical: float) -> float:
+    amplitude = modulus_of(values.contiguous(), torch.empty(values.shape, device=values.device))
+    return float(amplitude.sub_(typical).clamp_min_(0).square_().sum(dtype=torch.float64))
+
+
+def _shifted(values: Tensor, shift: tuple[float, float, float], shape: tuple[int, int, int]) -> Tensor:
+    for axis in range(3):
+        values = _shifted_along(values, axis, shift[axis], shape[axis])
+    return values
+
+
+def _shifted_along(values: Tensor, axis: int, shift: float, size: int) -> Tensor:
+    """Voxels of a box moved by so many voxels along one axis; as its wave has it, nothing comes from outside of the box."""
+    if shift == 0:
+        return values
+    place = torch.arange(values.shape[axis], dtype=torch.float64)
+    x = math.pi * (place[:, None] - place - shift)
+    x = torch.where(x.abs() < 1e-9, 1e-9, x)
+    # sum over the waves of an axis, of an even number the outermost by half (Dirichlet's kernel)
+    kernel = x.sin() / (size * ((x / size).sin() if size % 2 else (x / size).tan()))
+    matrix = kernel.to(values.device, values.dtype)
+    return torch.tensordot(matrix, values, ([1], [axis])).movedim(0, axis)

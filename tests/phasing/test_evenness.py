@@ -1,0 +1,105 @@
+"""A crystal is even inside: what counting noise adds to an image goes, what the pattern asks for stays."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from autophasenn.errors import PlanError
+from autophasenn.phasing.engine import Retrieval
+from autophasenn.phasing.evenness import Evenness, EvenProblem, evened, placement
+from autophasenn.phasing.held_out import HeldOut
+from autophasenn.phasing.likelihood import Likelihood
+from autophasenn.phasing.schedule import error_reduction
+from autophasenn.phasing.support import ShrinkWrap
+from autophasenn.physics import metrics
+from autophasenn.physics.diffraction import intensity_of
+from autophasenn.physics.fourier import back_propagate, diffract
+from autophasenn.volumes import Pattern
+
+SHAPE = (48, 48, 48)
+SUPPORT = ShrinkWrap(threshold=0.1, sigma_last=0.7)
+X, Y, Z = torch.meshgrid(*[torch.arange(n) - n // 2 for n in SHAPE], indexing="ij")
+INSIDE = (X.abs() <= 6) & (Y.abs() <= 7) & (Z.abs() <= 5) & (X + Y + Z < 12)
+PHASE = 0.3 * torch.sin(0.5 * X + 0.3 * Y) + 0.01 * Z * Y
+EVEN = torch.polar(INSIDE.float(), PHASE)
+WALL = torch.polar(INSIDE.float() * torch.where(X == 0, 0.3, 1.0), PHASE)
+
+
+def moved(rho: torch.Tensor, shift: tuple[float, float, float]) -> torch.Tensor:
+    """By parts of a voxel: a ramp on its wave."""
+    turns = sum(s * q / n for s, q, n in zip(shift, (X, Y, Z), SHAPE, strict=True))
+    return back_propagate(diffract(rho) * torch.exp(-2j * torch.pi * turns))
+
+
+def measured(rho: torch.Tensor, photons: float) -> tuple[HeldOut, Retrieval]:
+    """Counts of a crystal, some of them held out, and what error reduction within a loose support makes of it."""
+    intensity = intensity_of(diffract(rho))
+    generator = torch.Generator().manual_seed(3)
+    counts = torch.poisson(intensity * (photons / intensity.sum()), generator=generator)
+    held_out = HeldOut.of(Pattern(counts, torch.ones_like(counts, dtype=torch.bool)), 0.02, 5)
+    start = Retrieval(rho[None], SUPPORT.final_support(rho[None]), torch.zeros(1, 1))
+    return held_out, held_out.retrieve(start, error_reduction(30))
+
+
+def ripple(rho: torch.Tensor) -> float:
+    amplitude = rho.abs()[(X.abs() <= 4) & (Y.abs() <= 5) & (Z.abs() <= 3) & (X + Y + Z < 8)]
+    return float(amplitude.std() / amplitude.mean())
+
+
+@pytest.mark.parametrize("photons", [1e6, 1e7])
+def test_an_even_crystal_ripples_less_and_is_nearer_to_the_truth(photons: float) -> None:
+    held_out, run = measured(EVEN, photons)
+    found = evened(held_out, run, Evenness(), SUPPORT)
+    assert found is not None
+    assert held_out.score(found) < held_out.score(run)
+    assert ripple(found.object[0]) < 0.5 * ripple(run.object[0])
+    assert metrics.correlation(EVEN, found.object[0]) > metrics.correlation(EVEN, run.object[0])
+
+
+def test_a_wall_between_two_domains_stays() -> None:
+    held_out, run = measured(WALL, 1e6)
+    problem = EvenProblem(held_out, run, Evenness(), Likelihood())
+    found = evened(held_out, run, Evenness(), SUPPORT) or run
+    assert len(problem.one) > 0
+    amplitude = found.object[0].abs()
+    within = (Y.abs() <= 4) & (Z.abs() <= 2)
+    share = float(amplitude[within & (X == 0)].mean() / amplitude[within & (X.abs() == 3)].mean())
+    assert share == pytest.approx(0.3, abs=0.05)
+    assert metrics.correlation(WALL, found.object[0]) >= metrics.correlation(WALL, run.object[0]) - 1e-4
+
+
+def test_a_crystal_of_sharp_faces_is_placed_on_its_voxels() -> None:
+    away = (0.3, -0.2, 0.45)
+    found = placement(moved(EVEN, away), SHAPE)
+    assert [f + a for f, a in zip(found, away, strict=True)] == pytest.approx([0, 0, 0], abs=0.08)
+    held_out, run = measured(moved(EVEN, away), 3e6)
+    even = evened(held_out, run, Evenness(), SUPPORT)
+    assert even is not None
+    assert ripple(even.object[0]) < 0.5 * ripple(run.object[0])
+
+
+def test_the_gradient_is_that_of_the_value() -> None:
+    held_out, run = measured(WALL, 1e6)
+    problem = EvenProblem(held_out, run, Evenness(), Likelihood())
+    values = problem.first
+    _, _, slope, _ = problem(values)
+    for place in problem.one[:3].tolist():
+        for part in range(2):
+            step = torch.zeros_like(values)
+            step[place, part] = 0.5
+            found = (problem(values + step)[0] - problem(values - step)[0]) / 1.0
+            assert found == pytest.approx(float(slope[place, part]), rel=2e-2, abs=0.3)
+
+
+def test_what_nothing_judges_or_has_photons_enough_is_left_alone() -> None:
+    held_out, run = measured(EVEN, 1e6)
+    nothing_held_out = replace(held_out, free=torch.zeros_like(held_out.free))
+    assert evened(nothing_held_out, run, Evenness(), SUPPORT) is None
+    assert evened(held_out, run, Evenness(enough=100.0), SUPPORT) is None
+    assert evened(held_out, replace(run, kernel=torch.ones(1, 1, 1, 1)), Evenness(), SUPPORT) is None
+
+
+def test_no_number_that_means_nothing_is_taken() -> None:
+    with pytest.raises(PlanError):
+        Evenness(weight=0.0)
