@@ -8,6 +8,7 @@ like.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -106,7 +107,7 @@ class Round:
     @property
     def is_kept(self) -> bool:
         """Do the held-out voxels of several scans agree that the new weights are better?"""
-        if len(self.shares) < LEAST_JUDGES:
+        if len(self.shares) < LEAST_JUDGES or not all(map(math.isfinite, self.shares)):
             return False
         return statistics.median(self.shares) < self.options.gain and max(self.shares) <= self.options.worst
 

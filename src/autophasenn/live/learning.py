@@ -126,7 +126,7 @@ class Learning:
     def _take(self, outcome: Any) -> None:
         self._goes_on = isinstance(outcome, Learned) and outcome.weights is not None
         if outcome.reason is not None:
-            logger.warning("nothing learned: %s", outcome.reason, exc_info=False)
+            logger.warning("nothing learned: %s", outcome.trace or outcome.reason)
         elif self._goes_on:
             self._note(_standing(self._folder, self._root))
             logger.info("weights %d from now on, learned from %d scans: %s",

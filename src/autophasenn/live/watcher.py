@@ -98,11 +98,9 @@ class _Watcher:
         self._is_new = True
         ledger.note(FACT, "")
         self.learning = None if options.learning is None else Learning(options, ledger)
-        limits, settings = options.limits(), options.settings
-        if self.learning is not None:
-            settings = replace(settings, run=replace(settings.run, weights=self.learning.weights))
-        self._imager = Worker[Task]("network", settings, limits)
-        self._refiner = Worker[Task]("refinement", settings, limits, niceness=5)
+        limits = options.limits()
+        self._imager = Worker[Task]("network", options.settings, limits)
+        self._refiner = Worker[Task]("refinement", options.settings, limits, niceness=5)
         self.workers = (self._imager, self._refiner)
 
     def run(self, stop: Stop, companions: Sequence[Companion]) -> None:
@@ -188,6 +186,10 @@ class _Watcher:
                 self._done.append((task, outcome))
         self._endure(self._enter)
         self._endure(self._hand_out)
+        self._endure(self._learn)
+
+    def _learn(self) -> None:
+        """While there is nothing else to do."""
         if self.learning is not None:
             self.learning.turn(is_idle=not self._done and all(worker.is_free for worker in self.workers))
 
