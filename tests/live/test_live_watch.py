@@ -6,7 +6,7 @@ import resource
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from multiprocessing import connection
@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import tifffile
-from live_watching import PATIENCE, QUICK, Watching, counts, watching
+from live_watching import PATIENCE, QUICK, Loop, Watching, all_in, counts, watching
 from mortal import Nursery
 from scan_34idc import Beamtime
 
@@ -32,7 +32,7 @@ from autophasenn.live.settings import Settings
 from autophasenn.live.sightings import Files
 from autophasenn.live.streams import receive_zmq
 from autophasenn.live.thumbnails import KEPT
-from autophasenn.live.watcher import GONE, _Watcher
+from autophasenn.live.watcher import GONE
 from autophasenn.live.work import FIRST_IMAGE, Outcome, Task
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.pipeline.example import EXAMPLE
@@ -48,10 +48,6 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     made = Nursery(tmp_path_factory.mktemp("nursery"), loaded="autophasenn.live.watcher")
     yield made
     made.close()
-
-
-def all_in(*states: str):
-    return lambda scans: bool(scans) and {scan.state for scan in scans.values()} <= set(states)
 
 
 def test_every_scan_ends_reconstructed_or_listed_and_a_stopped_watcher_goes_on(
@@ -258,34 +254,6 @@ def test_a_companion_that_cannot_begin_ends_the_watcher_and_one_that_had_begun_b
         companion.end()
 
 
-class Loop:
-    """A watcher whose turns are taken one by one."""
-
-    def __init__(self, root: Path, settings: Settings) -> None:
-        self.data, self.results = root / "data", root / "results"
-        self.ledger = Ledger.open(self.results)
-        self.watcher = _Watcher(Watch(self.data, self.results, settings, settle=0.1), self.ledger)
-
-    def until(self, reached: Callable[[dict[str, ScanRecord]], bool]) -> dict[str, ScanRecord]:
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            self.watcher._endure(self.watcher._look)
-            self.watcher._is_new = False
-            self.watcher._work()
-            if reached(scans := {scan.name: scan for scan in self.ledger.scans()}):
-                return scans
-            time.sleep(0.02)
-        raise AssertionError(scans)
-
-    def is_ready(self, _: object = None) -> bool:
-        return all(worker.is_free for worker in self.watcher.workers)
-
-    def limit_files_to(self, size: int) -> None:
-        """Of the processes that make images, as a full disk does."""
-        for worker in self.watcher.workers:
-            resource.prlimit(worker._process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-
 @pytest.fixture
 def loop(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     monkeypatch.setattr("autophasenn.live.watcher.LATER", 0.5)
@@ -293,9 +261,7 @@ def loop(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "results").mkdir()
     made = Loop(tmp_path, settings)
     yield made
-    for worker in made.watcher.workers:
-        worker.end()
-    made.ledger.close()
+    made.end()
 
 
 def test_a_full_disk_or_a_mount_that_is_gone_makes_scans_wait_and_fails_none(loop: Loop) -> None:
@@ -350,9 +316,7 @@ def test_a_scan_that_nobody_watched_is_not_late_nor_keeps_a_killed_watchers_pict
     try:
         scan = loop.until(all_in("refined", "failed"))["a.npy"]
     finally:
-        for worker in loop.watcher.workers:
-            worker.end()
-        loop.ledger.close()
+        loop.end()
     assert 0 < scan.seconds_to_image < scan.seconds_to_refined < PATIENCE
     pictures = sorted(path.name for path in left.parent.glob("*.png"))
     assert pictures[-1] == Path(scan.thumbnail).name

@@ -1,6 +1,7 @@
 """A watcher as a process of its own, and patterns that it reconstructs in a second."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,11 @@ import numpy as np
 import psutil
 from mortal import Nursery, Running
 
+from autophasenn.inversion.learning import Learning
 from autophasenn.live.ledger import FILE, Ledger, ScanRecord
+from autophasenn.live.options import Watch
+from autophasenn.live.settings import Settings
+from autophasenn.live.watcher import _Watcher
 from autophasenn.pipeline.example import EXAMPLE
 
 QUICK = """
@@ -123,3 +128,44 @@ def watching(root: Path, nursery: Nursery) -> Iterator[Watching]:
     finally:
         if made.running is not None and psutil.pid_exists(made.running.pid):
             made.end(signal.SIGKILL)
+
+
+def all_in(*states: str):
+    return lambda scans: bool(scans) and {scan.state for scan in scans.values()} <= set(states)
+
+
+class Loop:
+    """A watcher whose turns are taken one by one."""
+
+    def __init__(self, root: Path, settings: Settings, learning: Learning | None = None) -> None:
+        self.data, self.results = root / "data", root / "results"
+        self.ledger = Ledger.open(self.results)
+        try:
+            options = Watch(self.data, self.results, settings, settle=0.1, learning=learning)
+            self.watcher = _Watcher(options, self.ledger)
+        except BaseException:
+            self.ledger.close()
+            raise
+
+    def end(self) -> None:
+        self.watcher.end()
+        self.ledger.close()
+
+    def until(self, reached: Callable[[dict[str, ScanRecord]], bool]) -> dict[str, ScanRecord]:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            self.watcher._endure(self.watcher._look)
+            self.watcher._is_new = False
+            self.watcher._work()
+            if reached(scans := {scan.name: scan for scan in self.ledger.scans()}):
+                return scans
+            time.sleep(0.02)
+        raise AssertionError(scans)
+
+    def is_ready(self, _: object = None) -> bool:
+        return all(worker.is_free for worker in self.watcher.workers)
+
+    def limit_files_to(self, size: int) -> None:
+        """Of the processes that make images, as a full disk does."""
+        for worker in self.watcher.workers:
+            resource.prlimit(worker._process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

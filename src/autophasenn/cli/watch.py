@@ -48,6 +48,12 @@ def watch(
     against: Annotated[
         str, typer.Option(help="What --series plots against: scan, time, or what was recorded.")
     ] = "scan",
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn", help="Let the network learn on from scans refined well, while nothing else is to be done."
+        ),
+    ] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page.")] = True,
     host: Annotated[
         str, typer.Option(help="Address of the page; another than the default needs a token.")
@@ -81,6 +87,7 @@ def watch(
     """Reconstruct scans as they land, and keep a page with all of them up to date, until Ctrl-C or SIGTERM."""
     import os
 
+    from autophasenn.inversion.learning import Learning
     from autophasenn.live.crew import Companion, log_to_stderr
     from autophasenn.live.options import Watch
     from autophasenn.live.settings import Settings
@@ -114,6 +121,7 @@ def watch(
         time_limit=time_limit,
         memory_limit=memory_limit,
         advised=lambda sentence: advised(sentence, ALL_DAY),
+        learning=Learning() if learn else None,
         streams=tuple(name for name, source in (("pva", pva), ("zmq", zmq)) if source is not None),
     )
     companions = []

@@ -160,6 +160,7 @@ def adapt(
     seed: int,
     share_done: Callable[[int], float] | None = None,
     on_iteration: OnIteration | None = None,
+    between: Callable[[], None] | None = None,
 ) -> AdaptationResult:
     """Let a network learn on from patterns, on the CPU wherever they are.
 
@@ -176,19 +177,29 @@ def adapt(
         Share of the work that is done after so many steps; 1 or more ends it. None: by `options.steps`.
     on_iteration : callable, optional
         Told per mille.
+    between : callable, optional
+        Called before every step and every prediction; may wait, so that others have the machine.
     """
     options = options or Adaptation()
     done = share_done or (lambda step: step / options.steps)
     boxes = [box.to("cpu") for box in boxes]
-    misfit_of = partial(held_out_misfit, draws=options.draws, seed=seed, partial_coherence=options.partial_coherence)
+    misfit_of = partial(
+        held_out_misfit,
+        draws=options.draws,
+        seed=seed,
+        partial_coherence=options.partial_coherence,
+        between=between,
+    )
     learner = deepcopy(network).cpu().train().requires_grad_(True)
     average = Average(learner, options.average)
     objective = (BeamObjective if options.partial_coherence else Objective)(learner, Loss())
     optimiser = torch.optim.AdamW(learner.parameters(), options.learning_rate, (0.9, 0.98), weight_decay=1e-4)
-    judges = _spread_evenly(boxes, options.judges)
+    judges = spread_evenly(boxes, options.judges)
     best = before = misfit_of(network, judges)
     kept, best_step, step, asked, share = network, 0, 0, 0, 0.0
     while share < 1:
+        if between is not None:
+            between()
         for group in optimiser.param_groups:
             group["lr"] = options.rate(share, step)
         patterns = [_seen(boxes, seed, step * options.batch + place, options) for place in range(options.batch)]
@@ -235,7 +246,8 @@ def adapt_to(
     return tuned, predict(prediction.boxed, tuned, predictions, seed=seed), found
 
 
-def _spread_evenly(boxes: Sequence[HeldOut], most: int) -> list[HeldOut]:
+def spread_evenly(boxes: Sequence[HeldOut], most: int) -> list[HeldOut]:
+    """So many of them at most, the first one always."""
     number = min(most, len(boxes))
     return [boxes[place * len(boxes) // number] for place in range(number)]
 

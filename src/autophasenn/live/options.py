@@ -15,6 +15,7 @@ from autophasenn.beamlines.watched import LAYOUTS, Layout
 from autophasenn.beamlines.watched_spec import LAYOUTS as SPEC_LAYOUTS
 from autophasenn.beamlines.watched_spec import SpecScans
 from autophasenn.errors import InputError, PlanError
+from autophasenn.inversion.learning import Learning
 from autophasenn.live.crew import Limits
 from autophasenn.live.peeking import Peeker
 from autophasenn.live.scan_files import ScanFiles
@@ -65,6 +66,8 @@ class Watch:
         Says a sentence in the words of whoever reads it: with options that the watcher has.
     streams : tuple of str
         Detector streams that bring scans too (pva, zmq).
+    learning : Learning, optional
+        How the network learns on from the scans; None: it does not.
 
     Raises
     ------
@@ -86,6 +89,7 @@ class Watch:
     memory_limit: float | None = None
     advised: Callable[[str], str] = str
     streams: tuple[str, ...] = ()
+    learning: Learning | None = None
 
     def __post_init__(self) -> None:
         for name in ("poll", "largest", "time_limit", "memory_limit"):

@@ -20,6 +20,8 @@ from autophasenn.errors import AutoPhaseNNError, OutputError, PlanError
 from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.live.arrivals import Arrivals
 from autophasenn.live.crew import Companion, Worker
+from autophasenn.live.learned import FACT
+from autophasenn.live.learning import Learning
 from autophasenn.live.ledger import BEGUN_WITH, Ledger, ScanRecord, State
 from autophasenn.live.lock import only_one
 from autophasenn.live.notices import Notices
@@ -55,7 +57,7 @@ def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any
     Returns
     -------
     dict
-        Numbers of scans by what became of them.
+        Numbers of scans by what became of them; what was learned, where the network learns on.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any
                 companion.end()
             watcher.end()
             logger.info("ended; %s", ", ".join(f"{number} {state}" for state, number in watcher.numbers().items()))
-        return watcher.numbers()
+        return watcher.facts()
 
 
 class _Watcher:
@@ -94,6 +96,8 @@ class _Watcher:
         self._later: dict[str, float] = {}
         self._complaints: dict[str, str] = {}
         self._is_new = True
+        ledger.note(FACT, "")
+        self.learning = None if options.learning is None else Learning(options, ledger)
         limits = options.limits()
         self._imager = Worker[Task]("network", options.settings, limits)
         self._refiner = Worker[Task]("refinement", options.settings, limits, niceness=5)
@@ -114,6 +118,7 @@ class _Watcher:
                 if self._options.once and self._is_done():
                     return
                 pipes = [worker.connection for worker in self.workers]
+                pipes += [] if self.learning is None else self.learning.pipes
                 connection.wait(
                     [*pipes, *notices.pipes, stop.pipe], max(0.0, min(self._options.poll, next_look - time.monotonic()))
                 )
@@ -132,6 +137,8 @@ class _Watcher:
         """End its processes, and leave what is at work to the next watcher."""
         for worker in self.workers:
             worker.end()
+        if self.learning is not None:
+            self.learning.end()
         self._peeker.end()
         self.put_back()
 
@@ -147,6 +154,10 @@ class _Watcher:
         """Scans by what became of them."""
         names = {"refined": ("refined",), "failed": ("failed",), "unfinished": UNFINISHED}
         return {name: self._ledger.count(states) for name, states in names.items()}  # type: ignore[arg-type]
+
+    def facts(self) -> dict[str, Any]:
+        """What to tell at the end."""
+        return self.numbers() | ({} if self.learning is None else {"network": self.learning.standing.words})
 
     def _pause(self) -> float:
         if self._options.notify and not self._arrivals.growing and not self._options.streams:
@@ -175,6 +186,12 @@ class _Watcher:
                 self._done.append((task, outcome))
         self._endure(self._enter)
         self._endure(self._hand_out)
+        self._endure(self._learn)
+
+    def _learn(self) -> None:
+        """While there is nothing else to do."""
+        if self.learning is not None:
+            self.learning.turn(is_idle=not self._done and all(worker.is_free for worker in self.workers))
 
     def _look(self) -> None:
         """See what is new."""
@@ -229,13 +246,21 @@ class _Watcher:
     def _is_done(self) -> bool:
         """Is nothing left to do of what is there?"""
         is_idle = not self._done and all(worker.task is None for worker in self.workers)
-        return is_idle and not any(map(self._is_ready, self._ledger.queue(UNFINISHED)))
+        if not is_idle or any(map(self._is_ready, self._ledger.queue(UNFINISHED))):
+            return False
+        return self.learning is None or self.learning.is_done
 
     def _give(self, worker: Worker[Task], scan: ScanRecord, method: str, state: State) -> None:
+        weights = None
+        if self.learning is not None:
+            self.learning.rest()
+            weights = self.learning.weights
         self._ledger.change(scan.key, state=state, reason=None, attempts=scan.attempts + 1)
         output, picture = self._options.results / scan.key / method, new_thumbnail(self._options.results / scan.key)
         is_beamlines = self._options.is_of_beamline(scan.key, Path(scan.source))
-        worker.give(Task(scan.key, scan.fingerprint, method, scan.source, is_beamlines, output, picture, scan.number))
+        worker.give(
+            Task(scan.key, scan.fingerprint, method, scan.source, is_beamlines, output, picture, scan.number, weights)
+        )
 
     def _enter(self) -> None:
         """Write down what was done; that stays in memory until the ledger has it."""

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
@@ -55,6 +56,8 @@ class Task:
         PNG file of the crystal.
     scan : int, optional
         Its number, where `source` holds several.
+    weights : Path, optional
+        Of the network; None: those of the beginning.
     """
 
     key: str
@@ -65,6 +68,7 @@ class Task:
     output: Path
     picture: Path
     scan: int | None = None
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,7 @@ class _Worker:
         from autophasenn.pipeline.result import Output
 
         settings = self._settings
+        self._take_weights(task.weights)
         run = replace(settings.run, method=task.method)
         for left in task.output.glob(f"{TEMPORARY}*"):  # of a worker that was killed at this very result
             remove(left)
@@ -222,6 +227,16 @@ class _Worker:
         result.save(task.output, overwrite=True, figures=settings.figures and not is_quick)
         draw_crystal(task.output / RESULT, task.picture)
         return outcome_of(result.report, prepared.scan.frames.shape[0] if is_quick else 0)
+
+    def _take_weights(self, file: Path | None) -> None:
+        """Go on with other weights; those in use stay where others cannot be read, and every result names its own."""
+        if file is None or file == self._predictor.file:
+            return
+        from autophasenn.network.predict import Predictor
+
+        former = self._predictor
+        with suppress(AutoPhaseNNError):
+            self._predictor = Predictor.from_file(file, former.inference, former.device)
 
     def _source_of(self, task: Task) -> Source:
         from autophasenn.files.readers import READERS

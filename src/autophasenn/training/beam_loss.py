@@ -8,7 +8,7 @@ there. So the diffraction of its image is blurred first, by the kernel with whic
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Complex, Float
@@ -75,9 +75,29 @@ def beam_of(
 
 
 def held_out_misfit(
-    network: Network, boxes: Sequence[HeldOut], draws: int, seed: int, *, partial_coherence: bool = True
+    network: Network,
+    boxes: Sequence[HeldOut],
+    draws: int,
+    seed: int,
+    *,
+    partial_coherence: bool = True,
+    between: Callable[[], None] | None = None,
 ) -> float:
-    """chi2_free of a network's predictions (chi2 where no photon was held out): geometric mean over patterns and starts.
+    """Geometric mean of `held_out_misfits`, over patterns and starts."""
+    each = held_out_misfits(network, boxes, draws, seed, partial_coherence=partial_coherence, between=between)
+    return geometric_mean(each)
+
+
+def held_out_misfits(
+    network: Network,
+    boxes: Sequence[HeldOut],
+    draws: int,
+    seed: int,
+    *,
+    partial_coherence: bool = True,
+    between: Callable[[], None] | None = None,
+) -> list[float]:
+    """chi2_free of a network's predictions (chi2 where no photon was held out) for each pattern: geometric mean over starts.
 
     Parameters
     ----------
@@ -88,16 +108,25 @@ def held_out_misfit(
     seed : int
     partial_coherence : bool
         Whether the beam is estimated, from what is not held out.
+    between : callable, optional
+        Called before every prediction; may wait.
     """
     predictor = Predictor(network)
-    logarithms: list[Tensor] = []
-    for draw in range(draws):
-        for box in boxes:
+    found: list[float] = []
+    for box in boxes:
+        errors: list[float] = []
+        for draw in range(draws):
+            if between is not None:
+                between()
             rho = crop_or_pad(predictor.predict(box.pattern.counts[None], box.used, seed + draw), PATTERN)
             beam = beam_of(box.pattern.counts, box.used[0], rho[0]) if partial_coherence else ForwardModel()
             counts, mask = box.pattern.counts[None], box.pattern.mask[None]
-            error = metrics.chi2_free(rho, counts, mask, box.free[None], beam)
-            if not math.isfinite(float(error)):
-                error = metrics.chi2(rho, counts, box.used, beam)
-            logarithms.append(error.log())
-    return float(torch.cat(logarithms).mean().exp())
+            error = float(metrics.chi2_free(rho, counts, mask, box.free[None], beam))
+            errors.append(error if math.isfinite(error) else float(metrics.chi2(rho, counts, box.used, beam)))
+        found.append(geometric_mean(errors))
+    return found
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Of positive numbers; a 0 or no number at all in them is what comes out."""
+    return float(torch.tensor(values, dtype=torch.float64).log().mean().exp())

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from autophasenn.errors import InputError
+from autophasenn.live.learned import FACT, Standing
 from autophasenn.live.ledger import Ledger, ScanRecord, State
 from autophasenn.live.thumbnails import newest_thumbnail
 from autophasenn.viewer.numbers import VERDICTS, colour_of
@@ -53,6 +54,7 @@ class Scans:
         self._records: dict[str, ScanRecord] = {}
         self.entries: dict[str, Entry] = {}
         self._table: tuple[int, int] | None = None
+        self._learned: str | None = None
 
     def look(self) -> set[str] | None:
         """Read the table if it changed; the keys of the scans that have another image now, None: all is as it was.
@@ -64,16 +66,17 @@ class Scans:
         """
         if self._ledger is None:
             self._ledger = Ledger.open(self.folder, only_reads=True)
-        version = self._ledger.version()
+        version, learned = self._ledger.version(), self._ledger.fact(FACT)
         table = self._stamp()
-        if version == self._version and table == self._table:
+        if (version, learned) == (self._version, self._learned) and table == self._table:
             return None
-        self._table = table
+        self._table, self._learned = table, learned
         before, records = self._records, self._ledger.scans()
         self._records, self._version = {record.key: record for record in records}, version
         self.entries = entries_of(self.folder, records, self._ledger)
         self.records = list(records)
-        self.summary = summary_of(records)
+        standing = Standing.read(learned)
+        self.summary = "; ".join([summary_of(records), *([] if standing is None else [standing.words])])
         return {r.key for r in records if r.key in before and _image(r) != _image(before[r.key])}
 
     def _stamp(self) -> tuple[int, int] | None:

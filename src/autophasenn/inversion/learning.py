@@ -1,0 +1,172 @@
+"""A network that learns on from one scan after the other, and keeps only what others agree to.
+
+A round lets it learn (`inversion.adaptation`) from half of the scans that are remembered. The other half judges: of each,
+the voxels that are held out and from which nothing is learned in any round. New weights are kept where chi2_free of the
+network's own predictions falls for most of these scans, and rises markedly for none. Nobody is told what the crystals look
+like.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from autophasenn.errors import PlanError
+from autophasenn.inversion.adaptation import Adaptation, adapt, spread_evenly
+from autophasenn.network.architectures import Network
+from autophasenn.options import options
+from autophasenn.phasing.held_out import HeldOut
+from autophasenn.training.beam_loss import geometric_mean, held_out_misfits
+
+T = TypeVar("T")
+LEAST_JUDGES = 3
+"""Fewer scans are not several."""
+
+
+@options
+class Learning:
+    """When a network learns on, and when what it learned is kept.
+
+    Parameters
+    ----------
+    least : int
+        Scans from which on there is something to learn: half of them judge.
+    remembered : int
+        The newest so many scans are learned from and judge; older ones are forgotten.
+    judges : int
+        Of a round at most, spread evenly from the newest to the oldest of their half.
+    draws : int
+        Starts of the network for each of them.
+    gain : float
+        Share of the former chi2_free below which the median must fall.
+    worst : float
+        Share of the former chi2_free above which that of no judge may rise.
+    adaptation : Adaptation
+        How a round learns.
+
+    Raises
+    ------
+    PlanError
+        If a number is outside its range.
+    """
+
+    least: int = 6
+    remembered: int = 24
+    judges: int = 8
+    draws: int = 3
+    gain: float = 0.99
+    worst: float = 1.1
+    adaptation: Adaptation = field(default_factory=lambda: Adaptation(trials=2, draws=2, judges=4))
+
+    def __post_init__(self) -> None:
+        if not 2 * LEAST_JUDGES <= self.least <= self.remembered:
+            raise PlanError(
+                f"least {self.least} and remembered {self.remembered} do not go together; give {2 * LEAST_JUDGES} <= least "
+                "<= remembered: half of the scans judge."
+            )
+        if self.judges < LEAST_JUDGES or self.draws < 1:
+            raise PlanError(
+                f"{self.judges} judges and {self.draws} draws are too few; give {LEAST_JUDGES} and 1 or more."
+            )
+        if not (0 < self.gain <= 1 <= self.worst):
+            raise PlanError(f"gain {self.gain:g} must be above 0 and at most 1, worst {self.worst:g} 1 or more.")
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What became of a round.
+
+    Parameters
+    ----------
+    network : Network
+        As it had learned; that of the beginning where it learned nothing.
+    options : Learning
+    steps : int
+        That were made.
+    learned : int
+        Scans that it learned from.
+    before, after : tuple of float
+        chi2_free of each judge by the former and by the new weights; empty where it learned nothing.
+    """
+
+    network: Network
+    options: Learning
+    steps: int
+    learned: int
+    before: tuple[float, ...] = ()
+    after: tuple[float, ...] = ()
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """What is left of the chi2_free of each judge."""
+        return tuple(new / old for old, new in zip(self.before, self.after, strict=True))
+
+    @property
+    def is_kept(self) -> bool:
+        """Do the held-out voxels of several scans agree that the new weights are better?"""
+        if len(self.shares) < LEAST_JUDGES or not all(map(math.isfinite, self.shares)):
+            return False
+        return statistics.median(self.shares) < self.options.gain and max(self.shares) <= self.options.worst
+
+    def facts(self) -> dict[str, Any]:
+        """For the card."""
+        return {
+            "steps": self.steps,
+            "scans_of_the_round": self.learned,
+            "chi2_free_before": list(self.before),
+            "chi2_free_after": list(self.after),
+        }
+
+    @property
+    def sentence(self) -> str:
+        """What the judges say."""
+        if not self.before:
+            return f"{self.steps} steps on {self.learned} scans taught nothing"
+        return (
+            f"chi2_free of {len(self.before)} other scans {geometric_mean(self.before):.3g} -> "
+            f"{geometric_mean(self.after):.3g}, of the worst {max(self.shares):.2f} times the former"
+        )
+
+
+def halves(scans: Sequence[T], number: int) -> tuple[Sequence[T], Sequence[T]]:
+    """Every other scan learns, and the rest judges; they change places from round to round."""
+    return scans[number % 2 :: 2], scans[1 - number % 2 :: 2]
+
+
+def learn_from(
+    network: Network,
+    boxes: Sequence[HeldOut],
+    options: Learning | None = None,
+    *,
+    number: int,
+    between: Callable[[], None] | None = None,
+) -> Round:
+    """One round.
+
+    Parameters
+    ----------
+    network : Network
+        Stays as it is; a copy learns.
+    boxes : sequence of HeldOut
+        Scans in the network's box, the newest first; those beyond `remembered` are not looked at.
+    options : Learning, optional
+    number : int
+        Of the round, 0 or more: its randomness; from round to round the halves change places.
+    between : callable, optional
+        Called before every step and every prediction; may wait.
+    """
+    options = options or Learning()
+    learners, others = halves(boxes[: options.remembered], number)
+    judges = spread_evenly(others, options.judges)
+    found = adapt(network, learners, options.adaptation, seed=number, between=between)
+    if not found.best_step:
+        return Round(network, options, found.steps, len(learners))
+    how = options.adaptation.partial_coherence
+    before, after = (
+        tuple(held_out_misfits(each, judges, options.draws, number, partial_coherence=how, between=between))
+        for each in (network, found.network)
+    )
+    return Round(found.network, options, found.steps, len(learners), before, after)

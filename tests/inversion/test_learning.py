@@ -1,0 +1,95 @@
+"""A round of learning on: what learns, what judges, and when new weights are kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_network import STEEP, network
+
+from autophasenn.errors import PlanError
+from autophasenn.inversion.learning import LEAST_JUDGES, Learning, Round, halves, learn_from
+from autophasenn.phasing.held_out import HeldOut
+from autophasenn.volumes import Pattern
+from crystals import expected_counts, polyhedron
+
+LEARNING = Learning(judges=3, draws=1, adaptation=replace(STEEP, steps=4, trials=1))
+
+
+@pytest.fixture(scope="module")
+def boxes() -> list[HeldOut]:
+    """Six scans of different crystals."""
+
+    def box(seed: int) -> HeldOut:
+        rng = np.random.default_rng(seed)
+        intensity = torch.from_numpy(expected_counts(polyhedron((64, 64, 64), (3, 3, 3), rng), 1e6)).float()
+        counts = torch.poisson(intensity, generator=torch.Generator().manual_seed(seed))
+        return HeldOut.of(Pattern(counts, torch.ones_like(counts, dtype=torch.bool)), 0.02, seed)
+
+    return [box(seed) for seed in range(6)]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_no_scan_judges_what_was_learned_from_it_in_a_round_and_each_does_either(number: int) -> None:
+    learn, judge = halves(list(range(13)), number)
+    assert sorted([*learn, *judge]) == list(range(13))
+    others = halves(list(range(13)), number + 1)
+    assert (learn, judge) == (others[1], others[0])
+
+
+@pytest.mark.parametrize(
+    ("shares", "is_kept"),
+    [
+        ((0.9, 0.95, 0.97), True),
+        ((0.9, 0.95, 1.05), True),  # one may rise a little
+        ((0.5, 0.5, 1.2), False),  # not markedly
+        ((0.8, 0.995, 1.0), False),  # most must fall
+        ((0.5, 0.5), False),  # two are not several
+        ((0.5, 0.5, float("nan")), False),
+        ((0.5, 0.5, float("inf")), False),
+        ((), False),
+    ],
+)
+def test_weights_that_do_not_help_several_other_scans_are_not_kept(shares: tuple[float, ...], is_kept: bool) -> None:
+    assert LEAST_JUDGES == 3
+    before = tuple(0.02 for _ in shares)
+    after = tuple(0.02 * share for share in shares)
+    assert Round(network(), Learning(), 1, 3, before, after).is_kept is is_kept
+
+
+def test_judges_have_no_say_in_what_is_learned_and_the_network_of_the_beginning_stays(boxes: list[HeldOut]) -> None:
+    began, calls = network(), list[int]()
+    found = learn_from(began, boxes, LEARNING, number=0, between=lambda: calls.append(1))
+    assert len(calls) >= found.steps + 2 * LEARNING.judges, "it may be stopped before every step and prediction"
+    assert found.is_kept
+    assert all(torch.equal(one, other) for one, other in zip(began.parameters(), network().parameters(), strict=True))
+    assert len(found.before) == 3
+    dark = [replace(box, pattern=Pattern(box.pattern.counts.flip(0), box.pattern.mask)) for box in boxes]
+    mixed = [dark[place] if place % 2 else boxes[place] for place in range(6)]
+    other = learn_from(began, mixed, LEARNING, number=0)
+    learned = zip(found.network.parameters(), other.network.parameters(), strict=True)
+    assert all(torch.equal(one, another) for one, another in learned)
+    assert other.before != found.before
+
+
+def test_what_is_older_than_the_remembered_scans_is_not_looked_at(boxes: list[HeldOut]) -> None:
+    how = replace(LEARNING, remembered=6)
+    alone, with_older = (learn_from(network(), scans, how, number=1) for scans in (boxes, [*boxes, *boxes[::-1]]))
+    assert alone.learned == with_older.learned == 3
+    assert alone.after == with_older.after != ()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"least": 4}, "half of the scans judge"),
+        ({"remembered": 5}, "half of the scans judge"),
+        ({"judges": 2}, "too few"),
+        ({"draws": 0}, "too few"),
+        ({"gain": 0.0}, "above 0"),
+        ({"worst": 0.9}, "1 or more"),
+    ],
+)
+def test_options_that_make_no_sense_are_told(values: dict, sentence: str) -> None:
+    with pytest.raises(PlanError, match=sentence):
+        Learning(**values)
