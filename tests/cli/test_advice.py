@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,5 @@ def test_what_an_analysis_says_on_the_page_names_its_fields_and_the_command_of_t
     for text in advising:
         said = analysistab.on_page(text)
         assert bare(said) == set(), said
+        for command, option in re.findall(r"autophasenn (\S+) (--[a-z-]+)", said):
+            assert option in OPTIONS[command], said

@@ -242,6 +242,36 @@ def test_two_results_turn_together(chromium: Any, example_results: Path, tmp_pat
         shoot(shown, tmp_path, "compared_slices")
 
 
+OVERLAPS = """() => [...document.querySelectorAll('.apn-panel')].flatMap(panel => {
+  const boxes = [...panel.querySelectorAll('.apn-q')].map(each => each.getBoundingClientRect()).filter(box => box.width);
+  return boxes.filter((a, i) => boxes.some((b, j) => j > i &&
+    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)).length;
+})"""
+
+
+def test_two_results_are_readable_on_a_small_laptop(chromium: Any, example_results: Path, tmp_path: Path) -> None:
+    two = [example_results / name for name in ("network", "refined")]
+    with viewer(*two) as served, page(chromium, served, (1280, 720)) as shown:
+        shown.get_by_role("tab", name="Slices").click()
+        plot = shown.locator(".apn-plot img")
+        plot.wait_for()
+        box = plot.bounding_box()
+        assert min(box["width"], box["height"]) > 180, "the histogram"
+        assert shown.evaluate(
+            "[...document.querySelectorAll('.apn-room')].every(e => e.scrollHeight <= e.clientHeight)"
+        )
+        for name in shown.locator(".apn-cell > .text-truncate").all():
+            assert name.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{name.inner_text()} is clipped"
+        shown.get_by_role("tab", name="Pattern").click()
+        shown.locator(".apn-q-across").first.wait_for()
+        assert sum(shown.evaluate(OVERLAPS)) == 0, "names of ticks lie over each other"
+        shown.get_by_role("tab", name="Analysis").click()
+        table = shown.locator(".apn-wide").first
+        table.wait_for()
+        assert table.evaluate("e => e.scrollWidth <= e.clientWidth"), "columns of the facets are out of sight"
+        shoot(shown, tmp_path, "two_on_a_small_laptop")
+
+
 @pytest.fixture
 def watched(example_results: Path, tmp_path: Path) -> Path:
     """A watcher's folder with a good scan, a damaged result, a failure and one that still arrives."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ AGAIN = 0.5
 """Seconds until it is asked again whether another browser's analysis is done."""
 LABELS = {"--material": "material", "--hkl": "reflection h k l"}
 """Fields of the page by the option of `autophasenn analyse`."""
+COMMANDS = defaultdict(lambda: "reconstruct", dict.fromkeys(("--second", "--normal", "--reference"), "analyse"))
+"""Of what an analysis advises and the page has no field for."""
 TABLES = {"facets": "facets.csv", "edges": "edges.csv", "layers": "layers.csv", "lines": "dislocations.csv"}
 """Files of the page by what the analysis calls them."""
 
@@ -181,7 +184,8 @@ def on_page(sentence: str) -> str:
     'unknown: the material (“material”), a second direction (autophasenn analyse --normal)'
     """
     return reworded(
-        sentence, lambda option: f"“{LABELS[option]}”" if option in LABELS else f"autophasenn analyse {option}"
+        sentence,
+        lambda option: f"“{LABELS[option]}”" if option in LABELS else f"autophasenn {COMMANDS[option]} {option}",
     )
 
 
