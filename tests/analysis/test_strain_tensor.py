@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -318,6 +319,23 @@ def test_a_result_whose_pattern_lost_its_geometry_is_refused(results: list[Path]
         del file[f"entry_1/instrument_1/detector_1/{name}"]
     with pytest.raises(ap.InputError, match="its pattern none, so that it cannot be shown in the sample frame"):
         ap.analyse(copy, options=ap.AnalysisOptions(frame="sample"))
+
+
+@pytest.mark.parametrize("factor", [0.05, 20.0])
+def test_a_result_whose_steps_contradict_its_image_is_refused_as_it_is_read(
+    results: list[Path], tmp_path: Path, factor: float, capsys
+) -> None:
+    """Also where steps and voxels of the object were edited alike, which took minutes before anything was said."""
+    copy = shutil.copytree(results[1], tmp_path / "copy")
+    with h5py.File(copy / "result.cxi", "r+") as file:
+        file["entry_1/instrument_1/detector_1/reciprocal_steps"][...] *= factor
+        file["entry_1/image_1/voxel_vectors"][...] /= factor
+    began = time.perf_counter()
+    assert run(results[0], copy, results[2], "-o", tmp_path / "tensor") == 2
+    assert time.perf_counter() - began < 20, "it is refused before anything is calculated"
+    said = " ".join(capsys.readouterr().err.split())
+    assert "copy: " in said
+    assert "reciprocal_steps and entry_1/image_2/voxel_size contradict each other" in said
 
 
 def test_from_python_it_is_a_value(results: list[Path]) -> None:

@@ -22,7 +22,7 @@ from autophasenn.campaign import crew
 from autophasenn.campaign.campaign import TABLE, Campaign, run_campaign, state_of
 from autophasenn.campaign.scans import fingerprint, scans_of
 from autophasenn.campaign.series import Series
-from autophasenn.errors import OutputError, PlanError
+from autophasenn.errors import InputError, OutputError, PlanError
 from autophasenn.inversion.options import with_starts
 from autophasenn.live.ledger import FILE, Ledger, ScanRecord
 from autophasenn.live.lock import only_one
@@ -216,6 +216,16 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     for given, said in (({"workers": 0}, "0 workers"), ({"sources": ()}, "no scan to reconstruct")):
         with pytest.raises(PlanError, match=said):
             Campaign(**({"sources": (Source("a.npy"),), "folder": tmp_path / "x"} | given))  # type: ignore[arg-type]
+
+
+def test_a_campaign_of_files_that_are_not_there_is_refused_in_one_sentence_and_begins_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "campaign"
+    with pytest.raises(InputError, match=r"^There is no file \S+none.h5; check the path.$"):
+        run_campaign(campaign(tmp_path / "none.h5", folder, range(100, 181)))
+    missing = Campaign(tuple(sources(Source(), [str(tmp_path / name) for name in ("a.npy", "b.npy")])), folder)
+    with pytest.raises(InputError, match=r"a.npy, nor one of any other of the 2 scans"):
+        run_campaign(missing)
+    assert not folder.exists()
 
 
 def test_every_scan_has_a_folder_of_its_own_that_it_keeps(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from autophasenn.advice import OPTION, advice_for, reworded
 from autophasenn.cli import app
 from autophasenn.cli.app import advised
 from autophasenn.errors import AutoPhaseNNError
+from autophasenn.viewer import analysistab
 from autophasenn.viewer.running.fields import FIELDS, TITLES, on_page
 
 GROUP: Any = typer.main.get_command(app)
@@ -90,3 +92,17 @@ def test_a_failure_of_a_beamline_is_told_in_the_words_of_the_watcher(tmp_path: P
     with pytest.raises(AutoPhaseNNError, match="--scan") as refused:
         Source(str(folder), beamline="34idc", spec=spec).read()
     assert "Choose one with autophasenn reconstruct --scan." in advised(str(refused.value), "watch")
+
+
+def test_what_an_analysis_says_on_the_page_names_its_fields_and_the_command_of_the_rest() -> None:
+    folder = Path(autophasenn.__file__).parent / "analysis"
+    texts = [node.value for path in folder.glob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)]  # fmt: skip
+    advising = [text for text in texts if OPTION.search(text)]
+    advising = [text for text in advising if "python benchmarks" not in text]  # a docstring
+    assert len(advising) > 5
+    for text in advising:
+        said = analysistab.on_page(text)
+        assert bare(said) == set(), said
+        for command, option in re.findall(r"autophasenn (\S+) (--[a-z-]+)", said):
+            assert option in OPTIONS[command], said

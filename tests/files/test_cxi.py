@@ -22,7 +22,7 @@ from autophasenn.volumes import Pattern, Reconstruction
 
 SHAPE = (8, 12, 10)
 LAB_SHAPE = (9, 7, 6)
-STEPS = 1e7 * torch.tensor([[1.0, 0.2, 0], [0, -3, 0.1], [2, 0, -1.5]], dtype=torch.float64)
+STEPS = 1e8 * torch.tensor([[1.0, 0.2, 0], [0, -3, 0.1], [2, 0, -1.5]], dtype=torch.float64)
 Q = torch.tensor([1.5e10, 0.6e10, -0.5e10], dtype=torch.float64)
 PROCESS: dict[str, Any] = {
     "command": "autophasenn reconstruct scan -o out",
@@ -226,6 +226,9 @@ EDITED: dict[str, tuple[str, Callable[[np.ndarray], object]]] = {
     "counts NaN": ("entry_1/instrument_1/detector_1/data", lambda a: a * np.nan),
     "nothing measured": ("entry_1/instrument_1/detector_1/mask", lambda a: a * 0 + 1),
     "steps 0": ("entry_1/instrument_1/detector_1/reciprocal_steps", lambda a: a * 0),
+    "steps of other voxels": ("entry_1/instrument_1/detector_1/reciprocal_steps", lambda a: a * 1.01),
+    "voxels of other steps": ("entry_1/image_1/voxel_vectors", lambda a: a[::-1]),
+    "voxels larger than the object's": ("entry_1/image_2/voxel_size", lambda a: a * 2),
     "Q NaN": ("entry_1/instrument_1/detector_1/scattering_vector", lambda a: a * np.nan),
     "object NaN": ("entry_1/image_1/data", lambda a: a * np.nan),
     "object 0": ("entry_1/image_1/data", lambda a: a * 0),

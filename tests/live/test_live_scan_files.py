@@ -23,7 +23,7 @@ from autophasenn.live.options import SCANS, Watch
 from autophasenn.live.peeking import Peeker
 from autophasenn.live.scan_files import ScanFiles
 from autophasenn.live.settings import Settings
-from autophasenn.live.sightings import Place
+from autophasenn.live.sightings import FrameFolders, Place
 from autophasenn.live.stack_sum import StackSum, sum_of_frames
 from autophasenn.pipeline.instrument import Instrument
 from autophasenn.pipeline.source import Source
@@ -338,3 +338,11 @@ def test_the_frames_of_a_scan_are_known_once_its_spec_file_has_all_points(
     (place,) = places_for(tmp_path, layout.name, scan.options["spec"])
     (seen,) = place.look()
     assert (seen.frames, seen.quiet) == (experiment.frames, 0.0)
+
+
+def test_a_folder_of_frames_is_listed_whatever_its_name_so_that_what_is_wrong_with_it_is_said(tmp_path: Path) -> None:
+    for name in ("my scan {{7*7}}", "Staff20-1a_S0054", "notes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ("a.txt" if name == "notes" else "a_000.tif")).write_bytes(b"a")
+    place = FrameFolders(tmp_path, "scans/", lambda _: None, settle=0.0, abandon=0.0)
+    assert {each.name for each in place.look()} == {"my scan {{7*7}}", "Staff20-1a_S0054"}

@@ -50,6 +50,19 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     made.close()
 
 
+def test_a_geometry_that_is_given_holds_for_plain_files(tmp_path: Path, nursery: Nursery) -> None:
+    geometry = tmp_path / "geometry.yaml"
+    steps = {"reciprocal_steps_per_nm": [[0.0, 0.02, 0.0], [0.0, 0.0, -0.02], [0.02, 0.0, 0.0]]}
+    geometry.write_text(json.dumps({**steps, "q_per_nm": [20.0, 5.0, -7.0]}))
+    with watching(tmp_path, nursery) as watch:
+        watch.drop("plain")
+        watch.finish("--geometry", str(geometry))
+        for report in watch.results.rglob("report.json"):
+            told = json.loads(report.read_text())
+            assert told["q_per_nm"] == pytest.approx(np.sqrt(474), rel=0.01)
+            assert told["strain"] is not None
+
+
 def test_every_scan_ends_reconstructed_or_listed_and_a_stopped_watcher_goes_on(
     tmp_path: Path, nursery: Nursery
 ) -> None:

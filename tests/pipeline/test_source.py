@@ -1,5 +1,6 @@
 """Where a scan comes from is checked once, and every command says the same of it."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from layouts import Nanomax
 
 from autophasenn import cli
 from autophasenn.errors import InputError, PlanError
-from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.pipeline.example import EXAMPLE, geometry_by_hand
 from autophasenn.pipeline.instrument import Instrument
 from autophasenn.pipeline.repeated import RepeatedScans, scan_numbers, sources
 from autophasenn.pipeline.source import Source
@@ -63,6 +64,19 @@ def test_without_an_input_the_bundled_example_is_read() -> None:
     scan = Source().read()
     assert scan.source["path"] == str(EXAMPLE)
     np.testing.assert_array_equal(scan.frames, np.load(EXAMPLE)["counts"])
+
+
+def test_the_geometry_of_the_example_by_hand_is_that_of_its_file(tmp_path: Path) -> None:
+    example, counts, geometry = Source().read(), tmp_path / "counts.npy", tmp_path / "geometry.yaml"
+    np.save(counts, example.frames)
+    geometry.write_text(json.dumps(geometry_by_hand()))
+    by_hand = Source(str(counts), instrument=Instrument(geometry=geometry)).read()
+    assert example.geometry is not None
+    assert by_hand.geometry is not None
+    places = ((32.0, 32.0), 32.0)
+    for name in ("reciprocal_steps", "scattering_vector"):
+        known, found = (getattr(each.geometry, name)(*places).numpy() for each in (example, by_hand))
+        assert np.abs(found - known).max() < 1e-4 * np.abs(known).max(), name
 
 
 def test_what_is_shared_goes_to_every_input() -> None:

@@ -226,6 +226,28 @@ def test_frames_in_no_order_are_refused():
         corrected(np.random.default_rng(5).permutation(N))
 
 
+def flickering(level: float) -> np.ndarray:
+    """A background that comes and goes with the beam, brighter on one side of the detector."""
+    beam = np.random.default_rng(7).uniform(0.5, 1.5, len(N))[:, None, None]
+    return beam * level * (1 + 0.8 * np.sin(np.arange(N.shape[2]) / 9))
+
+
+@pytest.mark.parametrize("level", [0.0, 0.02, 1.0, 10.0, 30.0])
+def test_frames_without_a_peak_are_said_to_hold_none_whatever_the_beam_does(level):
+    frames = np.random.default_rng(8).poisson(np.broadcast_to(flickering(level), N.shape))
+    with pytest.raises(InputError, match=r"there is no Bragg peak to phase|No Bragg peak stands out: .* right one"):
+        preprocess(Scan(frames))
+
+
+@pytest.mark.parametrize("level", [1.0, 10.0, 30.0])
+def test_a_weak_peak_is_not_refused_for_a_beam_that_comes_and_goes(level):
+    peak = N * (2e5 / N.sum())
+    frames = np.random.default_rng(9).poisson(peak + flickering(level))
+    found = preprocess(Scan(frames))
+    assert np.abs(np.subtract(found.peak, preprocess(Scan(N)).peak)).max() <= 2
+    assert not any("order" in each for each in found.warnings)
+
+
 @pytest.mark.parametrize("oversampling", [2.0, 3.0, 4.0, 5.0])
 def test_the_extinctions_of_a_box_are_no_wrong_order(oversampling):
     rng = np.random.default_rng(2)

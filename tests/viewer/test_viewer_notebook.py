@@ -11,17 +11,18 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
-from viewing import CHROMIUM, DRAWN, PATIENCE, shoot
+from viewing import CHROMIUM, DRAWN, PATIENCE, shoot, viewer
 
 import autophasenn as ap
 from autophasenn.viewer import apart
 from autophasenn.viewer.apart import ViewerProcess
 from autophasenn.viewer.gate import Gate
+from autophasenn.viewer.server import ServerOptions
 from autophasenn.viewer.tokens import token_of_this_account
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
@@ -36,8 +37,11 @@ def shown(example_results: Path) -> Iterator[ViewerProcess]:
 class _Notebook(BaseHTTPRequestHandler):
     """A page with the output of one cell."""
 
+    instead: ClassVar[dict[int, str]] = {}
+    """By port, what a page shows in place of what it was made with."""
+
     def __init__(self, cell: str, *given: Any) -> None:
-        self.cell = cell
+        self.cell = self.instead.get(given[-1].server_address[1], cell)
         super().__init__(*given)
 
     def do_GET(self) -> None:
@@ -105,13 +109,40 @@ def test_a_cell_shows_the_viewer_in_a_page_of_another_port(
 
 
 @needs_chromium
-def test_no_page_of_another_host_shows_the_viewer_in_itself(chromium: Any, shown: ViewerProcess) -> None:
+def test_a_page_of_another_host_shows_why_it_does_not_show_the_viewer_and_a_way_out(
+    chromium: Any, shown: ViewerProcess, tmp_path: Path
+) -> None:
     with (
         notebook(shown._repr_html_()) as port,
         frame(chromium, f"http://127.0.0.2:{port}") as (page, inner),
     ):
-        page.wait_for_timeout(3000)
+        stranger = f"http://127.0.0.2:{port}"
+        inner.get_by_text(f"--embed-in {stranger}", exact=True).wait_for()
         assert inner.locator(".apn-3d, [role=status]").count() == 0
+        shoot(page, tmp_path, "in_a_frame_of_another_host")
+        for door in (page.get_by_role("link", name="in a tab of its own"), inner.get_by_role("link")):
+            with page.expect_popup() as tab:
+                door.click()
+            tab.value.wait_for_function(DRAWN, timeout=PATIENCE * 1000)
+
+
+@needs_chromium
+def test_a_page_that_was_let_in_shows_the_viewer(chromium: Any, example_results: Path) -> None:
+    with notebook("") as port:
+        site = f"http://127.0.0.2:{port}"
+        with viewer(example_results / "refined", "--embed-in", f"{site}/") as served:
+            cell = f'<iframe src="{served.address}" width="1100" height="800"></iframe>'
+            with notebook(cell) as other, frame(chromium, f"http://127.0.0.2:{other}") as (_, inner):
+                inner.get_by_text("is not shown inside of pages of").wait_for()
+            _Notebook.instead[port] = cell
+            with frame(chromium, site) as (_, inner):
+                inner.wait_for_function(DRAWN, timeout=PATIENCE * 1000)
+
+
+@pytest.mark.parametrize("site", ["portal.example.org", "https://a.org/path", "*", "https://a.org; script-src *", ""])
+def test_what_begins_no_address_is_let_in_nowhere(site: str) -> None:
+    with pytest.raises(ap.InputError, match="give what their addresses begin with"):
+        ServerOptions(embedded_in=site)
 
 
 async def _proxy(viewer: int, cell: str) -> Any:

@@ -218,12 +218,13 @@ def fact(shown: Any, name: str) -> Any:
     return shown.locator(".apn-facts tr").filter(has=shown.get_by_text(name, exact=True))
 
 
+@pytest.mark.flaky(reruns=0)
 def test_two_results_turn_together(chromium: Any, example_results: Path, tmp_path: Path) -> None:
     two = [example_results / name for name in ("network", "refined")]
     with viewer(*two) as served, page(chromium, served, theme="dark") as shown:
         shown.get_by_role("button", name="Light page").wait_for()
         before = view_of(shown)
-        assert np.median(before[:8, :8]) < 40, "the page is as dark as the browser would have it"
+        assert np.median(before[:8, :8]) < 40, "the first picture is as dark as the browser would have it"
         with shown.expect_download() as download:
             shown.get_by_role("link", name="PNG").click()
         assert download.value.suggested_filename == "network_and_refined.png"
@@ -239,6 +240,36 @@ def test_two_results_turn_together(chromium: Any, example_results: Path, tmp_pat
         shown.locator(".apn-square").nth(5).wait_for()
         assert shown.locator(".apn-square").count() == 6
         shoot(shown, tmp_path, "compared_slices")
+
+
+OVERLAPS = """() => [...document.querySelectorAll('.apn-panel')].flatMap(panel => {
+  const boxes = [...panel.querySelectorAll('.apn-q')].map(each => each.getBoundingClientRect()).filter(box => box.width);
+  return boxes.filter((a, i) => boxes.some((b, j) => j > i &&
+    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)).length;
+})"""
+
+
+def test_two_results_are_readable_on_a_small_laptop(chromium: Any, example_results: Path, tmp_path: Path) -> None:
+    two = [example_results / name for name in ("network", "refined")]
+    with viewer(*two) as served, page(chromium, served, (1280, 720)) as shown:
+        shown.get_by_role("tab", name="Slices").click()
+        plot = shown.locator(".apn-plot img")
+        plot.wait_for()
+        box = plot.bounding_box()
+        assert min(box["width"], box["height"]) > 180, "the histogram"
+        assert shown.evaluate(
+            "[...document.querySelectorAll('.apn-room')].every(e => e.scrollHeight <= e.clientHeight)"
+        )
+        for name in shown.locator(".apn-cell > .text-truncate").all():
+            assert name.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{name.inner_text()} is clipped"
+        shown.get_by_role("tab", name="Pattern").click()
+        shown.locator(".apn-q-across").first.wait_for()
+        assert sum(shown.evaluate(OVERLAPS)) == 0, "names of ticks lie over each other"
+        shown.get_by_role("tab", name="Analysis").click()
+        table = shown.locator(".apn-wide").first
+        table.wait_for()
+        assert table.evaluate("e => e.scrollWidth <= e.clientWidth"), "columns of the facets are out of sight"
+        shoot(shown, tmp_path, "two_on_a_small_laptop")
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from autophasenn.analysis.quantity import Floats
 from autophasenn.files.convention import IMAGE, RESULT
-from autophasenn.files.cxi_image import image_in, process_in
-from autophasenn.files.guarded import COMPLEX, UNLIMITED, Limits, opened_result
+from autophasenn.files.cxi_image import image_in, object_in, process_in
+from autophasenn.files.guarded import UNLIMITED, Limits, opened_result
 from autophasenn.image import CrystalImage
 
 
@@ -96,8 +96,7 @@ def read_subject(path: Path, limits: Limits = UNLIMITED) -> tuple[Subject, Mappi
     file = path / RESULT if path.is_dir() else path
     with opened_result(file, limits) as stored:
         image, process = image_in(stored), process_in(stored)
-        rho = stored.volume(f"{IMAGE}/data", kinds=COMPLEX)
-        support = stored.inside(f"{IMAGE}/support", rho.shape)
+        rho, support = object_in(stored, image)
         detector = DetectorObject(rho, support, stored.find(f"{IMAGE}/voxel_vectors", (3, 3)))
     report, origin = (found if isinstance(found, Mapping) else {} for found in map(process.get, ("report", "input")))
     return subject_of(image, detector, report, origin), report

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from autophasenn.campaign.crew import Crew, Crewman, cluster_of, processes
-from autophasenn.campaign.scans import ScanOfCampaign, fingerprint, scans_of
+from autophasenn.campaign.scans import ScanOfCampaign, check_there, fingerprint, scans_of
 from autophasenn.campaign.table import DONE, GIVEN, NUMBERS, as_csv, read_metadata, rows_of
 from autophasenn.campaign.work import Reconstructed, Settings, Task
 from autophasenn.errors import OutputError, PlanError
@@ -96,14 +96,16 @@ class Campaign:
         self.run.check(self.plan)
 
     def check(self) -> None:
-        """Refuse a folder that holds anything but a campaign.
+        """Refuse a folder that holds anything but a campaign, and to begin one of which no file is there.
 
         Raises
         ------
-        OutputError
+        OutputError, InputError
         """
         held = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
         check_folder(self.folder, overwrite=ledgers.FILE in held or held <= {lock.FILE})
+        if ledgers.FILE not in held:
+            check_there(self.sources)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autophasenn.errors import PlanError
+from autophasenn.errors import InputError, PlanError
+from autophasenn.files.tiled_server import is_address
 from autophasenn.live.ledger import ScanRecord
 from autophasenn.pipeline.source import Source
 
@@ -74,6 +75,19 @@ def scans_of(sources: Sequence[Source], known: Iterable[ScanRecord] = ()) -> lis
     return found
 
 
+def check_there(sources: Sequence[Source]) -> None:
+    """Refuse scans of which no file is there, rather than fail all of them with the same words.
+
+    Raises
+    ------
+    InputError
+        If none is.
+    """
+    if sources and all(map(_is_missing, sources)):
+        several = f", nor one of any other of the {len(sources)} scans" if len({s.name for s in sources}) > 1 else ""
+        raise InputError(f"There is no file {sources[0].name}{several}; check the path.")
+
+
 def fingerprint(source: Source) -> str:
     """What the files of a scan look like; empty where a file holds many scans, which grows while this one does not."""
     if source.input is None or source.scan is not None:
@@ -98,6 +112,11 @@ def number_in(path: str) -> int | None:
     """The last digits in the name of a file or folder, which number scans mostly; None where there are none."""
     digits = DIGITS.findall(Path(path).stem)
     return int(digits[-1]) if digits and len(digits[-1]) < 10 else None
+
+
+def _is_missing(source: Source) -> bool:
+    place = source.input
+    return place is not None and not is_address(place) and not Path(place.partition(":/")[0]).exists()
 
 
 def _name(source: Source) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from autophasenn.cli.app import app
+from autophasenn.cli.app import advised, app
 from autophasenn.cli.terminal import TerminalProgress, show_rows, show_sentences, show_table
 from autophasenn.errors import PlanError
 
@@ -118,7 +118,7 @@ def analyse(
     show_table(f"Analysis of {found.name or result}", facts(found))
     if found.facets:
         show_rows(*facet_rows(found))
-    show_sentences((*found.notes, *left_out))
+    show_sentences([*(advised(note, "analyse") for note in found.notes), *left_out])
     show_table("Written", {"folder": output, "every number": output / "analysis.json"})
 
 

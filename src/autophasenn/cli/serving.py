@@ -25,17 +25,28 @@ Embed = Annotated[
         "--embed", help="Print an address that works inside another page, as a notebook's, and behind a proxy."
     ),
 ]
+EmbedIn = Annotated[
+    str | None,
+    typer.Option(
+        "--embed-in", metavar="SITE", help="As --embed, in pages of another site: https://portal.example.org."
+    ),
+]
 
 
 def server_options(
-    port: int, host: str, token: str | None, no_browser: bool, is_embedded: bool = False
+    port: int,
+    host: str,
+    token: str | None,
+    no_browser: bool,
+    is_embedded: bool = False,
+    embedded_in: str | None = None,
 ) -> ServerOptions:
     """Where the page is served, and what it takes; its log goes to standard error.
 
     Raises
     ------
     InputError
-        If the viewer is not installed.
+        If the viewer is not installed, or what is given makes no sense.
     """
     if any(find_spec(name) is None for name in ("trame", "trame_vtk", "trame_vuetify")):
         raise InputError(f"The viewer is not installed: {install('viewer')}.")
@@ -44,7 +55,10 @@ def server_options(
     from autophasenn.viewer.server import ServerOptions
 
     log_to_stderr("autophasenn.viewer")
-    return ServerOptions(host=host, port=port, token=token, open_browser=not no_browser, is_embedded=is_embedded)
+    return ServerOptions(
+        host=host, port=port, token=token, open_browser=not no_browser,
+        is_embedded=is_embedded or embedded_in is not None, embedded_in=embedded_in,
+    )  # fmt: skip
 
 
 def tell_address(address: str) -> None:

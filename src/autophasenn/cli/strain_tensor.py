@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autophasenn.cli.analyse import formats_of, indices_of
-from autophasenn.cli.app import app
+from autophasenn.cli.app import advised, app
 from autophasenn.cli.terminal import TerminalProgress, show_rows, show_sentences, show_table
 
 
@@ -53,5 +53,5 @@ def strain_tensor(
         save(found, output, kinds, overwrite=overwrite)
     show_rows(*reflection_rows(found))
     show_table("Strain tensor", facts(found))
-    show_sentences(found.notes)
+    show_sentences(advised(note, "strain-tensor") for note in found.notes)
     show_table("Written", {"folder": output, "every number": output / "strain_tensor.json"})

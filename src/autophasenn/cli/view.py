@@ -27,9 +27,10 @@ def view(
     token: serving.Token = None,
     no_browser: serving.NoBrowser = False,
     embed: serving.Embed = False,
+    embed_in: serving.EmbedIn = None,
 ) -> None:
     """Show a result in the web browser: the crystal in 3-D, slices, pattern, numbers."""
-    options = serving.server_options(port, host, token, no_browser, embed)
+    options = serving.server_options(port, host, token, no_browser, embed, embed_in)
 
     from autophasenn.viewer.server import serve
 

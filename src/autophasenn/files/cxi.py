@@ -30,8 +30,8 @@ from torch import Tensor
 
 from autophasenn import __version__
 from autophasenn.files.convention import DETECTOR, IMAGE, PROCESS, SIGN_CONVENTION
-from autophasenn.files.cxi_image import SPREAD, image_in, nx_dataset, nx_group, process_in, write_image
-from autophasenn.files.guarded import COMPLEX, GuardedFile, opened_result
+from autophasenn.files.cxi_image import SPREAD, image_in, nx_dataset, nx_group, object_in, process_in, write_image
+from autophasenn.files.guarded import GuardedFile, opened_result
 from autophasenn.files.writing import write_atomically
 from autophasenn.image import CrystalImage
 from autophasenn.physics.bragg import HC_EV_M, JOULE, direct_voxel_vectors
@@ -99,9 +99,8 @@ def read_result(path: Path) -> StoredResult:
         If the file is missing, damaged, or no result of this package, or if its arrays do not fit into the memory.
     """
     with opened_result(path) as stored:
-        pattern = _read_pattern(stored)
-        reconstruction = _read_reconstruction(stored, pattern.shape)
-        return StoredResult(pattern, reconstruction, image_in(stored), process_in(stored))
+        pattern, image = _read_pattern(stored), image_in(stored)
+        return StoredResult(pattern, _read_reconstruction(stored, image, pattern.shape), image, process_in(stored))
 
 
 def _write_root(file: h5py.File) -> None:
@@ -251,12 +250,9 @@ def _read_pattern(stored: GuardedFile) -> Pattern:
     )
 
 
-def _read_reconstruction(stored: GuardedFile, shape: tuple[int, ...]) -> Reconstruction:
+def _read_reconstruction(stored: GuardedFile, image: CrystalImage, shape: tuple[int, ...]) -> Reconstruction:
     results = f"{PROCESS}/results"
-    density = stored.volume(f"{IMAGE}/data", shape, COMPLEX)
-    inside = stored.inside(f"{IMAGE}/support", shape)
-    if not (np.isfinite(density).all() and density[inside].any()):
-        raise ValueError(f"{IMAGE}/data must be finite, and somewhere not zero inside its support")
+    density, inside = object_in(stored, image, shape)
     calculated = stored.volume(f"{results}/intensity", shape)
     if not np.isfinite(calculated).all():
         raise ValueError(f"{results}/intensity must be finite")

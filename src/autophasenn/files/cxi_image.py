@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autophasenn.errors import InputError
-from autophasenn.files.convention import DETECTOR, LAB_IMAGE, NANOMETRE, PROCESS, SIGN_CONVENTION
-from autophasenn.files.guarded import UNLIMITED, GuardedFile, Limits, opened_result
+from autophasenn.files.convention import DETECTOR, IMAGE, LAB_IMAGE, NANOMETRE, PROCESS, SIGN_CONVENTION
+from autophasenn.files.guarded import COMPLEX, UNLIMITED, GuardedFile, Limits, opened_result
 from autophasenn.image import CrystalImage, Floats
 
 # Level 1 halves the time on sparse counts (scan 54) and costs 1 % of the size of a result, which is mostly floats.
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 VOXEL_SIZES = (1e-13, 1e-3)
 """That a file may state, metres."""
+SAME_STEPS = 1e-3
+"""How far steps in q and voxels of the object may be from those of one Fourier transform: files keep all digits."""
+SAME_VOLUME = 3.0
+"""Factor between the volumes of object and image; on the coarsest grids it is 1.7."""
 SPREAD = "standard deviation over reconstructions from several orientations; NaN outside the support"
 
 
@@ -133,6 +138,7 @@ def image_in(stored: GuardedFile) -> CrystalImage:
     strain = optional["strain"]
     if strain is not None and not np.isfinite(strain[support]).any():
         optional["strain"] = None  # as of a crystal that is a voxel thin
+    _check_steps(stored)
     return CrystalImage(
         amplitude=np.nan_to_num(amplitude),
         phase=phase,
@@ -141,6 +147,68 @@ def image_in(stored: GuardedFile) -> CrystalImage:
         scattering_vector=stored.vectors(f"{LAB_IMAGE}/scattering_vector", (3,)),
         **optional,
     )
+
+
+def _check_steps(stored: GuardedFile) -> None:
+    """Refuse steps in q that do not make the voxels of the object: ``steps @ vectors.T = diag(2 pi / shape)``."""
+    steps = stored.vectors(f"{DETECTOR}/reciprocal_steps", (3, 3))
+    vectors = stored.find(f"{IMAGE}/voxel_vectors", (3, 3))
+    if steps is None or vectors is None:
+        return
+    shape = stored.shape(f"{IMAGE}/data")
+    if len(shape) != 3 or not np.abs(steps @ vectors.T * shape / (2 * math.pi) - np.eye(3)).max() < SAME_STEPS:
+        raise ValueError(
+            f"{DETECTOR}/reciprocal_steps and {IMAGE}/voxel_vectors contradict each other: the one do not make the other"
+        )
+
+
+def object_in(
+    stored: GuardedFile, image: CrystalImage, shape: tuple[int, ...] | None = None
+) -> tuple[NDArray[np.complexfloating[Any, Any]], NDArray[np.bool_]]:
+    """The object that an image was made of, and its support, on the voxels that it was phased on.
+
+    Both must have the same size: compared are the volumes that hold most of the squared amplitude,
+    ``(sum a^2)^2 / sum a^4``, which no scale and no loose support changes.
+
+    Parameters
+    ----------
+    stored : GuardedFile
+    image : CrystalImage
+        As `image_in` gave it.
+    shape : 3 ints, optional
+        That they must have.
+
+    Returns
+    -------
+    complex array (n0, n1, n2), bool array (n0, n1, n2)
+
+    Raises
+    ------
+    ValueError
+        If the object is not finite or empty, or the volumes differ by more than `SAME_VOLUME`, as where voxels or steps in q
+        were edited.
+    """
+    rho = stored.volume(f"{IMAGE}/data", shape, COMPLEX)
+    support = stored.inside(f"{IMAGE}/support", rho.shape)
+    if not (np.isfinite(rho).all() and rho[support].any()):
+        raise ValueError(f"{IMAGE}/data must be finite, and somewhere not zero inside its support")
+    steps = stored.vectors(f"{DETECTOR}/reciprocal_steps", (3, 3))
+    if steps is not None and image.voxel_size is not None:
+        voxel = (2 * math.pi) ** 3 / abs(float(np.linalg.det(steps))) / rho.size
+        seen = _filled(image.amplitude[image.support]) * math.prod(image.voxel_size)
+        ratio = _filled(np.abs(rho[support])) * voxel / seen
+        if not 1 / SAME_VOLUME < ratio < SAME_VOLUME:
+            raise ValueError(
+                f"{DETECTOR}/reciprocal_steps and {LAB_IMAGE}/voxel_size contradict each other: by the one the crystal has "
+                f"{ratio:.3g} times the volume that it has by the other"
+            )
+    return rho, support
+
+
+def _filled(amplitude: Floats) -> float:
+    """Number of voxels that hold most of the squared amplitude."""
+    squared = np.square(amplitude, dtype=np.float64)
+    return float(squared.sum() ** 2 / np.square(squared).sum())
 
 
 def counts_in(stored: GuardedFile) -> CountsPair:

@@ -99,6 +99,11 @@ class GuardedFile:
         with unbounded():
             return np.asarray(node[()])
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a dataset that is there."""
+        shape: tuple[int, ...] = self._there(name).shape
+        return shape
+
     def find(self, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any] | None:
         """As `array`; None where the file does not have it."""
         return self.array(name, shape) if self.has(name) else None

@@ -246,8 +246,9 @@ class _Worker:
         if task.from_beamline:
             return replace(shared, input=task.source, scan=task.scan)
         needs_name = dataset and Path(task.source).suffix.lower() not in READERS
+        place = f"{task.source}:{dataset}" if needs_name else task.source
         # What a stream wrote is a file, even where the folders are those of a beamline.
-        return Source(f"{task.source}:{dataset}" if needs_name else task.source, mask=shared.mask)
+        return shared.of(place) if shared.beamline is None else Source(place, mask=shared.mask)
 
 
 def _announcing_the_refined(result: Result) -> Result:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,20 @@ GEOMETRY = RockingGeometry(
     centre_pixel=CENTRE,
 )
 """Gold 111 at 9 keV, pixels of 55 um binned by three."""
+
+
+def geometry_by_hand() -> dict[str, Any]:
+    """`GEOMETRY` as ``--geometry`` takes it, with circles, so that the frame of the sample is known too."""
+    return {
+        "beamline": "34idc",
+        "motors": {
+            "Theta": f"0:{GEOMETRY.theta_step_deg}", "Delta": GEOMETRY.delta_deg, "Gamma": GEOMETRY.gamma_deg,
+        },
+        "energy_ev": GEOMETRY.energy_ev,
+        "distance_m": GEOMETRY.distance_m,
+        "pixel_m": list(GEOMETRY.pixel_size_m),
+        "direct_beam": list(CENTRE),
+    }  # fmt: skip
 
 
 FINER = (4, 2, 2)

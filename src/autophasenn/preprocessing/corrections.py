@@ -15,6 +15,7 @@ from autophasenn.preprocessing.gaps import detector_gaps, empty_lines, listing, 
 from autophasenn.preprocessing.hot import Block, hot_blocks, hot_pixels, hot_voxels
 from autophasenn.preprocessing.options import Preprocessing
 from autophasenn.preprocessing.values import as_counts
+from autophasenn.preprocessing.window import find_peak
 from autophasenn.volumes import Geometry, Scan
 
 
@@ -109,6 +110,8 @@ def correct(scan: Scan, options: Preprocessing | None = None) -> Corrected:
     repeated = dropped = 0
     if options.check_order:
         order = order_of(counts, mask)
+        if order.is_lost:  # that there is no peak says more
+            find_peak(counts, mask | full, float(facts["read_noise"]) / float(facts["gain"]))
         warnings += told(order)
         mask[order.repeated] = False
         repeated, dropped = int(order.repeated.sum()), len(order.dropped)

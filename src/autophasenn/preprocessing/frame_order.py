@@ -97,8 +97,8 @@ def order_of(
         if undone < best * length and undone < IN_ORDER * by_chance:
             mistake, best = words, undone / length
     taken = kept[MISTAKES[mistake](len(kept))] if mistake else kept
-    is_random = min(path.length(kept, lag) for lag in LAGS) > AS_BY_CHANCE * by_chance > 0
-    is_lost = not mistake and is_random and path.shortest(kept) < FAR_SHORTER * length
+    # a background that comes and goes with the beam has an order of its own, whatever goes through the frames
+    is_lost = not mistake and path.is_lost(kept) and _Path(_above_background(cells)).is_lost(kept)
     return Order(taken, copies & ~standing, dropped, mistake, is_lost)
 
 
@@ -144,9 +144,9 @@ def told(order: Order) -> list[str]:
     """
     if order.is_lost:
         raise InputError(
-            "The frames are not in the order of the rocking scan, or no peak goes through them: frames beside each other "
-            "are less alike than others far apart. Give them in the order in which they were taken, or take them as they "
-            "are with preprocess.check_order: false."
+            "The frames are not in the order of the rocking scan: frames beside each other are less alike than others far "
+            "apart. Give them in the order in which they were taken, or take them as they are with "
+            "preprocess.check_order: false."
         )
     warnings = []
     if order.mistake:
@@ -215,6 +215,11 @@ class _Path:
         number = len(kept)
         return float(self.distance[np.ix_(kept, kept)].sum()) / number if number else 0.0
 
+    def is_lost(self, kept: np.ndarray) -> bool:
+        """Whether frames beside each other are no more alike than any two, and those of another order far more."""
+        is_random = min(self.length(kept, lag) for lag in LAGS) > AS_BY_CHANCE * self.by_chance(kept) > 0
+        return is_random and self.shortest(kept) < FAR_SHORTER * self.length(kept)
+
     def shortest(self, kept: np.ndarray) -> float:
         """Of the paths that go on to the nearest frame that is left, from each end, the shortest."""
         distance = self.distance[np.ix_(kept, kept)]
@@ -241,6 +246,12 @@ def _cells(frames: np.ndarray, mask: np.ndarray) -> np.ndarray:
         known = np.where(measured, frame, 0).astype(np.float64).clip(0)
         cells.append(np.add.reduceat(np.add.reduceat(known, edges[0], 0), edges[1], 1).ravel())
     return np.array(cells)
+
+
+def _above_background(cells: np.ndarray) -> np.ndarray:
+    """What each frame holds above its own even background, the median of its cells."""
+    above: np.ndarray = np.maximum(cells - np.median(cells, axis=1, keepdims=True), 0)
+    return above
 
 
 def _copies(frames: np.ndarray, mask: np.ndarray, photons: float) -> np.ndarray:

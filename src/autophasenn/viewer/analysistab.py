@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from autophasenn.advice import reworded
 from autophasenn.analysis import figures
 from autophasenn.analysis.analyse import Analysis, analyse
 from autophasenn.analysis.dislocations import DislocationLine
@@ -37,6 +39,10 @@ TITLES: dict[str, tuple[str, Callable[[Analysis], Figure]]] = {
 }
 AGAIN = 0.5
 """Seconds until it is asked again whether another browser's analysis is done."""
+LABELS = {"--material": "material", "--hkl": "reflection h k l"}
+"""Fields of the page by the option of `autophasenn analyse`."""
+COMMANDS = defaultdict(lambda: "reconstruct", dict.fromkeys(("--second", "--normal", "--reference"), "analyse"))
+"""Of what an analysis advises and the page has no field for."""
 TABLES = {"facets": "facets.csv", "edges": "edges.csv", "layers": "layers.csv", "lines": "dislocations.csv"}
 """Files of the page by what the analysis calls them."""
 
@@ -92,7 +98,7 @@ class AnalysisTab:
                 limits = self.owner.shared.limits
                 found = await asyncio.to_thread(_analyses, [image.path for image in stored], key, limits)
         except AutoPhaseNNError as error:
-            found, said = [], str(error)
+            found, said = [], on_page(str(error))
         else:
             said = ""
         if stored is not self.owner.stored:
@@ -159,7 +165,7 @@ def _of(analysis: Analysis) -> list[str]:
 def _tables(analysis: Analysis) -> dict[str, Any]:
     unit = analysis.unit
     return {
-        "notes": [_on_page(note) for note in analysis.notes],
+        "notes": [on_page(note) for note in analysis.notes],
         "facet_heads": ["Facet", "hkl", f"Area ({unit}²)", f"Distance ({unit})", "Strain (10⁻⁴)", "Displacement (pm)",
                         f"Roughness ({unit})", "To Q (°)"],
         "facets": [_facet(each) for each in analysis.facets],
@@ -169,10 +175,18 @@ def _tables(analysis: Analysis) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _on_page(note: str) -> str:
-    """A note without the options of the command line that the page has as fields; the others are said to be of that."""
-    said = note.replace(" (--material)", "").replace(" (--hkl)", "")
-    return said.replace("(--second or --normal", "(autophasenn analyse --second or --normal")
+def on_page(sentence: str) -> str:
+    """A sentence of an analysis for who reads it on the page: its fields by name, and for the rest the command.
+
+    Examples
+    --------
+    >>> on_page("unknown: the material (--material), a second direction (--normal)")
+    'unknown: the material (“material”), a second direction (autophasenn analyse --normal)'
+    """
+    return reworded(
+        sentence,
+        lambda option: f"“{LABELS[option]}”" if option in LABELS else f"autophasenn {COMMANDS[option]} {option}",
+    )
 
 
 def _facet(facet: Facet) -> list[str]:

@@ -42,9 +42,11 @@ class Viewer:
         Of this browser alone.
     key : str
         In the addresses of its downloads.
+    theme : str
+        "light" or "dark", as the browser would have it.
     """
 
-    def __init__(self, shared: Shared, server: Any, key: str) -> None:
+    def __init__(self, shared: Shared, server: Any, key: str, theme: str = "light") -> None:
         self.shared, self.server, self.key = shared, server, key
         self.state: Any = server.state
         self.page: Screen | None = None
@@ -61,7 +63,7 @@ class Viewer:
         self._has_arrived = False
         self._due: set[str] = set()
         self._worker: asyncio.Task[None] | None = None
-        self.state.update({**FIRST, **_EMPTY, "session": key})
+        self.state.update({**FIRST, **_EMPTY, "session": key, "theme": theme})
         self.state.update(
             {
                 "screen": "busy" if shared.results else "open" if shared.workshop else "scans",
@@ -289,13 +291,11 @@ class Viewer:
             "step": f"{screen} {view.shown} {self.state.tab}",
         }
 
-    def arrive(self, theme: str, link: str) -> None:
-        """The page is there: be as light or dark as the browser would have it, and look where its address says."""
+    def arrive(self, link: str) -> None:
+        """The page is there: look where its address says."""
         if self._has_arrived:  # the layout was built anew
             return
         self._has_arrived = True
-        if theme in ("light", "dark"):
-            self.state.theme = theme
         if link:
             self.go(link)
 

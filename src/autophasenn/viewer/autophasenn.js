@@ -54,9 +54,12 @@
   }
 
   const Socket = window.WebSocket;
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
   window.WebSocket = class extends Socket {
-    constructor(...given) {
-      super(...given);
+    constructor(address, ...given) { // the theme comes with the first word, so that no picture is drawn in the other one
+      const whole = new URL(address, location.href);
+      whole.searchParams.set("theme", dark.matches ? "dark" : "light");
+      super(whole.href, ...given);
       this.addEventListener("close", lost);
     }
   };

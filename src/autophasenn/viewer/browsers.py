@@ -66,7 +66,8 @@ class Browsers:
             )
             return socket
         key, server = secrets.token_urlsafe(12), self._server()
-        viewer = Viewer(self.shared, server, key)
+        theme = "dark" if request.query.get("theme") == "dark" else "light"
+        viewer = Viewer(self.shared, server, key, theme)
         viewer.page = Page(viewer)
         self._open[key] = viewer
         self._sockets.add(socket)

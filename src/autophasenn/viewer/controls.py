@@ -8,6 +8,7 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v
 
 from autophasenn.files.convention import RESULT
+from autophasenn.viewer.analysistab import LABELS
 from autophasenn.viewer.parts import ARIA, COMPACT, IS_NARROW, NARROW, SMALL, group, heading, link, slider, zoom_buttons
 from autophasenn.viewer.scene import VIEWS
 
@@ -114,11 +115,11 @@ def _facets() -> None:
 def _crystal_of() -> None:
     """What names the facets: material and reflection."""
     v.VSelect(
-        v_model=("material",), items=("materials",), label="material", density="compact", hide_details=True,
+        v_model=("material",), items=("materials",), label=LABELS["--material"], density="compact", hide_details=True,
         variant="outlined", classes="mt-3",
     )  # fmt: skip
     v.VTextField(
-        model_value=("hkl",), change="hkl = $event.target.value", label="reflection h k l", density="compact",
+        model_value=("hkl",), change="hkl = $event.target.value", label=LABELS["--hkl"], density="compact",
         hint="Facets get indices where reflection or material are known.", persistent_hint=True, variant="outlined",
         classes="mt-3",
     )  # fmt: skip

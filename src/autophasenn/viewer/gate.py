@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import errno
+import hashlib
+import html
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from autophasenn.viewer.loopback import is_loopback
+from autophasenn.viewer.loopback import ORIGIN, is_loopback
 
 logger = logging.getLogger(__name__)
 
-NOTEBOOKS = (
-    "'self' http://localhost:* https://localhost:* http://127.0.0.1:* https://127.0.0.1:* vscode-webview: vscode-file:"
+HOSTS_OF_NOTEBOOKS = ("localhost", "127.0.0.1")
+NOTEBOOKS = " ".join(
+    ("'self'", *(f"http://{host}:* https://{host}:*" for host in HOSTS_OF_NOTEBOOKS), "vscode-webview:", "vscode-file:")
 )
 """Pages that may show the viewer in themselves, where it has a key: of this machine, and of the proxy that it is behind."""
 
@@ -36,7 +41,21 @@ def _headers(ancestors: str) -> dict[str, str]:
     }
 
 
-HEADERS, SHOWN_IN_NOTEBOOKS = _headers("'none'"), _headers(NOTEBOOKS)
+HEADERS = _headers("'none'")
+
+HERE = "here"
+"""In the query of a page that is no stranger's frame."""
+GO_ON = (
+    "let own = false; try { own = top.location.origin === location.origin; } catch { /* another site's */ } "
+    f"if (own) location.replace(location.pathname + '?{HERE}' + location.hash);"
+)
+"""Of the page that says why nothing is shown: in a tab of its own, and in a page of the same site, the viewer is shown."""
+IN_A_STRANGERS_FRAME = (
+    "<!doctype html><html lang=en><meta charset=utf-8><title>AutoPhaseNN</title><body style='font: 1.05rem sans-serif; "
+    "margin: 2rem; max-width: 46rem'><script>{script}</script><p>The viewer is not shown inside of pages of {origin}, as it "
+    "does not know them. Start it with <code>--embed-in {origin}</code> if they may show it, or <a target=_blank "
+    "rel=noopener href='?{here}'>open it in a tab of its own</a>.</p></html>"
+)
 
 LONGEST_PATH = 200
 """Characters of a path in the log."""
@@ -62,11 +81,14 @@ class Gate:
         What begins with it as its folder is given without a token, whatever host and page the request names. A browser sends
         cookies by itself, so that any page could make it ask; a key in the path is sent only by a page that knows it. In the
         frame of a notebook, on another port or behind a proxy, no cookie can be relied on. None: there is none.
+    embedded_in : str, optional
+        Whose pages, other than those of this machine and of the viewer's own host, may show what has the key in a frame.
     """
 
     token: str | None
     only_loopback: bool
     key: str | None = None
+    embedded_in: str | None = None
 
     def refusal(self, request: web.Request) -> str | None:
         """Why a request is turned away, in a sentence; None: it may come in."""
@@ -97,6 +119,19 @@ class Gate:
             folder.encode(errors="surrogateescape"), self.key.encode()
         )
 
+    def _keyed_headers(self) -> dict[str, str]:
+        return _headers(NOTEBOOKS if self.embedded_in is None else f"{NOTEBOOKS} {self.embedded_in}")
+
+    def _stranger(self, request: web.Request) -> str | None:
+        """The site of the page that leads to this one, where it may not show it in a frame; a frame would stay blank."""
+        if request.path not in (f"/{self.key}/", f"/{self.key}/index.html") or HERE in request.query:
+            return None
+        found = ORIGIN.match(request.headers.get("Referer", ""))
+        if found is None or found[0] == self.embedded_in:
+            return None
+        site = urlsplit(found[0])
+        return None if site.netloc == request.host or site.hostname in HOSTS_OF_NOTEBOOKS else found[0]
+
     def _told(self, request: web.Request) -> str:
         """The path for the log: as it was sent, so on one line, without the key, and not longer than a screen."""
         path = request.raw_path.encode("ascii", "backslashreplace").decode()
@@ -124,6 +159,8 @@ class Gate:
                 response: web.StreamResponse = web.Response(status=302, headers={"Location": "/"})
                 response.set_cookie(_cookie(request), self.token, httponly=True, samesite="Lax", path="/")
                 return response
+            if is_keyed and (stranger := self._stranger(request)) is not None:
+                return _words_for(stranger)
             try:
                 response = await handler(request)
             except ConnectionResetError:
@@ -134,10 +171,19 @@ class Gate:
                     raise
                 return web.Response(status=404, headers=HEADERS)
             if not response.prepared:
-                response.headers.update(SHOWN_IN_NOTEBOOKS if is_keyed else HEADERS)
+                response.headers.update(self._keyed_headers() if is_keyed else HEADERS)
             return response
 
         return guard
+
+
+def _words_for(origin: str) -> web.Response:
+    """Why a page of that site shows nothing, and what to do."""
+    text = IN_A_STRANGERS_FRAME.format(script=GO_ON, origin=html.escape(origin), here=HERE)
+    digest = base64.b64encode(hashlib.sha256(GO_ON.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; frame-ancestors *"
+    headers = HEADERS | {"Content-Security-Policy": policy, "Cross-Origin-Resource-Policy": "cross-origin"}
+    return web.Response(text=text, content_type="text/html", headers=headers)
 
 
 def _cookie(request: web.Request) -> str:

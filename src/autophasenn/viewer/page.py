@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from autophasenn.viewer.app import Viewer
 
 THEME_BUTTON = "theme === 'dark' ? 'Light page' : 'Dark page'"
-ARRIVED = (
-    "[utils.get('window.matchMedia')('(prefers-color-scheme: dark)').matches ? 'dark' : 'light', "
-    "utils.get('window.autophasenn').wished]"
-)
+ARRIVED = "[utils.get('window.autophasenn').wished]"
 _TABS = {
     "slices": tabs.slices, "pattern": tabs.pattern, "curves": tabs.curves, "analysis": tabs.analysis, "series": tabs.series,
 }  # fmt: skip

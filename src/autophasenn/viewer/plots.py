@@ -75,6 +75,7 @@ def histogram(theme: str, quantity: Quantity, names: Sequence[str], spreads: Seq
                     label=f"{name}: {said}" if len(names) > 1 else said)  # fmt: skip
     axes.set_xlim(quantity.low, quantity.high)
     axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", nbins=5)  # their names would run into each other
     axes.set_xlabel(_label(quantity))
     axes.set_ylabel("voxels (%)")
     axes.grid(True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from autophasenn.errors import InputError
 from autophasenn.files.guarded import Limits, opened_result
 from autophasenn.live import ledger
-from autophasenn.viewer.loopback import is_loopback
+from autophasenn.viewer.loopback import is_loopback, origin_of
 from autophasenn.viewer.results import locate
 from autophasenn.viewer.tokens import SHORTEST, token_of_this_account
 
@@ -46,6 +46,9 @@ class ServerOptions:
     is_embedded : bool
         Give an address for the page of a notebook, which shows it in a frame, or for a proxy: its path holds a key that is
         made up for this viewer and ends with it, and it needs neither token nor cookie.
+    embedded_in : str, optional
+        Whose pages, beside those of this machine and of the viewer's own host, may show it in a frame:
+        ``https://portal.example.org``.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +57,7 @@ class ServerOptions:
     open_browser: bool = False
     limits: Limits = field(default_factory=Limits)
     is_embedded: bool = False
+    embedded_in: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -64,6 +68,8 @@ class ServerOptions:
             )
         if self.token == "" and not is_loopback(self.host):
             raise InputError(f"Others can reach {self.host}, where a token must be asked for; leave --token out.")
+        if self.embedded_in is not None:
+            object.__setattr__(self, "embedded_in", origin_of(self.embedded_in))
 
 
 def serve(
@@ -144,7 +150,7 @@ async def _serve(
 
     token = token_of_this_account() if options.token is None else options.token or None
     key = secrets.token_urlsafe(24) if options.is_embedded else None
-    gate = Gate(token, only_loopback=is_loopback(options.host), key=key)
+    gate = Gate(token, only_loopback=is_loopback(options.host), key=key, embedded_in=options.embedded_in)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log)

@@ -86,7 +86,7 @@ def slices(viewer: Viewer) -> None:
             html.Div(v_for="p, i in planes", key=("i",), classes="apn-cell"),
         ):
             html.Div(
-                "{{ panes.length > 1 && i === 0 ? panes[n] + ': ' : '' }}{{ p.name }}",
+                "{{ panes.length > 1 && i === 0 ? panes[n] + ': ' + p.name.split(',')[0] : p.name }}",
                 classes="text-body-2 text-truncate",
                 title=("p.name",),
             )
