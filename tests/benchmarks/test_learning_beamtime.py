@@ -56,7 +56,7 @@ def row(number: int, learned: float) -> dict:
 def test_the_table_says_what_fell_and_what_rose(tmp_path: Path) -> None:
     rows = [row(number, 0.0 if number < 8 else 0.05 if number != 20 else -0.02) for number in range(30)]
     lines = table(rows).splitlines()
-    assert lines[2] == ("| 1 to 15 | 14 of 15 | 0.900 -> 0.900 | 0.0400 -> 0.0390 | 7, highest 1.00 times |"), lines[2]
+    assert lines[2] == ("| 1 to 15 | 14 of 15 | 0.900 -> 0.900 | 0.0400 -> 0.0391 | 7, highest 1.00 times |"), lines[2]
     assert lines[3].startswith("| 16 to 30 | 15 of 15 | 0.900 -> 0.950 |")
     assert lines[3].endswith("| 14, highest 1.02 times |")
     assert lines[-1] == "1 of 2 rounds kept"
