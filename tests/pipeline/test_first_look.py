@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from scan_34idc import SHAPE, Beamtime
 from small_pattern import ALIEN, small_pattern
 
@@ -85,6 +86,21 @@ def test_a_folder_lists_its_files_and_its_scans(tmp_path: Path) -> None:
         scans_in(tmp_path, "nowhere")
     with pytest.raises(InputError):
         patterns_in(tmp_path / "gone")
+
+
+def test_the_frames_of_a_scan_are_one_row_and_stacks_are_files_of_their_own(tmp_path: Path) -> None:
+    frames, stacks = tmp_path / "Sample_S0054", tmp_path / "stacks"
+    for folder, shape in ((frames, (8, 8)), (stacks, (5, 8, 8))):
+        folder.mkdir()
+        for number in range(6):
+            tifffile.imwrite(folder / f"image_{number:05d}.tif", np.ones(shape, np.uint16), photometric="minisblack")
+    np.save(frames / "mask.npy", np.ones((8, 8)))
+    listed = {each.name: each.about for each in patterns_in(tmp_path)}
+    assert listed.pop("Sample_S0054") == "6 frames of a scan: say whose it is"
+    assert set(listed) == {"Sample_S0054/mask.npy", *(f"stacks/image_{number:05d}.tif" for number in range(6))}
+    chosen = answer(json.dumps({"question": "looked", "source": {"input": str(frames)}, "plan": {}, "force": False,
+                                "into": str(tmp_path)}))  # fmt: skip
+    assert "say whose scan it is" in chosen["refusal"]
 
 
 def test_every_parameter_of_the_plan_is_told_and_its_default_is_taken_back() -> None:

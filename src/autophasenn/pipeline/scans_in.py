@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import tifffile
 
 from autophasenn.beamlines import beamline as known_beamline
 from autophasenn.beamlines.watched import LAYOUTS, Layout
 from autophasenn.errors import InputError
 from autophasenn.files.boundary import reading
+from autophasenn.files.frames import TIFF_SUFFIXES
 from autophasenn.files.readers import HDF5_SUFFIXES, READERS
 
 DEPTH = 4
@@ -47,7 +50,7 @@ class Listed:
 
 
 def patterns_in(folder: Path, skip: Path | None = None) -> list[Listed]:
-    """Files in a folder and below that may hold a pattern, by name.
+    """Files in a folder and below that may hold a pattern, by name; a folder of single frames is one scan, of a beamline.
 
     Parameters
     ----------
@@ -61,8 +64,28 @@ def patterns_in(folder: Path, skip: Path | None = None) -> list[Listed]:
         If the folder cannot be listed.
     """
     files = Layout(re.compile(rf".+({'|'.join(map(re.escape, {*READERS, *HDF5_SUFFIXES}))})", re.I), lambda *_: [])
-    found = itertools.islice(_below(folder, files, skip), MOST)
-    return [Listed(str(path), path.relative_to(folder).as_posix(), _size(path)) for path in found if path.is_file()]
+    found = (path for path in _below(folder, files, skip) if path.is_file())
+    return list(itertools.islice(_without_frames(found, folder), MOST))
+
+
+def _without_frames(found: Iterable[Path], root: Path) -> Iterator[Listed]:
+    for parent, paths in itertools.groupby(found, key=lambda path: path.parent):
+        files = list(paths)
+        frames = [path for path in files if path.suffix.lower() in TIFF_SUFFIXES]
+        if parent != root and len(frames) >= LEAST_IMAGES and _is_one_frame(frames[0]) and _is_one_frame(frames[-1]):
+            about = f"{len(frames)} frames of a scan: say whose it is"
+            yield Listed(str(parent), parent.relative_to(root).as_posix(), about)
+            files = [path for path in files if path not in frames]
+        yield from (Listed(str(path), path.relative_to(root).as_posix(), _size(path)) for path in files)
+
+
+def _is_one_frame(path: Path) -> bool:
+    """Whether a TIFF file is a single image, and no stack; of one that cannot be read nobody knows."""
+    try:
+        with reading(path, "a TIFF file"), tifffile.TiffFile(path) as file:
+            return len(file.series) == 1 and len(file.series[0].shape) == 2
+    except InputError:
+        return False
 
 
 def scans_in(folder: Path, beamline: str, skip: Path | None = None) -> list[Listed]:
