@@ -1,11 +1,13 @@
 """Laws of the last resort: made where the best image is poor and nowhere else, kept where held-out voxels say so."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from strained import crystal, pattern
 
 from autophasenn.inversion.ensemble import EVEN_DENSITY, ImageEnsemble
-from autophasenn.inversion.last_resort import Searched
+from autophasenn.inversion.last_resort import Searched, by_even_density
 from autophasenn.inversion.methods import Inversion, invert
 from autophasenn.inversion.orientations import Orientations, invert_from_all_sides
 from autophasenn.inversion.prediction import Predictions
@@ -18,9 +20,12 @@ from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.refinement import Refinement
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.physics.metrics import correlation
+from autophasenn.progress import Silent
 from autophasenn.volumes import Pattern, crop_or_pad
 
-LEAST = EvenDensity(volumes=(0.8,), starts=1, first=5, rounds=1, iterations=5, survivors=1, restarts=0)
+LEAST = EvenDensity(
+    volumes=(0.8,), bright_volumes=(0.9,), starts=1, first=5, rounds=1, iterations=5, survivors=1, restarts=0
+)
 QUICK = Refinement(error_reduction(3), None, enough=0.0, partial_coherence=False, likelihood=None)
 POOR = Refinement().poor
 WEAKLY = crop_or_pad(crystal(2.0), (64, 64, 64))
@@ -30,6 +35,16 @@ WEAKLY = crop_or_pad(crystal(2.0), (64, 64, 64))
 def inside() -> HeldOut:
     counts = pattern(WEAKLY, 3e6)
     return HeldOut.of(Pattern(counts, torch.ones_like(counts, dtype=torch.bool)), 0.02, 0)
+
+
+class Stages(Silent):
+    """The stages that are told."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+
+    def stage(self, name: str) -> None:
+        self.stages.append(name)
 
 
 def noise(inside: HeldOut, seed: int) -> Retrieval:
@@ -70,6 +85,20 @@ def test_what_explains_the_held_out_voxels_worse_joins_the_images_and_is_not_sho
     assert found.elements[0] != EVEN_DENSITY
     assert EVEN_DENSITY in found.elements
     assert "is not shown" in searched.sentence
+
+
+def test_a_bright_crystal_that_stays_poor_is_searched_for_once_more_with_a_smaller_volume() -> None:
+    """And the better of both by held-out voxels is what it comes to; a faint one, or one without such volumes, is not."""
+    bright, faint = (pattern(crystal(6.0), photons) for photons in (1e8, 1e5))
+    once = replace(LEAST, bright_volumes=())
+    for counts, how, searches in ((bright, LEAST, 2), (bright, once, 1), (faint, LEAST, 1)):
+        held_out = HeldOut.of(Pattern(counts, torch.ones_like(counts, dtype=torch.bool)), 0.02, 0)
+        told = Stages()
+        found = by_even_density(held_out, how, QUICK, seed=0, progress=told)()
+        assert told.stages == ["Even density"] * searches
+        alone = by_even_density(held_out, once, QUICK, seed=0)()
+        assert held_out.score(found) <= held_out.score(alone)
+        assert (found.errors.shape[1] > alone.errors.shape[1]) == (searches == 2)
 
 
 def test_it_is_not_made_where_the_best_image_explains_the_pattern(inside: HeldOut) -> None:

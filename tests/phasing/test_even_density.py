@@ -87,3 +87,14 @@ def test_the_volume_is_told_as_well_where_voxels_are_held_out_or_missing() -> No
 def test_options_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PlanError, match=next(iter(wrong))):
         EvenDensity(**wrong)
+
+
+def test_without_its_foot_the_autocorrelation_tells_the_volume_of_a_bright_crystal_better() -> None:
+    """And the same of a faint one, whose foot is lost in the noise."""
+    volume = float(STRAINED.abs().sum() / STRAINED.abs().max())
+    for photons in (1e7, 1e8):
+        few = few_voxels(pattern(STRAINED, photons), EVERYWHERE)
+        assert few.volume > 1.3 * volume
+        assert few.volume_within_foot == pytest.approx(volume, rel=0.25)
+    faint = few_voxels(pattern(STRAINED, 1e5), EVERYWHERE)
+    assert faint.volume_within_foot == pytest.approx(faint.volume)

@@ -2,7 +2,8 @@
 
 That search (`phasing.even_density`) finds strongly strained crystals, and takes as long as several whole inversions. Its
 object is refined like any other in two ways: shrink-wrap makes some of these crystals better and destroys others. Held-out
-voxels decide between both, and then between the better one and the images that were there before.
+voxels decide between both, and then between the better one and the images that were there before. Of small bright crystals
+the autocorrelation says too large a volume: where such a one stays poor, it is searched for once more, with a smaller one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 
 from autophasenn.inversion.ensemble import EVEN_DENSITY, ImageEnsemble
 from autophasenn.phasing.algorithms import RAAR
+from autophasenn.phasing.autocorrelation import FewVoxels, few_voxels
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.even_density import EvenDensity, find_even
 from autophasenn.phasing.held_out import HeldOut
@@ -28,6 +30,8 @@ from autophasenn.randomness import Stream, seed_of
 RELEASE = Schedule((Block(RAAR(), 60),), 1, shrink_wrap=None, break_twin_at=None, average_last=20)
 """Without the cap on the amplitude, within the support that was found and the layer of voxels around it."""
 
+OTHER_VOLUME = 0.9
+"""Share of the volume below which another one is worth a second search."""
 LastResort = Callable[[], Retrieval]
 """Makes one more image of the network's box."""
 
@@ -53,16 +57,27 @@ def by_even_density(
     """
     told = progress or Silent()
 
-    def search() -> Retrieval:
+    def searched(number: int, few: FewVoxels, how: EvenDensity) -> Retrieval:
         told.stage("Even density")
-        start = seed_of(seed, 0, Stream.EVEN_DENSITY)
-        found = find_even(inside.pattern.counts, inside.used[0], how, seed=start, on_iteration=told.advance)
+        start, used = seed_of(seed, number, Stream.EVEN_DENSITY), inside.used[0]
+        found = find_even(inside.pattern.counts, used, how, seed=start, few=few, on_iteration=told.advance)
         found = replace(found, support=layer_around(found.support.to(found.errors.dtype)) > 0.5)
         released = refine(inside, found, replace(refinement, search=RELEASE, longer_search=None))
         within = replace(released.best, errors=released.errors)
         refined = refine(inside, within, refinement)
         both = torch.cat([released.errors, refined.errors], 1)
         return inside.better(within, replace(refined.best, errors=both))
+
+    def search() -> Retrieval:
+        few = few_voxels(inside.pattern.counts, inside.used[0])
+        first = searched(0, few, how)
+        volume = few.volume_within_foot
+        if not how.bright_volumes or volume > OTHER_VOLUME * few.volume:
+            return first
+        if not inside.misfit(first).is_poor(refinement.poor):
+            return first
+        second = searched(1, replace(few, volume=volume), replace(how, volumes=how.bright_volumes))
+        return replace(inside.better(first, second), errors=torch.cat([first.errors, second.errors], 1))
 
     return search
 

@@ -50,6 +50,9 @@ class EvenDensity:
     ----------
     volumes : floats
         Volumes of the crystal that are tried, as shares of what the autocorrelation says.
+    bright_volumes : floats
+        The same for a second search, where the first left the object of a bright crystal poor, as shares of what it says
+        without its foot (`FewVoxels.volume_within_foot`). Empty: there is none.
     starts : int
         Random starts of each volume.
     loose : float
@@ -80,6 +83,7 @@ class EvenDensity:
     """
 
     volumes: tuple[Positive, ...] = (0.45, 0.65, 0.9, 1.25)
+    bright_volumes: tuple[Positive, ...] = (0.7, 0.85, 1.0, 1.2)
     starts: Number = 6
     loose: Annotated[float, Ge(1)] = 1.75
     first: Number = 120
@@ -151,6 +155,7 @@ def find_even(
     how: EvenDensity | None = None,
     *,
     seed: int,
+    few: FewVoxels | None = None,
     on_iteration: OnIteration | None = None,
 ) -> Retrieval:
     """Find a crystal of even density, however strongly it is strained.
@@ -164,6 +169,8 @@ def find_even(
     how : EvenDensity, optional
     seed : int
         The whole randomness.
+    few : FewVoxels, optional
+        The pattern resampled, and the volume that is searched for; None: as the autocorrelation says.
     on_iteration : callable, optional
         Told the iterations done, over all starts, and their total.
 
@@ -175,7 +182,7 @@ def find_even(
         are not even, 0.09 and more where not.
     """
     how = how or EvenDensity()
-    few = few_voxels(counts, measured)
+    few = few or few_voxels(counts, measured)
     search = _Search(few, how, seed, on_iteration)
     found = search.tightened(search.begun()).best(how.survivors)
     assert found.misfit is not None
