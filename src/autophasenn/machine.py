@@ -29,8 +29,10 @@ IDLE, SPINS = 0.3, "10000"
 """A machine is idle below this load average by core; its threads then turn so many times before they sleep."""
 
 
-WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}
 """Variables that tell OpenMP's threads how to wait."""
+LONG_SPINS = 10**7
+"""Turns after which a thread has held its core for long enough to be in the way of other programs."""
 
 
 def load_average() -> float | None:
@@ -51,6 +53,16 @@ def waiting_threads(load_average: float | None, cores: int) -> dict[str, str]:
         return {}
     idle = load_average is not None and load_average < IDLE * cores
     return {"GOMP_SPINCOUNT": SPINS} if idle else {"OMP_WAIT_POLICY": "passive"}
+
+
+def spins_on() -> str | None:
+    """The variable, with its value, by which waiting threads of OpenMP keep their cores; None where they sleep soon."""
+    for name in sorted(WAITING & os.environ.keys()):
+        value = os.environ[name].strip().lower()
+        number = int(value) if value.isdigit() else 0
+        if value in ("active", "infinite", "infinity") or (name == "GOMP_SPINCOUNT" and number >= LONG_SPINS):
+            return f"{name}={os.environ[name]}"
+    return None
 
 
 @contextmanager

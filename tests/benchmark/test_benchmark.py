@@ -144,6 +144,17 @@ def test_a_failed_installation_of_cohere_is_one_sentence(monkeypatch: pytest.Mon
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("OMP_WAIT_POLICY", "ACTIVE"), ("GOMP_SPINCOUNT", "infinite"), ("KMP_BLOCKTIME", "infinite")]
+)
+def test_waiting_threads_that_keep_their_cores_are_refused_beside_cohere(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(PlanError, match=f"With {name}={value} the waiting threads"):
+        benchmark_cohere.compare_with_cohere(pattern((16, 16, 16)), tmp_path, threads=1)
+
+
 def test_the_comparison_alternates_and_gives_ratios(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[str] = []
 

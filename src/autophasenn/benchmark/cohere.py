@@ -17,7 +17,7 @@ import torch
 
 from autophasenn.benchmark.timing import Case, milliseconds
 from autophasenn.errors import PlanError
-from autophasenn.machine import WAITING
+from autophasenn.machine import WAITING, spins_on
 from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule
@@ -85,9 +85,9 @@ def compare_with_cohere(
     PlanError
         If cohere_core cannot be installed, or fails, or this process's waiting threads would take a core from it.
     """
-    if os.environ.get("OMP_WAIT_POLICY", "").lower() == "active":
+    if set_to_spin := spins_on():
         raise PlanError(
-            "With OMP_WAIT_POLICY=active the waiting threads of this program take a core from cohere_core, which then needs "
+            f"With {set_to_spin} the waiting threads of this program take a core from cohere_core, which then needs "
             "up to three times as long; leave it unset for the comparison."
         )
     progress = progress or Silent()

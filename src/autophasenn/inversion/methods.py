@@ -225,7 +225,8 @@ def describe(
     return {
         "network box": f"64 x 64 x 64, a voxel every {steps} voxels of the pattern",
         "schedule": words_of(chosen, options) + (f", then {most} at most at full resolution" if at_full else ""),
-        "confidence": f"from {number} orientations of the pattern, and {starts} random starts if they disagree"
+        "confidence": f"from {number} orientations of the pattern, or {1 + number // 2} where these are the same, and "
+        f"{starts} random starts if they disagree"
         if judged
         else "unknown: no orientations are asked for",
     } | ({"last resort": "a search for an even density"} if is_last_resort else {})
@@ -300,7 +301,8 @@ def _from_all_sides(
     )
     again = None if refinement is None else by_retrieval(inside, refinement, seed=seed)
     quickly, sides = None, options.confidence
-    if refinement is not None and sides.quick and inside.misfit(best).ratio <= refinement.enough:
+    is_quick = sides.quick and not sides.average  # a mean is of whole refinements
+    if refinement is not None and is_quick and inside.misfit(best).ratio <= refinement.enough:
         quickly = by_network_quickly(predictor, options.prediction, refinement, sides.quick_search, seed=seed)
     return invert_from_all_sides(
         best,

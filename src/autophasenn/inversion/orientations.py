@@ -60,7 +60,7 @@ class Orientations:
         or the best is poor (`refinement.poor`) and its confidence not settled by the images that are there; 0: none.
     quick : bool
         Whether, where the image explains its pattern as well as counting noise allows, half of `number` are tried first,
-        each with a short refinement; all, with the whole refinement, only where one of these disagrees.
+        each with a short refinement; all, with the whole refinement, only where one of these disagrees. Not with `average`.
     quick_search : Schedule
         The short refinement, before a polish of as many iterations as ever.
     average : bool

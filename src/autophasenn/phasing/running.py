@@ -23,9 +23,6 @@ from autophasenn.physics.diffraction import ForwardModel, intensity_of
 from autophasenn.physics.pruned import Box
 from autophasenn.volumes import Mask, ObjectVolume, Support, Volume
 
-FEW_VOXELS = 2**17
-"""Up to so many of all starts, an operation on a CPU takes longer to begin than to do."""
-
 
 @runtime_checkable
 class Running(Protocol):
@@ -266,7 +263,7 @@ def started(
 ) -> list[tuple[slice, Running]]:
     """Objects that are about to run, and which of the starts they are.
 
-    On a CPU a confined one is alone, as its box is least so, unless all together are few voxels.
+    On a CPU a confined one is alone: its box is least so, and what becomes of it does not depend on the others.
 
     Parameters
     ----------
@@ -285,7 +282,7 @@ def started(
     starts = len(rho)
     if not is_confined:
         return [(slice(starts), Whole(rho, support, ModulusProjection(counts, measured, model, with_errors)))]
-    together = starts if rho.is_cuda or rho.numel() <= FEW_VOXELS else 1
+    together = starts if rho.is_cuda else 1
     parts = [slice(first, first + together) for first in range(0, starts, together)]
 
     def some(volume: Tensor, part: slice) -> Tensor:

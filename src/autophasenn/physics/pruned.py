@@ -103,7 +103,7 @@ class PrunedPair:
 
     def columns(self, values: BoxValues, padding: Padding | None = None) -> Columns:
         """Values of the box (batch, m0, m1, m2), transformed along axis 0: (batch, n0, m1, m2)."""
-        padded = (padding or self.padding(len(values), 0, values)).columns
+        padded = padding.columns if padding else values.new_zeros((len(values), self.shape[0], *values.shape[2:]))
         padded[:, self._rows] = values
         return torch.fft.fft(padded, dim=1, norm="ortho")
 
@@ -113,13 +113,17 @@ class PrunedPair:
 
     def padding(self, batch: int, planes: int, like: Tensor) -> Padding:
         """For `columns`, and so many planes at a time of `to_planes`; numbers like those of `like`, where these are."""
-        (n0, n1, n2), (_, m1, m2) = self.shape, self.box.size
-        lines = like.new_zeros((batch, planes, n1, m2)) if self._is_narrow else None
-        return Padding(like.new_zeros((batch, n0, m1, m2)), lines, like.new_zeros((batch, planes, n1, n2)))
+        _, m1, m2 = self.box.size
+        return Padding(like.new_zeros((batch, self.shape[0], m1, m2)), *self._padding_of_planes(batch, planes, like))
+
+    def _padding_of_planes(self, batch: int, planes: int, like: Tensor) -> tuple[Tensor | None, Tensor]:
+        n1, n2 = self.shape[1:]
+        lines = like.new_zeros((batch, planes, n1, self.box.size[2])) if self._is_narrow else None
+        return lines, like.new_zeros((batch, planes, n1, n2))
 
     def to_planes(self, columns: Columns, padding: Padding | None = None) -> WaveVolume:
         """Some planes of columns (batch, planes, m1, m2) -> the same planes of the wave (batch, planes, n1, n2)."""
-        _, lines, planes = padding or self.padding(columns.shape[0], columns.shape[1], columns)
+        lines, planes = padding[1:] if padding else self._padding_of_planes(columns.shape[0], columns.shape[1], columns)
         if lines is None:
             planes[..., self._lines, self._columns] = columns
             return torch.fft.fftn(planes, dim=PLANE, norm="ortho")
