@@ -9,12 +9,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from autophasenn.phasing.algorithms import CHIO, ER, HIO, RAAR, SF
-from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.fused import Passes, compiled
 from autophasenn.phasing.likelihood import Likelihood, Problem
 from autophasenn.phasing.projection import BoxedProjection, ModulusProjection
 from autophasenn.phasing.running import Confined, Whole
-from autophasenn.phasing.schedule import AnyAlgorithm, Block, Schedule
+from autophasenn.phasing.schedule import AnyAlgorithm
 from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel
 from autophasenn.physics.fourier import back_propagate, back_propagate_corner, diffract, diffract_corner, to_corner
@@ -256,13 +255,3 @@ def test_a_likelihood_of_a_coherent_beam_is_a_transform_of_the_box_alone_there_a
     with Spent() as spent:
         problem(values, None)
     assert spent.transformed == 2 * of_the_box_alone()[0]
-
-
-def test_what_becomes_of_a_start_does_not_depend_on_the_others() -> None:
-    """To the last bit, on a CPU; of a small volume, too, where all together would be quicker."""
-    schedule = Schedule((Block(HIO(), 30), Block(ER(), 5)), 1, ShrinkWrap(every=5), break_twin_at=None, average_last=0)
-    known = torch.ones_like(counts(), dtype=torch.bool)
-    alone = retrieve(counts(), known, schedule, seeds=[3])
-    among = retrieve(counts(), known, schedule, seeds=[1, 2, 3, 4])
-    assert torch.equal(alone.object[0], among.object[2])
-    assert torch.equal(alone.support[0], among.support[2])

@@ -14,7 +14,7 @@ from small_network import QUICK, STEEP, network
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import AutoPhaseNNError, InputError, OutputError, PlanError
 from autophasenn.experiment.experiment import Experiment
-from autophasenn.inversion.adaptation import Adaptation, _seen, _spread_evenly, adapt
+from autophasenn.inversion.adaptation import Adaptation, _seen, adapt, spread_evenly
 from autophasenn.network import weights
 from autophasenn.phasing.held_out import HeldOut, hold_out
 from autophasenn.pipeline.finetune import Finetuning, finetune, sources
@@ -74,10 +74,10 @@ def test_the_network_never_sees_held_out_voxels(box: HeldOut) -> None:
 
 
 @pytest.mark.parametrize(("number", "most"), [(1, 8), (8, 8), (9, 8), (256, 8)])
-def test_the_patterns_that_judge_are_spread_evenly_over_all(box: HeldOut, number: int, most: int) -> None:
+def test_the_patterns_that_judge_arespread_evenly_over_all(box: HeldOut, number: int, most: int) -> None:
     """Not the first few: patterns of several scans come one scan after the other."""
     boxes = [replace(box) for _ in range(number)]
-    places = [boxes.index(each) for each in _spread_evenly(boxes, most)]
+    places = [boxes.index(each) for each in spread_evenly(boxes, most)]
     steps = [after - before for before, after in zip(places, [*places[1:], number], strict=True)]
     assert places[0] == 0
     assert len(places) == min(number, most)

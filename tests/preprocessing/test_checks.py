@@ -129,7 +129,7 @@ def test_a_refinement_that_diverges_gives_the_best_state_seen_and_says_so() -> N
     refinement = Refinement(absurd, longer_search=None, polish=0, partial_coherence=False)
     refinement = replace(refinement, coherence=replace(refinement.coherence, rounds=1, search=absurd))
     options = Inversion(prediction=Predictions(starts=1), refinement=refinement, confidence=Orientations(number=0))
-    options = replace(options, even_density=None)
+    options = replace(options, even_density=None, evenness=None)
     answer = invert(pattern, oversampling, "refined", options, predictor=predictor)
     assert any("No step of the refinement" in sentence for sentence in answer.warnings)
     assert any("ended worse than it began" in sentence for sentence in answer.warnings)
