@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,22 @@ def loops() -> Iterator[list[Loop]]:
 def begun(loops: list[Loop], root: Path, learning: Learning = LEARNING) -> Loop:
     loops.append(Loop(root, settings_of(root), learning))
     return loops[-1]
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """The block fails where it takes longer, even where it waits for a lock."""
+
+    def ended(*_: object) -> None:
+        raise AssertionError(f"it took longer than {seconds:g} s")
+
+    former = signal.signal(signal.SIGALRM, ended)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
 
 
 def newest(root: Path) -> Path:
@@ -183,6 +200,26 @@ def test_a_learner_that_is_killed_or_thrown_out_of_its_folder_costs_no_scan(root
     assert loop.ledger.scan("scans/new.npy").state == "refined"
     report = json.loads((root / "results/scans/new.npy/network/report.json").read_text())
     assert report["weights"]["file"] == "begin.safetensors"
+
+
+def test_a_learner_that_is_killed_at_rest_holds_nobody_up_and_begins_again(root: Path, loops: list[Loop]) -> None:
+    loop = begun(loops, root, ENDLESS)
+    loop.until(is_learning(loop))
+    learner = psutil.Process(loop.watcher.learning.worker._process.pid)
+    loop.until(lambda _: sum(learner.cpu_times()[:2]) > 1.0)
+    loop.watcher.learning.rest()
+    used = -1.0
+    while sum(learner.cpu_times()[:2]) > used + 0.1:
+        used = sum(learner.cpu_times()[:2])
+        time.sleep(1.0)
+    assert learner.status() == psutil.STATUS_SLEEPING
+    learner.kill()
+    with at_most(60):
+        loop.until(lambda _: loop.watcher.learning.worker._process.pid != learner.pid)
+    np.save(root / "data/new.npy", counts())
+    loop.until(lambda scans: "new.npy" in scans and scans["new.npy"].state == "refined")
+    loop.ledger.change("scans/new.npy", confidence=0.99)
+    loop.until(is_learning(loop))
 
 
 def test_only_scans_whose_image_can_be_believed_are_learned_from_and_not_without_end(

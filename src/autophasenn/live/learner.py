@@ -1,7 +1,7 @@
 """The process that lets the network learn on: it reads what was refined, learns, and writes weights that proved better.
 
-It is told to rest by an event, which it asks before every step and every prediction, and gives way to all other processes
-(`NICENESS`). It may be killed at any moment: weights are written whole or not at all.
+It is told to rest by a flag, which it asks before every step and every prediction, and gives way to all other processes
+(`NICENESS`). It may be killed at any moment, at rest too: weights are written whole or not at all, and nobody waits for it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from autophasenn.live.work import Outcome, attempted, serve
 
 NICENESS = 10
 """More than that of the processes that make images; it rests beside them anyway, but for the step that was begun."""
+LOOK = 0.1
+"""Seconds between two looks at the flag while it rests."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,20 @@ class School:
         Gets those that are learned.
     options : Learning
         Of `inversion.learning`.
-    may_work : multiprocessing Event
-        Set while nothing else is to be done.
+    may_work : ctypes.c_bool, in shared memory
+        Whether nothing else is to be done. It has no lock: the setter of a `multiprocessing.Event` waits until all who wait
+        for it have woken, and one that was killed never does.
     """
 
     begun_with: Path
     folder: Path
     options: Any
     may_work: Any
+
+    def rest(self) -> None:
+        """While anything else is to be done."""
+        while not self.may_work.value:
+            time.sleep(LOOK)
 
 
 @dataclass(frozen=True)
@@ -109,9 +117,7 @@ class _Learner:
         options = self.school.options
         if len(boxes) < options.least:
             return Learned(sentence=f"{len(boxes)} scans can be read, and {options.least} are needed")
-        found = learn_from(
-            network, list(boxes.values()), options, number=lesson.number, between=self.school.may_work.wait
-        )
+        found = learn_from(network, list(boxes.values()), options, number=lesson.number, between=self.school.rest)
         if not found.is_kept or not lesson.begin_with.is_file():  # somebody may have thrown away what was learned
             return Learned(sentence=found.sentence)
         former = card["learned_from"] if number_of(lesson.begin_with) else []
@@ -127,7 +133,7 @@ class _Learner:
         boxes, known = dict[str, Any](), self._boxes
         self._boxes = {}
         for key, folder in lesson.scans:
-            self.school.may_work.wait()
+            self.school.rest()
             try:
                 place = (key, (folder / "result.cxi").stat().st_mtime_ns)
                 boxes[key] = self._boxes[place] = known[place] if place in known else _box_of(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import math
 from dataclasses import replace
@@ -55,7 +56,7 @@ class Learning:
         for left in self._folder.glob(f"{TEMPORARY}*"):
             remove(left)
         self._note(_standing(self._folder, self._root))
-        self._may_work = PROCESSES.Event()
+        self._may_work = PROCESSES.RawValue(ctypes.c_bool, False)
         school = School(self._root, self._folder, self._how, self._may_work)
         limits = replace(
             options.limits(), seconds=math.inf, remedy="leave --learn out"
@@ -82,11 +83,11 @@ class Learning:
 
     def rest(self) -> None:
         """Wait, from the next step on."""
-        self._may_work.clear()
+        self._may_work.value = False
 
     def turn(self, is_idle: bool) -> None:
         """Learn while nothing else is to be done; take what was learned."""
-        self._may_work.set() if is_idle else self._may_work.clear()
+        self._may_work.value = is_idle
         if self.worker is None:
             return
         try:
