@@ -20,9 +20,10 @@ from small_network import STEEP, network
 from autophasenn.errors import InputError, PlanError
 from autophasenn.files.stored import sha256_of
 from autophasenn.inversion.learning import Learning
-from autophasenn.live.learned import FACT, KEPT, Standing, learned_files, weights_file
+from autophasenn.live.learned import FACT, FULL, MOST, Standing, learned_files, weights_file
 from autophasenn.live.ledger import Ledger, ScanRecord
 from autophasenn.live.settings import Settings
+from autophasenn.live.work import BY_LEARNED_WEIGHTS
 from autophasenn.network import weights
 from autophasenn.network.architectures import build
 from autophasenn.network.unrolled import UnrolledDesign
@@ -142,6 +143,7 @@ def test_weights_that_are_better_for_several_other_scans_are_kept_and_named_by_w
     for method in ("network", "refined"):
         report = json.loads((root / f"results/scans/new.npy/{method}/report.json").read_text())
         assert report["weights"]["file"].startswith("weights-")
+        assert (BY_LEARNED_WEIGHTS in report["warnings"]) is (method == "refined"), "the first image has no confidence"
 
 
 def test_a_scan_that_arrives_interrupts_learning_which_then_goes_on(root: Path, loops: list[Loop]) -> None:
@@ -240,17 +242,21 @@ def test_only_scans_whose_image_can_be_believed_are_learned_from_and_not_without
     assert loop.watcher.learning._rounds == rounds
 
 
-def test_the_number_of_files_is_bounded(root: Path, loops: list[Loop]) -> None:
+def test_no_weights_are_removed_and_of_too_many_no_more_are_learned(root: Path, loops: list[Loop]) -> None:
     folder = root / "results/learned"
     folder.mkdir()
     begin = root / "results/begin.safetensors"
     card = {"root": {"file": begin.name, "sha256": sha256_of(begin)}, "learned_from": [], "since": 0.0}
-    for number in range(1, KEPT + 5):
+    for number in range(1, MOST):
         weights.save(network(), card, weights_file(folder, number))
     loop = begun(loops, root)
-    loop.until(has_learned(loop, KEPT + 5))
-    assert len(learned_files(folder)) == KEPT
-    assert weights_file(folder, 1) not in learned_files(folder)
+    assert FULL not in loop.watcher.learning.standing.words
+    loop.until(has_learned(loop, MOST))
+    assert loop.watcher.learning.standing.words.endswith(FULL)
+    assert [int(file.stem[-4:]) for file in learned_files(folder)] == list(range(MOST, 0, -1))
+    loop.until(loop.is_ready)
+    assert loop.watcher.learning._goes_on, "there would be more to learn"
+    assert loop.watcher.learning.is_done
 
 
 @pytest.mark.parametrize(

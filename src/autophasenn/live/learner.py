@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from autophasenn.live.learned import KEPT, learned_files, number_of, weights_file
+from autophasenn.live.learned import number_of, weights_file
 from autophasenn.live.work import Outcome, attempted, serve
 
 NICENESS = 10
@@ -61,11 +61,14 @@ class Lesson:
         Weights in use.
     scans : tuple of (str, Path)
         Keys and folders of refined results, the newest first.
+    places : tuple of int
+        Of each, its own from round to round.
     """
 
     number: int
     begin_with: Path
     scans: tuple[tuple[str, Path], ...]
+    places: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,22 @@ class _Learner:
         options = self.school.options
         if len(boxes) < options.least:
             return Learned(sentence=f"{len(boxes)} scans can be read, and {options.least} are needed")
-        found = learn_from(network, list(boxes.values()), options, number=lesson.number, between=self.school.rest)
+        is_first = not number_of(lesson.begin_with)
+        place_of = {key: place for (key, _), place in zip(lesson.scans, lesson.places, strict=True)}
+        places = [place_of[key] for key in boxes]
+        found = learn_from(
+            network,
+            list(boxes.values()),
+            options,
+            number=lesson.number,
+            places=places,
+            beginning=None if is_first else weights.load(self.school.begun_with)[0],
+            between=self.school.rest,
+        )
         if not found.is_kept or not lesson.begin_with.is_file():  # somebody may have thrown away what was learned
             return Learned(sentence=found.sentence)
-        former = card["learned_from"] if number_of(lesson.begin_with) else []
-        scans = tuple(dict.fromkeys((*former, *halves(list(boxes), lesson.number)[0])))
+        former = [] if is_first else card["learned_from"]
+        scans = tuple(dict.fromkeys((*former, *halves(list(boxes), places, lesson.number)[0])))
         path = weights_file(self.school.folder, number_of(lesson.begin_with) + 1)
         self._write(path, found, lesson, scans, time.monotonic() - began)
         return Learned(weights=path, scans=scans, sentence=found.sentence)
@@ -164,8 +178,6 @@ class _Learner:
         }
         school.folder.mkdir(exist_ok=True)
         weights.save(found.network, card, path, torch.float32)
-        for old in learned_files(school.folder)[KEPT:]:
-            old.unlink(missing_ok=True)
 
 
 def _box_of(folder: Path) -> Any:
