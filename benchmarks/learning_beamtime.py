@@ -65,8 +65,9 @@ class Beamtime:
         if self.rows and self.rows[-1]["weights"]:
             self.number = self.rows[-1]["weights"]
             self._take(weights.load(self._file(self.number))[0])
-        believed = [row["scan"] for row in self.rows if row["confidence"] >= BELIEVABLE][-LEARNING.remembered :]
-        self.remembered: list[HeldOut] = [self._boxed(scan(seed, number, scans))[0].inside for number in believed[::-1]]
+        believed = [row["scan"] for row in self.rows if row["confidence"] >= BELIEVABLE]
+        self.believed, newest = len(believed), believed[-LEARNING.remembered :]
+        self.remembered: list[HeldOut] = [self._boxed(scan(seed, number, scans))[0].inside for number in newest[::-1]]
 
     def _file(self, number: int) -> Path:
         return self.folder / f"weights-{number:04d}.safetensors"
@@ -109,6 +110,7 @@ class Beamtime:
         row["confidence"] = verdict.probability or 0.0
         row["correlation_refined"] = metrics.correlation(truth, metrics.thresholded(refined.reconstruction.object))
         if row["confidence"] >= BELIEVABLE:
+            self.believed += 1
             self.remembered = [boxed.inside, *self.remembered][: LEARNING.remembered]
         if (number + 1) % self.every == 0 and len(self.remembered) >= LEARNING.least:
             row["round"] = self._round(number // self.every)
@@ -116,7 +118,15 @@ class Beamtime:
         return row
 
     def _round(self, number: int) -> Row:
-        found = learn_from(self.learned.network, self.remembered, LEARNING, number=number)
+        places = [self.believed - 1 - age for age in range(len(self.remembered))]
+        found = learn_from(
+            self.learned.network,
+            self.remembered,
+            LEARNING,
+            number=number,
+            places=places,
+            beginning=self.package.network if self.number else None,
+        )
         if found.is_kept:
             self.number += 1
             self._take(found.network)

@@ -14,6 +14,8 @@ from autophasenn.volumes import Pattern
 from crystals import expected_counts, polyhedron
 
 LEARNING = Learning(judges=3, draws=1, adaptation=replace(STEEP, steps=4, trials=1))
+PLACES = range(5, -1, -1)
+"""Of the six scans, the newest first."""
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +31,16 @@ def boxes() -> list[HeldOut]:
     return [box(seed) for seed in range(6)]
 
 
+@pytest.mark.parametrize("new", [0, 1, 2, 5])
 @pytest.mark.parametrize("number", range(4))
-def test_no_scan_judges_what_was_learned_from_it_in_a_round_and_each_does_either(number: int) -> None:
-    learn, judge = halves(list(range(13)), number)
+def test_what_judges_in_a_round_is_learned_from_in_the_next_however_many_scans_came(number: int, new: int) -> None:
+    scans, later = (list(range(last, -1, -1)) for last in (12, 12 + new))
+    learn, judge = halves(scans, scans, number)
     assert sorted([*learn, *judge]) == list(range(13))
-    others = halves(list(range(13)), number + 1)
-    assert (learn, judge) == (others[1], others[0])
+    assert abs(len(learn) - len(judge)) == 1
+    learn_next, judge_next = halves(later, later, number + 1)
+    assert set(judge) <= set(learn_next)
+    assert set(learn) <= set(judge_next)
 
 
 @pytest.mark.parametrize(
@@ -57,16 +63,41 @@ def test_weights_that_do_not_help_several_other_scans_are_not_kept(shares: tuple
     assert Round(network(), Learning(), 1, 3, before, after).is_kept is is_kept
 
 
+@pytest.mark.parametrize(
+    ("shares", "is_kept"),
+    [((1.0, 1.05, 1.1), True), ((0.5, 0.5, 1.2), False), ((0.5, 0.5, float("nan")), False)],
+)
+def test_small_losses_do_not_add_up_beyond_the_beginning(shares: tuple[float, ...], is_kept: bool) -> None:
+    after = (0.02, 0.02, 0.02)
+    begun = tuple(0.02 / share for share in shares)
+    found = Round(network(), Learning(), 1, 3, (0.022, 0.022, 0.022), after, begun)
+    assert max(found.shares) < Learning().gain, "better than the former ones"
+    assert found.is_kept is is_kept
+    assert found.facts()["chi2_free_of_the_beginning"] == list(begun)
+
+
+def test_weights_that_are_worse_than_those_of_the_beginning_are_not_kept(boxes: list[HeldOut]) -> None:
+    """A beginning to which the new weights come back only in part."""
+    long = replace(LEARNING, adaptation=replace(LEARNING.adaptation, steps=12))
+    better = learn_from(network(), boxes, long, number=1, places=PLACES).network
+    how = replace(LEARNING, worst=1.0)
+    found = learn_from(network(), boxes, how, number=0, places=PLACES, beginning=better)
+    assert max(found.shares) < 1.0
+    assert max(found.shares_of_the_beginning) > 1.0
+    assert not found.is_kept
+    assert "times that of the beginning" in found.sentence
+
+
 def test_judges_have_no_say_in_what_is_learned_and_the_network_of_the_beginning_stays(boxes: list[HeldOut]) -> None:
     began, calls = network(), list[int]()
-    found = learn_from(began, boxes, LEARNING, number=0, between=lambda: calls.append(1))
+    found = learn_from(began, boxes, LEARNING, number=0, places=PLACES, between=lambda: calls.append(1))
     assert len(calls) >= found.steps + 2 * LEARNING.judges, "it may be stopped before every step and prediction"
     assert found.is_kept
     assert all(torch.equal(one, other) for one, other in zip(began.parameters(), network().parameters(), strict=True))
     assert len(found.before) == 3
     dark = [replace(box, pattern=Pattern(box.pattern.counts.flip(0), box.pattern.mask)) for box in boxes]
     mixed = [dark[place] if place % 2 else boxes[place] for place in range(6)]
-    other = learn_from(began, mixed, LEARNING, number=0)
+    other = learn_from(began, mixed, LEARNING, number=0, places=PLACES)
     learned = zip(found.network.parameters(), other.network.parameters(), strict=True)
     assert all(torch.equal(one, another) for one, another in learned)
     assert other.before != found.before
@@ -74,7 +105,10 @@ def test_judges_have_no_say_in_what_is_learned_and_the_network_of_the_beginning_
 
 def test_what_is_older_than_the_remembered_scans_is_not_looked_at(boxes: list[HeldOut]) -> None:
     how = replace(LEARNING, remembered=6)
-    alone, with_older = (learn_from(network(), scans, how, number=1) for scans in (boxes, [*boxes, *boxes[::-1]]))
+    alone, with_older = (
+        learn_from(network(), scans, how, number=1, places=range(11, 11 - len(scans), -1))
+        for scans in (boxes, [*boxes, *boxes[::-1]])
+    )
     assert alone.learned == with_older.learned == 3
     assert alone.after == with_older.after != ()
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from small_network import STEEP, network
 from autophasenn.errors import InputError, PlanError
 from autophasenn.files.stored import sha256_of
 from autophasenn.inversion.learning import Learning
-from autophasenn.live.learned import FACT, KEPT, Standing, learned_files, weights_file
+from autophasenn.live.learned import FACT, FULL, MOST, Standing, learned_files, weights_file
 from autophasenn.live.ledger import Ledger, ScanRecord
 from autophasenn.live.settings import Settings
+from autophasenn.live.work import BY_LEARNED_WEIGHTS
 from autophasenn.network import weights
 from autophasenn.network.architectures import build
 from autophasenn.network.unrolled import UnrolledDesign
@@ -88,6 +90,22 @@ def begun(loops: list[Loop], root: Path, learning: Learning = LEARNING) -> Loop:
     return loops[-1]
 
 
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """The block fails where it takes longer, even where it waits for a lock."""
+
+    def ended(*_: object) -> None:
+        raise AssertionError(f"it took longer than {seconds:g} s")
+
+    former = signal.signal(signal.SIGALRM, ended)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
 def newest(root: Path) -> Path:
     return learned_files(root / "results/learned")[0]
 
@@ -125,6 +143,7 @@ def test_weights_that_are_better_for_several_other_scans_are_kept_and_named_by_w
     for method in ("network", "refined"):
         report = json.loads((root / f"results/scans/new.npy/{method}/report.json").read_text())
         assert report["weights"]["file"].startswith("weights-")
+        assert (BY_LEARNED_WEIGHTS in report["warnings"]) is (method == "refined"), "the first image has no confidence"
 
 
 def test_a_scan_that_arrives_interrupts_learning_which_then_goes_on(root: Path, loops: list[Loop]) -> None:
@@ -185,6 +204,26 @@ def test_a_learner_that_is_killed_or_thrown_out_of_its_folder_costs_no_scan(root
     assert report["weights"]["file"] == "begin.safetensors"
 
 
+def test_a_learner_that_is_killed_at_rest_holds_nobody_up_and_begins_again(root: Path, loops: list[Loop]) -> None:
+    loop = begun(loops, root, ENDLESS)
+    loop.until(is_learning(loop))
+    learner = psutil.Process(loop.watcher.learning.worker._process.pid)
+    loop.until(lambda _: sum(learner.cpu_times()[:2]) > 1.0)
+    loop.watcher.learning.rest()
+    used = -1.0
+    while sum(learner.cpu_times()[:2]) > used + 0.1:
+        used = sum(learner.cpu_times()[:2])
+        time.sleep(1.0)
+    assert learner.status() == psutil.STATUS_SLEEPING
+    learner.kill()
+    with at_most(60):
+        loop.until(lambda _: loop.watcher.learning.worker._process.pid != learner.pid)
+    np.save(root / "data/new.npy", counts())
+    loop.until(lambda scans: "new.npy" in scans and scans["new.npy"].state == "refined")
+    loop.ledger.change("scans/new.npy", confidence=0.99)
+    loop.until(is_learning(loop))
+
+
 def test_only_scans_whose_image_can_be_believed_are_learned_from_and_not_without_end(
     root: Path, loops: list[Loop]
 ) -> None:
@@ -203,17 +242,22 @@ def test_only_scans_whose_image_can_be_believed_are_learned_from_and_not_without
     assert loop.watcher.learning._rounds == rounds
 
 
-def test_the_number_of_files_is_bounded(root: Path, loops: list[Loop]) -> None:
+def test_no_weights_are_removed_and_of_too_many_no_more_are_learned(root: Path, loops: list[Loop]) -> None:
     folder = root / "results/learned"
     folder.mkdir()
     begin = root / "results/begin.safetensors"
     card = {"root": {"file": begin.name, "sha256": sha256_of(begin)}, "learned_from": [], "since": 0.0}
-    for number in range(1, KEPT + 5):
-        weights.save(network(), card, weights_file(folder, number))
+    weights.save(network(), card, weights_file(folder, 1))
+    for number in range(2, MOST):
+        shutil.copy(weights_file(folder, 1), weights_file(folder, number))
     loop = begun(loops, root)
-    loop.until(has_learned(loop, KEPT + 5))
-    assert len(learned_files(folder)) == KEPT
-    assert weights_file(folder, 1) not in learned_files(folder)
+    assert FULL not in loop.watcher.learning.standing.words
+    loop.until(has_learned(loop, MOST))
+    assert loop.watcher.learning.standing.words.endswith(FULL)
+    assert [int(file.stem[-4:]) for file in learned_files(folder)] == list(range(MOST, 0, -1))
+    loop.until(loop.is_ready)
+    assert loop.watcher.learning._goes_on, "there would be more to learn"
+    assert loop.watcher.learning.is_done
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """A network that learns on from one scan after the other, and keeps only what others agree to.
 
 A round lets it learn (`inversion.adaptation`) from half of the scans that are remembered. The other half judges: of each,
-the voxels that are held out and from which nothing is learned in any round. New weights are kept where chi2_free of the
-network's own predictions falls for most of these scans, and rises markedly for none. Nobody is told what the crystals look
-like.
+the voxels that are held out. No gradient is taken from them in any round; in rounds in which their scan is learned from
+they say where to stop. New weights are kept where chi2_free of the network's own predictions falls for most of these
+scans, and rises markedly for none, neither over the former weights nor over those of the very beginning. Nobody is told
+what the crystals look like.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from autophasenn.errors import PlanError
@@ -43,7 +44,8 @@ class Learning:
     gain : float
         Share of the former chi2_free below which the median must fall.
     worst : float
-        Share of the former chi2_free above which that of no judge may rise.
+        Share of the former chi2_free, and of that by the weights of the very beginning, above which that of no judge may
+        rise.
     adaptation : Adaptation
         How a round learns.
 
@@ -90,6 +92,8 @@ class Round:
         Scans that it learned from.
     before, after : tuple of float
         chi2_free of each judge by the former and by the new weights; empty where it learned nothing.
+    begun : tuple of float
+        The same by the weights of the very beginning; empty where these are the former ones, or those decided already.
     """
 
     network: Network
@@ -98,6 +102,7 @@ class Round:
     learned: int
     before: tuple[float, ...] = ()
     after: tuple[float, ...] = ()
+    begun: tuple[float, ...] = ()
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -105,11 +110,17 @@ class Round:
         return tuple(new / old for old, new in zip(self.before, self.after, strict=True))
 
     @property
+    def shares_of_the_beginning(self) -> tuple[float, ...]:
+        """The same of that by the weights of the very beginning."""
+        return tuple(new / old for old, new in zip(self.begun, self.after, strict=True)) if self.begun else self.shares
+
+    @property
     def is_kept(self) -> bool:
         """Do the held-out voxels of several scans agree that the new weights are better?"""
-        if len(self.shares) < LEAST_JUDGES or not all(map(math.isfinite, self.shares)):
+        ratios = (*self.shares, *self.shares_of_the_beginning)
+        if len(self.shares) < LEAST_JUDGES or not all(map(math.isfinite, ratios)):
             return False
-        return statistics.median(self.shares) < self.options.gain and max(self.shares) <= self.options.worst
+        return statistics.median(self.shares) < self.options.gain and max(ratios) <= self.options.worst
 
     def facts(self) -> dict[str, Any]:
         """For the card."""
@@ -118,6 +129,7 @@ class Round:
             "scans_of_the_round": self.learned,
             "chi2_free_before": list(self.before),
             "chi2_free_after": list(self.after),
+            "chi2_free_of_the_beginning": list(self.begun or self.before),
         }
 
     @property
@@ -125,15 +137,20 @@ class Round:
         """What the judges say."""
         if not self.before:
             return f"{self.steps} steps on {self.learned} scans taught nothing"
+        drift = f" and {max(self.shares_of_the_beginning):.2f} times that of the beginning" if self.begun else ""
         return (
             f"chi2_free of {len(self.before)} other scans {geometric_mean(self.before):.3g} -> "
-            f"{geometric_mean(self.after):.3g}, of the worst {max(self.shares):.2f} times the former"
+            f"{geometric_mean(self.after):.3g}, of the worst {max(self.shares):.2f} times the former{drift}"
         )
 
 
-def halves(scans: Sequence[T], number: int) -> tuple[Sequence[T], Sequence[T]]:
-    """Every other scan learns, and the rest judges; they change places from round to round."""
-    return scans[number % 2 :: 2], scans[1 - number % 2 :: 2]
+def halves(scans: Sequence[T], places: Sequence[int], number: int) -> tuple[list[T], list[T]]:
+    """Every other scan by its place is learned from, and the rest judges; in the next round it is the other way round."""
+    learn: list[T] = []
+    judge: list[T] = []
+    for scan, place in zip(scans, places, strict=True):
+        (learn if (place + number) % 2 else judge).append(scan)
+    return learn, judge
 
 
 def learn_from(
@@ -142,6 +159,8 @@ def learn_from(
     options: Learning | None = None,
     *,
     number: int,
+    places: Sequence[int],
+    beginning: Network | None = None,
     between: Callable[[], None] | None = None,
 ) -> Round:
     """One round.
@@ -154,19 +173,25 @@ def learn_from(
         Scans in the network's box, the newest first; those beyond `remembered` are not looked at.
     options : Learning, optional
     number : int
-        Of the round, 0 or more: its randomness; from round to round the halves change places.
+        Of the round, 0 or more: its randomness; from round to round the halves change roles.
+    places : sequence of int
+        Of each box, such as the number of scans before it. A scan keeps its place however many come after it, so that what
+        judges in one round is learned from in the next.
+    beginning : Network, optional
+        Than which new weights may not be worse either; None: `network` is that of the very beginning.
     between : callable, optional
         Called before every step and every prediction; may wait.
     """
     options = options or Learning()
-    learners, others = halves(boxes[: options.remembered], number)
+    learners, others = halves(boxes[: options.remembered], places[: options.remembered], number)
     judges = spread_evenly(others, options.judges)
     found = adapt(network, learners, options.adaptation, seed=number, between=between)
     if not found.best_step:
         return Round(network, options, found.steps, len(learners))
     how = options.adaptation.partial_coherence
-    before, after = (
-        tuple(held_out_misfits(each, judges, options.draws, number, partial_coherence=how, between=between))
-        for each in (network, found.network)
-    )
-    return Round(found.network, options, found.steps, len(learners), before, after)
+
+    def asked(judged: Network) -> tuple[float, ...]:
+        return tuple(held_out_misfits(judged, judges, options.draws, number, partial_coherence=how, between=between))
+
+    done = Round(found.network, options, found.steps, len(learners), asked(network), asked(found.network))
+    return done if beginning is None or not done.is_kept else replace(done, begun=asked(beginning))

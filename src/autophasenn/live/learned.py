@@ -13,8 +13,13 @@ FOLDER = "learned"
 """In the results folder; without it the network is that of the beginning."""
 FACT = "learned"
 """Of the ledger: `Standing` as JSON; empty where the watcher does not learn."""
-KEPT = 20
-"""Files of weights, the newest: 2.3 MB each of the package's network."""
+MOST = 200
+"""Files of weights, after which nothing more is learned: 2.3 MB each of the package's network. Reports name them as what
+made their images, so none is ever removed."""
+FULL = (
+    f"learns no further, as there are {MOST} files of weights, which reports name; to go on, give the newest by --weights "
+    "and another -o"
+)
 _NAME = re.compile(r"weights-(\d{4,})\.safetensors")
 
 
@@ -30,11 +35,14 @@ class Standing:
         From which they were learned, one round after the other.
     since : float
         Unix seconds.
+    is_full : bool
+        Whether there are so many files of weights that nothing more is learned.
     """
 
     weights: int
     scans: int
     since: float
+    is_full: bool = False
 
     @classmethod
     def read(cls, fact: Any) -> Standing | None:
@@ -57,7 +65,8 @@ class Standing:
         now, since = time.localtime(), time.localtime(self.since)
         is_today = (now.tm_year, now.tm_yday) == (since.tm_year, since.tm_yday)
         moment = time.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M", since)
-        return f"learned from {self.scans} scan{'s' * (self.scans != 1)}, weights {self.weights} since {moment}"
+        said = f"learned from {self.scans} scan{'s' * (self.scans != 1)}, weights {self.weights} since {moment}"
+        return f"{said}; {FULL}" if self.is_full else said
 
 
 def weights_file(folder: Path, number: int) -> Path:

@@ -1,7 +1,7 @@
 """The process that lets the network learn on: it reads what was refined, learns, and writes weights that proved better.
 
-It is told to rest by an event, which it asks before every step and every prediction, and gives way to all other processes
-(`NICENESS`). It may be killed at any moment: weights are written whole or not at all.
+It is told to rest by a flag, which it asks before every step and every prediction, and gives way to all other processes
+(`NICENESS`). It may be killed at any moment, at rest too: weights are written whole or not at all, and nobody waits for it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from autophasenn.live.learned import KEPT, learned_files, number_of, weights_file
+from autophasenn.live.learned import number_of, weights_file
 from autophasenn.live.work import Outcome, attempted, serve
 
 NICENESS = 10
 """More than that of the processes that make images; it rests beside them anyway, but for the step that was begun."""
+LOOK = 0.1
+"""Seconds between two looks at the flag while it rests."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,20 @@ class School:
         Gets those that are learned.
     options : Learning
         Of `inversion.learning`.
-    may_work : multiprocessing Event
-        Set while nothing else is to be done.
+    may_work : ctypes.c_bool, in shared memory
+        Whether nothing else is to be done. It has no lock: the setter of a `multiprocessing.Event` waits until all who wait
+        for it have woken, and one that was killed never does.
     """
 
     begun_with: Path
     folder: Path
     options: Any
     may_work: Any
+
+    def rest(self) -> None:
+        """While anything else is to be done."""
+        while not self.may_work.value:
+            time.sleep(LOOK)
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,14 @@ class Lesson:
         Weights in use.
     scans : tuple of (str, Path)
         Keys and folders of refined results, the newest first.
+    places : tuple of int
+        Of each, its own from round to round.
     """
 
     number: int
     begin_with: Path
     scans: tuple[tuple[str, Path], ...]
+    places: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -109,13 +120,22 @@ class _Learner:
         options = self.school.options
         if len(boxes) < options.least:
             return Learned(sentence=f"{len(boxes)} scans can be read, and {options.least} are needed")
+        is_first = not number_of(lesson.begin_with)
+        place_of = {key: place for (key, _), place in zip(lesson.scans, lesson.places, strict=True)}
+        places = [place_of[key] for key in boxes]
         found = learn_from(
-            network, list(boxes.values()), options, number=lesson.number, between=self.school.may_work.wait
+            network,
+            list(boxes.values()),
+            options,
+            number=lesson.number,
+            places=places,
+            beginning=None if is_first else weights.load(self.school.begun_with)[0],
+            between=self.school.rest,
         )
         if not found.is_kept or not lesson.begin_with.is_file():  # somebody may have thrown away what was learned
             return Learned(sentence=found.sentence)
-        former = card["learned_from"] if number_of(lesson.begin_with) else []
-        scans = tuple(dict.fromkeys((*former, *halves(list(boxes), lesson.number)[0])))
+        former = [] if is_first else card["learned_from"]
+        scans = tuple(dict.fromkeys((*former, *halves(list(boxes), places, lesson.number)[0])))
         path = weights_file(self.school.folder, number_of(lesson.begin_with) + 1)
         self._write(path, found, lesson, scans, time.monotonic() - began)
         return Learned(weights=path, scans=scans, sentence=found.sentence)
@@ -127,7 +147,7 @@ class _Learner:
         boxes, known = dict[str, Any](), self._boxes
         self._boxes = {}
         for key, folder in lesson.scans:
-            self.school.may_work.wait()
+            self.school.rest()
             try:
                 place = (key, (folder / "result.cxi").stat().st_mtime_ns)
                 boxes[key] = self._boxes[place] = known[place] if place in known else _box_of(folder)
@@ -158,8 +178,6 @@ class _Learner:
         }
         school.folder.mkdir(exist_ok=True)
         weights.save(found.network, card, path, torch.float32)
-        for old in learned_files(school.folder)[KEPT:]:
-            old.unlink(missing_ok=True)
 
 
 def _box_of(folder: Path) -> Any:

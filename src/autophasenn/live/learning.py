@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import math
 from dataclasses import replace
@@ -13,7 +14,7 @@ from autophasenn.files.stored import sha256_of
 from autophasenn.files.writing import TEMPORARY
 from autophasenn.inversion.verdict import BELIEVABLE
 from autophasenn.live.crew import PROCESSES, Worker
-from autophasenn.live.learned import FACT, FOLDER, Standing, learned_files, number_of
+from autophasenn.live.learned import FACT, FOLDER, MOST, Standing, learned_files, number_of
 from autophasenn.live.learner import NICENESS, Learned, Lesson, School, learn
 from autophasenn.live.ledger import Ledger
 from autophasenn.live.work import remove
@@ -55,7 +56,7 @@ class Learning:
         for left in self._folder.glob(f"{TEMPORARY}*"):
             remove(left)
         self._note(_standing(self._folder, self._root))
-        self._may_work = PROCESSES.Event()
+        self._may_work = PROCESSES.RawValue(ctypes.c_bool, False)
         school = School(self._root, self._folder, self._how, self._may_work)
         limits = replace(
             options.limits(), seconds=math.inf, remedy="leave --learn out"
@@ -64,6 +65,7 @@ class Learning:
         self._rounds = number_of(self.weights)
         self._known: frozenset[tuple[str, str]] = frozenset()
         self._goes_on = False
+        self._places: dict[str, int] = {}
 
     @property
     def weights(self) -> Path:
@@ -82,11 +84,11 @@ class Learning:
 
     def rest(self) -> None:
         """Wait, from the next step on."""
-        self._may_work.clear()
+        self._may_work.value = False
 
     def turn(self, is_idle: bool) -> None:
         """Learn while nothing else is to be done; take what was learned."""
-        self._may_work.set() if is_idle else self._may_work.clear()
+        self._may_work.value = is_idle
         if self.worker is None:
             return
         try:
@@ -112,8 +114,12 @@ class Learning:
         scans = self._believable()
         if len(scans) < self._how.least or not (self._goes_on or self._scans() - self._known):
             return None
+        if len(learned_files(self._folder)) >= MOST:
+            return None
+        for scan in reversed(scans):
+            self._places.setdefault(scan.key, len(self._places))
         folders = tuple((scan.key, self._options.results / str(scan.result)) for scan in scans)
-        return Lesson(self._rounds, self.weights, folders)
+        return Lesson(self._rounds, self.weights, folders, tuple(self._places[scan.key] for scan in scans))
 
     def _scans(self) -> frozenset[tuple[str, str]]:
         return frozenset((scan.key, scan.fingerprint) for scan in self._believable())
@@ -164,4 +170,4 @@ def _standing(folder: Path, root: Path) -> Standing:
             f"What was learned in {folder} began with other weights ({known[1]}) than {root}; give those by --weights, or "
             f"remove {folder} to learn anew."
         )
-    return Standing(number_of(files[0]), known[2], known[3])
+    return Standing(number_of(files[0]), known[2], known[3], len(files) >= MOST)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from autophasenn.errors import AutoPhaseNNError, OutputError
 from autophasenn.files.convention import RESULT
 from autophasenn.files.writing import TEMPORARY
+from autophasenn.live.learned import number_of
 
 if TYPE_CHECKING:
     from autophasenn.live.settings import Settings
@@ -99,6 +100,10 @@ class Outcome:
 
 READY = "ready"
 FIRST_IMAGE = "The network's first image; the refined one will have a confidence."
+BY_LEARNED_WEIGHTS = (
+    "The image was made by weights that were learned at this beamtime, and its confidence was calibrated with those of the "
+    "package, so take it as rough."
+)
 
 
 class Doer(Protocol):
@@ -224,6 +229,8 @@ class _Worker:
         result = reconstruct(prepared, run, plan, predictor=self._predictor, command=settings.command)
         if is_quick:
             result = _announcing_the_refined(result)
+        elif number_of(self._predictor.file or Path()):
+            result = _by_learned_weights(result)
         result.save(task.output, overwrite=True, figures=settings.figures and not is_quick)
         draw_crystal(task.output / RESULT, task.picture)
         return outcome_of(result.report, prepared.scan.frames.shape[0] if is_quick else 0)
@@ -255,6 +262,14 @@ def _announcing_the_refined(result: Result) -> Result:
     """A first image, whose refinement is under way: that one will have a confidence."""
     trust = replace(result.report.confidence, meaning=FIRST_IMAGE)
     return replace(result, report=replace(result.report, confidence=trust))
+
+
+def _by_learned_weights(result: Result) -> Result:
+    """With a warning that the confidence was not calibrated for such weights."""
+    report = result.report
+    if report.confidence.number is None:
+        return result
+    return replace(result, report=replace(report, warnings=(*report.warnings, BY_LEARNED_WEIGHTS)))
 
 
 def outcome_of(report: Report, frames: int) -> Outcome:
