@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from autophasenn.errors import InputError, PlanError
+from autophasenn.inversion import methods
 from autophasenn.inversion.box import NetworkBox
 from autophasenn.inversion.ensemble import ImageEnsemble
 from autophasenn.inversion.methods import METHODS, Found, Inversion, invert, with_spread
@@ -96,6 +97,17 @@ def test_a_crystal_at_the_networks_sampling_is_found_and_nothing_is_done_that_ga
     assert answer.warnings == ()
     before = inverted(pattern_of(rho), OVERSAMPLING, predictor, "network").reconstruction
     assert found.free_error < before.free_error
+
+
+def test_a_plan_names_the_even_inside_where_it_is_made() -> None:
+    for method, how, named in (
+        ("refined", Inversion(), True),
+        ("adapted", Inversion(), True),
+        ("refined", Inversion(evenness=None), False),
+        ("er50", Inversion(), False),
+    ):
+        words = methods.describe(pattern_of(crystal((64, 64, 64), OVERSAMPLING)), OVERSAMPLING, method, how)
+        assert ("an even inside" in words["schedule"]) is named
 
 
 def test_the_spread_of_a_moved_image_lies_on_its_crystal() -> None:
