@@ -55,7 +55,8 @@ def main() -> None:
                     began = time.process_time()
                     run = refine(inside, predict_all(inside, predictor, options.prediction, seed=index)[0][0]).best
                     between = time.process_time()
-                    even = evened(inside, run, how, options.refinement.polish_support)
+                    tried = evened(inside, run, how, options.refinement.polish_support)
+                    even = None if tried is None else tried.image
                     seconds.append((between - began, time.process_time() - between))
                     kept, partial = kept + (even is not None), partial + (run.kernel is not None)
                     rows.append([])

@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from autophasenn.errors import InputError, PlanError
-from autophasenn.inversion.methods import METHODS, Found, Inversion, invert
+from autophasenn.inversion import methods
+from autophasenn.inversion.box import NetworkBox
+from autophasenn.inversion.ensemble import ImageEnsemble
+from autophasenn.inversion.methods import METHODS, Found, Inversion, invert, with_spread
 from autophasenn.inversion.orientations import Orientations
 from autophasenn.inversion.prediction import Predictions, in_network_box, predict
 from autophasenn.network.architectures import build
 from autophasenn.network.predict import Inference, Predictor
 from autophasenn.network.unrolled import UnrolledDesign
+from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.ensemble import Ensemble
 from autophasenn.phasing.evenness import Evenness
 from autophasenn.phasing.held_out import hold_out
@@ -29,7 +33,7 @@ from autophasenn.pipeline.reconstruct import describe, reconstruct, reconstruct_
 from autophasenn.pipeline.result import Output
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
-from autophasenn.volumes import Pattern
+from autophasenn.volumes import Pattern, Reconstruction
 from crystals import expected_counts, polyhedron, smooth_phase
 
 OVERSAMPLING = (3.0, 3.2, 2.8)
@@ -86,11 +90,46 @@ def test_a_crystal_at_the_networks_sampling_is_found_and_nothing_is_done_that_ga
     assert metrics.correlation(shifted_truth(rho), found.object) > 0.98
     assert found.kernel is None, "the beam was coherent"
     first = Refinement().search.iterations + Refinement().polish
-    even = {"name": "even inside", "grid": "box", "iterations": Evenness().evaluations}
-    assert answer.path["iterations"] == [{"name": "coherent beam", "grid": "box", "iterations": first}, even]
+    begun, *even = answer.path["iterations"]
+    assert begun == {"name": "coherent beam", "grid": "box", "iterations": first}
+    assert [step["name"] for step in even] == ["even inside"] * answer.path["even_inside"]["kept"]
+    assert sum(step["iterations"] for step in even) <= Evenness().most_evaluations
     assert answer.warnings == ()
     before = inverted(pattern_of(rho), OVERSAMPLING, predictor, "network").reconstruction
     assert found.free_error < before.free_error
+
+
+def test_a_plan_names_the_even_inside_where_it_is_made() -> None:
+    for method, how, named in (
+        ("refined", Inversion(), True),
+        ("adapted", Inversion(), True),
+        ("refined", Inversion(evenness=None), False),
+        ("er50", Inversion(), False),
+    ):
+        words = methods.describe(pattern_of(crystal((64, 64, 64), OVERSAMPLING)), OVERSAMPLING, method, how)
+        assert ("an even inside" in words["schedule"]) is named
+
+
+def test_the_spread_of_a_moved_image_lies_on_its_crystal() -> None:
+    shape, shift = (64, 64, 64), (0.4, -0.3, 0.25)
+    axes = torch.meshgrid(*[torch.arange(n) - n // 2 for n in shape], indexing="ij")
+    rho = torch.complex((sum(x**2 for x in axes) < 12**2).float(), torch.zeros(shape))
+    spot = 0.2 * torch.exp(-sum((x - at) ** 2 for x, at in zip(axes, (2, -1, 3), strict=True)) / 8)
+    objects = torch.stack([rho, rho * (1 + spot)])
+    image = Retrieval(rho[None], (rho.abs() > 0)[None], torch.zeros(1, 1))
+    images = ImageEnsemble(objects, (0, 1), torch.zeros(2), torch.ones(2), torch.ones(2, dtype=torch.bool), image)
+    support = rho.abs() > 0
+    found = Reconstruction(rho, support, rho, rho.abs(), torch.zeros(1, 1), torch.zeros(1))
+    box = NetworkBox.of(shape, OVERSAMPLING)
+
+    def middle(moved: tuple[float, float, float]) -> list[float]:
+        spread = with_spread(found, box, images, moved).amplitude_spread
+        assert spread is not None
+        spread = spread.nan_to_num(0)
+        return [float((spread * x).sum() / spread.sum()) for x in axes]
+
+    away = [m - n for m, n in zip(middle(shift), middle((0.0, 0.0, 0.0)), strict=True)]
+    assert away == pytest.approx(shift, abs=0.05)
 
 
 @pytest.mark.parametrize("seed", [50_000, 20261123, 2**40])

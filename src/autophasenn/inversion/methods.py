@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
+from scipy.ndimage import shift
 from torch import Tensor
 
 from autophasenn.errors import PlanError
@@ -183,10 +184,15 @@ def invert(
         final = on_grid.best
     even = None
     if chosen in (MethodName.refined, MethodName.adapted) and options.evenness is not None:
+        progress.stage("Even inside")
         with watch.measure("refine"):
-            how = options.refinement
-            even = evened(boxed.grid, final, options.evenness, how.polish_support, how.likelihood)
-        final = even or final
+            even = evened(
+                boxed.grid, final, options.evenness, options.refinement.polish_support, options.refinement.likelihood,
+                on_iteration=progress.advance,
+            )  # fmt: skip
+        if even is not None:
+            path["even_inside"] = even.facts()
+            final = even.image or final
     path["image_from"] = "network" if origin == OTHER_ORIENTATION else origin
     if origin == ORIGINS[0]:
         steps, errors = in_box.steps if in_box else (), [prediction.best.errors, *([in_box.errors] if in_box else [])]
@@ -194,9 +200,9 @@ def invert(
         steps, errors = (Step(origin, "box", best.errors.shape[1]),), [best.errors]
     if on_grid is not None:
         steps, errors = steps + on_grid.steps, [*errors, on_grid.errors]
-    if even is not None:
+    if even is not None and even.image is not None:
         grid: Literal["box", "pattern"] = "box" if boxed.box.is_whole_pattern else "pattern"
-        steps, errors = (*steps, Step(EVENNESS, grid, even.errors.shape[1])), [*errors, even.errors]
+        steps, errors = (*steps, Step(EVENNESS, grid, even.image.errors.shape[1])), [*errors, even.image.errors]
     path["iterations"] = [step.facts() for step in steps]
     found = prediction.reconstruction(final, torch.cat(errors, 1), options.agreement)
     if images is None:
@@ -204,7 +210,8 @@ def invert(
     with watch.measure("confidence"):
         calibration = packaged_calibration("network" if chosen is MethodName.network else "refined")
         confidence = confidence_of(images, boxed.inside, aliens=aliens, calibration=calibration)
-        return Found(_with_spread(found, boxed.box, images), path, confidence, tuple(warnings))
+        moved = even.shift if even is not None else (0.0, 0.0, 0.0)
+        return Found(with_spread(found, boxed.box, images, moved), path, confidence, tuple(warnings))
 
 
 def describe(
@@ -343,12 +350,16 @@ def _particles(found: Reconstruction, pattern: Pattern, oversampling: tuple[floa
     return TrainedRange().particle_sentences(lobe, pieces)
 
 
-def _with_spread(found: Reconstruction, box: NetworkBox, images: ImageEnsemble) -> Reconstruction:
-    """An object with the spread of its images: theirs of the box, on its own voxels; NaN outside of its support."""
+def with_spread(
+    found: Reconstruction, box: NetworkBox, images: ImageEnsemble, moved: tuple[float, float, float]
+) -> Reconstruction:
+    """An object with the spread of its images: theirs of the box, moved with it; NaN outside of its support."""
     nearest = nearest_known(images.support.cpu().numpy())  # beyond the surface a phase has no meaning
 
     def carried(values: Tensor) -> Tensor:
         on_grid = box.values_onto_grid(torch.from_numpy(values.cpu().numpy()[nearest]))
+        if any(moved):
+            on_grid = torch.from_numpy(shift(on_grid.numpy(), moved, order=1, mode="nearest"))
         return torch.where(found.support, on_grid, torch.nan)
 
     return replace(found, phase_spread=carried(images.phase_spread), amplitude_spread=carried(images.amplitude_spread))

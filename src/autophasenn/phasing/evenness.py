@@ -3,10 +3,12 @@
     2 sum (sqrt(J) - sqrt(n))^2 + w sum_pairs delta^2 (sqrt(1 + ((a_i - a_j) / delta)^2) - 1)
 
 The first part is the likelihood (`phasing.likelihood`). The second one is over pairs of neighbouring voxels inside of the
-crystal, a is their amplitude in root counts; the phase is free. Small differences are held by a square, those of more than
-delta, at a wall between domains or a void, by their size alone, so that walls stay (Charbonnier et al., IEEE Trans. Image
-Process. 6, 298 (1997)). The unit is that of counting noise: a root of a count has a variance of 1/4 whatever its mean, and
-so has, as the Fourier pair is orthonormal, about every voxel. Hence one weight serves patterns of any number of photons.
+crystal, a is their amplitude in root counts, less the waves of density that stand far out of the noise; the phase is free.
+Weaker texture is smoothed like noise, where the held-out voxels as a whole gain by it. Small differences are held by a
+square, those of more than delta, at a wall between domains or a void, by their size alone, so that walls stay (Charbonnier
+et al., IEEE Trans. Image Process. 6, 298 (1997)). The unit is that of counting noise: a root of a count has a variance of
+1/4 whatever its mean, and so has, as the Fourier pair is orthonormal, about every voxel. Hence one weight serves
+patterns of any number of photons.
 
 A pattern does not tell where between two voxels a crystal lies, but a crystal of sharp faces that lies between them rings,
 as its wave ends at the window. So the image is first moved, by less than a voxel, to where the least of it overshoots: a
@@ -16,13 +18,14 @@ crystal that was simulated on voxels comes back onto them, and any other is as e
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
-from autophasenn.options import Number, Positive, options
+from autophasenn.options import Number, Positive, Share, options
 from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.likelihood import Likelihood, Problem, climb
@@ -39,6 +42,18 @@ PLACES = 4
 """Within a voxel, along an axis, at which the overshoot is computed: over a voxel it is nearly a cosine."""
 INSIDE, INSIDE_BLUR = 0.6, 0.5
 """A voxel is inside where its amplitude, blurred by so many voxels, is this share of the typical one, and around it, too."""
+NOTE = (
+    "Texture of the density that does not stand out of the counting noise, of below about 5 % of it, may be smoothed; "
+    "evenness: null in the plan leaves the image as it is."
+)
+SHARES = (0.25, 1.0)
+"""Of the weight, that are tried in turn."""
+RUNGS = 2 + len(SHARES)
+"""How often the likelihood is climbed at most: at two places without the prior."""
+STANDS_OUT = 4.0
+"""Of the largest power that noise would give a wave: one of more is density, and stays."""
+RINGING = 0.4
+"""Waves of more periods a voxel are how sharp faces between voxels ring, and no density."""
 NOT_ZERO = 1e-6
 """Amplitude, root counts, below which nothing is divided by it."""
 LEAST_WALL = 1.0
@@ -47,7 +62,7 @@ LEAST_WALL = 1.0
 
 @options
 class Evenness:
-    """How the image is made even inside, as far as its pattern allows.
+    """How the image is made even inside, as far as its pattern allows; texture weaker than its noise may be smoothed.
 
     Parameters
     ----------
@@ -55,8 +70,10 @@ class Evenness:
         Of the squared differences between neighbours, in units of counting noise.
     wall : float
         Share of the typical amplitude from which on a difference is held by its size alone.
+    margin : float
+        By what share chi2_free has to fall for a larger weight.
     evaluations : int
-        Of the likelihood.
+        Of the likelihood, for each weight.
     enough : float
         Photons a voxel of the crystal above which an image is left as it is: there the ripple of counting noise is below
         0.3 %.
@@ -69,8 +86,39 @@ class Evenness:
 
     weight: Positive = 1.0
     wall: Positive = 0.1
-    evaluations: Number = 20
+    margin: Share = 0.005
+    evaluations: Number = 8
     enough: Positive = 40_000.0
+
+    @property
+    def most_evaluations(self) -> int:
+        """Of the likelihood, for all weights and two places."""
+        return RUNGS * self.evaluations
+
+
+@dataclass(frozen=True, eq=False)
+class Evened:
+    """What came of it.
+
+    Parameters
+    ----------
+    image : Retrieval, optional
+        None: the prior was refused, and the image stays as it is.
+    shift : 3 floats
+        By which the image was moved, voxels.
+    weight : float
+        Of the prior; 0: none.
+    """
+
+    image: Retrieval | None
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    weight: float = 0.0
+
+    def facts(self) -> dict[str, Any]:
+        """For the report."""
+        shift = [round(each, 3) for each in self.shift]
+        facts = {"kept": self.image is not None, "shift_voxels": shift, "weight": self.weight}
+        return facts if self.image is None else facts | {"note": NOTE}
 
 
 def evened(
@@ -81,7 +129,7 @@ def evened(
     likelihood: Likelihood | None = None,
     *,
     on_iteration: OnIteration | None = None,
-) -> Retrieval | None:
+) -> Evened | None:
     """Go on from an image towards the most likely one that is even inside: between voxels as it lies best, else as it lies.
 
     Parameters
@@ -99,9 +147,9 @@ def evened(
 
     Returns
     -------
-    Retrieval or None
-        None: it explains the held-out voxels no better, no photon was held out, each voxel has `how.enough` photons, or the
-        beam is coherent only in part: what its kernel leaves open is more than the noise.
+    Evened or None
+        None: not tried, as no photon was held out, each voxel has `how.enough` photons, or the beam is coherent only in
+        part: what its kernel leaves open is more than the noise.
     """
     likelihood = replace(likelihood or Likelihood(), evaluations=how.evaluations)
     if run.kernel is not None or not held_out.can_judge:
@@ -109,28 +157,65 @@ def evened(
     photons = float(held_out.pattern.counts[held_out.used[0]].sum(dtype=torch.float64))
     if photons > how.enough * _filled(run):
         return None
-    within = support.final_support(run.object)
-    moved = _moved(held_out, run, within)
-    for rho in (moved, run.object):
-        begun = replace(run, object=rho, support=support.final_support(rho))
-        found = _climbed(held_out, begun, how, likelihood, on_iteration)
-        if held_out.score(found) < held_out.score(run):
-            return found
-    return None
+    ladder = _Ladder(held_out, how, likelihood, on_iteration)
+    rho, shift = _moved(held_out, run, support.final_support(run.object))
+    begun = replace(run, object=rho, support=support.final_support(rho))
+    plain = ladder.without_prior(begun)
+    if not held_out.score(plain) < held_out.score(run):
+        begun, shift = replace(run, support=support.final_support(run.object)), (0.0, 0.0, 0.0)
+        plain = ladder.without_prior(begun)
+    found, weight = ladder.climbed(begun, plain)
+    if weight == 0 or not held_out.score(found) < held_out.score(run):
+        return Evened(None)
+    return Evened(found, shift, weight)
+
+
+class _Ladder:
+    """The same image, from the same place and by as many evaluations, without the prior and with more of it.
+
+    So held-out voxels judge the prior, and neither the move nor the likelihood.
+    """
+
+    def __init__(
+        self, held_out: HeldOut, how: Evenness, likelihood: Likelihood, on_iteration: OnIteration | None
+    ) -> None:
+        self.held_out, self.how, self.likelihood, self.on_iteration = held_out, how, likelihood, on_iteration
+        self.done = 0
+
+    def without_prior(self, begun: Retrieval) -> Retrieval:
+        """The most likely image from there."""
+        counts, used = to_corner(self.held_out.pattern.counts), to_corner(self.held_out.used[0])
+        problem = Problem(counts, used, begun.support[0], self.likelihood, (self.likelihood.first_sigma,) * 3)
+        values, errors = self._climb(problem, problem.values_of(begun.object[0]))
+        return Retrieval(problem.object_of(values)[None], begun.support, errors)
+
+    def climbed(self, begun: Retrieval, plain: Retrieval) -> tuple[Retrieval, float]:
+        """The best one, and its weight; a larger one has to earn it."""
+        problem = EvenProblem(self.held_out, plain, self.how, self.likelihood)
+        first = problem.of.values_of(begun.object[0])
+        best, weight = plain, 0.0
+        for share in SHARES:
+            problem.weight = share * self.how.weight
+            values, errors = self._climb(problem, first)
+            run = Retrieval(problem.of.object_of(values)[None], plain.support, errors)
+            if self.held_out.score(run) < (1 - self.how.margin) * self.held_out.score(best):
+                best, weight = run, problem.weight
+        return best, weight
+
+    def _climb(self, problem: Problem | EvenProblem, values: Tensor) -> tuple[Tensor, Tensor]:
+        def told(done: int, _: int) -> None:
+            if self.on_iteration is not None:
+                self.on_iteration(self.done + done, self.how.most_evaluations)
+
+        values, _, errors = climb(problem, values, None, self.likelihood, on_evaluation=told)
+        self.done += errors.shape[1]
+        return values, errors.to(values)
 
 
 def _filled(run: Retrieval) -> float:
     """Voxels that a crystal of the typical amplitude fills."""
     power = run.object.abs().square().double()
     return float(power.sum().square() / power.square().sum())
-
-
-def _climbed(
-    held_out: HeldOut, begun: Retrieval, how: Evenness, likelihood: Likelihood, on_iteration: OnIteration | None
-) -> Retrieval:
-    problem = EvenProblem(held_out, begun, how, likelihood)
-    values, _, errors = climb(problem, problem.first, None, likelihood, on_evaluation=on_iteration)
-    return Retrieval(problem.of.object_of(values)[None], begun.support, errors.to(values))
 
 
 class EvenProblem:
@@ -158,7 +243,9 @@ class EvenProblem:
         number = torch.full((math.prod(size),), -1, device=amplitude.device)
         number[self.of.within] = torch.arange(len(amplitude), device=amplitude.device)
         number = number.reshape(size)
-        number[~_inside(whole.reshape(size), typical)] = -1
+        inside = _inside(whole.reshape(size), typical)
+        number[~inside] = -1
+        self.standing = _standing_out(whole.reshape(size), inside).flatten()[self.of.within]
         pairs = [_neighbours(number, axis) for axis in range(3)]
         self.one, self.other = torch.cat(pairs, 1)
 
@@ -166,7 +253,8 @@ class EvenProblem:
         """The value to be made small, chi2, and the slope of the value."""
         value, error, slope, _ = self.of(values, beam)
         amplitude = torch.linalg.vector_norm(values, dim=1)
-        difference = amplitude[self.one] - amplitude[self.other]
+        uneven = amplitude - self.standing
+        difference = uneven[self.one] - uneven[self.other]
         root = (1 + (difference / self.wall).square()).sqrt()
         value += self.weight * self.wall**2 * float((root - 1).sum(dtype=torch.float64))
         each = difference.mul_(self.weight).div_(root)
@@ -188,6 +276,24 @@ def _inside(amplitude: Float[Tensor, "m0 m1 m2"], typical: float) -> Bool[Tensor
     return inside
 
 
+def _standing_out(amplitude: Float[Tensor, "m0 m1 m2"], inside: Bool[Tensor, "m0 m1 m2"]) -> Float[Tensor, "m0 m1 m2"]:
+    """The waves inside of the crystal that are far higher than any that noise would make: density, and no ripple of noise.
+
+    The power of a wave of white noise is distributed exponentially, so that of M the largest is about ln M times the mean,
+    which is the median over ln 2.
+    """
+    if not bool(inside.any()):
+        return torch.zeros_like(amplitude)
+    wave = torch.fft.fftn(torch.where(inside, amplitude - amplitude[inside].mean(), 0))
+    power = wave.abs().square()
+    least = power.median() / math.log(2) * max(1.0, math.log(power.numel())) * STANDS_OUT
+    keep = power > least
+    for axis, size in enumerate(amplitude.shape):
+        far = torch.fft.fftfreq(size, device=amplitude.device).abs() > RINGING
+        keep.transpose(0, axis)[far] = False  # a view
+    return torch.fft.ifftn(torch.where(keep, wave, 0)).real
+
+
 def _neighbours(number: Tensor, axis: int) -> Tensor:
     """Pairs of the numbers of voxels that share a face along an axis (2, pairs); -1 is no voxel."""
     low, high = number.narrow(axis, 0, number.shape[axis] - 1), number.narrow(axis, 1, number.shape[axis] - 1)
@@ -195,8 +301,10 @@ def _neighbours(number: Tensor, axis: int) -> Tensor:
     return torch.stack([low[both], high[both]])
 
 
-def _moved(held_out: HeldOut, run: Retrieval, within: Bool[Tensor, "1 n0 n1 n2"]) -> Complex[Tensor, "1 n0 n1 n2"]:
-    """The object, by less than a voxel, to where the least of its projection onto the modulus overshoots."""
+def _moved(
+    held_out: HeldOut, run: Retrieval, within: Bool[Tensor, "1 n0 n1 n2"]
+) -> tuple[Complex[Tensor, "1 n0 n1 n2"], tuple[float, float, float]]:
+    """The object and its move, by less than a voxel, to where the least of its projection onto the modulus overshoots."""
     shape = (within.shape[1], within.shape[2], within.shape[3])
     box = _with_margin(Box.around(within), shape)
     counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
@@ -205,7 +313,8 @@ def _moved(held_out: HeldOut, run: Retrieval, within: Bool[Tensor, "1 n0 n1 n2"]
     values = box.cut(run.object * within)
     values = values * best_scale(intensity_of(projection.pair.to_wave(values))[0], counts, used)
     projected, _ = projection(values)
-    return box.embed(_shifted(values[0], placement(projected[0], shape), shape), shape)[None]
+    shift = placement(projected[0], shape)
+    return box.embed(_shifted(values[0], shift, shape), shape)[None], shift
 
 
 def _with_margin(box: Box, shape: tuple[int, int, int]) -> Box:
