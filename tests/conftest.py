@@ -24,7 +24,7 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Lets a test in a real browser be run once more where it fails; the summary says which were."""
     for item in items:
-        if "chromium" in getattr(item, "fixturenames", ()) and item.get_closest_marker("flaky") is None:
+        if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

@@ -218,7 +218,6 @@ def fact(shown: Any, name: str) -> Any:
     return shown.locator(".apn-facts tr").filter(has=shown.get_by_text(name, exact=True))
 
 
-@pytest.mark.flaky(reruns=0)
 def test_two_results_turn_together(chromium: Any, example_results: Path, tmp_path: Path) -> None:
     two = [example_results / name for name in ("network", "refined")]
     with viewer(*two) as served, page(chromium, served, theme="dark") as shown:
