@@ -6,7 +6,6 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import psutil
 import pytest
 import torch
 from live_watching import QUICK, Loop, all_in, counts
+from patience import at_most
 from small_network import STEEP, network
 
 from autophasenn.errors import InputError, PlanError
@@ -88,22 +88,6 @@ def loops() -> Iterator[list[Loop]]:
 def begun(loops: list[Loop], root: Path, learning: Learning = LEARNING) -> Loop:
     loops.append(Loop(root, settings_of(root), learning))
     return loops[-1]
-
-
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """The block fails where it takes longer, even where it waits for a lock."""
-
-    def ended(*_: object) -> None:
-        raise AssertionError(f"it took longer than {seconds:g} s")
-
-    former = signal.signal(signal.SIGALRM, ended)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
 
 
 def newest(root: Path) -> Path:
@@ -216,7 +200,7 @@ def test_a_learner_that_is_killed_at_rest_holds_nobody_up_and_begins_again(root:
         time.sleep(1.0)
     assert learner.status() == psutil.STATUS_SLEEPING
     learner.kill()
-    with at_most(60):
+    with at_most(60, AssertionError("it took longer than 60 s")):
         loop.until(lambda _: loop.watcher.learning.worker._process.pid != learner.pid)
     np.save(root / "data/new.npy", counts())
     loop.until(lambda scans: "new.npy" in scans and scans["new.npy"].state == "refined")

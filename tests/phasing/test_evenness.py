@@ -7,7 +7,7 @@ import torch
 
 from autophasenn.errors import PlanError
 from autophasenn.phasing.engine import Retrieval
-from autophasenn.phasing.evenness import Evenness, EvenProblem, evened, placement
+from autophasenn.phasing.evenness import Evenness, EvenProblem, evened, placement, problem_of
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.likelihood import Likelihood
 from autophasenn.phasing.schedule import error_reduction
@@ -66,7 +66,7 @@ def test_an_even_crystal_ripples_less_and_is_nearer_to_the_truth(photons: float)
 
 def test_a_wall_between_two_domains_stays() -> None:
     held_out, run = measured(WALL, 1e6)
-    problem = EvenProblem(held_out, run, Evenness(), Likelihood())
+    problem = EvenProblem(problem_of(held_out, run, Likelihood()), run, Evenness())
     found = image_of(held_out, run)
     assert len(problem.one) > 0
     amplitude = found.object[0].abs()
@@ -113,7 +113,7 @@ def test_a_crystal_of_sharp_faces_is_placed_on_its_voxels() -> None:
 
 def test_the_gradient_is_that_of_the_value() -> None:
     held_out, run = measured(WALL, 1e6)
-    problem = EvenProblem(held_out, run, Evenness(), Likelihood())
+    problem = EvenProblem(problem_of(held_out, run, Likelihood()), run, Evenness())
     values = problem.first
     _, _, slope, _ = problem(values)
     for place in problem.one[:3].tolist():

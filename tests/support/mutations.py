@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import tifffile
 import torch
 import typer.main
+from patience import at_most
 from scipy.io import savemat
 from small_network import network
 
@@ -248,7 +248,7 @@ def verdict(read: Callable[[Path], list[str] | None], path: Path, seconds: float
     before = everything(path)
     out, err, status, trouble = io.StringIO(), io.StringIO(), 0, ""
     argv = sys.argv
-    with watched(seconds), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with at_most(seconds, Hang()), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             words = read(path)
             if words is not None:
@@ -278,19 +278,3 @@ def verdict(read: Callable[[Path], list[str] | None], path: Path, seconds: float
 def everything(path: Path) -> dict[Path, int]:
     """The files beside a file, each with its size and time."""
     return {each: hash((each.stat().st_size, each.stat().st_mtime_ns)) for each in path.parent.rglob("*")}
-
-
-@contextlib.contextmanager
-def watched(seconds: float) -> Iterator[None]:
-    """Raise `Hang` where the block takes longer."""
-
-    def alarm(number: int, frame: object) -> None:
-        raise Hang
-
-    former = signal.signal(signal.SIGALRM, alarm)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +27,7 @@ from autophasenn.phasing.engine import OnIteration
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.randomness import Stream, generator_of, happens
 from autophasenn.training.average import Average
-from autophasenn.training.beam_loss import BeamObjective, held_out_misfit
+from autophasenn.training.beam_loss import BeamObjective, geometric_mean, held_out_misfits
 from autophasenn.training.objective import Loss, Objective
 from autophasenn.volumes import Pattern
 
@@ -183,19 +182,19 @@ def adapt(
     options = options or Adaptation()
     done = share_done or (lambda step: step / options.steps)
     boxes = [box.to("cpu") for box in boxes]
-    misfit_of = partial(
-        held_out_misfit,
-        draws=options.draws,
-        seed=seed,
-        partial_coherence=options.partial_coherence,
-        between=between,
-    )
+    judges = spread_evenly(boxes, options.judges)
+
+    def misfit_of(judged: Network) -> float:
+        each = held_out_misfits(
+            judged, judges, options.draws, seed, partial_coherence=options.partial_coherence, between=between
+        )
+        return geometric_mean(each)
+
     learner = deepcopy(network).cpu().train().requires_grad_(True)
     average = Average(learner, options.average)
     objective = (BeamObjective if options.partial_coherence else Objective)(learner, Loss())
     optimiser = torch.optim.AdamW(learner.parameters(), options.learning_rate, (0.9, 0.98), weight_decay=1e-4)
-    judges = spread_evenly(boxes, options.judges)
-    best = before = misfit_of(network, judges)
+    best = before = misfit_of(network)
     kept, best_step, step, asked, share = network, 0, 0, 0, 0.0
     while share < 1:
         if between is not None:
@@ -219,7 +218,7 @@ def adapt(
             on_iteration(min(1000, int(1000 * share)), 1000)
         if share * options.trials >= asked + 1:
             asked = int(share * options.trials)
-            misfit = misfit_of(average.network, judges)
+            misfit = misfit_of(average.network)
             if misfit < (best if best_step else GAIN * before):
                 kept, best, best_step = deepcopy(average.network), misfit, step
     return AdaptationResult(kept.eval(), before, best, step, best_step)

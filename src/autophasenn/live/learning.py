@@ -99,8 +99,9 @@ class Learning:
             return
         if outcome is not None:
             self._take(outcome)
-        if is_idle and self.worker.is_free and (lesson := self._lesson()) is not None:
-            self._known, self._rounds = self._scans(), self._rounds + 1
+        if is_idle and self.worker.is_free and (due := self._lesson()) is not None:
+            lesson, self._known = due
+            self._rounds += 1
             self.worker.give(lesson)
 
     def end(self) -> None:
@@ -109,20 +110,19 @@ class Learning:
             self.worker.end()
             self.worker = None
 
-    def _lesson(self) -> Lesson | None:
-        """One that is due: there are scans that it did not have, or the last one brought better weights."""
+    def _lesson(self) -> tuple[Lesson, frozenset[tuple[str, str]]] | None:
+        """One that is due, and of which scans: some are new to it, or the last one brought better weights."""
         scans = self._believable()
-        if len(scans) < self._how.least or not (self._goes_on or self._scans() - self._known):
+        seen = frozenset((scan.key, scan.fingerprint) for scan in scans)
+        if len(scans) < self._how.least or not (self._goes_on or seen - self._known):
             return None
         if len(learned_files(self._folder)) >= MOST:
             return None
         for scan in reversed(scans):
             self._places.setdefault(scan.key, len(self._places))
         folders = tuple((scan.key, self._options.results / str(scan.result)) for scan in scans)
-        return Lesson(self._rounds, self.weights, folders, tuple(self._places[scan.key] for scan in scans))
-
-    def _scans(self) -> frozenset[tuple[str, str]]:
-        return frozenset((scan.key, scan.fingerprint) for scan in self._believable())
+        places = tuple(self._places[scan.key] for scan in scans)
+        return Lesson(self._rounds, self.weights, folders, places), seen
 
     def _believable(self) -> list[Any]:
         """The scans that are learned from, the newest first."""

@@ -14,7 +14,6 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
@@ -242,8 +241,10 @@ class _Worker:
         from autophasenn.network.predict import Predictor
 
         former = self._predictor
-        with suppress(AutoPhaseNNError):
+        try:
             self._predictor = Predictor.from_file(file, former.inference, former.device)
+        except AutoPhaseNNError as error:
+            logger.warning("the weights stay: %s", error)
 
     def _source_of(self, task: Task) -> Source:
         from autophasenn.files.readers import READERS

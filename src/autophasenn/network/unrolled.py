@@ -31,7 +31,7 @@ from autophasenn.network.first_guess import COARSE_PATTERN, FirstGuess, first_gu
 from autophasenn.network.gathering import gathered, scattered
 from autophasenn.network.loss import TINY, unit_modulus
 from autophasenn.options import Count, Number, options
-from autophasenn.phasing.support import blur
+from autophasenn.phasing.support import blur, typical_amplitude
 from autophasenn.physics.fourier import back_propagate_cropped, diffract_padded
 from autophasenn.physics.metrics import thresholded
 from autophasenn.volumes import OBJECT, PATTERN, SPATIAL, Mask, Objects, Volume, Waves, crop_or_pad, twin
@@ -194,8 +194,7 @@ def _advanced(
 def _shrink_wrap(objects: Objects) -> Gate:
     """The logit of a soft support."""
     blurred = blur(objects.abs(), BLUR)
-    power = blurred.square()
-    typical = (power.square().sum(SPATIAL, keepdim=True) / power.sum(SPATIAL, keepdim=True).clamp_min(TINY)).sqrt()
+    typical = typical_amplitude(blurred.square(), TINY)
     return STEEPNESS * (blurred / typical.clamp_min(TINY) - EDGE)
 
 

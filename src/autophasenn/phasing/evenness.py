@@ -30,7 +30,7 @@ from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.likelihood import Likelihood, Problem, climb
 from autophasenn.phasing.projection import BoxedProjection, modulus_of
-from autophasenn.phasing.support import ShrinkWrap, blur
+from autophasenn.phasing.support import ShrinkWrap, blur, typical_amplitude
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import to_corner
 from autophasenn.physics.metrics import best_scale
@@ -160,11 +160,11 @@ def evened(
     ladder = _Ladder(held_out, how, likelihood, on_iteration)
     rho, shift = _moved(held_out, run, support.final_support(run.object))
     begun = replace(run, object=rho, support=support.final_support(rho))
-    plain = ladder.without_prior(begun)
+    problem, plain = ladder.without_prior(begun)
     if not held_out.score(plain) < held_out.score(run):
         begun, shift = replace(run, support=support.final_support(run.object)), (0.0, 0.0, 0.0)
-        plain = ladder.without_prior(begun)
-    found, weight = ladder.climbed(begun, plain)
+        problem, plain = ladder.without_prior(begun)
+    found, weight = ladder.climbed(problem, begun, plain)
     if weight == 0 or not held_out.score(found) < held_out.score(run):
         return Evened(None)
     return Evened(found, shift, weight)
@@ -182,22 +182,20 @@ class _Ladder:
         self.held_out, self.how, self.likelihood, self.on_iteration = held_out, how, likelihood, on_iteration
         self.done = 0
 
-    def without_prior(self, begun: Retrieval) -> Retrieval:
-        """The most likely image from there."""
-        counts, used = to_corner(self.held_out.pattern.counts), to_corner(self.held_out.used[0])
-        problem = Problem(counts, used, begun.support[0], self.likelihood, (self.likelihood.first_sigma,) * 3)
+    def without_prior(self, begun: Retrieval) -> tuple[Problem, Retrieval]:
+        """The likelihood in the support of an image, and the most likely image from there."""
+        problem = problem_of(self.held_out, begun, self.likelihood)
         values, errors = self._climb(problem, problem.values_of(begun.object[0]))
-        return Retrieval(problem.object_of(values)[None], begun.support, errors)
+        return problem, Retrieval(problem.object_of(values)[None], begun.support, errors)
 
-    def climbed(self, begun: Retrieval, plain: Retrieval) -> tuple[Retrieval, float]:
+    def climbed(self, of: Problem, begun: Retrieval, plain: Retrieval) -> tuple[Retrieval, float]:
         """The best one, and its weight; a larger one has to earn it."""
-        problem = EvenProblem(self.held_out, plain, self.how, self.likelihood)
-        first = problem.of.values_of(begun.object[0])
+        problem, first = EvenProblem(of, plain, self.how), of.values_of(begun.object[0])
         best, weight = plain, 0.0
         for share in SHARES:
             problem.weight = share * self.how.weight
             values, errors = self._climb(problem, first)
-            run = Retrieval(problem.of.object_of(values)[None], plain.support, errors)
+            run = Retrieval(of.object_of(values)[None], plain.support, errors)
             if self.held_out.score(run) < (1 - self.how.margin) * self.held_out.score(best):
                 best, weight = run, problem.weight
         return best, weight
@@ -218,34 +216,39 @@ def _filled(run: Retrieval) -> float:
     return float(power.sum().square() / power.square().sum())
 
 
+def problem_of(held_out: HeldOut, image: Retrieval, likelihood: Likelihood) -> Problem:
+    """The likelihood of a coherent beam in the support of an image."""
+    counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
+    return Problem(counts, used, image.support[0], likelihood, (likelihood.first_sigma,) * 3)
+
+
 class EvenProblem:
     """The likelihood of a pattern and the prior of an even inside, and the slope in the voxels of an object.
 
     Parameters
     ----------
-    held_out : HeldOut
-    begun : Retrieval
-        One object, and the support that it is confined to.
+    of : Problem
+        The likelihood.
+    image : Retrieval
+        One object, whose inside and density are taken for the crystal's; its support is that of `of`.
     how : Evenness
-    likelihood : Likelihood
     """
 
-    def __init__(self, held_out: HeldOut, begun: Retrieval, how: Evenness, likelihood: Likelihood) -> None:
-        counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
-        self.of = Problem(counts, used, begun.support[0], likelihood, (likelihood.first_sigma,) * 3)
-        self.first = self.of.values_of(begun.object[0])
+    def __init__(self, of: Problem, image: Retrieval, how: Evenness) -> None:
+        self.of, self.first = of, of.values_of(image.object[0])
         amplitude = torch.linalg.vector_norm(self.first, dim=1)
-        typical = float((amplitude**4).sum().div((amplitude**2).sum()).sqrt())
-        self.weight, self.wall = how.weight, max(LEAST_WALL, how.wall * typical)
-        size = self.of.box.size
+        size, within = of.box.size, of.within
         whole = torch.zeros(math.prod(size), dtype=amplitude.dtype, device=amplitude.device)
-        whole[self.of.within] = amplitude
+        whole[within] = amplitude
+        whole = whole.reshape(size)
+        typical = float(typical_amplitude(whole.square()))
+        self.weight, self.wall = how.weight, max(LEAST_WALL, how.wall * typical)
         number = torch.full((math.prod(size),), -1, device=amplitude.device)
-        number[self.of.within] = torch.arange(len(amplitude), device=amplitude.device)
+        number[within] = torch.arange(len(amplitude), device=amplitude.device)
         number = number.reshape(size)
-        inside = _inside(whole.reshape(size), typical)
+        inside = _inside(whole, typical)
         number[~inside] = -1
-        self.standing = _standing_out(whole.reshape(size), inside).flatten()[self.of.within]
+        self.standing = _standing_out(whole, inside).flatten()[within]
         pairs = [_neighbours(number, axis) for axis in range(3)]
         self.one, self.other = torch.cat(pairs, 1)
 
@@ -338,8 +341,7 @@ def placement(values: Complex[Tensor, "m0 m1 m2"], shape: tuple[int, int, int]) 
     -------
     3 floats, -0.5 to 0.5, along each axis in turn
     """
-    power = values.abs().square()
-    typical = float((power.square().sum() / power.sum().clamp_min(torch.finfo(power.dtype).tiny)).sqrt())
+    typical = float(typical_amplitude(values.abs().square(), torch.finfo(values.real.dtype).tiny))
     shift = [0.0, 0.0, 0.0]
     angles = 2 * math.pi * torch.arange(PLACES, dtype=torch.float64) / PLACES
     for axis in range(3):

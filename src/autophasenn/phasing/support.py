@@ -84,9 +84,20 @@ class ShrinkWrap:
 
     def _bounded(self, rho: ObjectVolume, sigma: float) -> Support:
         blurred = blur(modulus_of(rho.detach(), torch.empty(rho.shape, device=rho.device)), sigma)
-        power = blurred.square()
-        typical = (power.square().sum(SPATIAL, keepdim=True) / power.sum(SPATIAL, keepdim=True)).sqrt()
-        return blurred >= self.threshold * typical
+        return blurred >= self.threshold * typical_amplitude(blurred.square())
+
+
+def typical_amplitude(power: Volume, least: float = 0.0) -> Tensor:
+    """That of the voxels that hold most of the squared amplitude, ``sqrt(sum a^4 / sum a^2)``, (..., 1, 1, 1).
+
+    Parameters
+    ----------
+    power : float tensor (..., n0, n1, n2)
+        The squared amplitude.
+    least : float
+        Below which its sum does not count as less: above 0 where all may be dark.
+    """
+    return (power.square().sum(SPATIAL, keepdim=True) / power.sum(SPATIAL, keepdim=True).clamp_min(least)).sqrt()
 
 
 def blur(volume: Volume, sigma: float) -> Volume:

@@ -74,20 +74,6 @@ def beam_of(
     return ForwardModel(kernel=torch.lerp(sharp, kernel, share)) if share else ForwardModel()
 
 
-def held_out_misfit(
-    network: Network,
-    boxes: Sequence[HeldOut],
-    draws: int,
-    seed: int,
-    *,
-    partial_coherence: bool = True,
-    between: Callable[[], None] | None = None,
-) -> float:
-    """Geometric mean of `held_out_misfits`, over patterns and starts."""
-    each = held_out_misfits(network, boxes, draws, seed, partial_coherence=partial_coherence, between=between)
-    return geometric_mean(each)
-
-
 def held_out_misfits(
     network: Network,
     boxes: Sequence[HeldOut],
