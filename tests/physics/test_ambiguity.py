@@ -51,6 +51,17 @@ def test_the_twin_is_left_alone_when_it_is_not_asked_for() -> None:
     assert align(rho, twin(rho), twins=False).correlation < 0.97
 
 
+def test_correlation_is_that_of_double_precision_however_high_the_peak_of_the_wave() -> None:
+    """A large crystal's wave is all peak: in single precision, what is small beside it gets lost from its norm."""
+    generator = torch.Generator().manual_seed(0)
+    first = torch.zeros(64, 64, 64, dtype=torch.complex64)
+    first[18:46, 18:46, 18:46] = 1
+    second = first + 0.05 * torch.randn(first.shape, dtype=first.dtype, generator=generator)
+    one, other = first.to(torch.complex128), second.to(torch.complex128)
+    exact = float((one * other.conj()).sum().abs() / (one.abs().square().sum() * other.abs().square().sum()).sqrt())
+    assert align(first, second).correlation == pytest.approx(exact, abs=1e-5)
+
+
 def test_a_translation_by_whole_voxels_is_a_roll() -> None:
     rho = blob()
     torch.testing.assert_close(translate(rho, (2.0, 0.0, -3.0)), torch.roll(rho, (2, -3), (0, 2)), atol=1e-5, rtol=0)

@@ -207,7 +207,7 @@ class _Search:
     def __init__(self, few: FewVoxels, how: EvenDensity, seed: int, on_iteration: OnIteration | None) -> None:
         self.how, self.few, self.on_iteration = how, few, on_iteration
         self.modulus, self.used = few.modulus, few.used
-        self.norm = float(torch.linalg.vector_norm(self.modulus[self.used]))
+        self.norm = float(torch.linalg.vector_norm(self.modulus[self.used], dtype=torch.float64))
         self.everything_used = bool(self.used.all())
         self.generator = torch.Generator().manual_seed(seed % 2**63)
         self.done = 0

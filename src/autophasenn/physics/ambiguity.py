@@ -87,8 +87,12 @@ def translate(rho: ObjectVolume, shift: tuple[float, float, float]) -> ObjectVol
 
 
 def _norm(wave: Tensor) -> float:
-    """Of its real and imaginary parts, which PyTorch squares many times as fast as complex numbers."""
-    return float(torch.linalg.vector_norm(torch.view_as_real(wave.resolve_conj())))
+    """Line by line, of real and imaginary parts, which PyTorch squares many times as fast as complex numbers.
+
+    In one go, single precision loses what is small beside a peak: up to 5e-4 of a norm.
+    """
+    lines = torch.linalg.vector_norm(torch.view_as_real(wave.resolve_conj()), dim=(-2, -1))
+    return float(torch.linalg.vector_norm(lines, dtype=torch.float64))
 
 
 def _frequencies(wave: Tensor) -> list[Tensor]:
