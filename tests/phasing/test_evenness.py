@@ -99,7 +99,7 @@ def test_what_is_judged_is_the_prior_and_neither_the_move_nor_more_evaluations(
     nothing = evened(held_out, run, Evenness(weight=1e-6), SUPPORT)
     assert nothing is not None
     assert nothing.image is None
-    assert nothing.facts() == {"kept": False, "shift_voxels": [0, 0, 0], "weight": 0}
+    assert nothing.facts() == {"kept": False, "shift_voxels": [0, 0, 0], "textured": False}
 
 
 def test_a_crystal_of_sharp_faces_is_placed_on_its_voxels() -> None:

@@ -3,12 +3,16 @@
     2 sum (sqrt(J) - sqrt(n))^2 + w sum_pairs delta^2 (sqrt(1 + ((a_i - a_j) / delta)^2) - 1)
 
 The first part is the likelihood (`phasing.likelihood`). The second one is over pairs of neighbouring voxels inside of the
-crystal, a is their amplitude in root counts, less the waves of density that stand far out of the noise; the phase is free.
-Weaker texture is smoothed like noise, where the held-out voxels as a whole gain by it. Small differences are held by a
-square, those of more than delta, at a wall between domains or a void, by their size alone, so that walls stay (Charbonnier
-et al., IEEE Trans. Image Process. 6, 298 (1997)). The unit is that of counting noise: a root of a count has a variance of
-1/4 whatever its mean, and so has, as the Fourier pair is orthonormal, about every voxel. Hence one weight serves
-patterns of any number of photons.
+crystal, a is their amplitude in root counts; the phase is free. Small differences are held by a square, those of more than
+delta, at a wall between domains or a void, by their size alone, so that walls stay (Charbonnier et al., IEEE Trans. Image
+Process. 6, 298 (1997)). The unit is that of counting noise: a root of a count has a variance of 1/4 whatever its mean, and
+so has, as the Fourier pair is orthonormal, about every voxel. Hence one weight serves patterns of any number of photons.
+
+A crystal may have a texture. So the image is made without the prior and with it, from the same place and by as many
+evaluations, and held-out voxels have to gain by the prior. What the likelihood then still asks for, its slope at the even
+crystal, is noise where the crystal is even (a score test; Rao, Math. Proc. Camb. Phil. Soc. 44, 50 (1948)). Waves that stand
+far out of it are density: then the image is made once more with a less those waves, and kept unless chi2_free grows by
+more than its margin.
 
 A pattern does not tell where between two voxels a crystal lies, but a crystal of sharp faces that lies between them rings,
 as its wave ends at the window. So the image is first moved, by less than a voxel, to where the least of it overshoots: a
@@ -46,10 +50,8 @@ NOTE = (
     "Texture of the density that does not stand out of the counting noise, of below about 5 % of it, may be smoothed; "
     "evenness: null in the plan leaves the image as it is."
 )
-SHARES = (0.25, 1.0)
-"""Of the weight, that are tried in turn."""
-RUNGS = 2 + len(SHARES)
-"""How often the likelihood is climbed at most: at two places without the prior."""
+RUNGS = 4
+"""How often the likelihood is climbed at most: at two places without the prior, then with it twice."""
 STANDS_OUT = 4.0
 """Of the largest power that noise would give a wave: one of more is density, and stays."""
 RINGING = 0.4
@@ -71,9 +73,9 @@ class Evenness:
     wall : float
         Share of the typical amplitude from which on a difference is held by its size alone.
     margin : float
-        By what share chi2_free has to fall for a larger weight.
+        By what share chi2_free has to fall for the prior.
     evaluations : int
-        Of the likelihood, for each weight.
+        Of the likelihood, for each image.
     enough : float
         Photons a voxel of the crystal above which an image is left as it is: there the ripple of counting noise is below
         0.3 %.
@@ -87,12 +89,12 @@ class Evenness:
     weight: Positive = 1.0
     wall: Positive = 0.1
     margin: Share = 0.005
-    evaluations: Number = 8
+    evaluations: Number = 12
     enough: Positive = 40_000.0
 
     @property
     def most_evaluations(self) -> int:
-        """Of the likelihood, for all weights and two places."""
+        """Of the likelihood, for all images and two places."""
         return RUNGS * self.evaluations
 
 
@@ -106,18 +108,18 @@ class Evened:
         None: the prior was refused, and the image stays as it is.
     shift : 3 floats
         By which the image was moved, voxels.
-    weight : float
-        Of the prior; 0: none.
+    textured : bool
+        Whether waves of density were left out of the prior.
     """
 
     image: Retrieval | None
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    weight: float = 0.0
+    textured: bool = False
 
     def facts(self) -> dict[str, Any]:
         """For the report."""
         shift = [round(each, 3) for each in self.shift]
-        facts = {"kept": self.image is not None, "shift_voxels": shift, "weight": self.weight}
+        facts = {"kept": self.image is not None, "shift_voxels": shift, "textured": self.textured}
         return facts if self.image is None else facts | {"note": NOTE}
 
 
@@ -164,14 +166,14 @@ def evened(
     if not held_out.score(plain) < held_out.score(run):
         begun, shift = replace(run, support=support.final_support(run.object)), (0.0, 0.0, 0.0)
         problem, plain = ladder.without_prior(begun)
-    found, weight = ladder.climbed(problem, begun, plain)
-    if weight == 0 or not held_out.score(found) < held_out.score(run):
+    found, textured = ladder.climbed(problem, begun, plain)
+    if found is plain or not held_out.score(found) < held_out.score(run):
         return Evened(None)
-    return Evened(found, shift, weight)
+    return Evened(found, shift, textured)
 
 
 class _Ladder:
-    """The same image, from the same place and by as many evaluations, without the prior and with more of it.
+    """The same image, from the same place and by as many evaluations, without the prior and with it.
 
     So held-out voxels judge the prior, and neither the move nor the likelihood.
     """
@@ -188,17 +190,20 @@ class _Ladder:
         values, errors = self._climb(problem, problem.values_of(begun.object[0]))
         return problem, Retrieval(problem.object_of(values)[None], begun.support, errors)
 
-    def climbed(self, of: Problem, begun: Retrieval, plain: Retrieval) -> tuple[Retrieval, float]:
-        """The best one, and its weight; a larger one has to earn it."""
+    def climbed(self, of: Problem, begun: Retrieval, plain: Retrieval) -> tuple[Retrieval, bool]:
+        """The best one, and whether it has waves that the prior leaves out."""
         problem, first = EvenProblem(of, plain, self.how), of.values_of(begun.object[0])
-        best, weight = plain, 0.0
-        for share in SHARES:
-            problem.weight = share * self.how.weight
+        values, errors = self._climb(problem, first)
+        best, textured, bar = plain, False, (1 - self.how.margin) * self.held_out.score(plain)
+        even = Retrieval(of.object_of(values)[None], plain.support, errors)
+        if (score := self.held_out.score(even)) < bar:
+            best, bar = even, min(bar, (1 + self.how.margin) * score)
+        if problem.leave_out_waves(values):
             values, errors = self._climb(problem, first)
             run = Retrieval(of.object_of(values)[None], plain.support, errors)
-            if self.held_out.score(run) < (1 - self.how.margin) * self.held_out.score(best):
-                best, weight = run, problem.weight
-        return best, weight
+            if self.held_out.score(run) < bar:
+                best, textured = run, True
+        return best, textured
 
     def _climb(self, problem: Problem | EvenProblem, values: Tensor) -> tuple[Tensor, Tensor]:
         def told(done: int, _: int) -> None:
@@ -236,27 +241,38 @@ class EvenProblem:
 
     def __init__(self, of: Problem, image: Retrieval, how: Evenness) -> None:
         self.of, self.first = of, of.values_of(image.object[0])
-        amplitude = torch.linalg.vector_norm(self.first, dim=1)
-        size, within = of.box.size, of.within
-        whole = torch.zeros(math.prod(size), dtype=amplitude.dtype, device=amplitude.device)
-        whole[within] = amplitude
-        whole = whole.reshape(size)
-        typical = float(typical_amplitude(whole.square()))
+        self.standing: Tensor | None = None
+        self.amplitude = self._in_box(torch.linalg.vector_norm(self.first, dim=1))
+        typical = float(typical_amplitude(self.amplitude.square()))
         self.weight, self.wall = how.weight, max(LEAST_WALL, how.wall * typical)
-        number = torch.full((math.prod(size),), -1, device=amplitude.device)
-        number[within] = torch.arange(len(amplitude), device=amplitude.device)
-        number = number.reshape(size)
-        inside = _inside(whole, typical)
-        number[~inside] = -1
-        self.standing = _standing_out(whole, inside).flatten()[within]
+        self.inside = _inside(self.amplitude, typical)
+        number = self._in_box(torch.arange(len(self.first), device=self.first.device))
+        number[~self.inside] = -1
         pairs = [_neighbours(number, axis) for axis in range(3)]
         self.one, self.other = torch.cat(pairs, 1)
+
+    def _in_box(self, values: Tensor) -> Tensor:
+        """Values of the voxels of the support in the box around it, 0 outside of it."""
+        whole = values.new_zeros(math.prod(self.of.box.size))
+        whole[self.of.within] = values
+        return whole.reshape(self.of.box.size)
+
+    def leave_out_waves(self, values: Tensor) -> bool:
+        """Let the prior be without the waves that the likelihood asks for at an even crystal, if there are any."""
+        _, _, slope, _ = self.of(values, None)
+        asked = -(slope * values).sum(1) / torch.linalg.vector_norm(values, dim=1).clamp_min(NOT_ZERO)
+        standing = _standing_out(self._in_box(asked), self.inside)
+        if not bool(standing.any()):
+            return False
+        wave = torch.where(standing, _waves(self.amplitude, self.inside), 0)
+        self.standing = torch.fft.ifftn(wave).real.flatten()[self.of.within]
+        return True
 
     def __call__(self, values: Tensor, beam: Tensor | None = None) -> tuple[float, Tensor, Tensor, None]:
         """The value to be made small, chi2, and the slope of the value."""
         value, error, slope, _ = self.of(values, beam)
         amplitude = torch.linalg.vector_norm(values, dim=1)
-        uneven = amplitude - self.standing
+        uneven = amplitude if self.standing is None else amplitude - self.standing
         difference = uneven[self.one] - uneven[self.other]
         root = (1 + (difference / self.wall).square()).sqrt()
         value += self.weight * self.wall**2 * float((root - 1).sum(dtype=torch.float64))
@@ -279,22 +295,25 @@ def _inside(amplitude: Float[Tensor, "m0 m1 m2"], typical: float) -> Bool[Tensor
     return inside
 
 
-def _standing_out(amplitude: Float[Tensor, "m0 m1 m2"], inside: Bool[Tensor, "m0 m1 m2"]) -> Float[Tensor, "m0 m1 m2"]:
-    """The waves inside of the crystal that are far higher than any that noise would make: density, and no ripple of noise.
+def _waves(values: Float[Tensor, "m0 m1 m2"], inside: Bool[Tensor, "m0 m1 m2"]) -> Complex[Tensor, "m0 m1 m2"]:
+    """Of what the inside of a crystal differs from its mean."""
+    return torch.fft.fftn(torch.where(inside, values - values[inside].mean(), 0))
+
+
+def _standing_out(values: Float[Tensor, "m0 m1 m2"], inside: Bool[Tensor, "m0 m1 m2"]) -> Bool[Tensor, "m0 m1 m2"]:
+    """Which waves inside of the crystal are far higher than any that noise would make.
 
     The power of a wave of white noise is distributed exponentially, so that of M the largest is about ln M times the mean,
     which is the median over ln 2.
     """
     if not bool(inside.any()):
-        return torch.zeros_like(amplitude)
-    wave = torch.fft.fftn(torch.where(inside, amplitude - amplitude[inside].mean(), 0))
-    power = wave.abs().square()
-    least = power.median() / math.log(2) * max(1.0, math.log(power.numel())) * STANDS_OUT
-    keep = power > least
-    for axis, size in enumerate(amplitude.shape):
-        far = torch.fft.fftfreq(size, device=amplitude.device).abs() > RINGING
-        keep.transpose(0, axis)[far] = False  # a view
-    return torch.fft.ifftn(torch.where(keep, wave, 0)).real
+        return torch.zeros_like(inside)
+    power = _waves(values, inside).abs().square()
+    standing = power > power.median() / math.log(2) * max(1.0, math.log(power.numel())) * STANDS_OUT
+    for axis, size in enumerate(values.shape):
+        far = torch.fft.fftfreq(size, device=values.device).abs() > RINGING
+        standing.transpose(0, axis)[far] = False  # a view
+    return standing
 
 
 def _neighbours(number: Tensor, axis: int) -> Tensor:
