@@ -91,13 +91,20 @@ def test_a_wave_of_density_that_stands_out_of_the_noise_stays(photons: float) ->
     assert height(image_of(held_out, run).object[0]) > 0.6 * before
 
 
-@pytest.mark.parametrize("away", [(0.0, 0.0, 0.0), (0.3, -0.2, 0.45)])
-def test_what_is_judged_is_the_prior_and_neither_the_move_nor_more_evaluations(
-    away: tuple[float, float, float],
-) -> None:
-    held_out, run = measured(moved(EVEN, away), 1e6)
-    nothing = evened(held_out, run, Evenness(weight=1e-6), SUPPORT)
-    assert nothing is not None
+@pytest.mark.parametrize("height", [0.0, 0.05])
+def test_the_likelihood_asks_for_waves_at_an_even_crystal_only_where_the_density_has_them(height: float) -> None:
+    wave = torch.cos(torch.pi * X / 2 + 0.4) * torch.cos(torch.pi * Y / 2 + 0.4)
+    held_out, run = measured(torch.polar(INSIDE.float() * (1 + height * wave), PHASE), 1e7)
+    found = evened(held_out, run, Evenness(), SUPPORT)
+    assert found is not None
+    assert found.image is not None
+    assert found.textured == (height > 0)
+
+
+def test_an_image_is_kept_only_where_held_out_voxels_gain() -> None:
+    held_out, run = measured(EVEN, 1e6)
+    assert evened(held_out, run, Evenness(), SUPPORT).image is not None
+    nothing = evened(held_out, run, Evenness(margin=0.99), SUPPORT)
     assert nothing.image is None
     assert nothing.facts() == {"kept": False, "shift_voxels": [0, 0, 0], "textured": False}
 

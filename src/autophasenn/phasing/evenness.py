@@ -8,11 +8,9 @@ delta, at a wall between domains or a void, by their size alone, so that walls s
 Process. 6, 298 (1997)). The unit is that of counting noise: a root of a count has a variance of 1/4 whatever its mean, and
 so has, as the Fourier pair is orthonormal, about every voxel. Hence one weight serves patterns of any number of photons.
 
-A crystal may have a texture. So the image is made without the prior and with it, from the same place and by as many
-evaluations, and held-out voxels have to gain by the prior. What the likelihood then still asks for, its slope at the even
-crystal, is noise where the crystal is even (a score test; Rao, Math. Proc. Camb. Phil. Soc. 44, 50 (1948)). Waves that stand
-far out of it are density: then the image is made once more with a less those waves, and kept unless chi2_free grows by
-more than its margin.
+A crystal may have a texture. What the likelihood still asks for at the most likely even crystal, its slope, is noise where
+the crystal is even (a score test; Rao, Math. Proc. Camb. Phil. Soc. 44, 50 (1948)). Waves that stand far out of it are
+density: then the image is made once more with a less those waves, and kept unless chi2_free grows by it.
 
 A pattern does not tell where between two voxels a crystal lies, but a crystal of sharp faces that lies between them rings,
 as its wave ends at the window. So the image is first moved, by less than a voxel, to where the least of it overshoots: a
@@ -50,8 +48,6 @@ NOTE = (
     "Texture of the density that does not stand out of the counting noise, of below about 5 % of it, may be smoothed; "
     "evenness: null in the plan leaves the image as it is."
 )
-RUNGS = 4
-"""How often the likelihood is climbed at most: at two places without the prior, then with it twice."""
 STANDS_OUT = 4.0
 """Of the largest power that noise would give a wave: one of more is density, and stays."""
 RINGING = 0.4
@@ -73,9 +69,9 @@ class Evenness:
     wall : float
         Share of the typical amplitude from which on a difference is held by its size alone.
     margin : float
-        By what share chi2_free has to fall for the prior.
+        By what share chi2_free has to fall for the image to be kept, and may grow for a texture that the pattern asks for.
     evaluations : int
-        Of the likelihood, for each image.
+        Of the likelihood, towards an even crystal.
     enough : float
         Photons a voxel of the crystal above which an image is left as it is: there the ripple of counting noise is below
         0.3 %.
@@ -89,13 +85,18 @@ class Evenness:
     weight: Positive = 1.0
     wall: Positive = 0.1
     margin: Share = 0.005
-    evaluations: Number = 12
+    evaluations: Number = 20
     enough: Positive = 40_000.0
 
     @property
+    def for_a_texture(self) -> int:
+        """Evaluations that go on from the even crystal, where its pattern asks for a texture."""
+        return max(1, self.evaluations // 2)
+
+    @property
     def most_evaluations(self) -> int:
-        """Of the likelihood, for all images and two places."""
-        return RUNGS * self.evaluations
+        """Of the likelihood, for both."""
+        return self.evaluations + self.for_a_texture
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,7 @@ def evened(
     *,
     on_iteration: OnIteration | None = None,
 ) -> Evened | None:
-    """Go on from an image towards the most likely one that is even inside: between voxels as it lies best, else as it lies.
+    """Go on from an image towards the most likely one that is even inside, moved between its voxels as it lies best.
 
     Parameters
     ----------
@@ -153,66 +154,35 @@ def evened(
         None: not tried, as no photon was held out, each voxel has `how.enough` photons, or the beam is coherent only in
         part: what its kernel leaves open is more than the noise.
     """
-    likelihood = replace(likelihood or Likelihood(), evaluations=how.evaluations)
+    likelihood = likelihood or Likelihood()
     if run.kernel is not None or not held_out.can_judge:
         return None
     photons = float(held_out.pattern.counts[held_out.used[0]].sum(dtype=torch.float64))
     if photons > how.enough * _filled(run):
         return None
-    ladder = _Ladder(held_out, how, likelihood, on_iteration)
     rho, shift = _moved(held_out, run, support.final_support(run.object))
     begun = replace(run, object=rho, support=support.final_support(rho))
-    problem, plain = ladder.without_prior(begun)
-    if not held_out.score(plain) < held_out.score(run):
-        begun, shift = replace(run, support=support.final_support(run.object)), (0.0, 0.0, 0.0)
-        problem, plain = ladder.without_prior(begun)
-    found, textured = ladder.climbed(problem, begun, plain)
-    if found is plain or not held_out.score(found) < held_out.score(run):
-        return Evened(None)
-    return Evened(found, shift, textured)
+    of = problem_of(held_out, begun, likelihood)
+    problem = EvenProblem(of, begun, how)
+    values, best, done = problem.first, Evened(None), 0
+    bar = (1 - how.margin) * held_out.score(run)
 
+    def told(number: int, _: int) -> None:
+        if on_iteration is not None:
+            on_iteration(done + number, how.most_evaluations)
 
-class _Ladder:
-    """The same image, from the same place and by as many evaluations, without the prior and with it.
-
-    So held-out voxels judge the prior, and neither the move nor the likelihood.
-    """
-
-    def __init__(
-        self, held_out: HeldOut, how: Evenness, likelihood: Likelihood, on_iteration: OnIteration | None
-    ) -> None:
-        self.held_out, self.how, self.likelihood, self.on_iteration = held_out, how, likelihood, on_iteration
-        self.done = 0
-
-    def without_prior(self, begun: Retrieval) -> tuple[Problem, Retrieval]:
-        """The likelihood in the support of an image, and the most likely image from there."""
-        problem = problem_of(self.held_out, begun, self.likelihood)
-        values, errors = self._climb(problem, problem.values_of(begun.object[0]))
-        return problem, Retrieval(problem.object_of(values)[None], begun.support, errors)
-
-    def climbed(self, of: Problem, begun: Retrieval, plain: Retrieval) -> tuple[Retrieval, bool]:
-        """The best one, and whether it has waves that the prior leaves out."""
-        problem, first = EvenProblem(of, plain, self.how), of.values_of(begun.object[0])
-        values, errors = self._climb(problem, first)
-        best, textured, bar = plain, False, (1 - self.how.margin) * self.held_out.score(plain)
-        even = Retrieval(of.object_of(values)[None], plain.support, errors)
-        if (score := self.held_out.score(even)) < bar:
-            best, bar = even, min(bar, (1 + self.how.margin) * score)
-        if problem.leave_out_waves(values):
-            values, errors = self._climb(problem, first)
-            run = Retrieval(of.object_of(values)[None], plain.support, errors)
-            if self.held_out.score(run) < bar:
-                best, textured = run, True
-        return best, textured
-
-    def _climb(self, problem: Problem | EvenProblem, values: Tensor) -> tuple[Tensor, Tensor]:
-        def told(done: int, _: int) -> None:
-            if self.on_iteration is not None:
-                self.on_iteration(self.done + done, self.how.most_evaluations)
-
-        values, _, errors = climb(problem, values, None, self.likelihood, on_evaluation=told)
-        self.done += errors.shape[1]
-        return values, errors.to(values)
+    for textured in (False, True):
+        if textured and not problem.leave_out_waves(values):
+            break
+        evaluations = how.for_a_texture if textured else how.evaluations
+        values, _, errors = climb(
+            problem, values, None, replace(likelihood, evaluations=evaluations), on_evaluation=told
+        )
+        done += errors.shape[1]
+        found = Retrieval(of.object_of(values)[None], begun.support, errors.to(values))
+        if (score := held_out.score(found)) < bar:
+            best, bar = Evened(found, shift, textured), min(bar, (1 + how.margin) * score)
+    return best
 
 
 def _filled(run: Retrieval) -> float:
