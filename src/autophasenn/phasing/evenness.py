@@ -13,8 +13,9 @@ the crystal is even (a score test; Rao, Math. Proc. Camb. Phil. Soc. 44, 50 (194
 density: then the image is made once more with a less those waves, and kept unless chi2_free grows by it.
 
 A pattern does not tell where between two voxels a crystal lies, but a crystal of sharp faces that lies between them rings,
-as its wave ends at the window. So the image is first moved, by less than a voxel, to where the least of it overshoots: a
-crystal that was simulated on voxels comes back onto them, and any other is as even as it can be shown.
+as its wave ends at the window. So in turn the image is moved, by less than a voxel, to where the least of it overshoots,
+and made even: a crystal that was simulated on voxels comes back onto them. A real one of sharp faces and many photons rings
+wherever it is put: then the likelihood asks for ringing, and the image is left as it is.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.likelihood import Likelihood, Problem, climb
 from autophasenn.phasing.projection import BoxedProjection, modulus_of
 from autophasenn.phasing.support import ShrinkWrap, blur, typical_amplitude
+from autophasenn.physics.ambiguity import translate
 from autophasenn.physics.diffraction import intensity_of
 from autophasenn.physics.fourier import to_corner
 from autophasenn.physics.metrics import best_scale
@@ -50,8 +52,9 @@ NOTE = (
 )
 STANDS_OUT = 4.0
 """Of the largest power that noise would give a wave: one of more is density, and stays."""
-RINGING = 0.4
-"""Waves of more periods a voxel are how sharp faces between voxels ring, and no density."""
+RINGING, RINGS = 0.4, 1.3
+"""Waves of more periods a voxel are how sharp faces between voxels ring, and no density; where what the likelihood asks for
+has that many times more power there than elsewhere, the crystal lies between its voxels (docs/notebook/evaluation.md)."""
 NOT_ZERO = 1e-6
 """Amplitude, root counts, below which nothing is divided by it."""
 LEAST_WALL = 1.0
@@ -70,8 +73,10 @@ class Evenness:
         Share of the typical amplitude from which on a difference is held by its size alone.
     margin : float
         By what share chi2_free has to fall for the image to be kept, and may grow for a texture that the pattern asks for.
+    turns : int
+        How often the image is moved between its voxels, and made even there. What is even shows better where it belongs.
     evaluations : int
-        Of the likelihood, towards an even crystal.
+        Of the likelihood in each turn, and towards a crystal with a texture.
     enough : float
         Photons a voxel of the crystal above which an image is left as it is: there the ripple of counting noise is below
         0.3 %.
@@ -85,18 +90,14 @@ class Evenness:
     weight: Positive = 1.0
     wall: Positive = 0.1
     margin: Share = 0.005
-    evaluations: Number = 20
+    turns: Number = 3
+    evaluations: Number = 10
     enough: Positive = 40_000.0
 
     @property
-    def for_a_texture(self) -> int:
-        """Evaluations that go on from the even crystal, where its pattern asks for a texture."""
-        return max(1, self.evaluations // 2)
-
-    @property
     def most_evaluations(self) -> int:
-        """Of the likelihood, for both."""
-        return self.evaluations + self.for_a_texture
+        """Of the likelihood, in all."""
+        return (self.turns + 1) * self.evaluations
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,34 +155,38 @@ def evened(
         None: not tried, as no photon was held out, each voxel has `how.enough` photons, or the beam is coherent only in
         part: what its kernel leaves open is more than the noise.
     """
-    likelihood = likelihood or Likelihood()
     if run.kernel is not None or not held_out.can_judge:
         return None
     photons = float(held_out.pattern.counts[held_out.used[0]].sum(dtype=torch.float64))
     if photons > how.enough * _filled(run):
         return None
-    rho, shift = _moved(held_out, run, support.final_support(run.object))
-    begun = replace(run, object=rho, support=support.final_support(rho))
-    of = problem_of(held_out, begun, likelihood)
-    problem = EvenProblem(of, begun, how)
-    values, best, done = problem.first, Evened(None), 0
-    bar = (1 - how.margin) * held_out.score(run)
+    once = replace(likelihood or Likelihood(), evaluations=how.evaluations)
+    shift, done, found = (0.0, 0.0, 0.0), 0, run
 
     def told(number: int, _: int) -> None:
         if on_iteration is not None:
             on_iteration(done + number, how.most_evaluations)
 
-    for textured in (False, True):
-        if textured and not problem.leave_out_waves(values):
-            break
-        evaluations = how.for_a_texture if textured else how.evaluations
-        values, _, errors = climb(
-            problem, values, None, replace(likelihood, evaluations=evaluations), on_evaluation=told
-        )
-        done += errors.shape[1]
-        found = Retrieval(of.object_of(values)[None], begun.support, errors.to(values))
-        if (score := held_out.score(found)) < bar:
-            best, bar = Evened(found, shift, textured), min(bar, (1 + how.margin) * score)
+    def climbed(problem: EvenProblem, values: Tensor) -> tuple[Tensor, Retrieval]:
+        values, _, errors = climb(problem, values, None, once, on_evaluation=told)
+        return values, Retrieval(problem.of.object_of(values)[None], within, errors.to(values))
+
+    for turn in range(how.turns):
+        rho, by = _moved(held_out, found, support.final_support(found.object))
+        shift = (shift[0] + by[0], shift[1] + by[1], shift[2] + by[2])
+        within = support.final_support(rho)
+        problem = EvenProblem(held_out, rho[0], within[0], how, once)
+        values, found = climbed(problem, problem.first)
+        done += found.errors.shape[1]
+        asked = problem.asked(values)
+        if turn > 0 and problem.rings(asked):
+            return Evened(None)
+    bar, score = (1 - how.margin) * held_out.score(run), held_out.score(found)
+    best = Evened(found, shift) if score < bar else Evened(None)
+    if problem.leave_out_waves(asked, translate(run.object[0], shift)):
+        _, textured = climbed(problem, values)
+        if held_out.score(textured) < min(bar, (1 + how.margin) * score):
+            best = Evened(textured, shift, textured=True)
     return best
 
 
@@ -191,31 +196,28 @@ def _filled(run: Retrieval) -> float:
     return float(power.sum().square() / power.square().sum())
 
 
-def problem_of(held_out: HeldOut, image: Retrieval, likelihood: Likelihood) -> Problem:
-    """The likelihood of a coherent beam in the support of an image."""
-    counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
-    return Problem(counts, used, image.support[0], likelihood, (likelihood.first_sigma,) * 3)
-
-
 class EvenProblem:
     """The likelihood of a pattern and the prior of an even inside, and the slope in the voxels of an object.
 
     Parameters
     ----------
-    of : Problem
-        The likelihood.
-    image : Retrieval
-        One object, whose inside and density are taken for the crystal's; its support is that of `of`.
+    held_out : HeldOut
+    rho : complex64 tensor (n0, n1, n2)
+        Whose inside is taken for the crystal's.
+    support : bool tensor (n0, n1, n2)
     how : Evenness
+    likelihood : Likelihood
     """
 
-    def __init__(self, of: Problem, image: Retrieval, how: Evenness) -> None:
-        self.of, self.first = of, of.values_of(image.object[0])
+    def __init__(self, held_out: HeldOut, rho: Tensor, support: Tensor, how: Evenness, likelihood: Likelihood) -> None:
+        counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
+        self.of = Problem(counts, used, support, likelihood, (likelihood.first_sigma,) * 3)
+        self.first = self.of.values_of(rho)
         self.standing: Tensor | None = None
-        self.amplitude = self._in_box(torch.linalg.vector_norm(self.first, dim=1))
-        typical = float(typical_amplitude(self.amplitude.square()))
+        amplitude = self._in_box(torch.linalg.vector_norm(self.first, dim=1))
+        typical = float(typical_amplitude(amplitude.square()))
         self.weight, self.wall = how.weight, max(LEAST_WALL, how.wall * typical)
-        self.inside = _inside(self.amplitude, typical)
+        self.inside = _inside(amplitude, typical)
         number = self._in_box(torch.arange(len(self.first), device=self.first.device))
         number[~self.inside] = -1
         pairs = [_neighbours(number, axis) for axis in range(3)]
@@ -227,14 +229,23 @@ class EvenProblem:
         whole[self.of.within] = values
         return whole.reshape(self.of.box.size)
 
-    def leave_out_waves(self, values: Tensor) -> bool:
-        """Let the prior be without the waves that the likelihood asks for at an even crystal, if there are any."""
+    def asked(self, values: Tensor) -> Float[Tensor, "m0 m1 m2"]:
+        """What the likelihood still asks the amplitude for."""
         _, _, slope, _ = self.of(values, None)
-        asked = -(slope * values).sum(1) / torch.linalg.vector_norm(values, dim=1).clamp_min(NOT_ZERO)
-        standing = _standing_out(self._in_box(asked), self.inside)
+        return self._in_box(-(slope * values).sum(1) / torch.linalg.vector_norm(values, dim=1).clamp_min(NOT_ZERO))
+
+    def rings(self, asked: Float[Tensor, "m0 m1 m2"]) -> bool:
+        """Whether it asks for how sharp faces between voxels ring."""
+        power, far = _waves(asked, self.inside).abs().square(), _far(self.inside)
+        return bool(far.any()) and float(power[far].mean()) > RINGS * float(power[~far].mean())
+
+    def leave_out_waves(self, asked: Float[Tensor, "m0 m1 m2"], rho: Tensor) -> bool:
+        """Let the prior be without those waves of an object that the likelihood asks for at an even crystal, if any."""
+        standing = _standing_out(asked, self.inside)
         if not bool(standing.any()):
             return False
-        wave = torch.where(standing, _waves(self.amplitude, self.inside), 0)
+        amplitude = self._in_box(torch.linalg.vector_norm(self.of.values_of(rho), dim=1))
+        wave = torch.where(standing, _waves(amplitude, self.inside), 0)
         self.standing = torch.fft.ifftn(wave).real.flatten()[self.of.within]
         return True
 
@@ -266,8 +277,17 @@ def _inside(amplitude: Float[Tensor, "m0 m1 m2"], typical: float) -> Bool[Tensor
 
 
 def _waves(values: Float[Tensor, "m0 m1 m2"], inside: Bool[Tensor, "m0 m1 m2"]) -> Complex[Tensor, "m0 m1 m2"]:
-    """Of what the inside of a crystal differs from its mean."""
-    return torch.fft.fftn(torch.where(inside, values - values[inside].mean(), 0))
+    """Of what the inside of a crystal differs from its mean; 0 where there is none."""
+    mean = (values * inside).sum() / inside.sum().clamp_min(1)
+    return torch.fft.fftn(torch.where(inside, values - mean, 0))
+
+
+def _far(values: Tensor) -> Bool[Tensor, "m0 m1 m2"]:
+    """The waves that are how sharp faces between voxels ring."""
+    far = torch.zeros(values.shape, dtype=torch.bool, device=values.device)
+    for axis, size in enumerate(values.shape):
+        far.transpose(0, axis)[torch.fft.fftfreq(size, device=values.device).abs() > RINGING] = True  # a view
+    return far
 
 
 def _standing_out(values: Float[Tensor, "m0 m1 m2"], inside: Bool[Tensor, "m0 m1 m2"]) -> Bool[Tensor, "m0 m1 m2"]:
@@ -276,14 +296,9 @@ def _standing_out(values: Float[Tensor, "m0 m1 m2"], inside: Bool[Tensor, "m0 m1
     The power of a wave of white noise is distributed exponentially, so that of M the largest is about ln M times the mean,
     which is the median over ln 2.
     """
-    if not bool(inside.any()):
-        return torch.zeros_like(inside)
     power = _waves(values, inside).abs().square()
-    standing = power > power.median() / math.log(2) * max(1.0, math.log(power.numel())) * STANDS_OUT
-    for axis, size in enumerate(values.shape):
-        far = torch.fft.fftfreq(size, device=values.device).abs() > RINGING
-        standing.transpose(0, axis)[far] = False  # a view
-    return standing
+    least = power.median() / math.log(2) * max(1.0, math.log(power.numel())) * STANDS_OUT
+    return (power > least) & ~_far(values)
 
 
 def _neighbours(number: Tensor, axis: int) -> Tensor:
