@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from autophasenn.physics import fourier
+from autophasenn.physics.diffraction import modulus_of
 from autophasenn.volumes import SPATIAL, ObjectVolume
 
 
@@ -118,17 +119,21 @@ def _fourier_sum(cross: Tensor, shifts: list[Tensor]) -> Tensor:
     return result
 
 
+def _highest(values: Tensor) -> list[int]:
+    """Index of the largest modulus."""
+    modulus = modulus_of(values)
+    # NumPy's, as the first call of torch's imports SymPy: a second of every run.
+    return [int(i) for i in np.unravel_index(int(modulus.argmax()), modulus.shape)]
+
+
 def _peak_shift(cross: Tensor) -> Tensor:
     """Displacement s (float64 tensor (3,), voxels) that makes ``|sum_q C(q) exp(-i q.s)|`` largest."""
-    correlation = torch.fft.fftn(cross).abs()
-    # NumPy's, as the first call of torch's imports SymPy: a second of every run.
-    peak = np.unravel_index(int(correlation.argmax()), correlation.shape)
-    wrapped = [int(i) - n if i > n // 2 else int(i) for i, n in zip(peak, cross.shape, strict=True)]
+    peak = _highest(torch.fft.fftn(cross))
+    wrapped = [i - n if i > n // 2 else i for i, n in zip(peak, cross.shape, strict=True)]
     shift = torch.tensor(wrapped, dtype=torch.float64)
     for step in (0.25, 0.05, 0.01):
         offsets = torch.arange(-4, 5, dtype=torch.float64) * step
         grid = [s + offsets for s in shift]
-        values = _fourier_sum(cross, grid).abs()
-        peak = np.unravel_index(int(values.argmax()), values.shape)
-        shift = torch.stack([axis[int(i)] for axis, i in zip(grid, peak, strict=True)])
+        place = _highest(_fourier_sum(cross, grid))
+        shift = torch.stack([axis[i] for axis, i in zip(grid, place, strict=True)])
     return shift
