@@ -18,7 +18,9 @@ and LeCun, ICML (2010)).
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, cast
 
 import torch
@@ -34,8 +36,9 @@ from autophasenn.options import Count, Number, options
 from autophasenn.phasing.projection import scale_by
 from autophasenn.phasing.support import blur, typical_amplitude
 from autophasenn.physics.diffraction import modulus_of
-from autophasenn.physics.fourier import back_propagate_cropped, diffract_padded
+from autophasenn.physics.fourier import back_propagate_cropped, diffract_padded, to_corner
 from autophasenn.physics.metrics import thresholded
+from autophasenn.physics.pruned import Box, PrunedPair
 from autophasenn.volumes import OBJECT, PATTERN, SPATIAL, Mask, Objects, Volume, Waves, crop_or_pad, twin
 
 Gate = Float[Tensor, "batch 32 32 32"]
@@ -129,6 +132,9 @@ class Unrolled(nn.Module):
         return history
 
 
+_PAIR = PrunedPair(PATTERN, Box((OBJECT[0] // 2, OBJECT[1] // 2, OBJECT[2] // 2), OBJECT))
+
+
 class _Projection:
     """Of objects onto the measured modulus, in the box that holds the objects."""
 
@@ -139,10 +145,21 @@ class _Projection:
         self.patterson = patterson / patterson.abs().amax(SPATIAL, keepdim=True)
 
     def __call__(self, objects: Objects) -> Objects:
-        return self.of_waves(diffract_padded(objects, PATTERN))
+        if objects.requires_grad or objects.device.type != "cpu":
+            return self.of_waves(diffract_padded(objects, PATTERN))
+        return _PAIR.to_box(self._in_corner._quickly(_PAIR.to_wave(objects)))
 
     def of_waves(self, waves: Waves) -> Objects:
-        return back_propagate_cropped(self._learning(waves) if waves.requires_grad else self._quickly(waves), OBJECT)
+        projected = self._learning(waves) if waves.requires_grad else self._quickly(waves.clone())
+        return back_propagate_cropped(projected, OBJECT)
+
+    @cached_property
+    def _in_corner(self) -> _Projection:
+        """The same for waves in corner order, as the quickest transform of a box has them."""
+        turned = copy(self)
+        turned.modulus = to_corner(self.modulus)
+        turned.measured = None if self.measured is None else to_corner(self.measured)
+        return turned
 
     def _learning(self, waves: Waves) -> Waves:
         """With the slope that training needs, of dark waves too."""
@@ -152,12 +169,12 @@ class _Projection:
         return torch.where(self.measured, projected, waves * self._scale(waves.abs(), self.measured))
 
     def _quickly(self, waves: Waves) -> Waves:
-        """The same by one real factor a voxel: what selects or normalises complex numbers costs a transform."""
+        """The same in place, by one real factor a voxel: to select or to normalise complex numbers costs a transform."""
         calculated = modulus_of(waves)
         factor = self.modulus / (calculated + TINY**2)
         if self.measured is not None:
             factor = torch.where(self.measured, factor, self._scale(calculated, self.measured))
-        return scale_by(waves.clone(), factor)
+        return scale_by(waves, factor)
 
     def _scale(self, calculated: Volume, measured: Mask) -> Float[Tensor, "batch 1 1 1"]:
         """What brings the measured part of the modulus of waves nearest to the measured one."""
