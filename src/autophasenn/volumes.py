@@ -6,6 +6,7 @@ both spaces is index ``n // 2`` on every axis, so every function here keeps voxe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
@@ -137,20 +138,20 @@ class Pattern:
                 f"The mask has shape {tuple(self.mask.shape)} and the pattern {tuple(self.counts.shape)}; they must be "
                 "equal. Give a mask of the pattern's shape, True = measured."
             )
-        measured = self.counts[self.mask]
-        if measured.numel() == 0:
+        if not bool(self.mask.any()):
             raise InputError("The mask leaves no measured voxel; True means measured, so the mask may be inverted.")
-        if not bool(torch.isfinite(measured).all()):
+        measured = torch.where(self.mask, self.counts, 0)
+        lowest, highest = float(measured.min()), float(measured.max())
+        if not (math.isfinite(lowest) and math.isfinite(highest)):
             raise InputError(
                 "The pattern holds NaN or infinite counts in measured voxels; mask those voxels (False = unmeasured)."
             )
-        lowest = float(measured.min())
         if lowest < 0:
             raise InputError(
                 f"The pattern holds negative counts (lowest {lowest:g}); intensities are counts >= 0. Subtract no "
                 "background, or clip it at zero."
             )
-        if float(measured.max()) <= 0:
+        if highest <= 0:
             raise InputError("The pattern is empty: no voxel has a count, so there is no Bragg peak to phase.")
 
     def __repr__(self) -> str:

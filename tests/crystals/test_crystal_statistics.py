@@ -12,7 +12,7 @@ import torch
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.crystals.sampling import Sampling
 from autophasenn.crystals.source import Objects
-from autophasenn.crystals.statistics import SCALARS, describe, levelled, phase_spectrum
+from autophasenn.crystals.statistics import SCALARS, describe, levelled, phase_spectrum, strain_rms
 from autophasenn.experiment.dataset import DatasetFile, Description, encoded
 from autophasenn.experiment.experiment import Experiment, simulate
 from autophasenn.pipeline.example import EXAMPLE
@@ -56,6 +56,11 @@ def block(edge: float = 1.0) -> torch.Tensor:
     """A cube of 14 voxels at half height, whose amplitude rises over `edge` voxels."""
     profile = ((7 - (AXIS + 0.5).abs()) / edge + 0.5).clamp(0, 1)
     return (profile[:, None, None] * profile[:, None] * profile).to(torch.complex64)
+
+
+def test_the_gradient_of_a_phase_is_the_same_alone_and_among_all_numbers() -> None:
+    rho = simulate(Polyhedra(), Experiment(), SEED, range(1)).objects[0]
+    assert strain_rms(rho) == describe(rho[None])["strain_rms"][0]
 
 
 def test_an_even_block_has_volume_and_nothing_else() -> None:

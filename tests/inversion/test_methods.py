@@ -28,6 +28,7 @@ from autophasenn.phasing.refinement import Refinement, refine
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, gaussian_kernel
+from autophasenn.physics.nearest import nearest_known
 from autophasenn.pipeline.plan import Plan
 from autophasenn.pipeline.reconstruct import describe, reconstruct, reconstruct_into
 from autophasenn.pipeline.result import Output
@@ -130,6 +131,17 @@ def test_the_spread_of_a_moved_image_lies_on_its_crystal() -> None:
 
     away = [m - n for m, n in zip(middle(shift), middle((0.0, 0.0, 0.0)), strict=True)]
     assert away == pytest.approx(shift, abs=0.05)
+
+
+def test_about_a_crystal_the_nearest_of_its_voxels_is_that_of_the_whole_volume() -> None:
+    support = torch.zeros(30, 34, 26, dtype=torch.bool)
+    support[9:20, 2:9, 12:25] = torch.rand(11, 7, 13, generator=torch.Generator().manual_seed(0)) > 0.5
+    found, expected = (np.stack(f(support)) for f in (methods._nearest_inside, lambda s: nearest_known(s.numpy())))
+    places = np.stack(np.indices(support.shape))
+    distances = [np.linalg.norm(nearest - places, axis=0) for nearest in (found, expected)]
+    assert support.numpy()[tuple(found)].all()
+    near = distances[1] <= methods.AROUND
+    np.testing.assert_array_equal(distances[0][near], distances[1][near])
 
 
 @pytest.mark.parametrize("seed", [50_000, 20261123, 2**40])

@@ -119,6 +119,14 @@ def test_an_object_that_fits_its_pattern_is_its_own_projection(patterns: tuple[t
     assert torch.allclose(found, rho, atol=1e-4)
 
 
+def test_a_projection_that_learns_is_the_one_that_predicts(patterns: tuple[torch.Tensor, torch.Tensor]) -> None:
+    counts, measured = patterns
+    projection = _Projection(unit_modulus(counts, measured), measured)
+    rho = torch.randn(3, 32, 32, 32, dtype=torch.complex64, generator=torch.Generator().manual_seed(2))
+    learning = projection(rho.clone().requires_grad_()).detach()
+    assert torch.allclose(projection(rho), learning, atol=1e-6 * float(learning.abs().max()))
+
+
 def test_more_stages_go_on_from_where_fewer_ended(patterns: tuple[torch.Tensor, torch.Tensor]) -> None:
     network = build(TINY)
     counts, measured = (volume[:1] for volume in patterns)

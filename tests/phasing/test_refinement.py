@@ -9,7 +9,7 @@ import torch
 from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import PlanError
 from autophasenn.experiment.experiment import Experiment, Samples, simulate
-from autophasenn.phasing import refinement
+from autophasenn.phasing import held_out, refinement
 from autophasenn.phasing.coherence_rounds import CoherenceRounds
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut, hold_out
@@ -214,3 +214,28 @@ def test_a_coherence_kernel_out_of_range_is_refused_before_anything_is_computed(
 def test_options_out_of_range_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(PlanError, match=next(iter(change))):
         Refinement(**change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kept", [0, 2**20])
+@pytest.mark.parametrize("blur", [None, 0.6])
+def test_an_object_is_judged_in_its_box_as_the_metrics_judge_it_in_the_whole_volume(
+    boxes: list[HeldOut], starts: list[Retrieval], monkeypatch: pytest.MonkeyPatch, kept: int, blur: float | None
+) -> None:
+    monkeypatch.setattr(held_out, "KEPT_VOXELS", kept)
+    mask = boxes[0].pattern.mask.clone()
+    mask[:, 10:13] = False
+    pattern = Pattern(boxes[0].pattern.counts, mask)
+    box = HeldOut(pattern, boxes[0].free & mask)
+    kernel = None if blur is None else gaussian_kernel((5, 5, 5), (blur,) * 3)[None]
+    run, model = replace(starts[0], kernel=kernel), ForwardModel(kernel=kernel)
+    counts, used, free = pattern.counts[None], box.used, box.free[None]
+    intensity = model(metrics.thresholded(run.object))
+    expected = intensity * metrics.best_scale(intensity, counts, used).square()
+    chi2 = float(metrics.chi2(run.object, counts, used, model))
+    chi2_free = float(metrics.chi2_free(run.object, counts, mask[None], free, model))
+    assert box.misfit(run) == pytest.approx((chi2, float(metrics.chi2_noise(expected, counts, used))), rel=1e-4)
+    assert box.free_error(run) == pytest.approx(chi2_free, rel=1e-4)
+    noise_free = float(metrics.chi2_noise(expected, counts, free))
+    assert box.free_misfit(run) == pytest.approx((chi2_free, noise_free), rel=1e-4)
+    if kernel is None:
+        assert float(box.found(run.object[0]).errors) == pytest.approx(chi2, rel=1e-4)

@@ -164,7 +164,7 @@ def test_many_objects_may_be_projected_at_once() -> None:
 
 @pytest.mark.parametrize("threads", [1, 8])
 def test_the_modulus_is_the_same_on_few_threads_and_on_many(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    from autophasenn.phasing.projection import modulus_of
+    from autophasenn.physics.diffraction import modulus_of
 
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     psi = start()

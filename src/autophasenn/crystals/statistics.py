@@ -87,13 +87,25 @@ def phase_spectrum(phase: Numbers, amplitude: Numbers) -> Numbers:
     return sums[: n // 2]
 
 
+def strain_rms(rho: Complex[Tensor, "n n n"]) -> float:
+    """That of `describe` alone, of one object on the CPU: a third of the work."""
+    inside = (rho.abs() >= FILLED).numpy()
+    return _gradient_rms(_unwrapped(levelled(rho)[0], inside), inside)
+
+
+def _unwrapped(level: Complex[Tensor, "n n n"], inside: NDArray[np.bool_]) -> Numbers:
+    """Phase of a levelled object, its mean 0; 0 outside."""
+    phase = unwrap_phase(np.ma.array(level.angle().double().numpy(), mask=~inside), rng=0).filled(0)
+    phase[inside] -= phase[inside].mean()
+    return phase
+
+
 def _describe(rho: torch.Tensor) -> dict[str, float | Numbers]:
     amplitude = rho.abs().double().numpy()
     inside = amplitude >= FILLED
     core = ndimage.distance_transform_edt(inside) >= DEEP
     level, ramp = levelled(rho)
-    phase = unwrap_phase(np.ma.array(level.angle().double().numpy(), mask=~inside), rng=0).filled(0)
-    phase[inside] -= phase[inside].mean()
+    phase = _unwrapped(level, inside)
     offset = ramp.numpy() * PATTERN_VOXELS / (2 * math.pi)
     low, high = np.percentile(phase[inside], (1, 99))
     slopes = np.stack(np.gradient(amplitude))

@@ -136,6 +136,8 @@ class NetworkBox:
 
         Beyond the box they are those of its edge.
         """
+        if self.is_whole_pattern:
+            return values
         matrices = [_linear(size, step) for size, step in zip(self.shape, self.steps, strict=True)]
         return on_axes(values, matrices)
 

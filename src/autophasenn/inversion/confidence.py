@@ -14,16 +14,12 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-import torch
-
 from autophasenn.errors import InputError
 from autophasenn.inversion.ensemble import ImageEnsemble
 from autophasenn.inversion.novelty import TrainedRange, features_of
 from autophasenn.inversion.verdict import Grounds, judge
 from autophasenn.phasing.engine import Retrieval
 from autophasenn.phasing.held_out import HeldOut
-from autophasenn.physics import metrics
-from autophasenn.physics.diffraction import ForwardModel
 from autophasenn.preprocessing.aliens import Aliens
 
 SETTLED = 0.95
@@ -237,12 +233,5 @@ def _evidence_of(images: ImageEnsemble, fit: dict[str, float]) -> Evidence:
 
 def _fit(image: Retrieval, inside: HeldOut) -> dict[str, float]:
     """chi2 and its noise floor for an object, on the voxels that were used and on those held out."""
-    counts, used = inside.pattern.counts[None], inside.used
-    intensity = ForwardModel(kernel=image.kernel)(metrics.thresholded(image.object))
-    scale = metrics.best_scale(intensity, torch.where(used, counts, 0), used)
-    expected = intensity * scale.square()[:, None, None, None]
-    result = {}
-    for suffix, voxels in (("", used), ("_free", inside.free[None])):
-        result[f"chi2{suffix}"] = float(metrics.chi2_of_intensity(intensity, counts, voxels, scale=scale))
-        result[f"chi2_noise{suffix}"] = float(metrics.chi2_noise(expected, counts, voxels))
-    return result
+    used, free = inside.misfit(image), inside.free_misfit(image)
+    return {"chi2": used.chi2, "chi2_noise": used.noise, "chi2_free": free.chi2, "chi2_noise_free": free.noise}

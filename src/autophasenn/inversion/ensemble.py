@@ -16,6 +16,7 @@ from autophasenn.phasing.ensemble import AGREEMENT, shares_of_modes
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
 from autophasenn.physics.ambiguity import align
+from autophasenn.physics.diffraction import intensity_of, modulus_of
 from autophasenn.volumes import OBJECT, SPATIAL, crop_or_pad
 
 RANDOM = -1
@@ -84,7 +85,7 @@ class ImageEnsemble:
     @cached_property
     def amplitude_spread(self) -> Float[Tensor, "64 64 64"]:
         """Standard deviation of the amplitude over the objects that agree, in units of the largest; 0 for one object."""
-        family = self.objects[self.agreeing].abs()
+        family = modulus_of(self.objects[self.agreeing])
         return ((family - family.mean(0)).square().sum(0) / max(1, len(family) - 1)).sqrt()  # `std` is not vectorised
 
     @cached_property
@@ -99,7 +100,7 @@ class ImageEnsemble:
         number = len(family)
         if number == 1:
             return torch.zeros_like(family[0].real)
-        share = family.sum(0).abs() / family.abs().sum(0).clamp_min(torch.finfo(torch.float32).tiny)
+        share = modulus_of(family.sum(0)) / modulus_of(family).sum(0).clamp_min(torch.finfo(torch.float32).tiny)
         square = (number * share.square() - 1) / (number - 1)
         lowest = math.exp(-(MOST_PHASE_SPREAD**2))
         return square.clamp(lowest, 1).log().abs().sqrt()
@@ -155,7 +156,7 @@ def ranked(
     if is_first_best:
         ranks = [0, *(index for index in ranks if index)]
     objects = [metrics.thresholded(runs[index].object[0]) for index in ranks]
-    best = objects[0] / objects[0].abs().max()
+    best = objects[0] / modulus_of(objects[0]).max()
     alignments = [align(best, rho) for rho in objects[1:]]
     aligned = torch.stack([best] + [_to_scale(best, alignment.aligned) for alignment in alignments])
     correlations = torch.tensor([1.0] + [alignment.correlation for alignment in alignments])
@@ -170,7 +171,7 @@ def ranked(
 
 def _in_the_middle(rho: Complex[Tensor, "64 64 64"]) -> Complex[Tensor, "64 64 64"]:
     """Moved by whole voxels, so that what the object spans along each axis has its middle at index ``n // 2``."""
-    power = rho.abs().square()
+    power = intensity_of(rho)
     for axis in SPATIAL:
         reach = power.sum([other for other in SPATIAL if other != axis]).cumsum(0)
         first, last = (int((reach < share * reach[-1]).sum()) for share in (TAIL, 1 - TAIL))
@@ -181,4 +182,4 @@ def _in_the_middle(rho: Complex[Tensor, "64 64 64"]) -> Complex[Tensor, "64 64 6
 def _to_scale(reference: Complex[Tensor, "64 64 64"], rho: Complex[Tensor, "64 64 64"]) -> Tensor:
     """Times the positive number that brings it nearest to `reference`."""
     overlap = (reference.conj() * rho).sum().real.clamp_min(0)
-    return rho * (overlap / rho.abs().square().sum().clamp_min(torch.finfo(torch.float32).tiny))
+    return rho * (overlap / intensity_of(rho).sum().clamp_min(torch.finfo(torch.float32).tiny))

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 from scipy.ndimage import shift
 from torch import Tensor
 
@@ -34,6 +36,7 @@ from autophasenn.phasing.evenness import evened
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.refinement import EVENNESS, Refined, Step, refine
 from autophasenn.physics.nearest import nearest_known
+from autophasenn.physics.pruned import Box
 from autophasenn.preprocessing.aliens import Aliens
 from autophasenn.progress import Progress, Silent, Stopwatch
 from autophasenn.volumes import Pattern, Reconstruction
@@ -47,6 +50,9 @@ OTHER_ORIENTATION = "network, another orientation"
 WORSE = 1.05
 """The refinement at full resolution ended worse where the misfit of what judges it rose by more than this factor: less is
 what the choice of the voxels that judge leaves open."""
+
+AROUND = 4
+"""Voxels around a crystal in which the nearest of its voxels is looked for exactly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,11 +356,21 @@ def _particles(found: Reconstruction, pattern: Pattern, oversampling: tuple[floa
     return TrainedRange().particle_sentences(lobe, pieces)
 
 
+def _nearest_inside(support: Bool[Tensor, "n0 n1 n2"]) -> tuple[np.ndarray, ...]:
+    """The nearest voxel of a support for every voxel of its volume: exact near to it, about right far away."""
+    shape = (support.shape[0], support.shape[1], support.shape[2])
+    box = Box.around(support).widened(AROUND, shape)
+    axes = zip(shape, box.start, box.size, strict=True)
+    inside = np.ix_(*(np.clip(np.arange(n) - start, 0, size - 1) for n, start, size in axes))
+    nearest = nearest_known(box.cut(support).cpu().numpy())
+    return tuple(index[inside] + start for index, start in zip(nearest, box.start, strict=True))
+
+
 def with_spread(
     found: Reconstruction, box: NetworkBox, images: ImageEnsemble, moved: tuple[float, float, float]
 ) -> Reconstruction:
     """An object with the spread of its images: theirs of the box, moved with it; NaN outside of its support."""
-    nearest = nearest_known(images.support.cpu().numpy())  # beyond the surface a phase has no meaning
+    nearest = _nearest_inside(images.support)  # beyond the surface a phase has no meaning
 
     def carried(values: Tensor) -> Tensor:
         on_grid = box.values_onto_grid(torch.from_numpy(values.cpu().numpy()[nearest]))

@@ -16,8 +16,10 @@ from jaxtyping import Bool, Complex, Float
 from scipy import ndimage
 from torch import Tensor
 
-from autophasenn.crystals.statistics import describe
+from autophasenn.crystals.statistics import strain_rms
+from autophasenn.physics.diffraction import modulus_of
 from autophasenn.physics.fourier import to_centre
+from autophasenn.physics.pruned import Box
 from autophasenn.preprocessing.aliens import Aliens, Cluster, search_for_aliens
 from autophasenn.preprocessing.options import Preprocessing
 from autophasenn.preprocessing.oversampling import estimate_oversampling, fill_unmeasured
@@ -161,7 +163,7 @@ def features_of(
         central_share=float(numbers[mask].max()) * math.prod(oversampling) / photons,
         lobe=separate_lobe(numbers, mask),
         other_pieces=other_pieces(image.abs().numpy()),
-        strain_rms=float(describe(image[None])["strain_rms"][0]) if largest > 0 else 0.0,
+        strain_rms=strain_rms(image) if largest > 0 else 0.0,
         aliens=len(striking),
     )
 
@@ -179,13 +181,17 @@ def separate_lobe(counts: np.ndarray, mask: np.ndarray) -> float:
     peak = tuple(slice(n // 2 - NEAR, n // 2 + NEAR + 1) for n in mask.shape)
     if 1 - mask[peak].mean() > MOST_MISSING:
         return 0.0
-    transform = torch.fft.fftn(torch.from_numpy(fill_unmeasured(counts, mask))).abs()
-    patterson = to_centre(transform / transform.max()).numpy()
-    middle = tuple(n // 2 for n in patterson.shape)
+    transform = modulus_of(torch.fft.fftn(torch.from_numpy(fill_unmeasured(counts, mask))))
+    whole = to_centre(transform / transform.max())
+    box = Box.around(whole > LEVELS[0])  # beyond it there is nothing to label
+    middle = tuple(n // 2 - start for n, start in zip(whole.shape, box.start, strict=True))
+    patterson = box.cut(whole).numpy()
     highest = 0.0
     for level in LEVELS:
         above = patterson > level
         parts, number = ndimage.label(above)
+        if number < 2:
+            continue
         heights = np.zeros(number + 1, patterson.dtype)
         np.maximum.at(heights, parts[above], patterson[above])  # ndimage.maximum would sort the whole volume
         heights[parts[middle]] = 0

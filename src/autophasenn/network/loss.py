@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autophasenn.physics.diffraction import root_of
 from autophasenn.volumes import SPATIAL, Mask, Volume, WaveVolume
 
 TINY = 1e-12
@@ -23,7 +24,7 @@ def unit_modulus(counts: Volume, measured: Mask) -> Volume:
     counts : float tensor (..., n0, n1, n2)
     measured : bool tensor (..., n0, n1, n2)
     """
-    return _unit(torch.where(measured, counts, 0).clamp_min(0).sqrt())
+    return _unit(root_of(torch.where(measured, counts, 0).clamp_min(0)))
 
 
 def root_chi2(psi: WaveVolume, modulus: Volume, measured: Mask) -> Float[Tensor, "*batch"]:

@@ -18,7 +18,9 @@ and LeCun, ICML (2010)).
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, cast
 
 import torch
@@ -31,9 +33,12 @@ from autophasenn.network.first_guess import COARSE_PATTERN, FirstGuess, first_gu
 from autophasenn.network.gathering import gathered, scattered
 from autophasenn.network.loss import TINY, unit_modulus
 from autophasenn.options import Count, Number, options
+from autophasenn.phasing.projection import scale_by
 from autophasenn.phasing.support import blur, typical_amplitude
-from autophasenn.physics.fourier import back_propagate_cropped, diffract_padded
+from autophasenn.physics.diffraction import modulus_of
+from autophasenn.physics.fourier import back_propagate_cropped, diffract_padded, to_corner
 from autophasenn.physics.metrics import thresholded
+from autophasenn.physics.pruned import Box, PrunedPair
 from autophasenn.volumes import OBJECT, PATTERN, SPATIAL, Mask, Objects, Volume, Waves, crop_or_pad, twin
 
 Gate = Float[Tensor, "batch 32 32 32"]
@@ -127,6 +132,9 @@ class Unrolled(nn.Module):
         return history
 
 
+_PAIR = PrunedPair(PATTERN, Box((OBJECT[0] // 2, OBJECT[1] // 2, OBJECT[2] // 2), OBJECT))
+
+
 class _Projection:
     """Of objects onto the measured modulus, in the box that holds the objects."""
 
@@ -137,17 +145,40 @@ class _Projection:
         self.patterson = patterson / patterson.abs().amax(SPATIAL, keepdim=True)
 
     def __call__(self, objects: Objects) -> Objects:
-        return self.of_waves(diffract_padded(objects, PATTERN))
+        if objects.requires_grad or objects.device.type != "cpu":
+            return self.of_waves(diffract_padded(objects, PATTERN))
+        return _PAIR.to_box(self._in_corner._quickly(_PAIR.to_wave(objects)))
 
     def of_waves(self, waves: Waves) -> Objects:
-        projected = self.modulus * torch.sgn(waves)
-        if self.measured is not None:
-            projected = torch.where(self.measured, projected, waves * self._scale(waves, self.measured))
+        projected = self._learning(waves) if waves.requires_grad else self._quickly(waves.clone())
         return back_propagate_cropped(projected, OBJECT)
 
-    def _scale(self, waves: Waves, measured: Mask) -> Float[Tensor, "batch 1 1 1"]:
-        """What brings the measured waves nearest to the modulus."""
-        calculated = waves.abs() * measured
+    @cached_property
+    def _in_corner(self) -> _Projection:
+        """The same for waves in corner order, as the quickest transform of a box has them."""
+        turned = copy(self)
+        turned.modulus = to_corner(self.modulus)
+        turned.measured = None if self.measured is None else to_corner(self.measured)
+        return turned
+
+    def _learning(self, waves: Waves) -> Waves:
+        """With the slope that training needs, of dark waves too."""
+        projected = self.modulus * torch.sgn(waves)
+        if self.measured is None:
+            return projected
+        return torch.where(self.measured, projected, waves * self._scale(waves.abs(), self.measured))
+
+    def _quickly(self, waves: Waves) -> Waves:
+        """The same in place, by one real factor a voxel: to select or to normalise complex numbers costs a transform."""
+        calculated = modulus_of(waves)
+        factor = self.modulus / (calculated + TINY**2)
+        if self.measured is not None:
+            factor = torch.where(self.measured, factor, self._scale(calculated, self.measured))
+        return scale_by(waves, factor)
+
+    def _scale(self, calculated: Volume, measured: Mask) -> Float[Tensor, "batch 1 1 1"]:
+        """What brings the measured part of the modulus of waves nearest to the measured one."""
+        calculated = calculated * measured
         overlap = (calculated * self.modulus).sum(SPATIAL, keepdim=True)
         return overlap / calculated.square().sum(SPATIAL, keepdim=True).clamp_min(TINY**2)
 
@@ -177,11 +208,11 @@ def _advanced(
     """A learned step, and its estimate."""
     # A global phase and scale mean nothing: the network sees a mean phase of 0 and a largest amplitude of 1.
     mean = projected.mean(SPATIAL, keepdim=True)
-    largest = projected.abs().amax(SPATIAL, keepdim=True).detach().clamp_min(TINY)
+    largest = modulus_of(projected.detach()).amax(SPATIAL, keepdim=True).clamp_min(TINY)
     turn = mean.conj() / ((mean.abs() + TINY) * largest)
     projected, running = projected * turn, running * turn
     volumes = (projected, running, patterson, twin(projected))
-    seen = torch.stack([projected.abs(), *(part for volume in volumes for part in (volume.real, volume.imag))], 1)
+    seen = torch.stack([modulus_of(projected), *(part for volume in volumes for part in (volume.real, volume.imag))], 1)
     gate, real, imaginary, *rest = step(torch.cat([seen, memory], 1)).unbind(1)
     gate = torch.sigmoid(GAIN * gate + _shrink_wrap(projected))
     inside = gate * (projected + torch.complex(real, imaginary))
@@ -193,7 +224,7 @@ def _advanced(
 @torch.no_grad()
 def _shrink_wrap(objects: Objects) -> Gate:
     """The logit of a soft support."""
-    blurred = blur(objects.abs(), BLUR)
+    blurred = blur(modulus_of(objects), BLUR)
     typical = typical_amplitude(blurred.square(), TINY)
     return STEEPNESS * (blurred / typical.clamp_min(TINY) - EDGE)
 

@@ -18,7 +18,7 @@ from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.schedule import Schedule, error_reduction
 from autophasenn.phasing.support import FIRST_SUPPORT_THRESHOLD
 from autophasenn.physics import ambiguity, metrics
-from autophasenn.physics.diffraction import ForwardModel, intensity_of
+from autophasenn.physics.diffraction import ForwardModel, intensity_of, modulus_of
 from autophasenn.physics.fourier import diffract
 from autophasenn.randomness import Stream, seed_of
 from autophasenn.volumes import ObjectVolume, Pattern, Reconstruction
@@ -230,7 +230,7 @@ def as_reconstruction(
     scale = metrics.best_scale(intensity, torch.where(pattern.mask, pattern.counts, 0), pattern.mask)
     expected = intensity * scale.square()
     return Reconstruction(
-        object=(rho / rho.abs().max()).cpu(),
+        object=(rho / modulus_of(rho).max()).cpu(),
         support=support.cpu(),
         wave=(wave * scale).cpu(),
         intensity=expected.cpu(),

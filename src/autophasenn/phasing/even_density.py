@@ -31,8 +31,9 @@ from autophasenn.errors import PlanError
 from autophasenn.options import Count, Number, Positive, Share, options
 from autophasenn.phasing.autocorrelation import FewVoxels, few_voxels, half_autocorrelation
 from autophasenn.phasing.engine import OnIteration, Retrieval
-from autophasenn.phasing.projection import modulus_of, scale_by
+from autophasenn.phasing.projection import scale_by
 from autophasenn.phasing.support import blur, layer_around
+from autophasenn.physics.diffraction import modulus_of
 from autophasenn.physics.fourier import back_propagate_corner, diffract_corner, to_centre
 from autophasenn.volumes import SPATIAL, Mask, Volume, crop_or_pad
 

@@ -13,14 +13,16 @@ from weakref import WeakKeyDictionary
 
 import torch
 from annotated_types import Ge, Le
-from jaxtyping import Bool, Complex
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
 from autophasenn.phasing.engine import OnIteration, Retrieval, retrieve
 from autophasenn.phasing.schedule import Schedule
 from autophasenn.physics import metrics
-from autophasenn.physics.diffraction import ForwardModel
-from autophasenn.volumes import Mask, Pattern, Volume
+from autophasenn.physics.diffraction import ForwardModel, modulus_of, root_of
+from autophasenn.physics.fourier import to_corner
+from autophasenn.physics.pruned import Box, PrunedPair
+from autophasenn.volumes import Mask, ObjectVolume, Pattern, Volume
 
 FREE_FRACTION = 0.02
 """Share of the measured voxels that is held out."""
@@ -30,6 +32,8 @@ EDGE = 3
 """Of the cubes that are held out, voxels."""
 COHERENCE_GAIN = 0.95
 """A coherence kernel is kept where chi2_free falls below this share of what full coherence gives."""
+KEPT_VOXELS = 2**20
+"""Of a pattern of which is kept what every object is compared with: of a larger one its memory is worth more."""
 NOISE_MARGIN = 1.25
 """A chi2 of more than so many times that of counting noise is not explained by it; up to there nothing can be gained."""
 
@@ -49,6 +53,50 @@ class Misfit(NamedTuple):
     def is_poor(self, poor: float) -> bool:
         """Is more than `poor` of the pattern left that counting noise does not explain?"""
         return not self.chi2 - self.noise <= poor and self.ratio > NOISE_MARGIN
+
+
+class _Corner(NamedTuple):
+    """What a calculated modulus is compared with, in corner order."""
+
+    used: Mask
+    weight: Volume
+    """1 where used, else 0."""
+    root: Volume
+    """Of the counts, 0 where they are not used."""
+    total: Tensor
+    """Counts that are used."""
+    free: Int[Tensor, " voxels"]
+    """Places of the held-out voxels."""
+    free_root: Float[Tensor, " voxels"]
+    free_total: Tensor
+
+    @classmethod
+    def of(cls, pattern: Pattern, free: Mask) -> _Corner:
+        counts, used = to_corner(pattern.counts), to_corner(pattern.mask & ~free)
+        places = torch.nonzero(to_corner(pattern.mask & free).flatten()).flatten()
+        there, known = counts.flatten()[places], torch.where(used, counts, 0)
+        totals = (each.sum(dtype=torch.float64) for each in (known, there))
+        return cls(used, used.to(counts.dtype), root_of(known), next(totals), places, root_of(there), next(totals))
+
+    def scale(self, modulus: Volume) -> Tensor:
+        """What brings a modulus nearest to the measured one."""
+        power = _product(modulus * self.weight, modulus)
+        return (_product(modulus, self.root) / power.clamp_min(torch.finfo(modulus.dtype).tiny)).to(modulus.dtype)
+
+    def chi2(self, modulus: Volume) -> Tensor:
+        """Of a calculated modulus, on its best scale."""
+        difference = (modulus * self.scale(modulus)).sub_(self.root).mul_(self.weight)
+        return _product(difference, difference) / self.total
+
+    def free_chi2(self, modulus: Float[Tensor, " voxels"]) -> Tensor:
+        """Of a calculated modulus on the held-out voxels, as it is."""
+        misfit = (modulus - self.free_root).square().sum(dtype=torch.float64)
+        return torch.where(self.free_total > 0, misfit / self.free_total, torch.nan)
+
+
+def _product(one: Volume, other: Volume) -> Tensor:
+    """Inner product, row by row and then in double precision: a bright peak hides nothing."""
+    return torch.linalg.vecdot(one.flatten(1), other.flatten(1)).sum(dtype=torch.float64)
 
 
 def hold_out(measured: Mask, fraction: float, seed: int) -> Mask:
@@ -108,7 +156,7 @@ class HeldOut:
     @property
     def can_judge(self) -> bool:
         """Was a photon held out?"""
-        return bool((self.pattern.counts[self.free] > 0).any())
+        return bool(((self.pattern.counts > 0) & self.free).any())
 
     @cached_property
     def _known(self) -> tuple[WeakKeyDictionary[Retrieval, float], WeakKeyDictionary[Retrieval, Misfit]]:
@@ -119,9 +167,23 @@ class HeldOut:
         """chi2 of an object on the held-out voxels; NaN where no photon was held out."""
         known = self._known[0]
         if run not in known:
-            counts, mask, model = self.pattern.counts[None], self.pattern.mask[None], ForwardModel(kernel=run.kernel)
-            known[run] = float(metrics.chi2_free(run.object, counts, mask, self.free[None], model))
+            corner = self._corner
+            known[run] = float(corner.free_chi2(self._free_modulus(run, corner)))
         return known[run]
+
+    def free_misfit(self, run: Retrieval) -> Misfit:
+        """The same and that of counting noise; NaN where no photon was held out."""
+        corner = self._corner
+        if not corner.free_total > 0:
+            return Misfit(math.nan, math.nan)
+        intensity = self._free_modulus(run, corner).square()[None, None]
+        noise = metrics.noise_of_roots(intensity, torch.ones_like(intensity, dtype=torch.bool))
+        return Misfit(self.free_error(run), float(noise / corner.free_total))
+
+    def _free_modulus(self, run: Retrieval, corner: _Corner) -> Float[Tensor, " voxels"]:
+        """Root of the calculated intensity on the held-out voxels, on the best scale of the others."""
+        modulus = self._modulus(run.object[0], run.kernel)
+        return modulus.flatten().index_select(0, corner.free) * corner.scale(modulus)
 
     def free_error_of(self, calculated: Volume) -> float:
         """chi2 of a calculated intensity (n0, n1, n2) on the held-out voxels, with the scale found on the others.
@@ -152,22 +214,40 @@ class HeldOut:
         return known[run]
 
     def _misfit(self, run: Retrieval) -> Misfit:
-        counts = self.pattern.counts[None]
-        intensity = ForwardModel(kernel=run.kernel)(metrics.thresholded(run.object))
-        scale = metrics.best_scale(intensity, counts, self.used)
-        chi2 = metrics.chi2_of_intensity(intensity, counts, self.used, scale=scale)
-        if not bool(torch.isfinite(chi2)):
+        modulus, corner = self._modulus(run.object[0], run.kernel), self._corner
+        chi2 = float(corner.chi2(modulus))
+        if not math.isfinite(chi2):
             return Misfit(math.inf, math.inf)
-        noise = metrics.chi2_noise(intensity * scale.square()[:, None, None, None], counts, self.used)
-        return Misfit(float(chi2), float(noise))
+        noise = metrics.noise_of_roots(modulus.mul_(corner.scale(modulus)).square_(), corner.used)
+        return Misfit(chi2, float(noise / corner.total))
+
+    def _modulus(self, rho: ObjectVolume, kernel: Tensor | None) -> Volume:
+        """Root of the calculated intensity, in corner order; amplitudes below 10 % of the largest count for nothing."""
+        support = metrics.support_of(rho)
+        if kernel is not None:
+            return root_of(to_corner(ForwardModel(kernel=kernel)((rho * support)[None])[0]))
+        if not bool(torch.isfinite(torch.view_as_real(rho).sum())):
+            return torch.full_like(self.pattern.counts, torch.nan)  # its support is empty, and would say nothing of it
+        box = Box.around(support)
+        pair = PrunedPair((rho.shape[0], rho.shape[1], rho.shape[2]), box)
+        return modulus_of(pair.to_wave(box.cut(rho)[None] * box.cut(support))[0])
+
+    @property
+    def _corner(self) -> _Corner:
+        is_small = self.pattern.counts.numel() <= KEPT_VOXELS
+        return self._kept_corner if is_small else _Corner.of(self.pattern, self.free)
+
+    @cached_property
+    def _kept_corner(self) -> _Corner:
+        return _Corner.of(self.pattern, self.free)
 
     def found(
         self, rho: Complex[Tensor, "n0 n1 n2"], support_threshold: float = metrics.SUPPORT_THRESHOLD
     ) -> Retrieval:
         """An object that no iteration led to, and its chi2."""
-        amplitude = rho.abs()
-        error = metrics.chi2(rho, self.pattern.counts, self.used[0])
-        return Retrieval(rho[None], (amplitude >= support_threshold * amplitude.max())[None], error.reshape(1, 1))
+        amplitude = modulus_of(rho)
+        error = self._corner.chi2(self._modulus(rho, None)).float().reshape(1, 1)
+        return Retrieval(rho[None], (amplitude >= support_threshold * amplitude.max())[None], error)
 
     def retrieve(self, run: Retrieval, schedule: Schedule, on_iteration: OnIteration | None = None) -> Retrieval:
         """More iterations from an object, with its support and its coherence kernel."""

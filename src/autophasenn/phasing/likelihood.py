@@ -26,10 +26,11 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from autophasenn.errors import PlanError
+from autophasenn.machine import give_back_freed_memory
 from autophasenn.options import Number, Positive, options
 from autophasenn.phasing.engine import OnIteration, Retrieval
-from autophasenn.phasing.projection import BoxedProjection, modulus_of
-from autophasenn.physics.diffraction import intensity_of
+from autophasenn.phasing.projection import BoxedProjection
+from autophasenn.physics.diffraction import intensity_of, modulus_of, root_of
 from autophasenn.physics.fourier import to_centre, to_corner
 from autophasenn.physics.metrics import best_scale
 from autophasenn.physics.pruned import Box, PrunedPair
@@ -43,6 +44,9 @@ LEAST_SIGMA = 0.05
 """Of a kernel of which nothing is seen, in voxels."""
 DARK = 1e-12
 """Share of the brightest voxel below which nothing is divided by."""
+LARGE, GIVEN_BACK_EVERY = 2**20, 4
+"""Voxels of a pattern from which on freed memory goes back to the system, and after how many evaluations: volumes of nearly
+the same size leave holes that none of them fits into, 10 MB an evaluation at 4 million voxels."""
 BEAM = 4
 """Parameters of a beam: three widths, and a shape."""
 Valued = Callable[[Tensor, Tensor | None], tuple[float, Tensor, Tensor, Tensor | None]]
@@ -125,7 +129,14 @@ def most_likely(
     begun = [how.first_sigma * step for step in steps] if sigmas is None else sigmas
     problem = Problem(to_corner(counts[0]), to_corner(used[0]), run.support[0], how, begun)
     beam = np.zeros(BEAM) if partially_coherent else None
-    values, beam, errors = climb(problem, problem.values_of(run.object[0]), beam, how, on_evaluation=on_iteration)
+
+    def told(done: int, of: int) -> None:
+        if counts.numel() > LARGE and done % GIVEN_BACK_EVERY == 0:
+            give_back_freed_memory()
+        if on_iteration is not None:
+            on_iteration(done, of)
+
+    values, beam, errors = climb(problem, problem.values_of(run.object[0]), beam, how, on_evaluation=told)
     kernel = None if beam is None else problem.kernel(torch.from_numpy(beam).to(run.errors))[None]
     return Retrieval(problem.object_of(values)[None], run.support, errors.to(values), kernel)
 
@@ -249,7 +260,7 @@ class Fit:
     def __init__(self, counts: Tensor, used: Tensor, how: Likelihood, sigmas: Sequence[float]) -> None:
         self.how, self.used = how, used
         self.counts = torch.where(used, counts, 0)
-        self.root, self.total = self.counts.sqrt(), self.counts.sum(dtype=torch.float64)
+        self.root, self.total = root_of(self.counts), self.counts.sum(dtype=torch.float64)
         self.shape = (counts.shape[0], counts.shape[1], counts.shape[2])
         self.dark = DARK * float(self.counts.max())
         self.step = STEP / math.sqrt(float(self.total))
@@ -267,30 +278,38 @@ class Fit:
 
         That in the wave is half of the slope in its real and its imaginary part, and takes the wave's place.
         """
-        intensity = modulus_of(psi, torch.empty_like(self.counts)).square_()
+        intensity = modulus_of(psi).square_()
         if beam is not None:
             spectrum = torch.fft.rfftn(intensity)
             gamma, slopes_of = self.degree(beam)
+            del intensity  # here memory is highest, of a large pattern
             intensity = torch.fft.irfftn(spectrum * gamma, s=self.shape)
         intensity.clamp_min_(self.dark)
-        root = intensity.sqrt()
-        difference = torch.where(self.used, root - self.root, 0)
-        misfit = torch.linalg.vecdot(difference.flatten(1), difference.flatten(1)).sum(dtype=torch.float64)
+        root = intensity.sqrt() if self.how.of == "poisson" else intensity.sqrt_()
+        slope = (root - self.root).masked_fill_(~self.used, 0)
+        misfit = torch.linalg.vecdot(slope.flatten(1), slope.flatten(1)).sum(dtype=torch.float64)
         if self.how.of == "root":
-            value, slope = 2 * misfit, difference.mul_(2).div_(root)
+            value, slope = 2 * misfit, slope.mul_(2).div_(root)
         else:
             deviance = intensity - self.counts - torch.xlogy(self.counts, intensity / self.counts.clamp_min(self.dark))
             value = torch.where(self.used, deviance, 0).sum(dtype=torch.float64)
             slope = torch.where(self.used, 1 - self.counts / intensity, 0)
+        del intensity, root
         slope_in_beam = None
         if beam is not None:
             transformed = torch.fft.rfftn(slope)
-            slope = torch.fft.irfftn(transformed * gamma, s=self.shape)
-            slope_in_beam = slopes_of((spectrum * transformed.conj()).real)
+            del slope
+            product = torch.view_as_real(spectrum).mul_(torch.view_as_real(transformed)).sum(-1)
+            del spectrum
+            slope_in_beam = slopes_of(product)
+            del product, slopes_of
+            slope = torch.fft.irfftn(transformed.mul_(gamma), s=self.shape)
         return float(value), misfit / self.total, psi.mul_(slope), slope_in_beam
 
     def degree(self, beam: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Degree of coherence in the order of ``rfftn``, and what makes slopes in the beam's parameters of those in it.
+
+        The latter overwrites what it is given.
 
         The parameters have the scale of the object's: logarithms of sigma, and the logit of 2 p - 1.
         """
@@ -299,13 +318,13 @@ class Fit:
         power = 0.5 + 0.5 * between
         parts = [s * (1 - torch.cos(x)) for s, x in zip(squared, self.angles, strict=True)]
         logarithm = (parts[0][:, None, None] + parts[1][:, None] + parts[2]).clamp_min_(1e-9).log_()
-        raised = torch.exp(power * logarithm)
-        gamma = torch.exp(-raised)
+        raised = (power * logarithm).exp_()
+        gamma = (-raised).exp_()
 
         def slopes_of(slope: Tensor) -> Tensor:
-            slope = slope * self.weight * gamma * raised
+            slope.mul_(self.weight).mul_(gamma).mul_(raised)
             of_power = -(slope * logarithm).sum() * 2 * self.step * between * (1 - between)
-            slope.mul_(torch.exp(-logarithm))
+            slope.mul_((-logarithm).exp_())
             sums = slope.sum((1, 2)), slope.sum((0, 2)), slope.sum((0, 1))
             of_sigma = [-2 * self.step * power * (each @ part) for each, part in zip(sums, parts, strict=True)]
             return torch.stack([*of_sigma, of_power])

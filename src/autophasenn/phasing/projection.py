@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from autophasenn.phasing.fused import Passes, flat, target_of
-from autophasenn.physics.diffraction import ForwardModel
+from autophasenn.physics.diffraction import ForwardModel, root_of
+from autophasenn.physics.diffraction import modulus_of as modulus_of  # for those that project
 from autophasenn.physics.pruned import Box, BoxValues, Padding, PrunedPair
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Volume, WaveVolume
 
@@ -20,8 +21,6 @@ NO_ZERO = 1e-20
 """Added to what is divided by."""
 CHUNK_VOXELS = 2**18
 """Voxels of the planes that are worked on at once on a CPU: two megabytes of wave, so that they stay in its cache."""
-FEW_THREADS = 4
-"""Up to so many threads NumPy's modulus of complex numbers, which is vectorised and runs on one, beats torch's on all."""
 
 
 class ModulusProjection:
@@ -34,7 +33,7 @@ class ModulusProjection:
         self.model, self.with_errors = model, with_errors
         self.counts = torch.where(measured, counts, 0)
         self.measured = measured.to(torch.float32)
-        self._modulus = self.counts.sqrt()
+        self._modulus = root_of(self.counts)
         self._total = self.counts.sum(SPATIAL, dtype=torch.float64)
         self._unmeasured = None if bool(measured.all()) else 1 - self.measured
         self._buffers: tuple[Tensor, Tensor] | None = None
@@ -65,10 +64,9 @@ class _Chunk:
 
     planes: slice
     modulus: Tensor
-    difference: Tensor
+    ratio: Tensor
     wide: Tensor
     target: Tensor
-    measured: Tensor | None = None
     unmeasured: Tensor | None = None
 
 
@@ -105,7 +103,7 @@ class BoxedProjection:
         self.shape: tuple[int, int, int] = tuple(counts.shape[-3:])  # type: ignore[assignment]
         self.starts, self.with_errors = starts, with_errors
         self.total = self.counts.sum(SPATIAL, dtype=torch.float64)
-        self._modulus = self.counts.sqrt()
+        self._modulus = root_of(self.counts)
         self._weights = None if bool(measured.all()) else measured.to(torch.float32)
         self._passes = passes if starts == 1 else None
         self._target = None if self._passes is None else target_of(self._modulus, self._weights)
@@ -176,7 +174,9 @@ class BoxedProjection:
             self._padding = pair.padding(self.starts, self._chunks[0].wide.shape[1], self._chunks[0].wide)
         padding = self._padding
         columns = None if values is None else pair.columns(values, padding)
-        found = self.counts.new_empty((self.starts, self.shape[0], *pair.box.size[1:]), dtype=torch.complex64)
+        is_one = len(self._chunks) == 1
+        shape = (self.starts, 0 if is_one else self.shape[0], *pair.box.size[1:])
+        found = self.counts.new_empty(shape, dtype=torch.complex64)
         misfit: Tensor | float = 0.0
         is_compiled = self._target is not None and self.kernel is None and (wave is None or wave.is_contiguous())
         advance = self._in_one_pass if is_compiled else self._in_passes
@@ -187,7 +187,10 @@ class BoxedProjection:
             held, sum_there = (None if each is None else each[:, chunk.planes] for each in (wave, total))
             projected, misfit_there = advance(chunk, held, part, is_whole, outside, sum_there)
             misfit += misfit_there
-            found[:, chunk.planes] = pair.of_planes(projected)
+            if is_one:
+                found = pair.of_planes(projected)
+            else:
+                found[:, chunk.planes] = pair.of_planes(projected)
         chi2 = (misfit / self.total).to(torch.float32) if self.with_errors else torch.nan
         return pair.of_columns(found), chi2
 
@@ -242,19 +245,18 @@ class BoxedProjection:
 
     def _project(self, chunk: _Chunk, psi: WaveVolume) -> Tensor | float:
         """The projected wave of some planes, into their wide buffer, and their squared misfit."""
-        modulus = modulus_of(psi, chunk.modulus)
+        modulus, ratio = modulus_of(psi, chunk.modulus), chunk.ratio
         misfit: Tensor | float = 0.0
         blur_modulus(modulus, self._model)
-        if self.with_errors:
-            torch.sub(modulus, chunk.target, out=chunk.difference)
-            if chunk.measured is not None:
-                chunk.difference.mul_(chunk.measured)
-            misfit = _squares(chunk.difference)
-        torch.div(chunk.target, modulus.add_(NO_ZERO), out=modulus)
-        if chunk.unmeasured is not None:
-            modulus.add_(chunk.unmeasured)
-        chunk.wide.copy_(modulus)  # complex times complex is vectorised in torch, complex times real is not
+        modulus.add_(NO_ZERO)
+        if chunk.unmeasured is None:
+            torch.div(chunk.target, modulus, out=ratio)
+        else:
+            torch.addcdiv(chunk.unmeasured, chunk.target, modulus, out=ratio)
+        chunk.wide.copy_(ratio)  # complex times complex is vectorised in torch, complex times real is not
         chunk.wide.mul_(psi)
+        if self.with_errors:  # what is not measured keeps its modulus
+            misfit = _squares(modulus.addcmul_(modulus, ratio, value=-1))
         return misfit
 
     def _cut(self) -> list[_Chunk]:
@@ -273,20 +275,9 @@ class BoxedProjection:
             some = slice(planes.stop - first)
             chunk = _Chunk(planes, real[0][:, some], real[1][:, some], wide[:, some], self._modulus[:, planes])
             if weights is not None:
-                chunk.measured, chunk.unmeasured = weights[:, planes], 1 - weights[:, planes]
+                chunk.unmeasured = 1 - weights[:, planes]
             chunks.append(chunk)
         return chunks
-
-
-def modulus_of(psi: WaveVolume, out: Volume) -> Volume:
-    """|psi|, into `out`; torch's ``abs`` of complex numbers costs a transform (docs/notebook/performance.md)."""
-    if psi.device.type != "cpu":
-        return torch.abs(psi, out=out)
-    if torch.get_num_threads() <= FEW_THREADS:
-        np.abs(psi.numpy(), out=out.numpy())
-        return out
-    parts = _real(psi)
-    return torch.mul(parts[..., 0], parts[..., 0], out=out).addcmul_(parts[..., 1], parts[..., 1]).sqrt_()
 
 
 def scale_by(wave: WaveVolume, factor: Volume) -> WaveVolume:
@@ -334,5 +325,5 @@ def _squares(difference: Tensor) -> Tensor:
 
 def scale_of(intensity: Volume, counts: Volume, measured: Tensor) -> Tensor:
     """The factor that brings the calculated modulus nearest to the measured one, (..., 1, 1, 1)."""
-    overlap = (intensity * counts).sqrt().sum(SPATIAL, keepdim=True)
+    overlap = root_of(intensity * counts).sum(SPATIAL, keepdim=True)
     return overlap / (intensity * measured).sum(SPATIAL, keepdim=True).clamp_min(1e-30)

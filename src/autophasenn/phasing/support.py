@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autophasenn.options import Fraction, Number, Positive, options
-from autophasenn.phasing.projection import modulus_of
+from autophasenn.physics.diffraction import modulus_of
 from autophasenn.volumes import SPATIAL, ObjectVolume, Support, Volume
 
 FIRST_SUPPORT_THRESHOLD = 0.1
@@ -83,7 +83,7 @@ class ShrinkWrap:
         return self._bounded(rho, self.sigma_last)
 
     def _bounded(self, rho: ObjectVolume, sigma: float) -> Support:
-        blurred = blur(modulus_of(rho.detach(), torch.empty(rho.shape, device=rho.device)), sigma)
+        blurred = blur(modulus_of(rho.detach()), sigma)
         return blurred >= self.threshold * typical_amplitude(blurred.square())
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from autophasenn.physics import fourier
+from autophasenn.physics.diffraction import modulus_of
 from autophasenn.volumes import SPATIAL, ObjectVolume
 
 
@@ -65,8 +66,7 @@ def align(reference: ObjectVolume, moving: ObjectVolume, *, twins: bool = True) 
     best: tuple[float, bool, Tensor, Tensor, complex] | None = None
     for twinned, wave in candidates:
         cross = reference_wave * wave.conj()
-        shift = _peak_shift(cross)
-        overlap = complex(_fourier_sum(cross, [s.reshape(1) for s in shift]).item())
+        shift, overlap = _peak_shift(cross)
         if best is None or abs(overlap) > best[0]:
             best = (abs(overlap), twinned, wave, shift, overlap)
     assert best is not None
@@ -111,24 +111,30 @@ def _ramp(wave: Tensor, shift: Tensor) -> Tensor:
 
 def _fourier_sum(cross: Tensor, shifts: list[Tensor]) -> Tensor:
     """sum_q C(q) exp(-i q.s) on the grid of the given shifts (m0, m1, m2), normalised as an inner product."""
-    result = cross
-    for frequency, steps in zip(_frequencies(cross), shifts, strict=True):
-        kernel = torch.exp(-1j * frequency[:, None] * steps[None]).to(cross)
-        result = torch.tensordot(result, kernel, dims=([0], [0]))  # axes rotate: 0, 1, 2 are contracted in turn
-    return result
+    k0, k1, k2 = (
+        torch.exp(-1j * steps[:, None] * frequency[None]).to(cross)
+        for frequency, steps in zip(_frequencies(cross), shifts, strict=True)
+    )
+    lines = k1 @ (cross @ k2.mT)  # the last axis first: nothing is copied
+    return (k0 @ lines.flatten(1)).reshape(len(k0), len(k1), len(k2))
 
 
-def _peak_shift(cross: Tensor) -> Tensor:
-    """Displacement s (float64 tensor (3,), voxels) that makes ``|sum_q C(q) exp(-i q.s)|`` largest."""
-    correlation = torch.fft.fftn(cross).abs()
+def _highest(values: Tensor) -> list[int]:
+    """Index of the largest modulus."""
+    modulus = modulus_of(values)
     # NumPy's, as the first call of torch's imports SymPy: a second of every run.
-    peak = np.unravel_index(int(correlation.argmax()), correlation.shape)
-    wrapped = [int(i) - n if i > n // 2 else int(i) for i, n in zip(peak, cross.shape, strict=True)]
+    return [int(i) for i in np.unravel_index(int(modulus.argmax()), modulus.shape)]
+
+
+def _peak_shift(cross: Tensor) -> tuple[Tensor, complex]:
+    """Displacement s (float64 tensor (3,), voxels) that makes ``|sum_q C(q) exp(-i q.s)|`` largest, and that sum."""
+    peak = _highest(torch.fft.fftn(cross))
+    wrapped = [i - n if i > n // 2 else i for i, n in zip(peak, cross.shape, strict=True)]
     shift = torch.tensor(wrapped, dtype=torch.float64)
     for step in (0.25, 0.05, 0.01):
         offsets = torch.arange(-4, 5, dtype=torch.float64) * step
         grid = [s + offsets for s in shift]
-        values = _fourier_sum(cross, grid).abs()
-        peak = np.unravel_index(int(values.argmax()), values.shape)
-        shift = torch.stack([axis[int(i)] for axis, i in zip(grid, peak, strict=True)])
-    return shift
+        values = _fourier_sum(cross, grid)
+        i0, i1, i2 = _highest(values)
+        shift = torch.stack([grid[0][i0], grid[1][i1], grid[2][i2]])
+    return shift, complex(values[i0, i1, i2])

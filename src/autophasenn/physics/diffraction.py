@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,8 @@ from autophasenn.physics import fourier
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Volume, WaveVolume, crop_or_pad
 
 Transform = Callable[[Tensor], Tensor]
+FEW_THREADS = 4
+"""Up to so many threads NumPy's modulus of complex numbers, which is vectorised and runs on one, beats torch's on all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,28 @@ class ForwardModel:
 def intensity_of(psi: WaveVolume) -> Volume:
     """|psi|^2, without the square root that ``abs`` would take."""
     return psi.real.square() + psi.imag.square()
+
+
+def modulus_of(psi: WaveVolume, out: Volume | None = None) -> Volume:
+    """|psi|, into `out`; torch's ``abs`` of complex numbers costs a transform (docs/notebook/performance.md)."""
+    if psi.requires_grad:
+        return psi.abs()
+    if out is None:
+        out = torch.empty(psi.shape, dtype=psi.dtype.to_real(), device=psi.device)
+    if psi.device.type != "cpu" or not psi.is_complex():
+        return torch.abs(psi, out=out)
+    if torch.get_num_threads() <= FEW_THREADS:
+        np.abs(psi.resolve_conj().numpy(), out=out.numpy())
+        return out
+    parts = torch.view_as_real(psi.resolve_conj())
+    return torch.mul(parts[..., 0], parts[..., 0], out=out).addcmul_(parts[..., 1], parts[..., 1]).sqrt_()
+
+
+def root_of(values: Tensor) -> Tensor:
+    """The square root; torch's takes seven times as long where many voxels are 0, as in counts (MKL's vector functions)."""
+    if values.requires_grad or values.device.type != "cpu" or torch.get_num_threads() > FEW_THREADS:
+        return values.sqrt()
+    return torch.from_numpy(np.sqrt(values.numpy()))
 
 
 def gaussian_kernel(shape: Sequence[int], sigma: Sequence[float]) -> Tensor:

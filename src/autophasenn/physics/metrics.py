@@ -15,7 +15,7 @@ from scipy import special
 from torch import Tensor
 
 from autophasenn.physics import ambiguity
-from autophasenn.physics.diffraction import ForwardModel, intensity_of
+from autophasenn.physics.diffraction import ForwardModel, intensity_of, modulus_of, root_of
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume, crop_or_pad
 
 GOOD = 0.95
@@ -33,7 +33,7 @@ PLANES_VOXELS = 2**18
 
 def support_of(rho: ObjectVolume) -> Support:
     """Voxels whose amplitude is at least 10 % of the largest one of their volume."""
-    amplitude = rho.abs()
+    amplitude = modulus_of(rho.detach())
     return amplitude >= SUPPORT_THRESHOLD * amplitude.amax(SPATIAL, keepdim=True)
 
 
@@ -56,7 +56,7 @@ def best_scale(calculated: Volume, counts: Volume, measured: Mask) -> Tensor:
     -------
     float tensor (...)
     """
-    overlap = (calculated * torch.where(measured, counts, 0)).sqrt().sum(SPATIAL)
+    overlap = root_of(calculated * torch.where(measured, counts, 0)).sum(SPATIAL)
     return overlap / (calculated * measured).sum(SPATIAL).clamp_min(torch.finfo(calculated.dtype).tiny)
 
 
@@ -69,7 +69,7 @@ def chi2_of_intensity(calculated: Volume, counts: Volume, measured: Mask, *, sca
     """
     counts = torch.where(measured, counts, 0)
     scale = best_scale(calculated, counts, measured) if scale is None else scale
-    difference = (scale[..., None, None, None] * calculated.sqrt() - counts.sqrt()) * measured
+    difference = (scale[..., None, None, None] * root_of(calculated) - root_of(counts)) * measured
     total = counts.sum(SPATIAL)
     return torch.where(total > 0, difference.square().sum(SPATIAL) / total, torch.nan)
 
@@ -116,31 +116,45 @@ def chi2_noise(calculated: Volume, counts: Volume, measured: Mask) -> Tensor:
 
     ``sum E[(sqrt(n) - sqrt(L))^2] / sum n`` with n ~ Poisson(L) and L the calculated intensity in counts.
     """
+    return noise_of_roots(calculated, measured) / torch.where(measured, counts, 0).sum(SPATIAL)
+
+
+def noise_of_roots(calculated: Volume, measured: Mask) -> Tensor:
+    """What `chi2_noise` is a share of: ``sum E[(sqrt(n) - sqrt(L))^2]`` over measured voxels."""
     deep = max(1, PLANES_VOXELS // math.prod(calculated.shape[-2:]))
-    expected = sum(
+    parts = [
         torch.where(inside, _root_variance(rate), 0).sum(SPATIAL)
         for rate, inside in zip(calculated.split(deep, -3), measured.split(deep, -3), strict=True)
-    )
-    return expected / torch.where(measured, counts, 0).sum(SPATIAL)
+    ]
+    return torch.stack(parts).sum(0)
 
 
 def _root_variance(rate: Tensor) -> Tensor:
     """E[(sqrt(n) - sqrt(L))^2] for n ~ Poisson(L): 2 L where small, 1/4 where large."""
     table = torch.from_numpy(_variances_of_small_rates()).to(rate)
-    position = (rate.clamp(0, LARGE_RATE) / LARGE_RATE).sqrt() * (len(table) - 1)
-    lower = position.long().clamp_max(len(table) - 2)
-    small_rate = torch.lerp(table[lower], table[lower + 1], position - lower)
+    last = len(table) - 1
+    position = root_of(rate.clamp(0, LARGE_RATE) * (last**2 / LARGE_RATE)).clamp_max_(last)
+    lower = (
+        position.int().clamp_(0, last - 1).flatten()
+    )  # what `index_select` takes as it is, unlike an index in brackets
+    low, high = (table.index_select(0, index).reshape(rate.shape) for index in (lower, lower + 1))
+    variance = torch.lerp(low, high, position.sub_(lower.reshape(rate.shape)))
     # E sqrt(n) = sqrt(L) (1 - 1/(8 L) - 7/(128 L^2) - ...): the variance-stabilising expansion
-    return torch.where(rate > LARGE_RATE, 0.25 + 7 / (64 * rate.clamp_min(1)), small_rate)
+    return variance.add_(rate.clamp_min(LARGE_RATE).reciprocal_().sub_(1 / LARGE_RATE), alpha=7 / 64)
 
 
 @lru_cache(1)
 def _variances_of_small_rates() -> np.ndarray:
-    """The same at the squares of 512 even steps up to the root of `LARGE_RATE`, summed over Poisson's law."""
+    """The same at the squares of 512 even steps up to the root of `LARGE_RATE`, summed over Poisson's law.
+
+    The last is that of the expansion, which goes on from it.
+    """
     knots = np.linspace(0, math.sqrt(LARGE_RATE), 512) ** 2
     n = np.arange(128)
     probability = np.exp(special.xlogy(n, knots[:, None]) - knots[:, None] - special.gammaln(n + 1))
-    return (probability * (np.sqrt(n) - np.sqrt(knots)[:, None]) ** 2).sum(1)
+    variances = (probability * (np.sqrt(n) - np.sqrt(knots)[:, None]) ** 2).sum(1)
+    variances[-1] = 0.25 + 7 / (64 * LARGE_RATE)
+    return variances
 
 
 def correlation(rho_1: ObjectVolume, rho_2: ObjectVolume) -> float:

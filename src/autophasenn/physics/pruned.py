@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Complex
 from torch import Tensor
@@ -43,14 +44,23 @@ class Box:
     def around(cls, inside: Support) -> Box:
         """The least box that holds every True voxel of volumes (..., n0, n1, n2); one voxel where there is none."""
         any_of = inside.flatten(0, -4).any(0) if inside.ndim > 3 else inside
+        across = any_of.any(0).cpu().numpy()  # along the first axis is the quickest way
+        rows = any_of.flatten(1)
+        first_axis = rows.numpy().any(1) if rows.device.type == "cpu" else rows.any(1).cpu().numpy()
         starts, sizes = [], []
-        for axis in range(3):
-            filled = any_of.any(dim=axis - 1 if axis == 2 else 2).any(dim=1 if axis == 0 else 0)
-            places = torch.nonzero(filled).flatten()
+        for filled in (first_axis, across.any(1), across.any(0)):
+            places = np.flatnonzero(filled)
             first, last = (int(places[0]), int(places[-1])) if len(places) else (0, 0)
             starts.append(first)
             sizes.append(last - first + 1)
         return cls((starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2]))
+
+    def widened(self, margin: int, shape: tuple[int, int, int]) -> Box:
+        """The same with so many voxels more on every side, as far as a volume has them."""
+        starts = [max(0, start - margin) for start in self.start]
+        ends = [min(n, s + m + margin) for n, s, m in zip(shape, self.start, self.size, strict=True)]
+        m0, m1, m2 = (end - start for start, end in zip(starts, ends, strict=True))
+        return Box((starts[0], starts[1], starts[2]), (m0, m1, m2))
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
