@@ -21,7 +21,7 @@ from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.live.arrivals import Arrivals
 from autophasenn.live.crew import Companion, Worker
 from autophasenn.live.learned import FACT
-from autophasenn.live.learning import Learning
+from autophasenn.live.learning import Teacher
 from autophasenn.live.ledger import BEGUN_WITH, Ledger, ScanRecord, State
 from autophasenn.live.lock import only_one
 from autophasenn.live.notices import Notices
@@ -97,7 +97,7 @@ class _Watcher:
         self._complaints: dict[str, str] = {}
         self._is_new = True
         ledger.note(FACT, "")
-        self.learning = None if options.learning is None else Learning(options, ledger)
+        self.learning = None if options.learning is None else Teacher(options, ledger)
         limits = options.limits()
         self._imager = Worker[Task]("network", options.settings, limits)
         self._refiner = Worker[Task]("refinement", options.settings, limits, niceness=5)
