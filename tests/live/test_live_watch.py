@@ -1,6 +1,7 @@
 """The watcher with its real processes: every scan ends reconstructed or listed, whoever is killed."""
 
 import json
+import math
 import os
 import resource
 import signal
@@ -375,6 +376,8 @@ def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) 
     [
         ({"folder": None}, "nothing to watch"),
         ({"poll": 0.0}, "--poll is 0"),
+        ({"poll": math.inf}, "--poll is inf"),
+        ({"largest": math.nan}, "--largest is nan"),
         ({"settle": -1.0}, "--settle is -1"),
         ({"folder": None, "streams": ("zmq",), "notify": True}, "--notify is"),
         ({"results": Path()}, "another -o"),
@@ -383,6 +386,12 @@ def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) 
 def test_options_that_make_no_sense_are_told(tmp_path: Path, options: dict, sentence: str) -> None:
     with pytest.raises(PlanError, match=sentence):
         Watch(**{"folder": Path(), "results": tmp_path, "settings": Settings(), **options})
+
+
+def test_without_a_limit_scans_of_any_size_and_any_memory_are_taken(tmp_path: Path) -> None:
+    endless = Watch(Path(), tmp_path, Settings(), largest=math.inf, memory_limit=math.inf, time_limit=math.inf)
+    assert endless.largest_bytes > 2**60
+    assert endless.limits().memory > 2**60
 
 
 def test_a_dataset_of_a_beamlines_folders_is_refused() -> None:

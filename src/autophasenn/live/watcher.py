@@ -90,7 +90,7 @@ class _Watcher:
         self._options, self._ledger = options, ledger
         self._resume()
         self._peeker = Peeker()
-        self._arrivals = Arrivals(ledger, options.places(self._peeker), int(options.largest * 2**30), options.retry)
+        self._arrivals = Arrivals(ledger, options.places(self._peeker), options.largest_bytes, options.retry)
         self._sums: dict[str, FrameSum | StackSum] = {}
         self._done: list[tuple[Task, Outcome]] = []
         self._later: dict[str, float] = {}
