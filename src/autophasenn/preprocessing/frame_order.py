@@ -22,7 +22,7 @@ FEWEST_FRAMES = 8
 FEWEST_PHOTONS = 50.0
 """In a frame, from which on two frames that agree in every pixel are one: chance has them differ."""
 FAR_FEWER = 0.1
-"""Share of the photons of both frames beside it below which one was taken without the beam, and belongs to no other place."""
+"""Share of the photons of both frames beside it below which one was taken without the beam, and belongs nowhere else."""
 MUCH_SHORTER = 0.75
 """Length of a path over that of the frames as they are, from which the other order is the right one. Each mistake that is
 known lengthens the right path; no right path is shortened by undoing it."""
@@ -110,8 +110,10 @@ def order_of(
 
 def _is_empty_amid(photons: np.ndarray, which: np.ndarray) -> bool:
     """Does a frame hold far fewer photons than both beside it?"""
-    (place,) = np.flatnonzero(which) if which.any() else (0,)
-    beside = photons[[place - 1, place + 1]].min() if 0 < place < len(photons) - 1 else 0.0
+    place = int(which.argmax())  # 0 where there is none
+    if not 0 < place < len(photons) - 1:
+        return False
+    beside = min(photons[place - 1], photons[place + 1])
     return bool(beside > FEWEST_PHOTONS and photons[place] < FAR_FEWER * beside)
 
 
