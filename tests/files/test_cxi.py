@@ -220,6 +220,9 @@ EDITED: dict[str, tuple[str, Callable[[np.ndarray], object]]] = {
     "Q hardly above 0": ("entry_1/image_2/scattering_vector", lambda a: a * 1e-200),
     "Q beyond any": ("entry_1/image_2/scattering_vector", lambda a: a * 1e200),
     "phase NaN": ("entry_1/image_2/phase", lambda a: a * np.nan),
+    "amplitude infinite": ("entry_1/image_2/amplitude", lambda a: a + np.inf),
+    "amplitude below 0": ("entry_1/image_2/amplitude", lambda a: -a),
+    "amplitude 0": ("entry_1/image_2/amplitude", lambda a: a * 0),
     "amplitude complex": ("entry_1/image_2/amplitude", lambda a: a + 1j),
     "support of 2": ("entry_1/image_2/support", lambda a: a + 1),
     "counts complex": ("entry_1/instrument_1/detector_1/data", lambda a: a + 1j),
@@ -229,6 +232,8 @@ EDITED: dict[str, tuple[str, Callable[[np.ndarray], object]]] = {
     "steps of other voxels": ("entry_1/instrument_1/detector_1/reciprocal_steps", lambda a: a * 1.01),
     "voxels of other steps": ("entry_1/image_1/voxel_vectors", lambda a: a[::-1]),
     "voxels larger than the object's": ("entry_1/image_2/voxel_size", lambda a: a * 2),
+    "Q of another reflection": ("entry_1/instrument_1/detector_1/scattering_vector", lambda a: a * 2),
+    "Q of the image of another reflection": ("entry_1/image_2/scattering_vector", lambda a: a * 2),
     "Q NaN": ("entry_1/instrument_1/detector_1/scattering_vector", lambda a: a * np.nan),
     "object NaN": ("entry_1/image_1/data", lambda a: a * np.nan),
     "object 0": ("entry_1/image_1/data", lambda a: a * 0),
@@ -252,6 +257,30 @@ def test_a_result_whose_numbers_were_edited_into_nonsense_is_refused(
     with pytest.raises(InputError, match=name) as refused:
         read_result(path)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("other", [">", "long"])
+def test_numbers_of_another_machine_are_read(path: Path, other: str) -> None:
+    here = read_result(path)
+    with h5py.File(path, "r+") as file:
+        names: list[str] = []
+        file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+        changed = 0
+        for name in names:
+            values = np.asarray(file[name][()])
+            if name.startswith(f"{DONE}/configuration") or values.dtype.kind not in "iufc":
+                continue
+            long = {"f8": np.longdouble}.get(values.dtype.str[1:], values.dtype)
+            del file[name]
+            file[name] = values.astype(values.dtype.newbyteorder(">") if other == ">" else long)
+            changed += file[name].dtype != values.dtype
+        assert changed >= 3
+    there = read_result(path)
+    assert torch.equal(there.reconstruction.object, here.reconstruction.object)
+    assert torch.equal(there.pattern.counts, here.pattern.counts)
+    assert there.pattern.reciprocal_steps is not None
+    assert torch.equal(there.pattern.reciprocal_steps, here.pattern.reciprocal_steps)
+    assert np.array_equal(there.image.amplitude, here.image.amplitude)
 
 
 def test_names_that_are_no_text_are_kept_as_escapes(tmp_path: Path, result: StoredResult) -> None:

@@ -1,5 +1,6 @@
 """A round of learning on: what learns, what judges, and when new weights are kept."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -127,3 +128,12 @@ def test_what_is_older_than_the_remembered_scans_is_not_looked_at(boxes: list[He
 def test_options_that_make_no_sense_are_told(values: dict, sentence: str) -> None:
     with pytest.raises(PlanError, match=sentence):
         Learning(**values)
+
+
+@pytest.mark.parametrize("places", [range(0, 12, 2), range(1, 13, 2), (0, 2, 4, 6, 1, 3)])
+def test_scans_that_are_nearly_all_of_one_half_teach_nothing(boxes: list[HeldOut], places: Sequence[int]) -> None:
+    begun = network()
+    found = learn_from(begun, boxes, LEARNING, number=1, places=places)
+    assert found.network is begun
+    assert not found.is_kept
+    assert "taught nothing" in found.sentence

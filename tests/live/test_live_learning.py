@@ -1,5 +1,6 @@
 """A watcher that learns on: in idle time alone, only what other scans agree to, and never in the way of a scan."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -17,10 +18,12 @@ from live_watching import QUICK, Loop, all_in, counts
 from patience import at_most
 from small_network import STEEP, network
 
-from autophasenn.errors import InputError, PlanError
+from autophasenn.errors import InputError, OutputError, PlanError
 from autophasenn.files.stored import sha256_of
 from autophasenn.inversion.learning import Learning
+from autophasenn.live.crew import PROCESSES
 from autophasenn.live.learned import FACT, FULL, MOST, Standing, learned_files, weights_file
+from autophasenn.live.learner import Learned, Lesson, School, _Learner
 from autophasenn.live.ledger import Ledger, ScanRecord
 from autophasenn.live.settings import Settings
 from autophasenn.live.work import BY_LEARNED_WEIGHTS
@@ -250,6 +253,7 @@ def test_no_weights_are_removed_and_of_too_many_no_more_are_learned(root: Path, 
         (b"", "throws away what was learned"),
         ("damaged", "checksum is wrong.* throws away what was learned"),
         ("no card", "was not learned by a watcher"),
+        ("no time", "was not learned by a watcher"),
         ("other root", "began with other weights"),
         ("other network", "began with other weights"),
     ],
@@ -264,7 +268,8 @@ def test_what_was_learned_and_cannot_be_used_is_refused_in_a_sentence(
         small = build(UnrolledDesign(stages=1, width=8))
         weights.save(small, root_card, file)
     else:
-        weights.save(network(), {} if content == "no card" else root_card, file)
+        card = {"no card": {}, "no time": root_card | {"since": 1e300}}.get(content, root_card)
+        weights.save(network(), card, file)
     if content == "damaged":
         whole = file.read_bytes()
         file.write_bytes(whole[:-4] + b"\0\1\2\3")
@@ -273,6 +278,44 @@ def test_what_was_learned_and_cannot_be_used_is_refused_in_a_sentence(
     with pytest.raises(InputError, match=sentence) as error:
         Loop(root, settings_of(root), LEARNING)
     assert str(file.parent) in str(error.value)
+
+
+def lesson_in(root: Path, folder: Path, begun_with: Path) -> Learned:
+    """What a lesson comes to that may always work."""
+    may_work = PROCESSES.RawValue(ctypes.c_bool, True)
+    scans = tuple((f"scans/{n}.npy", root / f"results/scans/{n}.npy/refined") for n in reversed(range(SCANS)))
+    learner = _Learner(School(begun_with, folder, LEARNING, may_work))
+    outcome = learner.outcome(Lesson(0, begun_with, scans, tuple(reversed(range(SCANS)))))
+    assert outcome.trace is None
+    return outcome
+
+
+def test_a_watcher_may_begin_with_what_another_one_learned(root: Path) -> None:
+    begun_with, folder = root / "weights-0200.safetensors", root / "results/learned"
+    shutil.copy(root / "results/begin.safetensors", begun_with)
+    outcome = lesson_in(root, folder, begun_with)
+    assert outcome.weights == weights_file(folder, 1)
+    assert set(outcome.scans) < {f"scans/{n}.npy" for n in range(SCANS)}
+    _, card = weights.load(outcome.weights)
+    assert card["root"]["file"] == begun_with.name
+
+
+def test_what_was_learned_and_cannot_be_written_is_told_in_a_sentence(root: Path) -> None:
+    taken = root / "taken"
+    taken.touch()
+    for folder, reason in ((taken, "File exists"), (root / "gone/learned", "No such file")):
+        outcome = lesson_in(root, folder, root / "results/begin.safetensors")
+        assert outcome.reason is not None
+        assert outcome.reason.startswith("What was learned could not be written to")
+        assert reason in outcome.reason
+    (root / "results/learned").touch()
+    with pytest.raises(OutputError, match=r"results/learned is a file"):
+        Loop(root, settings_of(root), LEARNING)
+
+
+@pytest.mark.parametrize("since", ["1e300", "NaN", '"noon"'])
+def test_a_time_that_is_none_is_not_shown(since: str) -> None:
+    assert Standing.read(f'{{"weights": 1, "scans": 6, "since": {since}}}') is None
 
 
 def test_a_plan_without_confidence_is_refused(root: Path) -> None:

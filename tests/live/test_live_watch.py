@@ -1,15 +1,17 @@
 """The watcher with its real processes: every scan ends reconstructed or listed, whoever is killed."""
 
 import json
+import math
 import os
 import resource
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from scan_34idc import Beamtime
 
 from autophasenn.cli.app import command_line
 from autophasenn.errors import InputError, OutputError, PlanError
-from autophasenn.live.crew import Companion, Limits, Worker
+from autophasenn.live.crew import PROCESSES, Companion, Limits, Worker
 from autophasenn.live.ledger import FILE, Ledger, ScanRecord
 from autophasenn.live.lock import FILE as LOCK
 from autophasenn.live.lock import only_one
@@ -32,7 +34,7 @@ from autophasenn.live.settings import Settings
 from autophasenn.live.sightings import Files
 from autophasenn.live.streams import receive_zmq
 from autophasenn.live.thumbnails import KEPT
-from autophasenn.live.watcher import GONE
+from autophasenn.live.watcher import GONE, watch
 from autophasenn.live.work import FIRST_IMAGE, Outcome, Task
 from autophasenn.physics.geometry import RockingGeometry
 from autophasenn.pipeline.example import EXAMPLE
@@ -249,6 +251,29 @@ def test_a_scan_that_is_too_coarse_is_phased_where_that_is_asked_for(settings: S
         assert (reason is None) == force, reason
 
 
+@pytest.mark.skipif(PROCESSES.get_start_method() != "forkserver", reason="processes are begun by no server here")
+def test_a_watcher_that_is_ended_while_it_begins_its_processes_ends_in_peace(
+    tmp_path: Path, settings: Settings
+) -> None:
+    """As a service manager does it: SIGTERM to all at once, also to what forks the workers."""
+    (tmp_path / "data").mkdir()
+    PROCESSES.Process(target=int).start()
+    server = forkserver._forkserver._forkserver_pid
+    os.kill(server, signal.SIGSTOP)
+
+    def end() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(server, signal.SIGKILL)
+
+    ending = threading.Timer(1.0, end)
+    ending.start()
+    try:
+        ended = watch(Watch(tmp_path / "data", tmp_path / "results", settings))
+    finally:
+        ending.join()
+    assert ended == {"refined": 0, "failed": 0, "unfinished": 0}
+
+
 def test_a_companion_that_cannot_begin_ends_the_watcher_and_one_that_had_begun_begins_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -375,6 +400,8 @@ def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) 
     [
         ({"folder": None}, "nothing to watch"),
         ({"poll": 0.0}, "--poll is 0"),
+        ({"poll": math.inf}, "--poll is inf"),
+        ({"largest": math.nan}, "--largest is nan"),
         ({"settle": -1.0}, "--settle is -1"),
         ({"folder": None, "streams": ("zmq",), "notify": True}, "--notify is"),
         ({"results": Path()}, "another -o"),
@@ -383,6 +410,12 @@ def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) 
 def test_options_that_make_no_sense_are_told(tmp_path: Path, options: dict, sentence: str) -> None:
     with pytest.raises(PlanError, match=sentence):
         Watch(**{"folder": Path(), "results": tmp_path, "settings": Settings(), **options})
+
+
+def test_without_a_limit_scans_of_any_size_and_any_memory_are_taken(tmp_path: Path) -> None:
+    endless = Watch(Path(), tmp_path, Settings(), largest=math.inf, memory_limit=math.inf, time_limit=math.inf)
+    assert endless.largest_bytes > 2**60
+    assert endless.limits().memory > 2**60
 
 
 def test_a_dataset_of_a_beamlines_folders_is_refused() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from autophasenn.errors import InputError, PlanError
+from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.preprocessing.corrections import Corrected, correct
 from autophasenn.preprocessing.options import Preprocessing
 from autophasenn.preprocessing.preprocess import preprocess
@@ -179,6 +180,14 @@ def test_the_limit_of_the_detector_masks_what_reaches_it():
     assert "the detector's limit" in result.warnings[0]
 
 
+@pytest.mark.parametrize("top", [150, 400, 1000])
+def test_a_peak_that_was_cut_off_is_said_however_low(top):
+    clipped = np.minimum(N, top)
+    result = corrected(clipped)
+    assert result.facts["saturated_voxels"] == np.count_nonzero(clipped == top)
+    assert any("Saturation" in each for each in result.warnings)
+
+
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.uint8, np.uint16])
 def test_counts_that_ran_over_the_end_of_their_type_are_refused(kind):
     span = float(np.iinfo(kind).max) - float(np.iinfo(kind).min)
@@ -219,6 +228,26 @@ def test_frames_in_a_wrong_order_that_is_known_are_put_right(mistake):
     assert len(result.warnings) == 1
     assert mistake in result.warnings[0]
     np.testing.assert_array_equal(corrected(MISTAKES[mistake](N), check_order=False).counts, MISTAKES[mistake](N))
+
+
+@pytest.mark.parametrize("frame", [11, 22, 30, 31, 32, 33, 34, 44])
+def test_one_frame_without_the_beam_puts_no_other_in_another_place(frame):
+    frames = np.load(EXAMPLE)["counts"].astype(int)  # 64 frames; sorted by letters, frame 4 would come as number 33
+    frames[frame] = 0
+    result = corrected(frames)
+    np.testing.assert_array_equal(result.counts, frames)
+    assert not any("order" in each for each in result.warnings)
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("beside", [-1, 1])
+def test_a_line_that_counted_nothing_beside_the_brightest_is_no_extinction(axis, beside):
+    frames = np.moveaxis(N.copy(), axis, 0)
+    place = PEAK[axis] + beside
+    frames[place] = 0
+    mask = np.moveaxis(corrected(np.moveaxis(frames, 0, axis)).mask, axis, 0)
+    assert not mask[place].any()
+    assert np.delete(mask, place, 0).mean() > 0.99
 
 
 def test_frames_in_no_order_are_refused():

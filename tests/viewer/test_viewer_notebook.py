@@ -139,10 +139,37 @@ def test_a_page_that_was_let_in_shows_the_viewer(chromium: Any, example_results:
                 inner.wait_for_function(DRAWN, timeout=PATIENCE * 1000)
 
 
-@pytest.mark.parametrize("site", ["portal.example.org", "https://a.org/path", "*", "https://a.org; script-src *", ""])
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://portal.example.org:443/", "https://portal.example.org"),
+        ("HTTP://Portal.example.org:80", "http://portal.example.org"),
+        ("http://portal.example.org:443", "http://portal.example.org:443"),
+        ("https://portal.example.org:8443", "https://portal.example.org:8443"),
+    ],
+)
+def test_a_site_is_written_as_browsers_write_it(given: str, origin: str) -> None:
+    assert ServerOptions(embedded_in=given).embedded_in == origin
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        "portal.example.org",
+        "https://a.org/path",
+        "*",
+        "https://a.org; script-src *",
+        "",
+        "https://a.org:0",
+        "https://a.org:65536",
+        "https://a.org:" + 5000 * "1",
+        f"https://{5000 * 'a'}.org",
+    ],
+)
 def test_what_begins_no_address_is_let_in_nowhere(site: str) -> None:
-    with pytest.raises(ap.InputError, match="give what their addresses begin with"):
+    with pytest.raises(ap.InputError, match="give what their addresses begin with") as told:
         ServerOptions(embedded_in=site)
+    assert len(str(told.value)) < 400
 
 
 async def _proxy(viewer: int, cell: str) -> Any:

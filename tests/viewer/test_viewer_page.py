@@ -241,6 +241,25 @@ def test_two_results_turn_together(chromium: Any, example_results: Path, tmp_pat
         shoot(shown, tmp_path, "compared_slices")
 
 
+SECONDS_TO_A_PICTURE = """async () => {
+  const source = () => document.querySelector('.apn-3d img').src;
+  const before = source(), began = performance.now();
+  const key = new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true});
+  document.querySelector('[role=application]').dispatchEvent(key);
+  while (source() === before && performance.now() < began + 5000) await new Promise(requestAnimationFrame);
+  return (performance.now() - began) / 1000;
+}"""
+
+
+def test_a_picture_is_sent_once_it_is_encoded_and_not_half_a_second_later(opened: Any) -> None:
+    seconds = []
+    for _ in range(6):
+        wait_for_another_view(opened, np.full((120, 160, 3), -100.0))  # it stands still
+        opened.wait_for_timeout(700)
+        seconds.append(opened.evaluate(SECONDS_TO_A_PICTURE))
+    assert min(seconds) < 0.4, seconds
+
+
 OVERLAPS = """() => [...document.querySelectorAll('.apn-panel')].flatMap(panel => {
   const boxes = [...panel.querySelectorAll('.apn-q')].map(each => each.getBoundingClientRect()).filter(box => box.width);
   return boxes.filter((a, i) => boxes.some((b, j) => j > i &&

@@ -127,6 +127,7 @@ def watch(
     companions = []
     if page and not once:
         _check_installed("The page", "trame", "trame_vtk", "trame_vuetify")
+        _check_page(host, port, token or None)
         companions.append(Companion("page", serve_page, output, host, port, token or None, browser))
     if series and not once:
         from autophasenn.campaign.follow import keep_series
@@ -156,6 +157,13 @@ def serve_page(results: Path, host: str, port: int, token: str | None, browser: 
     log_to_stderr("autophasenn.viewer")
     options = ServerOptions(host=host, port=port, token=token, open_browser=browser)
     serve(results, options, on_ready=lambda address: print(f"Open {address}", flush=True))
+
+
+def _check_page(host: str, port: int, token: str | None) -> None:
+    """Refuse what its process would refuse, before anything is begun."""
+    from autophasenn.viewer.server import ServerOptions, check_address
+
+    check_address(ServerOptions(host=host, port=port, token=token))
 
 
 def _check_installed(what: str, *modules: str) -> None:

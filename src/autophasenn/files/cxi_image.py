@@ -115,6 +115,8 @@ def image_in(stored: GuardedFile) -> CrystalImage:
     """
     amplitude = stored.volume(f"{LAB_IMAGE}/amplitude")
     shape = amplitude.shape
+    if np.isinf(amplitude).any() or (amplitude < 0).any() or not (amplitude > 0).any():
+        raise ValueError(f"{LAB_IMAGE}/amplitude must be finite, nowhere below zero, and somewhere above it")
     if not np.any(stored.volume(f"{LAB_IMAGE}/support", shape)):
         raise InputError(
             f"The image in {stored.file.filename} is empty: no voxel belongs to a crystal. Phase it again, with another "
@@ -138,27 +140,45 @@ def image_in(stored: GuardedFile) -> CrystalImage:
     strain = optional["strain"]
     if strain is not None and not np.isfinite(strain[support]).any():
         optional["strain"] = None  # as of a crystal that is a voxel thin
-    _check_steps(stored)
+    scattering_vector = stored.vectors(f"{LAB_IMAGE}/scattering_vector", (3,))
+    _check_steps(stored, scattering_vector)
     return CrystalImage(
         amplitude=np.nan_to_num(amplitude),
         phase=phase,
         support=support,
         voxel_size=None if size is None else (float(size[0]), float(size[1]), float(size[2])),
-        scattering_vector=stored.vectors(f"{LAB_IMAGE}/scattering_vector", (3,)),
+        scattering_vector=scattering_vector,
         **optional,
     )
 
 
-def _check_steps(stored: GuardedFile) -> None:
-    """Refuse steps in q that do not make the voxels of the object: ``steps @ vectors.T = diag(2 pi / shape)``."""
+def _check_steps(stored: GuardedFile, scattering_vector: Floats | None) -> None:
+    """Refuse steps in q that do not make the voxels of the object, ``steps @ vectors.T = diag(2 pi / shape)``.
+
+    And a scattering vector of the image that lies outside of its pattern: the phase ramp that is taken off an object moves
+    Q by less than half of the pattern.
+    """
     steps = stored.vectors(f"{DETECTOR}/reciprocal_steps", (3, 3))
-    vectors = stored.find(f"{IMAGE}/voxel_vectors", (3, 3))
-    if steps is None or vectors is None:
+    if steps is None:
         return
+    vectors, middle = (
+        stored.find(f"{IMAGE}/voxel_vectors", (3, 3)),
+        stored.vectors(f"{DETECTOR}/scattering_vector", (3,)),
+    )
     shape = stored.shape(f"{IMAGE}/data")
-    if len(shape) != 3 or not np.abs(steps @ vectors.T * shape / (2 * math.pi) - np.eye(3)).max() < SAME_STEPS:
+    if len(shape) != 3:
+        raise ValueError(f"{IMAGE}/data has {len(shape)} axes, not three")
+    if vectors is not None and not np.abs(steps @ vectors.T * shape / (2 * math.pi) - np.eye(3)).max() < SAME_STEPS:
         raise ValueError(
             f"{DETECTOR}/reciprocal_steps and {IMAGE}/voxel_vectors contradict each other: the one do not make the other"
+        )
+    if middle is None or scattering_vector is None:
+        return
+    moved = np.linalg.solve(steps.T, scattering_vector - middle) / shape
+    if not np.abs(moved).max() <= 0.5 + SAME_STEPS:
+        raise ValueError(
+            f"{DETECTOR}/scattering_vector and {LAB_IMAGE}/scattering_vector contradict each other: they lie "
+            f"{np.abs(moved).max():.3g} patterns apart"
         )
 
 

@@ -24,6 +24,8 @@ LENGTHS = (1e-13, 1e15)
 """Of vectors in a file: from voxels, m, to scattering vectors, 1/m."""
 REAL, COMPLEX = "biuf", "c"
 """Kinds of NumPy types."""
+SHORTER = {"g": np.dtype(np.float64), "G": np.dtype(np.complex128)}
+"""What takes the place of numbers that PyTorch has not, by their code in NumPy."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class GuardedFile:
     def array(
         self, name: str, shape: tuple[int, ...] | None = None, ndim: int | None = None, kinds: str = REAL
     ) -> NDArray[Any]:
-        """The numbers of a dataset.
+        """The numbers of a dataset, in the byte order of this machine and in no more than 64 bits.
 
         Parameters
         ----------
@@ -97,7 +99,8 @@ class GuardedFile:
                 "smaller part of the pattern, or bin it."
             )
         with unbounded():
-            return np.asarray(node[()])
+            values = np.asarray(node[()])
+        return values.astype(SHORTER.get(values.dtype.char, values.dtype.newbyteorder("=")), copy=False)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of a dataset that is there."""

@@ -185,6 +185,8 @@ def learn_from(
     options = options or Learning()
     learners, others = halves(boxes[: options.remembered], places[: options.remembered], number)
     judges = spread_evenly(others, options.judges)
+    if not learners or len(judges) < LEAST_JUDGES:  # as where many of one half cannot be read
+        return Round(network, options, 0, len(learners))
     found = adapt(network, learners, options.adaptation, seed=number, between=between)
     if not found.best_step:
         return Round(network, options, found.steps, len(learners))

@@ -48,9 +48,21 @@ class Standing:
     def read(cls, fact: Any) -> Standing | None:
         """Of a ledger's fact; None where there is none, or another version wrote it."""
         try:
-            return cls(**json.loads(fact))
-        except (TypeError, ValueError):
+            return cls(**json.loads(fact)).checked()
+        except (TypeError, ValueError, OverflowError, OSError):
             return None
+
+    def checked(self) -> Standing:
+        """The same, where it can be said.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError, OSError
+            If it holds what is no number or no time.
+        """
+        if min(self.weights, self.scans) < 0 or not self.words:
+            raise ValueError(f"{self} is none")
+        return self
 
     @property
     def fact(self) -> str:
@@ -75,9 +87,14 @@ def weights_file(folder: Path, number: int) -> Path:
 
 
 def number_of(file: Path) -> int:
-    """Of a file of weights; 0 where it is not one that was learned here."""
+    """Of a file of weights; 0 where no watcher learned them, as far as its name tells."""
     found = _NAME.fullmatch(file.name)
     return 0 if found is None else int(found[1])
+
+
+def number_in(folder: Path, file: Path) -> int:
+    """Of a file of weights; 0 where they were not learned in this folder: a watcher may begin with those of another."""
+    return number_of(file) if file.parent == folder else 0
 
 
 def learned_files(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from autophasenn.live.learned import number_of, weights_file
+from autophasenn.live.learned import number_in, weights_file
 from autophasenn.live.work import Outcome, attempted, serve
 
 NICENESS = 10
@@ -120,7 +120,7 @@ class _Learner:
         options = self.school.options
         if len(boxes) < options.least:
             return Learned(sentence=f"{len(boxes)} scans can be read, and {options.least} are needed")
-        is_first = not number_of(lesson.begin_with)
+        number = number_in(self.school.folder, lesson.begin_with)
         place_of = {key: place for (key, _), place in zip(lesson.scans, lesson.places, strict=True)}
         places = [place_of[key] for key in boxes]
         found = learn_from(
@@ -129,14 +129,14 @@ class _Learner:
             options,
             number=lesson.number,
             places=places,
-            beginning=None if is_first else weights.load(self.school.begun_with)[0],
+            beginning=None if not number else weights.load(self.school.begun_with)[0],
             between=self.school.rest,
         )
         if not found.is_kept or not lesson.begin_with.is_file():  # somebody may have thrown away what was learned
             return Learned(sentence=found.sentence)
-        former = [] if is_first else card["learned_from"]
+        former = card["learned_from"] if number else []
         scans = tuple(dict.fromkeys((*former, *halves(list(boxes), places, lesson.number)[0])))
-        path = weights_file(self.school.folder, number_of(lesson.begin_with) + 1)
+        path = weights_file(self.school.folder, number + 1)
         self._write(path, found, lesson, scans, time.monotonic() - began)
         return Learned(weights=path, scans=scans, sentence=found.sentence)
 
@@ -158,6 +158,7 @@ class _Learner:
     def _write(self, path: Path, found: Any, lesson: Lesson, scans: tuple[str, ...], seconds: float) -> None:
         import torch
 
+        from autophasenn.errors import OutputError
         from autophasenn.files.stored import sha256_of
         from autophasenn.network import weights
         from autophasenn.pipeline.summary import versions
@@ -165,7 +166,7 @@ class _Learner:
         school = self.school
         card = {
             "method": "learned on, scan after scan",
-            "number": number_of(path),
+            "number": number_in(school.folder, path),
             "since": time.time(),
             "learned_from": list(scans),
             "round": lesson.number,
@@ -176,8 +177,14 @@ class _Learner:
             "options": asdict(school.options),
             "versions": versions(),
         }
-        school.folder.mkdir(exist_ok=True)
-        weights.save(found.network, card, path, torch.float32)
+        try:
+            school.folder.mkdir(exist_ok=True)
+            weights.save(found.network, card, path, torch.float32)
+        except OSError as error:
+            raise OutputError(
+                f"What was learned could not be written to {path} ({error.strerror or error}), and the weights in use stay; "
+                "make room there, or let yourself write to it."
+            ) from error
 
 
 def _box_of(folder: Path) -> Any:

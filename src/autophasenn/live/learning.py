@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from autophasenn.errors import AutoPhaseNNError, InputError, PlanError
 from autophasenn.files.stored import sha256_of
-from autophasenn.files.writing import TEMPORARY
+from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.inversion.verdict import BELIEVABLE
 from autophasenn.live.crew import PROCESSES, Worker
-from autophasenn.live.learned import FACT, FOLDER, MOST, Standing, learned_files, number_of
+from autophasenn.live.learned import FACT, FOLDER, MOST, Standing, learned_files, number_in
 from autophasenn.live.learner import NICENESS, Learned, Lesson, School, learn
 from autophasenn.live.ledger import Ledger
 from autophasenn.live.work import remove
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Learning:
-    """A process that learns while the others have nothing to do.
+class Teacher:
+    """Gives lessons to a process that learns while the others have nothing to do.
 
     Parameters
     ----------
@@ -38,8 +38,9 @@ class Learning:
 
     Raises
     ------
-    InputError, PlanError
-        If what was learned before is damaged, or began with other weights; if no image will have a confidence.
+    InputError, PlanError, OutputError
+        If what was learned before is damaged, or began with other weights; if no image will have a confidence; if nothing
+        can be written where it is kept.
     """
 
     def __init__(self, options: Watch, ledger: Ledger) -> None:
@@ -53,6 +54,7 @@ class Learning:
             )
         self._folder = options.results / FOLDER
         self._root = predict.weights_file(run.weights, run.network)
+        check_folder(self._folder, overwrite=True)
         for left in self._folder.glob(f"{TEMPORARY}*"):
             remove(left)
         self._note(_standing(self._folder, self._root))
@@ -62,7 +64,7 @@ class Learning:
             options.limits(), seconds=math.inf, remedy="leave --learn out"
         )  # it may have to wait for hours
         self.worker: Worker[Lesson] | None = Worker("learning", school, limits, NICENESS, learn)
-        self._rounds = number_of(self.weights)
+        self._rounds = number_in(self._folder, self.weights)
         self._known: frozenset[tuple[str, str]] = frozenset()
         self._goes_on = False
         self._places: dict[str, int] = {}
@@ -136,7 +138,7 @@ class Learning:
         elif self._goes_on:
             self._note(_standing(self._folder, self._root))
             logger.info("weights %d from now on, learned from %d scans: %s",
-                        number_of(outcome.weights), len(outcome.scans), outcome.sentence)  # fmt: skip
+                        number_in(self._folder, outcome.weights), len(outcome.scans), outcome.sentence)  # fmt: skip
         else:
             logger.info("the weights stay: %s", outcome.sentence)
 
@@ -158,16 +160,18 @@ def _standing(folder: Path, root: Path) -> Standing:
         return Standing(0, 0, 0.0)
     try:
         _, card = weights.load(files[0])
-        known = card["root"]["sha256"], card["root"]["file"], len(card["learned_from"]), float(card["since"])
+        number, scans = number_in(folder, files[0]), len(card["learned_from"])
+        standing = Standing(number, scans, float(card["since"]), len(files) >= MOST).checked()
+        began_with = card["root"]["file"], card["root"]["sha256"]
     except AutoPhaseNNError as error:
         raise InputError(f"{error} Or remove {folder}, which throws away what was learned.") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise InputError(
             f"{files[0]} was not learned by a watcher; remove {folder}, which throws away what was learned."
         ) from error
-    if known[0] != sha256_of(root):
+    if began_with[1] != sha256_of(root):
         raise InputError(
-            f"What was learned in {folder} began with other weights ({known[1]}) than {root}; give those by --weights, or "
-            f"remove {folder} to learn anew."
+            f"What was learned in {folder} began with other weights ({began_with[0]}) than {root}; give those by --weights, "
+            f"or remove {folder} to learn anew."
         )
-    return Standing(number_of(files[0]), known[2], known[3], len(files) >= MOST)
+    return standing

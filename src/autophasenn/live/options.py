@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from autophasenn.live.sightings import Files, FrameFolders, Place
 
 MEMORY_SHARE = 0.4
 """Of the machine's memory that a working process may hold; there are two."""
+LONGEST = 86_400
+"""Seconds between two looks."""
 SCANS = "scans/"
 """Begins the keys of the scans in the watched folder."""
 NO_FILES = re.compile(r"(?!)")
@@ -96,6 +99,10 @@ class Watch:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise PlanError(f"--{name.replace('_', '-')} is {value:g}; it must be above 0.")
+        if self.poll > LONGEST:
+            raise PlanError(
+                f"--poll is {self.poll:g}; the watcher looks at least once a day: give {LONGEST} s or less."
+            )
         for name in ("settle", "abandon"):
             if not getattr(self, name) >= 0:
                 raise PlanError(f"--{name} is {getattr(self, name):g}; it must be 0 or more.")
@@ -120,10 +127,14 @@ class Watch:
 
     def limits(self) -> Limits:
         """What one scan may take."""
-        memory = (
-            MEMORY_SHARE * psutil.virtual_memory().total if self.memory_limit is None else self.memory_limit * 2**30
-        )
-        return Limits(self.time_limit, int(memory))
+        if self.memory_limit is not None:
+            return Limits(self.time_limit, _bytes(self.memory_limit))
+        return Limits(self.time_limit, int(MEMORY_SHARE * psutil.virtual_memory().total))
+
+    @property
+    def largest_bytes(self) -> int:
+        """Of a scan that is taken."""
+        return _bytes(self.largest)
 
     def is_of_beamline(self, key: str, source: Path) -> bool:
         """Is a scan read by the beamline's reader? What a stream wrote is a file of this package, unless it is a folder."""
@@ -159,3 +170,8 @@ class Watch:
         if source.beamline is None:
             return None
         return expected_frames(source.beamline, folder, spec=source.spec)
+
+
+def _bytes(gibibytes: float) -> int:
+    """As whole bytes; of infinitely many, more than there are."""
+    return int(min(gibibytes * 2**30, sys.maxsize))

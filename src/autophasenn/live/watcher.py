@@ -21,7 +21,7 @@ from autophasenn.files.writing import TEMPORARY, check_folder
 from autophasenn.live.arrivals import Arrivals
 from autophasenn.live.crew import Companion, Worker
 from autophasenn.live.learned import FACT
-from autophasenn.live.learning import Learning
+from autophasenn.live.learning import Teacher
 from autophasenn.live.ledger import BEGUN_WITH, Ledger, ScanRecord, State
 from autophasenn.live.lock import only_one
 from autophasenn.live.notices import Notices
@@ -72,17 +72,32 @@ def watch(options: Watch, companions: Sequence[Companion] = ()) -> dict[str, Any
                 remove(left)
         for stream in options.streams:
             options.spool(stream).mkdir(parents=True, exist_ok=True)
-        watcher = _Watcher(options, ledger)
         try:
-            for companion in companions:
-                companion.start()
-            watcher.run(stop, companions)
-        finally:
-            for companion in companions:
-                companion.end()
-            watcher.end()
-            logger.info("ended; %s", ", ".join(f"{number} {state}" for state, number in watcher.numbers().items()))
-        return watcher.facts()
+            return _watched(options, ledger, companions, stop)
+        except EOFError:  # a service manager ends all at once, and with the rest what begins the processes
+            if not stop.is_asked():
+                raise
+            return _numbers(ledger)
+
+
+def _watched(options: Watch, ledger: Ledger, companions: Sequence[Companion], stop: Stop) -> dict[str, Any]:
+    watcher = _Watcher(options, ledger)
+    try:
+        for companion in companions:
+            companion.start()
+        watcher.run(stop, companions)
+    finally:
+        for companion in companions:
+            companion.end()
+        watcher.end()
+        logger.info("ended; %s", ", ".join(f"{number} {state}" for state, number in _numbers(ledger).items()))
+    return watcher.facts()
+
+
+def _numbers(ledger: Ledger) -> dict[str, int]:
+    """Scans by what became of them."""
+    names = {"refined": ("refined",), "failed": ("failed",), "unfinished": UNFINISHED}
+    return {name: ledger.count(states) for name, states in names.items()}  # type: ignore[arg-type]
 
 
 class _Watcher:
@@ -90,14 +105,14 @@ class _Watcher:
         self._options, self._ledger = options, ledger
         self._resume()
         self._peeker = Peeker()
-        self._arrivals = Arrivals(ledger, options.places(self._peeker), int(options.largest * 2**30), options.retry)
+        self._arrivals = Arrivals(ledger, options.places(self._peeker), options.largest_bytes, options.retry)
         self._sums: dict[str, FrameSum | StackSum] = {}
         self._done: list[tuple[Task, Outcome]] = []
         self._later: dict[str, float] = {}
         self._complaints: dict[str, str] = {}
         self._is_new = True
         ledger.note(FACT, "")
-        self.learning = None if options.learning is None else Learning(options, ledger)
+        self.learning = None if options.learning is None else Teacher(options, ledger)
         limits = options.limits()
         self._imager = Worker[Task]("network", options.settings, limits)
         self._refiner = Worker[Task]("refinement", options.settings, limits, niceness=5)
@@ -150,14 +165,9 @@ class _Watcher:
     def _change(self, states: Sequence[State], **values: Any) -> None:
         self._ledger.change(*(scan.key for scan in self._ledger.queue(states)), **values)
 
-    def numbers(self) -> dict[str, int]:
-        """Scans by what became of them."""
-        names = {"refined": ("refined",), "failed": ("failed",), "unfinished": UNFINISHED}
-        return {name: self._ledger.count(states) for name, states in names.items()}  # type: ignore[arg-type]
-
     def facts(self) -> dict[str, Any]:
         """What to tell at the end."""
-        return self.numbers() | ({} if self.learning is None else {"network": self.learning.standing.words})
+        return _numbers(self._ledger) | ({} if self.learning is None else {"network": self.learning.standing.words})
 
     def _pause(self) -> float:
         if self._options.notify and not self._arrivals.growing and not self._options.streams:

@@ -21,6 +21,8 @@ LEAST_END = 4095
 """Largest value from which one voxel at the end of a known counter is no chance."""
 LEAST_TOP = 1000
 """Largest value from which equal ones are no chance."""
+LEAST_CLIPPED, FEWEST_CLIPPED, NEARLY = 100, 12, 0.9
+"""Largest value, and voxels that hold it, from which on these were cut off where fewer hold this share of it or more."""
 FEWEST_BESIDE, FEWEST_ANYWHERE = 3, 4
 """Voxels that share the largest value, side by side or anywhere, from which on it is no chance."""
 OVERFLOWING = 16
@@ -77,10 +79,16 @@ def saturated(
         where = mask & (frames >= limit)
         return Full(where, limit, "the detector's limit") if where.any() else None
     top = float(frames.max(where=mask, initial=0))
-    if top <= LEAST_TOP:
+    if top <= LEAST_CLIPPED:
         return None
     where = mask & (frames == top)
     shared, words = int(np.count_nonzero(where)), counter_of(top)
+    if shared >= FEWEST_CLIPPED:  # a peak that was not cut off has fewer voxels the higher they are
+        nearly = mask & (frames >= NEARLY * top) & ~where
+        if shared > np.count_nonzero(nearly):
+            return Full(where, top, words)
+    if top <= LEAST_TOP:
+        return None
     if words and (shared >= 2 or top >= LEAST_END):
         return Full(where, top, words)
     if shared >= FEWEST_ANYWHERE or (shared >= FEWEST_BESIDE and _side_by_side(where) >= FEWEST_BESIDE):

@@ -21,6 +21,8 @@ MOST_CELLS = 4096
 FEWEST_FRAMES = 8
 FEWEST_PHOTONS = 50.0
 """In a frame, from which on two frames that agree in every pixel are one: chance has them differ."""
+FAR_FEWER = 0.1
+"""Share of the photons of both frames beside it below which one was taken without the beam, and belongs nowhere else."""
 MUCH_SHORTER = 0.75
 """Length of a path over that of the frames as they are, from which the other order is the right one. Each mistake that is
 known lengthens the right path; no right path is shortened by undoing it."""
@@ -91,15 +93,28 @@ def order_of(
     dropped = np.flatnonzero(standing)
     kept = np.flatnonzero(~standing)
     mistake, best = "", MUCH_SHORTER
-    length, by_chance = path.length(kept), path.by_chance(kept)
+    photons, odd = cells.sum(1), path.farthest_off(kept)
     for words, undo in MISTAKES.items():
-        undone = path.length(kept[undo(len(kept))])
+        order = kept[undo(len(kept))]
+        # one frame without the beam says nothing of the order of the others
+        left = kept != odd if _is_empty_amid(photons[order], order == odd) else kept >= 0
+        length, by_chance = path.length(kept[left]), path.by_chance(kept[left])
+        undone = path.length(order[np.isin(order, kept[left])])
         if undone < best * length and undone < IN_ORDER * by_chance:
             mistake, best = words, undone / length
     taken = kept[MISTAKES[mistake](len(kept))] if mistake else kept
     # a background that comes and goes with the beam has an order of its own, whatever goes through the frames
     is_lost = not mistake and path.is_lost(kept) and _Path(_above_background(cells)).is_lost(kept)
     return Order(taken, copies & ~standing, dropped, mistake, is_lost)
+
+
+def _is_empty_amid(photons: np.ndarray, which: np.ndarray) -> bool:
+    """Does a frame hold far fewer photons than both beside it?"""
+    place = int(which.argmax())  # 0 where there is none
+    if not 0 < place < len(photons) - 1:
+        return False
+    beside = min(photons[place - 1], photons[place + 1])
+    return bool(beside > FEWEST_PHOTONS and photons[place] < FAR_FEWER * beside)
 
 
 def _by_name(number: int) -> np.ndarray:
@@ -209,6 +224,12 @@ class _Path:
         """Of the way over all frames; with a lag, from each to the one so many further, on the scale of the whole way."""
         steps = self.distance[order[:-lag], order[lag:]]
         return float(steps.mean()) * (len(order) - 1) if steps.size else 0.0
+
+    def farthest_off(self, order: np.ndarray) -> int:
+        """The frame that lengthens the way most."""
+        there, here, on = order[:-2], order[1:-1], order[2:]
+        detours = self.distance[there, here] + self.distance[here, on] - self.distance[there, on]
+        return int(here[detours.argmax()]) if detours.size else -1
 
     def by_chance(self, kept: np.ndarray) -> float:
         """The mean over all orders."""

@@ -100,14 +100,16 @@ def detector_gaps(
 def empty_lines(totals: Float[np.ndarray, " lines"]) -> Bool[np.ndarray, " lines"]:
     """Bands of at least two empty lines between lines with counts, or a wide sharp edge beyond which nothing counts.
 
-    One empty line alone may be an extinction: the sinc of a box-shaped crystal has them.
+    One empty line alone may be an extinction: the sinc of a box-shaped crystal has them. But none lies beside the brightest
+    line, as from the peak to its first minimum there are as many lines as the pattern is oversampled, 2 or more.
     """
     empty = np.zeros(len(totals), bool)
     bands, _ = ndimage.label(totals == 0)
     for (band,) in ndimage.find_objects(bands):
         sides = [float(totals[i]) for i in (band.start - 1, band.stop) if 0 <= i < len(totals)]
         needed = 2 * UNLIKELY if len(sides) == 2 else 20 * UNLIKELY
-        if band.stop - band.start >= 2 and sides and min(sides) > needed:
+        fewest = 1 if int(totals.argmax()) in (band.start - 1, band.stop) and len(sides) == 2 else 2
+        if band.stop - band.start >= fewest and sides and min(sides) > needed:
             empty[band] = True
     return empty
 

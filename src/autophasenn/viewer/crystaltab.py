@@ -169,8 +169,10 @@ class CrystalTab:
             state.in_browser = False
 
     def update_overlay(self) -> None:
-        """Scale bars and axes for the camera as it stands."""
+        """Scale bars and axes for the camera as it stands, and the picture of the crystals with them."""
         assert self.scene is not None
+        if self.owner.page is not None:
+            self.owner.page.deliver()
         units = {image.unit for image in self.owner.images}
         own = self.owner.images if len(units) > 1 else self.owner.images[:1]
         self.owner.state.overlays = [overlay(self.scene, image, number) for number, image in enumerate(own)]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from autophasenn.errors import InputError
+from autophasenn.errors import InputError, quoted
 
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 """What begins the address of a page."""
+STANDARD = {"http": 80, "https": 443}
+"""Ports that browsers leave out."""
+LONGEST = 253
+"""Characters of a host's name (RFC 1035)."""
 
 
 def is_loopback(host: str) -> bool:
@@ -29,10 +33,12 @@ def origin_of(given: str) -> str:
     InputError
         If it is none, or has a path.
     """
-    origin = given.rstrip("/")
-    if ORIGIN.fullmatch(origin) is None:
+    origin = given.rstrip("/").lower()
+    scheme, _, site = origin.partition("://")
+    host, _, port = site.partition(":")
+    if ORIGIN.fullmatch(origin) is None or len(host) > LONGEST or not 0 < int(port or 1) < 2**16:
         raise InputError(
-            f"Pages of {given!r} cannot be let in; give what their addresses begin with, as https://portal.example.org or "
-            "http://localhost:8888."
+            f"Pages of {quoted(repr(given))} cannot be let in; give what their addresses begin with, as "
+            "https://portal.example.org or http://localhost:8888."
         )
-    return origin.lower()
+    return f"{scheme}://{host}" if int(port or -1) == STANDARD[scheme] else origin

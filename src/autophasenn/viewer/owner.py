@@ -21,6 +21,9 @@ class Screen(Protocol):
     def push_camera(self) -> None:
         """Have a browser that draws look from where the server does."""
 
+    def deliver(self) -> None:
+        """See that the last picture of the server is sent."""
+
     async def delivered(self) -> None:
         """Wait until the last picture was sent."""
 

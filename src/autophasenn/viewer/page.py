@@ -23,8 +23,8 @@ ARRIVED = "[utils.get('window.autophasenn').wished]"
 _TABS = {
     "slices": tabs.slices, "pattern": tabs.pattern, "curves": tabs.curves, "analysis": tabs.analysis, "series": tabs.series,
 }  # fmt: skip
-WAIT, MOST_WAITS = 0.02, 50
-"""Seconds between two looks whether a picture was sent, and how many."""
+WAIT, PATIENCE, ENOUGH = 0.02, 1.0, 60.0
+"""Seconds between two looks whether a picture is encoded, for which the colour bar waits, after which it is given up."""
 
 
 class Page:
@@ -41,6 +41,7 @@ class Page:
         self._remote: Any = None
         self._local: Any = None
         self._windows: list[Any] = []
+        self._delivery: asyncio.Task[None] | None = None
         viewer.server.state.trame__title = "AutoPhaseNN"
         for module in (common, vtk):  # their files are served only if they are known before the server starts
             viewer.server.enable_module(module)
@@ -80,18 +81,35 @@ class Page:
         """Send what is drawn to the browser."""
         if self._remote is not None and not self.viewer.state.in_browser:
             self._remote.update()
+            self.deliver()
         if self._local is not None and self.viewer.state.in_browser:
             self._local.update()
             if camera:
                 self.push_camera()
 
-    async def delivered(self) -> None:
-        """Wait until the last picture of the server is encoded and sent; messages arrive in the order they are sent."""
-        core, scene = vtk.get_helper(self.viewer.server)._vtk_core, self.viewer.crystal.scene
-        for _ in range(MOST_WAITS):
+    def deliver(self) -> None:
+        """See that the last picture of the server is sent once it is encoded.
+
+        trame looks for it after half a second, and never again if it is not encoded by then: on a busy machine the picture
+        would be lost, and the browser would go on showing the one before.
+        """
+        if self._delivery is None or self._delivery.done():
+            self._delivery = asyncio.ensure_future(self._deliver())
+
+    async def _deliver(self) -> None:
+        core = vtk.get_helper(self.viewer.server)._vtk_core
+        for _ in range(round(ENOUGH / WAIT)):
+            scene = self.viewer.crystal.scene
             if scene is None or self.viewer.state.in_browser or not core.GetHasImagesBeingProcessed(scene.window):
                 return
             await asyncio.sleep(WAIT)
+            core.InvokeEvent("UpdateEvent")  # sends what is new
+
+    async def delivered(self) -> None:
+        """Wait until the last picture of the server is sent; messages arrive in the order they are sent."""
+        self.deliver()
+        assert self._delivery is not None
+        await asyncio.wait([self._delivery], timeout=PATIENCE)
 
     def push_camera(self) -> None:
         """Have a browser that draws look from where the server does; what it draws, it has already."""

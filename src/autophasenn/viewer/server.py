@@ -95,7 +95,7 @@ def serve(
     InputError
         If there is no such result, or the address cannot be listened on.
     """
-    _check_address(options)
+    check_address(options)
     scans = path if (path / ledger.FILE).is_file() else None
     if scans is None:
         _check_result(path, options.limits)
@@ -130,7 +130,7 @@ def serve_runs(
     """
     from autophasenn.viewer.running.workshop import Workshop
 
-    _check_address(options)
+    check_address(options)
     workshop = Workshop(folder, work)
     asyncio.run(_serve(None, [], options, on_ready, workshop))
 
@@ -240,7 +240,7 @@ def _check_result(path: Path, limits: Limits) -> None:
         pass
 
 
-def _check_address(options: ServerOptions) -> None:
+def check_address(options: ServerOptions) -> None:
     """Say in words why an address cannot be listened on, before anything is loaded."""
     try:
         found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
