@@ -115,7 +115,11 @@ def page(chromium: Any, served: Served, size: tuple[int, int] = (1366, 768), the
     assert failures == [], failures
 
 
-DRAWN = """() => { const image = document.querySelector('.apn-3d img'); return image && image.naturalWidth > 0; }"""
+DRAWN = """() => {
+  const image = document.querySelector('.apn-3d img');
+  return image && image.naturalWidth > 0 && image.naturalWidth > image.parentElement.clientWidth - 3;
+}"""
+"""Is there a picture, and not that of a view that has not got its size yet?"""
 PIXELS = """
 async () => {
   const image = document.querySelector('.apn-3d img');

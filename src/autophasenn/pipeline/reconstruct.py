@@ -178,6 +178,7 @@ def reconstruct_into(
             predictor=predictor, command=command, on_first=first.write if has_confidence(run.method, plan) else None,
         )  # fmt: skip
     progress.stage("Write")
+    give_back_freed_memory()
     with staged_folder(output.folder, KIND, output.overwrite, is_update=first.is_there) as folder:
         return result.written_into(folder, output.figures, painter)
 
