@@ -195,7 +195,7 @@ def test_held_out_voxels_rank_but_do_not_enter(predictor: Predictor, inside: Hel
     )
     by_element = [dict(zip(each.elements, each.objects, strict=True)) for each in (first, second)]
     # Another is the best, and an image that is brought onto it may move by a part of a voxel.
-    assert all(metrics.correlation(by_element[0][e], by_element[1][e]) > 1 - 1e-4 for e in first.elements)
+    assert all(metrics.correlation(by_element[0][e], by_element[1][e]) > 1 - 5e-4 for e in first.elements)
     assert second.chi2[0] > first.chi2[0]
 
 

@@ -5,17 +5,21 @@
 The first part is the likelihood (`phasing.likelihood`). The second one is over pairs of neighbouring voxels inside of the
 crystal, a is their amplitude in root counts; the phase is free. Small differences are held by a square, those of more than
 delta, at a wall between domains or a void, by their size alone, so that walls stay (Charbonnier et al., IEEE Trans. Image
-Process. 6, 298 (1997)). The unit is that of counting noise: a root of a count has a variance of 1/4 whatever its mean, and
-so has, as the Fourier pair is orthonormal, about every voxel. Hence one weight serves patterns of any number of photons.
+Process. 6, 298 (1997)). The unit is that of counting noise: the root of a count of more than about one has a variance of
+1/4 whatever its mean, and so has, as the Fourier pair is orthonormal, about every voxel. Hence one weight serves patterns
+of many photons; where most voxels expect less than one, their variance is less, and the weight smooths less than it might.
 
-A crystal may have a texture. What the likelihood still asks for at the most likely even crystal, its slope, is noise where
-the crystal is even (a score test; Rao, Math. Proc. Camb. Phil. Soc. 44, 50 (1948)). Waves that stand far out of it are
-density: then the image is made once more with a less those waves, and kept unless chi2_free grows by it.
+A crystal may have a texture. What the likelihood still asks for at the most likely even crystal is, in the amplitude, the
+slope of the prior: its noise has the power of white noise times (w l / (c + w l))^2, with l the eigenvalue of a wave under
+the differences of neighbours and c the curvature of the likelihood. Waves that stand far out of it may be density: then the
+image is made once more with a less those waves, and held-out voxels judge (a score test as in Rao, Math. Proc. Camb. Phil.
+Soc. 44, 50 (1948), with a bar that is set by hand and not by its law: a false alarm costs a few evaluations).
 
 A pattern does not tell where between two voxels a crystal lies, but a crystal of sharp faces that lies between them rings,
 as its wave ends at the window. So in turn the image is moved, by less than a voxel, to where the least of it overshoots,
 and made even: a crystal that was simulated on voxels comes back onto them. A real one of sharp faces and many photons rings
-wherever it is put: then the likelihood asks for ringing, and the image is left as it is.
+wherever it is put: the likelihood asks for more waves near the edge of the window than for others of the same eigenvalue.
+Then the image is left as it is.
 """
 
 from __future__ import annotations
@@ -32,10 +36,10 @@ from autophasenn.options import Number, Positive, Share, options
 from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.likelihood import Likelihood, Problem, climb
-from autophasenn.phasing.projection import BoxedProjection, modulus_of
+from autophasenn.phasing.projection import BoxedProjection
 from autophasenn.phasing.support import ShrinkWrap, blur, typical_amplitude
 from autophasenn.physics.ambiguity import translate
-from autophasenn.physics.diffraction import intensity_of
+from autophasenn.physics.diffraction import intensity_of, modulus_of
 from autophasenn.physics.fourier import to_corner
 from autophasenn.physics.metrics import best_scale
 from autophasenn.physics.pruned import Box
@@ -52,9 +56,10 @@ NOTE = (
 )
 STANDS_OUT = 4.0
 """Of the largest power that noise would give a wave: one of more is density, and stays."""
-RINGING, RINGS = 0.4, 1.3
+RINGING, RINGS, FEWEST = 0.4, 1.7, 8
 """Waves of more periods a voxel are how sharp faces between voxels ring, and no density; where what the likelihood asks for
-has that many times more power there than elsewhere, the crystal lies between its voxels (docs/notebook/evaluation.md)."""
+has that many times more power there than in as many or more others that the prior holds as much, the crystal lies between
+its voxels (docs/notebook/evaluation.md). Fewer waves than the last number tell nothing."""
 NOT_ZERO = 1e-6
 """Amplitude, root counts, below which nothing is divided by it."""
 LEAST_WALL = 1.0
@@ -152,8 +157,8 @@ def evened(
     Returns
     -------
     Evened or None
-        None: not tried, as no photon was held out, each voxel has `how.enough` photons, or the beam is coherent only in
-        part: what its kernel leaves open is more than the noise.
+        None: not tried, as no photon was held out, each voxel has `how.enough` photons, nothing of the crystal lies inside
+        of it, or the beam is coherent only in part: what its kernel leaves open is more than the noise.
     """
     if run.kernel is not None or not held_out.can_judge:
         return None
@@ -161,27 +166,31 @@ def evened(
     if photons > how.enough * _filled(run):
         return None
     once = replace(likelihood or Likelihood(), evaluations=how.evaluations)
-    shift, done, found = (0.0, 0.0, 0.0), 0, run
+    shift, found, errors = (0.0, 0.0, 0.0), run, torch.zeros(1, 0)
+    if not math.isfinite(before := held_out.score(run)):
+        return None
 
     def told(number: int, _: int) -> None:
         if on_iteration is not None:
-            on_iteration(done + number, how.most_evaluations)
+            on_iteration(errors.shape[1] + number, how.most_evaluations)
 
     def climbed(problem: EvenProblem, values: Tensor) -> tuple[Tensor, Retrieval]:
-        values, _, errors = climb(problem, values, None, once, on_evaluation=told)
-        return values, Retrieval(problem.of.object_of(values)[None], within, errors.to(values))
+        values, _, new = climb(problem, values, None, once, on_evaluation=told)
+        every = torch.cat([errors, new.to(errors)], 1)
+        return values, Retrieval(problem.of.object_of(values)[None], within, every.to(values))
 
     for turn in range(how.turns):
         rho, by = _moved(held_out, found, support.final_support(found.object))
         shift = (shift[0] + by[0], shift[1] + by[1], shift[2] + by[2])
         within = support.final_support(rho)
         problem = EvenProblem(held_out, rho[0], within[0], how, once)
+        if not len(problem.one):
+            return None
         values, found = climbed(problem, problem.first)
-        done += found.errors.shape[1]
-        asked = problem.asked(values)
-        if turn > 0 and problem.rings(asked):
+        errors, asked = found.errors, problem.asked(values)
+        if (turn > 0 or how.turns == 1) and problem.rings(asked):
             return Evened(None)
-    bar, score = (1 - how.margin) * held_out.score(run), held_out.score(found)
+    bar, score = (1 - how.margin) * before, held_out.score(found)
     best = Evened(found, shift) if score < bar else Evened(None)
     if problem.leave_out_waves(asked, translate(run.object[0], shift)):
         _, textured = climbed(problem, values)
@@ -218,7 +227,7 @@ class EvenProblem:
         typical = float(typical_amplitude(amplitude.square()))
         self.weight, self.wall = how.weight, max(LEAST_WALL, how.wall * typical)
         self.inside = _inside(amplitude, typical)
-        number = self._in_box(torch.arange(len(self.first), device=self.first.device))
+        number = self._in_box(torch.arange(1, len(self.first) + 1, device=self.first.device)) - 1  # -1 outside
         number[~self.inside] = -1
         pairs = [_neighbours(number, axis) for axis in range(3)]
         self.one, self.other = torch.cat(pairs, 1)
@@ -235,9 +244,16 @@ class EvenProblem:
         return self._in_box(-(slope * values).sum(1) / torch.linalg.vector_norm(values, dim=1).clamp_min(NOT_ZERO))
 
     def rings(self, asked: Float[Tensor, "m0 m1 m2"]) -> bool:
-        """Whether it asks for how sharp faces between voxels ring."""
+        """Whether it asks for how sharp faces between voxels ring: compared in shells of equal eigenvalue."""
         power, far = _waves(asked, self.inside).abs().square(), _far(self.inside)
-        return bool(far.any()) and float(power[far].mean()) > RINGS * float(power[~far].mean())
+        shell = _eigenvalue(self.inside).long()
+        total, number = 0.0, 0
+        for each in range(int(shell.max()) + 1):
+            outer, inner = power[(shell == each) & far], power[(shell == each) & ~far]
+            if len(outer) >= FEWEST and len(inner) >= FEWEST:
+                total += len(outer) * float(outer.mean() / inner.mean().clamp_min(torch.finfo(inner.dtype).tiny))
+                number += len(outer)
+        return number > 0 and total > RINGS * number
 
     def leave_out_waves(self, asked: Float[Tensor, "m0 m1 m2"], rho: Tensor) -> bool:
         """Let the prior be without those waves of an object that the likelihood asks for at an even crystal, if any."""
@@ -290,11 +306,20 @@ def _far(values: Tensor) -> Bool[Tensor, "m0 m1 m2"]:
     return far
 
 
+def _eigenvalue(values: Tensor) -> Float[Tensor, "m0 m1 m2"]:
+    """Of every wave, under the squared differences of neighbours along the axes: sum of 2 - 2 cos k."""
+    total = torch.zeros(values.shape, device=values.device)
+    for axis, size in enumerate(values.shape):
+        along = 2 - 2 * torch.cos(2 * math.pi * torch.fft.fftfreq(size, device=values.device))
+        total += along.reshape([-1 if each == axis else 1 for each in range(3)])
+    return total
+
+
 def _standing_out(values: Float[Tensor, "m0 m1 m2"], inside: Bool[Tensor, "m0 m1 m2"]) -> Bool[Tensor, "m0 m1 m2"]:
-    """Which waves inside of the crystal are far higher than any that noise would make.
+    """Which waves inside of the crystal are far higher than any that white noise would make.
 
     The power of a wave of white noise is distributed exponentially, so that of M the largest is about ln M times the mean,
-    which is the median over ln 2.
+    which is the median over ln 2. Over all waves: a broad texture fills whole shells of them.
     """
     power = _waves(values, inside).abs().square()
     least = power.median() / math.log(2) * max(1.0, math.log(power.numel())) * STANDS_OUT
@@ -313,7 +338,7 @@ def _moved(
 ) -> tuple[Complex[Tensor, "1 n0 n1 n2"], tuple[float, float, float]]:
     """The object and its move, by less than a voxel, to where the least of its projection onto the modulus overshoots."""
     shape = (within.shape[1], within.shape[2], within.shape[3])
-    box = _with_margin(Box.around(within), shape)
+    box = Box.around(within).widened(MARGIN, shape)
     counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
     projection = BoxedProjection(counts[None], used[None], with_errors=False)
     projection.confine(box)
@@ -322,13 +347,6 @@ def _moved(
     projected, _ = projection(values)
     shift = placement(projected[0], shape)
     return box.embed(_shifted(values[0], shift, shape), shape)[None], shift
-
-
-def _with_margin(box: Box, shape: tuple[int, int, int]) -> Box:
-    starts = [max(0, start - MARGIN) for start in box.start]
-    ends = [min(n, start + size + MARGIN) for start, size, n in zip(box.start, box.size, shape, strict=True)]
-    sizes = [end - start for start, end in zip(starts, ends, strict=True)]
-    return Box((starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2]))
 
 
 def placement(values: Complex[Tensor, "m0 m1 m2"], shape: tuple[int, int, int]) -> tuple[float, float, float]:
@@ -361,7 +379,7 @@ def placement(values: Complex[Tensor, "m0 m1 m2"], shape: tuple[int, int, int]) 
 
 
 def _overshoot(values: Tensor, typical: float) -> float:
-    amplitude = modulus_of(values.contiguous(), torch.empty(values.shape, device=values.device))
+    amplitude = modulus_of(values)
     return float(amplitude.sub_(typical).clamp_min_(0).square_().sum(dtype=torch.float64))
 
 

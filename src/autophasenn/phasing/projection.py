@@ -43,8 +43,7 @@ class ModulusProjection:
         psi = self.model.to_detector(rho)
         if self._buffers is None or self._buffers[0].shape != psi.shape:
             self._buffers = torch.empty_like(psi.real), torch.empty_like(psi.real)
-        modulus, difference = self._buffers
-        modulus_of(psi, modulus)
+        modulus, difference = modulus_of(psi, self._buffers[0]), self._buffers[1]
         blur_modulus(modulus, self.model)
         chi2: Tensor | float = torch.nan
         if self.with_errors:

@@ -76,7 +76,7 @@ def intensity_of(psi: WaveVolume) -> Volume:
 
 
 def modulus_of(psi: WaveVolume, out: Volume | None = None) -> Volume:
-    """|psi|, into `out`; torch's ``abs`` of complex numbers costs a transform (docs/notebook/performance.md)."""
+    """|psi|, into `out` unless there are gradients; torch's ``abs`` costs a transform (docs/notebook/performance.md)."""
     if psi.requires_grad:
         return psi.abs()
     if out is None:
@@ -92,7 +92,8 @@ def modulus_of(psi: WaveVolume, out: Volume | None = None) -> Volume:
 
 def root_of(values: Tensor) -> Tensor:
     """The square root; torch's takes seven times as long where many voxels are 0, as in counts (MKL's vector functions)."""
-    if values.requires_grad or values.device.type != "cpu" or torch.get_num_threads() > FEW_THREADS:
+    as_it_is = values.ndim > 0 and values.dtype in (torch.float32, torch.float64) and not values.is_neg()
+    if values.requires_grad or values.device.type != "cpu" or not as_it_is or torch.get_num_threads() > FEW_THREADS:
         return values.sqrt()
     return torch.from_numpy(np.sqrt(values.numpy()))
 
