@@ -19,7 +19,7 @@ A pattern does not tell where between two voxels a crystal lies, but a crystal o
 as its wave ends at the window. So in turn the image is moved, by less than a voxel, to where the least of it overshoots,
 and made even: a crystal that was simulated on voxels comes back onto them. A real one of sharp faces and many photons rings
 wherever it is put: the likelihood asks for more waves near the edge of the window than for others of the same eigenvalue.
-Then the image is left as it is.
+Then the image is left as it is, unless held-out voxels gain much.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ RINGING, RINGS, FEWEST = 0.4, 1.7, 8
 """Waves of more periods a voxel are how sharp faces between voxels ring, and no density; where what the likelihood asks for
 has that many times more power there than in as many or more others that the prior holds as much, the crystal lies between
 its voxels (docs/notebook/evaluation.md). Fewer waves than the last number tell nothing."""
+SURE = 0.05
+"""By what share chi2_free has to fall where the crystal rings: one that does so only as it is not yet in its place gains as
+much by an even inside, and one that lies between voxels does not."""
 NOT_ZERO = 1e-6
 """Amplitude, root counts, below which nothing is divided by it."""
 LEAST_WALL = 1.0
@@ -187,10 +190,11 @@ def evened(
         if not len(problem.one):
             return None
         values, found = climbed(problem, problem.first)
-        errors, asked = found.errors, problem.asked(values)
-        if (turn > 0 or how.turns == 1) and problem.rings(asked):
+        errors, asked, score = found.errors, problem.asked(values), held_out.score(found)
+        rings = problem.rings(asked)
+        if turn > 0 and rings and not score < before:
             return Evened(None)
-    bar, score = (1 - how.margin) * before, held_out.score(found)
+    bar = (1 - max(how.margin, SURE if rings else 0)) * before
     best = Evened(found, shift) if score < bar else Evened(None)
     if problem.leave_out_waves(asked, translate(run.object[0], shift)):
         _, textured = climbed(problem, values)
