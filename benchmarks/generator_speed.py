@@ -23,7 +23,7 @@ from autophasenn.crystals.polyhedra import Polyhedra
 from autophasenn.errors import AutoPhaseNNError, PlanError
 from autophasenn.experiment.experiment import simulate
 from autophasenn.experiment.recipes import recipe
-from autophasenn.machine import load_average
+from autophasenn.waiting import load_average
 
 BATCH = 16
 GPU_BATCH = 128

@@ -26,8 +26,9 @@ import psutil
 from autophasenn.errors import InputError
 from autophasenn.live.ledger import FILE, Ledger, ScanRecord
 from autophasenn.live.simulated import frames_of, replay_files
-from autophasenn.machine import load_average, processor
+from autophasenn.machine import processor
 from autophasenn.pipeline.example import EXAMPLE
+from autophasenn.waiting import load_average
 
 SIZES = (24, 32, 40, 48)
 """Edges of the patterns of a burst; from 24 voxels on the network takes them."""

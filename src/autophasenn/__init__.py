@@ -9,9 +9,14 @@
 What each name does stands with it; nothing heavy is imported before it is used.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
+from autophasenn.waiting import load_average, tell_threads
+
+if "torch" not in sys.modules:  # else it is too late
+    tell_threads(load_average())
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -39,8 +44,7 @@ __all__ = ["__version__", *_HOMES]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with import_module(f"{__name__}.machine").told_how_to_wait():
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -32,7 +32,7 @@ class Inputs(BaseInputModel):  # type: ignore[misc]
     )
     method: str = Field("refined", description="refined, adapted, network or iterative.")
     plan: str | None = Field(None, description="File of the parameters; None: the defaults.")
-    seed: int = Field(0, description="The same seed gives the same result, bit for bit.")
+    seed: int = Field(0, description="The same seed gives the same result, bit for bit, with as many threads.")
     device: str = Field("cpu", description="cpu, cuda, cuda:1, ...")
     force: bool = Field(False, description="Phase a pattern of oversampling below 2 all the same.")
     figures: bool = Field(True, description="Draw pictures beside the result.")

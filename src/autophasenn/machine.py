@@ -9,8 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing import Pipe
 from pathlib import Path
 from types import FrameType
@@ -25,56 +24,6 @@ BYTES_PER_VOXEL = 12
 PROGRAM = "from autophasenn.cli import main; main()"
 """The command line, as ``python -P -c`` runs it in a process of its own; its words follow. ``-P``: no module of the user's
 folder takes the place of Python's."""
-IDLE, SPINS = 0.3, "10000"
-"""A machine is idle below this load average by core; its threads then turn so many times before they sleep."""
-
-
-WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}
-"""Variables that tell OpenMP's threads how to wait."""
-LONG_SPINS = 10**7
-"""Turns after which a thread has held its core for long enough to be in the way of other programs."""
-
-
-def load_average() -> float | None:
-    """Of the last minute; None where the system does not say."""
-    try:
-        return os.getloadavg()[0]
-    except (AttributeError, OSError):
-        return None
-
-
-def waiting_threads(load_average: float | None, cores: int) -> dict[str, str]:
-    """What to tell OpenMP, before torch is imported: spin for a while on an idle machine, sleep on a busy one.
-
-    Spinning threads are the quicker ones (a half) where they are alone, and several times slower where they take the cores
-    from others (docs/notebook/performance.md). What the user has set stays.
-    """
-    if WAITING & os.environ.keys():
-        return {}
-    idle = load_average is not None and load_average < IDLE * cores
-    return {"GOMP_SPINCOUNT": SPINS} if idle else {"OMP_WAIT_POLICY": "passive"}
-
-
-def spins_on() -> str | None:
-    """The variable, with its value, by which waiting threads of OpenMP keep their cores; None where they sleep soon."""
-    for name in sorted(WAITING & os.environ.keys()):
-        value = os.environ[name].strip().lower()
-        number = int(value) if value.isdigit() else 0
-        if value in ("active", "infinite", "infinity") or (name == "GOMP_SPINCOUNT" and number >= LONG_SPINS):
-            return f"{name}={os.environ[name]}"
-    return None
-
-
-@contextmanager
-def told_how_to_wait() -> Iterator[None]:
-    """OpenMP is told in the `with` block, in which torch may be imported; what else reads the environment is not, later."""
-    told = {} if "torch" in sys.modules else waiting_threads(load_average(), os.cpu_count() or 1)
-    os.environ |= told
-    try:
-        yield
-    finally:
-        for name in told:
-            os.environ.pop(name, None)
 
 
 def keep_freed_memory() -> bool:

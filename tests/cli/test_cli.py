@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,13 +17,13 @@ import autophasenn
 from autophasenn import cli
 from autophasenn.cli.terminal import TerminalProgress, show_report
 from autophasenn.errors import InputError, OutputError
-from autophasenn.machine import told_how_to_wait, waiting_threads
 from autophasenn.pipeline.plan import VERSION, Plan
 from autophasenn.pipeline.result import Output
 from autophasenn.pipeline.run import Run
 from autophasenn.pipeline.source import Source
 from autophasenn.report.apart import Painter
 from autophasenn.report.numbers import Report
+from autophasenn.waiting import WAITING, waiting_threads, warn_of_spinning
 
 FACTS: dict[str, Any] = {
     "status": "done",
@@ -137,19 +138,26 @@ def test_a_command_that_stays_or_knows_no_load_lets_its_threads_sleep(
     assert names & os.environ.keys() == {told}
 
 
-def test_threads_of_a_python_session_are_told_while_torch_is_imported_and_nothing_else_is(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+@pytest.mark.parametrize(("first", "is_told"), [("autophasenn.experiment.dataset", True), ("torch", False)])
+def test_threads_of_a_python_session_are_told_unless_torch_is_there(first: str, is_told: bool) -> None:
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    code = f"import os, {first}, autophasenn; print(bool({set(names)} & os.environ.keys()))"
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == str(is_told)
+
+
+def test_threads_that_could_not_be_told_are_spoken_of_on_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in WAITING:
         monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    with told_how_to_wait():
-        assert dict(os.environ) == before, "torch is there already"
-    monkeypatch.delitem(sys.modules, "torch")
-    with told_how_to_wait():
-        (told,) = os.environ.keys() - before.keys()
-        assert told in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
-    assert dict(os.environ) == before
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.0, 3.0, 3.0), raising=False)
+    with pytest.warns(RuntimeWarning, match="Import autophasenn first"):
+        warn_of_spinning(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_spinning(1)
+        monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+        warn_of_spinning(2)
 
 
 def test_what_the_user_says_of_waiting_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:

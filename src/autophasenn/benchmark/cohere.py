@@ -17,13 +17,13 @@ import torch
 
 from autophasenn.benchmark.timing import Case, milliseconds
 from autophasenn.errors import PlanError
-from autophasenn.machine import WAITING, spins_on
 from autophasenn.phasing.algorithms import ER, HIO
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule
 from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.progress import Progress, Silent
 from autophasenn.volumes import Volume
+from autophasenn.waiting import WAITING, spins_on
 
 COHERE = "4.5.4"
 GOALS = {"torch": 3.0, "numpy": 10.0}

@@ -18,9 +18,9 @@ from autophasenn.benchmark.timing import Case, milliseconds
 from autophasenn.devices import hardware
 from autophasenn.errors import AutoPhaseNNError, install
 from autophasenn.inversion.prediction import load_predictor
-from autophasenn.machine import load_average
 from autophasenn.pipeline.example import EXAMPLE
 from autophasenn.report.opengl import off_screen
+from autophasenn.waiting import load_average
 
 EXTRAS = {
     "viewer": ("results in the browser", ("trame", "trame_vtk", "trame_vuetify")),

@@ -17,7 +17,7 @@ from autophasenn.benchmark.timing import Case, alternate, jitter_of, machine
 from autophasenn.crystals.shapes import facet_normals, polyhedron
 from autophasenn.errors import OutputError, PlanError
 from autophasenn.files.writing import write_atomically
-from autophasenn.machine import check_room, load_average, peak_memory
+from autophasenn.machine import check_room, peak_memory
 from autophasenn.phasing.algorithms import HIO
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
@@ -26,6 +26,7 @@ from autophasenn.physics.diffraction import count_photons, intensity_of
 from autophasenn.physics.fourier import diffract, to_corner
 from autophasenn.progress import Progress, Silent
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Support, Volume
+from autophasenn.waiting import load_average
 
 LARGE_ITERATIONS: dict[str, Any] = {"shape": (100, 250, 250), "iterations": 60, "rounds": 3}
 """Of a pattern that no cache holds."""

@@ -24,7 +24,6 @@ from autophasenn.devices import device_of
 from autophasenn.errors import PlanError
 from autophasenn.experiment.dataset import DatasetFile
 from autophasenn.inversion.methods import Inversion, MethodName, invert
-from autophasenn.machine import load_average
 from autophasenn.network import weights
 from autophasenn.network.architectures import Network, build
 from autophasenn.network.autophasenn import AutoPhaseNNDesign
@@ -37,6 +36,7 @@ from autophasenn.preprocessing.options import Preprocessing
 from autophasenn.preprocessing.oversampling import estimate_oversampling
 from autophasenn.progress import Progress, Silent
 from autophasenn.volumes import Pattern
+from autophasenn.waiting import load_average
 
 REFERENCE = "the paper's network, float32"
 NETWORK, READY = "network", "the paper's network, made ready"

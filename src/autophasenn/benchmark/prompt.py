@@ -22,10 +22,11 @@ import torch
 
 from autophasenn.crystals.shapes import facet_normals, polyhedron
 from autophasenn.errors import PlanError
-from autophasenn.machine import PROGRAM, WAITING
+from autophasenn.machine import PROGRAM
 from autophasenn.physics.diffraction import count_photons, intensity_of
 from autophasenn.physics.fourier import diffract
 from autophasenn.progress import Progress, Silent
+from autophasenn.waiting import WAITING
 
 FIRST_PICTURE = re.compile(r"^first picture: .* after ([\d.]+) s", re.MULTILINE)
 EXAMPLE = "the bundled example, 64 x 64 x 64"

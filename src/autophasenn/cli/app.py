@@ -22,7 +22,8 @@ from autophasenn.advice import advice_for
 from autophasenn.cli.interruption import CTRL_C
 from autophasenn.cli.terminal import complain
 from autophasenn.errors import AutoPhaseNNError, quoted
-from autophasenn.machine import keep_freed_memory, load_average, waiting_threads
+from autophasenn.machine import keep_freed_memory
+from autophasenn.waiting import load_average, tell_threads
 
 HELP = (
     f"{(autophasenn.__doc__ or '').splitlines()[0]}\n\nA first look: autophasenn reconstruct --example -o result. "
@@ -86,8 +87,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be Unicode
     # The threads of NumPy and SciPy would only get in the way of torch's.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    load = None if sys.argv[1:2] == [ALL_DAY] else load_average()
-    os.environ |= waiting_threads(load, os.cpu_count() or 1)
+    tell_threads(None if sys.argv[1:2] == [ALL_DAY] else load_average())
     keep_freed_memory()
     with CTRL_C:
         try:

@@ -60,7 +60,9 @@ Network = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Phase a pattern of oversampling below 2 all the same.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result, bit for bit.")]
+Seed = Annotated[
+    int, typer.Option(min=0, help="The same seed gives the same result, bit for bit, with as many threads.")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")]
 Workers = Annotated[int, typer.Option(min=1, max=1024, help="Processes on this machine that share the work.")]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from numpy.typing import ArrayLike
 
 from autophasenn.arguments import (
@@ -34,6 +35,7 @@ from autophasenn.pipeline.source import Source
 from autophasenn.progress import Progress
 from autophasenn.viewer.apart import ViewerProcess, proxy_of
 from autophasenn.volumes import Scan
+from autophasenn.waiting import warn_of_spinning
 
 HIGHEST_PORT = 65535
 
@@ -141,7 +143,7 @@ def reconstruct(
     plan : Plan or path, optional
         Every parameter; None: the defaults.
     seed : int
-        The same seed gives the same result, bit for bit.
+        The same seed gives the same result, bit for bit, with as many threads.
     device : str
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
     weights : path or Network, optional
@@ -174,6 +176,7 @@ def reconstruct(
     >>> result.image.strain.shape == result.image.amplitude.shape
     True
     """
+    warn_of_spinning(torch.get_num_threads())
     network = weights if isinstance(weights, Network) else None
     file = None if network is not None else optional_path(weights, "The file of weights")
     run = Run(method, seed, device, file, force=force)
