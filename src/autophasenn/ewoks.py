@@ -12,6 +12,7 @@ from ewokscore.model import BaseInputModel, BaseOutputModel
 from pydantic import Field
 
 from autophasenn.errors import PlanError, quoted
+from autophasenn.inversion.names import SAME_SEED
 from autophasenn.pipeline.instrument import Instrument
 
 
@@ -32,7 +33,7 @@ class Inputs(BaseInputModel):  # type: ignore[misc]
     )
     method: str = Field("refined", description="refined, adapted, network or iterative.")
     plan: str | None = Field(None, description="File of the parameters; None: the defaults.")
-    seed: int = Field(0, description="The same seed gives the same result, bit for bit, with as many threads.")
+    seed: int = Field(0, description=SAME_SEED)
     device: str = Field("cpu", description="cpu, cuda, cuda:1, ...")
     force: bool = Field(False, description="Phase a pattern of oversampling below 2 all the same.")
     figures: bool = Field(True, description="Draw pictures beside the result.")

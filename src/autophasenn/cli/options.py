@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from autophasenn.inversion.names import SAME_SEED
 from autophasenn.markers import Marks
 from autophasenn.markers import Values as ValuesKept
 from autophasenn.pipeline.instrument import Instrument
@@ -60,9 +61,7 @@ Network = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Phase a pattern of oversampling below 2 all the same.")]
-Seed = Annotated[
-    int, typer.Option(min=0, help="The same seed gives the same result, bit for bit, with as many threads.")
-]
+Seed = Annotated[int, typer.Option(min=0, help=SAME_SEED)]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if left out.")]
 Workers = Annotated[int, typer.Option(min=1, max=1024, help="Processes on this machine that share the work.")]

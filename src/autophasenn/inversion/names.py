@@ -1,10 +1,13 @@
-"""The methods by name; without torch, so that the command line can list them."""
+"""The methods by name, and the word of a seed; without torch, so that the command line can list them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 from autophasenn.errors import PlanError
+
+SAME_SEED = "The same seed gives the same result, bit for bit, with as many threads."
+"""What the command, the page and the task of Ewoks say of a seed."""
 
 
 class MethodName(StrEnum):

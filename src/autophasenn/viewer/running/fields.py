@@ -11,7 +11,7 @@ from typing import Any
 
 from autophasenn.advice import reworded
 from autophasenn.errors import InputError
-from autophasenn.inversion.names import MethodName
+from autophasenn.inversion.names import SAME_SEED, MethodName
 
 LONGEST = 2000
 """Characters of a field."""
@@ -168,7 +168,7 @@ FIELDS = (
     Field("starts", "Starts", "Of the method; left out, as the plan says.", "whole", "run", low=1.0, high=1e4),
     Field("confidence", "Confidence", "Orientations that say how far to believe the image; 0: none, the quickest.",
           "whole", "run", low=0.0, high=48.0),
-    Field("seed", "Seed", "The same seed gives the same result, bit for bit, with as many threads.", "whole", "run", low=0.0, high=2.0**62),
+    Field("seed", "Seed", SAME_SEED, "whole", "run", low=0.0, high=2.0**62),
     Field("device", "Device", "cpu, cuda, cuda:1, ...", "text", "run"),
     Field("no_figures", "No pictures", "Only CXI, VTK and report; what this page shows is drawn from these.", "flag", "run"),
     Field("force", "Phase it all the same", "A pattern of oversampling below 2.", "flag", "run"),
