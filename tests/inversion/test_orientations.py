@@ -20,6 +20,7 @@ from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.refinement import Refinement, refine
 from autophasenn.phasing.schedule import Schedule
 from autophasenn.physics import metrics
+from autophasenn.physics.ambiguity import align
 from autophasenn.physics.diffraction import gaussian_kernel
 from autophasenn.physics.symmetry import ELEMENTS, symmetry
 from autophasenn.volumes import Pattern, crop_or_pad
@@ -194,8 +195,9 @@ def test_held_out_voxels_rank_but_do_not_enter(predictor: Predictor, inside: Hel
         for g in (inside, disturbed)
     )
     by_element = [dict(zip(each.elements, each.objects, strict=True)) for each in (first, second)]
-    # Another is the best, and an image that is brought onto it may move by a part of a voxel.
-    assert all(metrics.correlation(by_element[0][e], by_element[1][e]) > 1 - 5e-4 for e in first.elements)
+    # Another is the best, and an image that is brought onto it may move by a part of a voxel; a threshold would cut what
+    # that smears.
+    assert all(align(by_element[0][e], by_element[1][e]).correlation > 1 - 1e-4 for e in first.elements)
     assert second.chi2[0] > first.chi2[0]
 
 

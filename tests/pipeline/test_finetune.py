@@ -74,7 +74,7 @@ def test_the_network_never_sees_held_out_voxels(box: HeldOut) -> None:
 
 
 @pytest.mark.parametrize(("number", "most"), [(1, 8), (8, 8), (9, 8), (256, 8)])
-def test_the_patterns_that_judge_arespread_evenly_over_all(box: HeldOut, number: int, most: int) -> None:
+def test_the_patterns_that_judge_are_spread_evenly_over_all(box: HeldOut, number: int, most: int) -> None:
     """Not the first few: patterns of several scans come one scan after the other."""
     boxes = [replace(box) for _ in range(number)]
     places = [boxes.index(each) for each in spread_evenly(boxes, most)]

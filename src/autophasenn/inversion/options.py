@@ -51,8 +51,8 @@ class Inversion:
     deblurring : Deblurring, optional
         What --method refined and adapted try where a coherence kernel was kept. null: nothing.
     evenness : Evenness, optional
-        How --method refined and adapted make the image even inside at last, kept where held-out voxels are explained better
-        by it than by the same image without. Texture of the density that does not stand out of the counting noise, of
+        How --method refined and adapted make the image even inside at last, kept where held-out voxels are explained
+        markedly better by it. Texture of the density that does not stand out of the counting noise, of
         below about 5 % of it, may be smoothed. null: they do not.
 
     Raises

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from autophasenn.phasing.fused import Passes, flat, target_of
-from autophasenn.physics.diffraction import ForwardModel, root_of
-from autophasenn.physics.diffraction import modulus_of as modulus_of  # for those that project
+from autophasenn.physics.diffraction import ForwardModel, modulus_of, root_of
 from autophasenn.physics.pruned import Box, BoxValues, Padding, PrunedPair
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Volume, WaveVolume
 

@@ -134,9 +134,8 @@ def _root_variance(rate: Tensor) -> Tensor:
     table = torch.from_numpy(_variances_of_small_rates()).to(rate)
     last = len(table) - 1
     position = root_of(rate.clamp(0, LARGE_RATE) * (last**2 / LARGE_RATE)).clamp_max_(last)
-    lower = (
-        position.int().clamp_(0, last - 1).flatten()
-    )  # what `index_select` takes as it is, unlike an index in brackets
+    # int32 and flat is what `index_select` takes as it is, unlike an index in brackets
+    lower = position.int().clamp_(0, last - 1).flatten()
     low, high = (table.index_select(0, index).reshape(rate.shape) for index in (lower, lower + 1))
     variance = torch.lerp(low, high, position.sub_(lower.reshape(rate.shape)))
     # E sqrt(n) = sqrt(L) (1 - 1/(8 L) - 7/(128 L^2) - ...): the variance-stabilising expansion
