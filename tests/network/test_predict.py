@@ -183,10 +183,21 @@ def test_bfloat16_changes_an_object_by_its_rounding(
     assert float((half - full).norm() / full.norm()) < 0.05
 
 
-@pytest.mark.parametrize("of_the_paper", [False, True])
-def test_the_quicker_precision_is_found_by_measuring(network: Network, of_the_paper: bool) -> None:
-    given = trained_looking(False) if of_the_paper else network
-    assert Predictor(given, Inference(None)).inference.precision in predict.PRECISIONS
+@pytest.mark.parametrize(
+    ("can", "precision"),
+    [
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True}, "bfloat16"),
+        ({"avx512_f": True}, "float32"),
+        ({}, "float32"),
+    ],
+)
+def test_bfloat16_is_taken_where_the_processor_multiplies_it(
+    can: dict[str, bool], precision: str, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: can)
+    assert Predictor(network).inference.precision == precision
+    assert Predictor(network, Inference("float32")).inference.precision == "float32"
 
 
 def test_the_network_given_is_left_as_it_was(network: Network) -> None:
@@ -284,21 +295,3 @@ def test_a_network_is_asked_for_by_its_name(tmp_path: Path) -> None:
     for name, file in predict.SHIPPED.items():
         if file.is_file():
             assert weights.load(weights_file(None, name), name)[0].design.name.lower().startswith(name)
-
-
-@pytest.mark.parametrize("is_quick", [False, True])
-def test_a_precision_that_convolves_slowly_is_not_tried_on_a_whole_network(
-    is_quick: bool, network: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: list[str] = []
-    seconds = Predictor._seconds
-
-    def recorded(self: Predictor, network: Network, counts: torch.Tensor, precision: str) -> float:
-        tried.append(precision)
-        return seconds(self, network, counts, precision)
-
-    monkeypatch.setattr(predict, "_seconds_of_convolution", lambda _, kind: float((kind is torch.float32) == is_quick))
-    monkeypatch.setattr(Predictor, "_seconds", recorded)
-    chosen = Predictor(network, Inference(None)).inference.precision
-    assert set(tried) == ({"bfloat16", "float32"} if is_quick else set())
-    assert chosen in predict.PRECISIONS if is_quick else chosen == "float32"

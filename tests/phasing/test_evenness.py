@@ -7,14 +7,14 @@ import torch
 
 from autophasenn.errors import PlanError
 from autophasenn.phasing.engine import Retrieval
-from autophasenn.phasing.evenness import Evenness, EvenProblem, evened, placement
+from autophasenn.phasing.evenness import RINGS, Evenness, EvenProblem, evened, placement
 from autophasenn.phasing.held_out import HeldOut
-from autophasenn.phasing.likelihood import Likelihood, climb
+from autophasenn.phasing.likelihood import Likelihood, Problem, climb
 from autophasenn.phasing.schedule import error_reduction
 from autophasenn.phasing.support import ShrinkWrap
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import intensity_of
-from autophasenn.physics.fourier import back_propagate, diffract
+from autophasenn.physics.fourier import back_propagate, diffract, to_corner
 from autophasenn.volumes import Pattern
 
 SHAPE = (48, 48, 48)
@@ -33,12 +33,13 @@ def moved(rho: torch.Tensor, shift: tuple[float, float, float]) -> torch.Tensor:
 
 
 def measured(rho: torch.Tensor, photons: float) -> tuple[HeldOut, Retrieval]:
-    """Counts of a crystal, some of them held out, and what error reduction within a loose support makes of it."""
+    """Counts of a crystal, some of them held out, and what error reduction within a loose support makes of it and noise."""
     intensity = intensity_of(diffract(rho))
     generator = torch.Generator().manual_seed(3)
     counts = torch.poisson(intensity * (photons / intensity.sum()), generator=generator)
     held_out = HeldOut.of(Pattern(counts, torch.ones_like(counts, dtype=torch.bool)), 0.02, 5)
-    start = Retrieval(rho[None], SUPPORT.final_support(rho[None]), torch.zeros(1, 1))
+    begun = rho * torch.polar(torch.ones(SHAPE), 0.3 * torch.randn(SHAPE, generator=generator))
+    start = Retrieval(begun[None], SUPPORT.final_support(rho[None]), torch.zeros(1, 1))
     return held_out, held_out.retrieve(start, error_reduction(30))
 
 
@@ -55,7 +56,8 @@ def ripple(rho: torch.Tensor) -> float:
 
 
 def problem_of(held_out: HeldOut, run: Retrieval) -> EvenProblem:
-    return EvenProblem(held_out, run.object[0], run.support[0], Evenness(), Likelihood())
+    counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
+    return EvenProblem(Problem(counts, used, run.support[0], Likelihood(), (0.3, 0.3, 0.3)), run.object[0], Evenness())
 
 
 @pytest.mark.parametrize("photons", [1e6, 1e7])
@@ -105,10 +107,11 @@ def test_the_likelihood_asks_an_even_crystal_for_the_waves_that_the_density_has(
     assert found.textured == (height > 0)
 
 
-def test_a_crystal_whose_faces_lie_between_voxels_rings_and_is_left_alone() -> None:
-    """A block of 12.5 x 13.4 x 10.6 voxels has its faces on voxels nowhere."""
+@pytest.mark.parametrize("edges", [(12.5, 13.4, 10.6), (12.3, 13.6, 10.5), (13.5, 11.5, 12.5), (12.2, 12.8, 11.4)])
+def test_a_crystal_whose_faces_lie_between_voxels_rings_and_is_left_alone(edges: tuple[float, float, float]) -> None:
+    """A block of so many voxels has its faces on voxels nowhere; held-out voxels alone would keep a worse image of some."""
     frequency = [torch.fft.fftshift(torch.fft.fftfreq(n)) for n in SHAPE]
-    along = [w * torch.sinc(w * f) for w, f in zip((12.5, 13.4, 10.6), frequency, strict=True)]
+    along = [w * torch.sinc(w * f) for w, f in zip(edges, frequency, strict=True)]
     block = back_propagate(torch.einsum("i,j,k->ijk", *along).to(torch.complex64))
     held_out, run = measured(block * torch.polar(torch.ones(SHAPE), PHASE), 1e7)
     found = evened(held_out, run, Evenness(), SUPPORT)
@@ -121,7 +124,7 @@ def test_a_crystal_on_its_voxels_does_not_ring_however_many_photons_it_has(photo
     held_out, run = measured(EVEN, photons)
     problem = problem_of(held_out, run)
     values, _, _ = climb(problem, problem.first, None, Likelihood(evaluations=20))
-    assert not problem.rings(problem.asked(values))
+    assert problem.ringing(problem.asked(values)) < RINGS
 
 
 def test_an_image_that_has_no_inside_or_is_not_finite_is_left_alone() -> None:

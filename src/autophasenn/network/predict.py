@@ -8,8 +8,7 @@ allows. They begin again from another start, and what fits best is kept.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -46,8 +45,8 @@ DEFAULT_NETWORK = "unrolled"
 APART = 13
 """Symmetries of the cube from one look at a pattern to the next: prime to 48, so that all come, and unlike ones first."""
 PRECISIONS = ("bfloat16", "float32")
-TRIED_CHANNELS, TRIED_VOXELS = 32, 12
-"""Of the convolution that says whether a precision is worth trying: 50 million operations."""
+BFLOAT16 = ("avx512_bf16", "amx_bf16")
+"""What a processor can that multiplies such numbers itself; one that does not takes several times as long as for float32."""
 
 
 @options
@@ -57,8 +56,8 @@ class Inference:
     Parameters
     ----------
     precision : str, optional
-        Of the convolutions: "bfloat16" or "float32". null: the quicker one here, which is measured; that takes longer than
-        the one prediction that most patterns need.
+        Of the convolutions: "bfloat16" or "float32". null: the first where the processor multiplies it itself, and is
+        quicker so (`quick_precision`); an object is changed by a few thousandths.
     compiled : bool
         By torch.compile: quicker after half a minute or more of compiling.
     starts : int
@@ -73,7 +72,7 @@ class Inference:
         Patterns that are computed at once.
     """
 
-    precision: str | None = "float32"
+    precision: str | None = None
     compiled: bool = False
     starts: Number = 1
     poor: NotNegative = 1.5
@@ -139,7 +138,7 @@ class Predictor:
         self.sha256: str | None = None
         inference = inference or Inference()
         ready = (folded(network) if isinstance(network, AutoPhaseNN) else deepcopy(network)).eval().to(self.device)
-        chosen = inference.precision or self._quickest(ready)
+        chosen = inference.precision or quick_precision(self.device)
         self.inference = replace(inference, precision=chosen)
         self._network = _compiled(_cast(ready, chosen)) if inference.compiled else self._ready(ready, chosen)
 
@@ -251,25 +250,6 @@ class Predictor:
             onednn.by_onednn(network)
         return network
 
-    def _quickest(self, network: Network) -> str:
-        """The precision in which one pattern takes the least time: bfloat16 is slower than float32 on some machines."""
-        if not is_bfloat16_quick(self.device):
-            return "float32"
-        counts = torch.ones(1, *PATTERN, device=self.device)
-        taken = {}
-        for precision in PRECISIONS:
-            trial = self._ready(deepcopy(network), precision)
-            taken[precision] = min(self._seconds(trial, counts, precision) for _ in range(3))
-        return min(taken, key=lambda precision: taken[precision])
-
-    @torch.inference_mode()
-    def _seconds(self, network: Network, counts: Volume, precision: str) -> float:
-        began = time.perf_counter()
-        with _precision(self.device, precision):
-            objects = network(counts, counts > 0, [torch.Generator().manual_seed(0)], 1)[-1].objects
-        objects.abs().sum().item()  # waits for the device
-        return time.perf_counter() - began
-
 
 def weights_file(path: str | Path | None = None, network: str | None = None) -> Path:
     """The file of weights that is meant: the one that is given, or the package's for a network.
@@ -295,27 +275,14 @@ def weights_file(path: str | Path | None = None, network: str | None = None) -> 
     return shipped
 
 
-def is_bfloat16_quick(device: torch.device) -> bool:
-    """Whether one small convolution takes less time in bfloat16 than in float32.
-
-    Without instructions for it a whole network in bfloat16 takes minutes, which need not be waited for to know that.
-    """
-    taken = {name: _seconds_of_convolution(device, getattr(torch, name)) for name in PRECISIONS}
-    return taken["bfloat16"] < taken["float32"]
-
-
-@torch.inference_mode()
-def _seconds_of_convolution(device: torch.device, kind: torch.dtype) -> float:
-    """The least of a few runs; the first, which prepares the kernel, is not counted."""
-    layer = nn.Conv3d(TRIED_CHANNELS, TRIED_CHANNELS, 3, padding=1, device=device, dtype=kind)
-    volume = torch.ones(1, TRIED_CHANNELS, *[TRIED_VOXELS] * 3, dtype=kind, device=device)
-    volume = volume.contiguous(memory_format=torch.channels_last_3d)
-    taken = []
-    for _ in range(4):
-        began = time.perf_counter()
-        layer(volume).sum().item()  # waits for the device
-        taken.append(time.perf_counter() - began)
-    return min(taken[1:])
+def quick_precision(device: torch.device) -> str:
+    """That in which convolutions take the least time, by what the device says of itself: one of `PRECISIONS`."""
+    if device.type == "cuda":
+        is_quick = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        can: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not say
+        is_quick = torch.backends.mkldnn.is_available() and any(can.get(each) for each in BFLOAT16)
+    return "bfloat16" if is_quick else "float32"
 
 
 def _misfit(estimate: Stage, counts: Volume, measured: Mask) -> Float[Tensor, " batch"]:

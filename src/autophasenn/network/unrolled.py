@@ -39,7 +39,7 @@ from autophasenn.physics.diffraction import modulus_of
 from autophasenn.physics.fourier import back_propagate_cropped, diffract_padded, to_corner
 from autophasenn.physics.metrics import thresholded
 from autophasenn.physics.pruned import Box, PrunedPair
-from autophasenn.volumes import OBJECT, PATTERN, SPATIAL, Mask, Objects, Volume, Waves, crop_or_pad, twin
+from autophasenn.volumes import OBJECT, PATTERN, SPATIAL, Mask, Objects, Volume, Waves, WaveVolume, crop_or_pad, twin
 
 Gate = Float[Tensor, "batch 32 32 32"]
 Features = Float[Tensor, "batch channels 32 32 32"]
@@ -121,7 +121,7 @@ class Unrolled(nn.Module):
         """
         projection = _Projection(unit_modulus(counts, measured), measured)
         guess = first_guess(counts, measured, generator, self.design.guess)
-        projected = projection.of_waves(crop_or_pad(diffract_padded(guess, COARSE_PATTERN), PATTERN))
+        projected = projection.of_middle(diffract_padded(guess, COARSE_PATTERN))
         memory = projected.new_zeros(len(counts), self.design.memory, *OBJECT).real
         state, estimate = _advanced(self.step, projected, projected, memory, projection.patterson)
         history = [Stage(estimate)]
@@ -153,6 +153,14 @@ class _Projection:
         projected = self._learning(waves) if waves.requires_grad else self._quickly(waves.clone())
         return back_propagate_cropped(projected, OBJECT)
 
+    def of_middle(self, waves: WaveVolume) -> Objects:
+        """The same of waves that are 0 but for their middle, which is given; no slopes are asked for."""
+        shape = waves.shape[-3:]
+        middle = copy(self)
+        middle.modulus = crop_or_pad(self.modulus, shape)
+        middle.measured = None if self.measured is None else crop_or_pad(self.measured, shape)
+        return back_propagate_cropped(middle._quickly(waves), OBJECT, PATTERN)
+
     @cached_property
     def _in_corner(self) -> _Projection:
         """The same for waves in corner order, as the quickest transform of a box has them."""
@@ -168,19 +176,21 @@ class _Projection:
             return projected
         return torch.where(self.measured, projected, waves * self._scale(waves.abs(), self.measured))
 
-    def _quickly(self, waves: Waves) -> Waves:
+    def _quickly(self, waves: WaveVolume) -> WaveVolume:
         """The same in place, by one real factor a voxel: to select or to normalise complex numbers costs a transform."""
         calculated = modulus_of(waves)
-        factor = self.modulus / (calculated + TINY**2)
-        if self.measured is not None:
-            factor = torch.where(self.measured, factor, self._scale(calculated, self.measured))
-        return scale_by(waves, factor)
+        if self.measured is None:
+            return scale_by(waves, torch.div(self.modulus, calculated.add_(TINY**2), out=calculated))
+        scale = self._scale(calculated, self.measured)
+        factor = torch.div(self.modulus, calculated.add_(TINY**2), out=calculated)
+        return scale_by(waves, torch.where(self.measured, factor, scale))
 
     def _scale(self, calculated: Volume, measured: Mask) -> Float[Tensor, "batch 1 1 1"]:
         """What brings the measured part of the modulus of waves nearest to the measured one."""
-        calculated = calculated * measured
-        overlap = (calculated * self.modulus).sum(SPATIAL, keepdim=True)
-        return overlap / calculated.square().sum(SPATIAL, keepdim=True).clamp_min(TINY**2)
+        calculated = (calculated * measured).flatten(1)
+        overlap = torch.linalg.vecdot(calculated, self.modulus.flatten(1))
+        power = torch.linalg.vecdot(calculated, calculated).clamp_min(TINY**2)
+        return (overlap / power)[:, None, None, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,7 @@ class SupportRegion:
         key = (inside, outside)
         if key not in self._weights:
             weight = torch.where(self.inside, inside, outside).to(torch.float32)
-            self._weights[key] = weight.unsqueeze(-1).expand(*weight.shape, 2).contiguous()
+            self._weights[key] = torch.view_as_real(torch.complex(weight, weight))
         return self._weights[key]
 
 

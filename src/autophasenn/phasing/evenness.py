@@ -17,15 +17,16 @@ Soc. 44, 50 (1948), with a bar that is set by hand and not by its law: a false a
 
 A pattern does not tell where between two voxels a crystal lies, but a crystal of sharp faces that lies between them rings,
 as its wave ends at the window. So in turn the image is moved, by less than a voxel, to where the least of it overshoots,
-and made even: a crystal that was simulated on voxels comes back onto them. A real one of sharp faces and many photons rings
-wherever it is put: the likelihood asks for more waves near the edge of the window than for others of the same eigenvalue.
-Then the image is left as it is, unless held-out voxels gain much.
+and made even, a little at first: a crystal that was simulated on voxels comes back onto them. A real one of sharp faces and
+many photons rings wherever it is put: the likelihood asks for more waves near the edge of the window than for others of the
+same eigenvalue. Then the image is left as it is, unless it rings little and held-out voxels gain much.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -36,12 +37,10 @@ from autophasenn.options import Number, Positive, Share, options
 from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.phasing.likelihood import Likelihood, Problem, climb
-from autophasenn.phasing.projection import BoxedProjection
 from autophasenn.phasing.support import ShrinkWrap, blur, typical_amplitude
 from autophasenn.physics.ambiguity import translate
 from autophasenn.physics.diffraction import intensity_of, modulus_of
 from autophasenn.physics.fourier import to_corner
-from autophasenn.physics.metrics import best_scale
 from autophasenn.physics.pruned import Box
 
 MARGIN = 3
@@ -56,15 +55,20 @@ NOTE = (
 )
 STANDS_OUT = 4.0
 """Of the largest power that noise would give a wave: one of more is density, and stays."""
-RINGING, RINGS, FEWEST = 0.4, 1.7, 8
+RINGING, RINGS, RINGS_ANYWHERE, FEWEST = 0.4, 1.7, 5.0, 8
 """Waves of more periods a voxel are how sharp faces between voxels ring, and no density; where what the likelihood asks for
 has that many times more power there than in as many or more others that the prior holds as much, the crystal lies between
-its voxels (docs/notebook/evaluation.md). Fewer waves than the last number tell nothing."""
+its voxels, and with so many times more wherever it were put (docs/notebook/evaluation.md). Fewer waves than the last number
+tell nothing."""
 SURE = 0.05
 """By what share chi2_free has to fall where the crystal rings: one that does so only as it is not yet in its place gains as
 much by an even inside, and one that lies between voxels does not."""
+SETTLED = 0.05
+"""Of a voxel: a move by less, along each axis, is the last."""
 NOT_ZERO = 1e-6
 """Amplitude, root counts, below which nothing is divided by it."""
+CURVATURE = 2.0
+"""Of the likelihood, in a wave of the amplitude: half of the 4 of a modulus, as the phases in reciprocal space are free."""
 LEAST_WALL = 1.0
 """Of a difference that is held by its size alone, root counts: less is noise."""
 
@@ -82,9 +86,12 @@ class Evenness:
     margin : float
         By what share chi2_free has to fall for the image to be kept, and may grow for a texture that the pattern asks for.
     turns : int
-        How often the image is moved between its voxels, and made even there. What is even shows better where it belongs.
+        How often, at most, the image is moved between its voxels, and made even there: what is even shows better where it
+        belongs. The turn in which it hardly moves any more is the last.
     evaluations : int
-        Of the likelihood in each turn, and towards a crystal with a texture.
+        Of the likelihood in the last turn.
+    few_evaluations : int
+        In each turn before; twice as many towards a crystal with a texture.
     enough : float
         Photons a voxel of the crystal above which an image is left as it is: there the ripple of counting noise is below
         0.3 %.
@@ -100,12 +107,13 @@ class Evenness:
     margin: Share = 0.005
     turns: Number = 3
     evaluations: Number = 10
+    few_evaluations: Number = 6
     enough: Positive = 40_000.0
 
     @property
     def most_evaluations(self) -> int:
         """Of the likelihood, in all."""
-        return (self.turns + 1) * self.evaluations
+        return (self.turns + 1) * self.few_evaluations + self.evaluations
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +176,7 @@ def evened(
     photons = float(held_out.pattern.counts[held_out.used[0]].sum(dtype=torch.float64))
     if photons > how.enough * _filled(run):
         return None
-    once = replace(likelihood or Likelihood(), evaluations=how.evaluations)
+    law = likelihood or Likelihood()
     shift, found, errors = (0.0, 0.0, 0.0), run, torch.zeros(1, 0)
     if not math.isfinite(before := held_out.score(run)):
         return None
@@ -177,30 +185,38 @@ def evened(
         if on_iteration is not None:
             on_iteration(errors.shape[1] + number, how.most_evaluations)
 
-    def climbed(problem: EvenProblem, values: Tensor) -> tuple[Tensor, Retrieval]:
-        values, _, new = climb(problem, values, None, once, on_evaluation=told)
+    def climbed(problem: EvenProblem, values: Tensor, evaluations: int) -> tuple[Tensor, Retrieval]:
+        values, _, new = climb(
+            problem, values, None, replace(law, evaluations=evaluations),
+            inverse_curvature=problem.inverse_curvature, on_evaluation=told,
+        )  # fmt: skip
         every = torch.cat([errors, new.to(errors)], 1)
         return values, Retrieval(problem.of.object_of(values)[None], within, every.to(values))
 
+    within = support.final_support(run.object)
+    counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
+    of = Problem(counts, used, within[0], law, (law.first_sigma,) * 3)
     for turn in range(how.turns):
-        rho, by = _moved(held_out, found, support.final_support(found.object))
+        rho, by = _moved(of, found, support.final_support(found.object))
         shift = (shift[0] + by[0], shift[1] + by[1], shift[2] + by[2])
         within = support.final_support(rho)
-        problem = EvenProblem(held_out, rho[0], within[0], how, once)
+        of.confine(within[0])
+        problem = EvenProblem(of, rho[0], how)
         if not len(problem.one):
             return None
-        values, found = climbed(problem, problem.first)
+        is_last = turn == how.turns - 1 or (turn > 0 and max(map(abs, by)) < SETTLED)
+        values, found = climbed(problem, problem.first, how.evaluations if is_last else how.few_evaluations)
         errors = found.errors
-        if turn == 0 and how.turns > 1:
-            continue  # it is hardly in its place yet, and what rings may come to rest
-        asked, score = problem.asked(values), held_out.score(found)
-        rings = problem.rings(asked)
-        if turn > 0 and rings and not score < before:
-            return Evened(None)
-    bar = (1 - max(how.margin, SURE if rings else 0)) * before
+        if is_last:
+            break  # until then it is hardly in its place, and what rings may come to rest
+    asked, score = problem.asked(values), held_out.score(found)
+    ringing = problem.ringing(asked)
+    if ringing > RINGS_ANYWHERE or (ringing > RINGS and not score < before):
+        return Evened(None)
+    bar = (1 - max(how.margin, SURE if ringing > RINGS else 0)) * before
     best = Evened(found, shift) if score < bar else Evened(None)
     if problem.leave_out_waves(asked, translate(run.object[0], shift)):
-        _, textured = climbed(problem, values)
+        _, textured = climbed(problem, values, 2 * how.few_evaluations)
         if held_out.score(textured) < min(bar, (1 + how.margin) * score):
             best = Evened(textured, shift, textured=True)
     return best
@@ -217,18 +233,16 @@ class EvenProblem:
 
     Parameters
     ----------
-    held_out : HeldOut
+    of : Problem
+        The likelihood, and the support that objects are confined to.
     rho : complex64 tensor (n0, n1, n2)
         Whose inside is taken for the crystal's.
-    support : bool tensor (n0, n1, n2)
     how : Evenness
-    likelihood : Likelihood
     """
 
-    def __init__(self, held_out: HeldOut, rho: Tensor, support: Tensor, how: Evenness, likelihood: Likelihood) -> None:
-        counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
-        self.of = Problem(counts, used, support, likelihood, (likelihood.first_sigma,) * 3)
-        self.first = self.of.values_of(rho)
+    def __init__(self, of: Problem, rho: Tensor, how: Evenness) -> None:
+        self.of = of
+        self.first = of.values_of(rho)
         self.standing: Tensor | None = None
         amplitude = self._in_box(torch.linalg.vector_norm(self.first, dim=1))
         typical = float(typical_amplitude(amplitude.square()))
@@ -238,6 +252,22 @@ class EvenProblem:
         number[~self.inside] = -1
         pairs = [_neighbours(number, axis) for axis in range(3)]
         self.one, self.other = torch.cat(pairs, 1)
+        self._outwards = self.first / amplitude.flatten()[self.of.within].clamp_min(NOT_ZERO)[:, None]
+        self._is_inside = self.inside.flatten()[self.of.within].to(self.first.dtype)
+        half = self.of.box.size[2] // 2 + 1
+        self._transfer = CURVATURE / (CURVATURE + self.weight * _eigenvalue(self.inside)[..., :half])
+
+    def inverse_curvature(self, slope: Tensor) -> Tensor:
+        """About that of likelihood and prior, but for a factor: the prior holds short waves of the amplitude the most.
+
+        It is a filter of the slope in the amplitude inside of the crystal: symmetric and positive, as a part of one over
+        all of the box is.
+        """
+        values = slope.reshape(self.first.shape)
+        along = (values * self._outwards).sum(1) * self._is_inside
+        smooth = torch.fft.irfftn(torch.fft.rfftn(self._in_box(along)) * self._transfer, s=self.of.box.size)
+        change = (smooth.flatten()[self.of.within] - along) * self._is_inside
+        return torch.addcmul(values, self._outwards, change[:, None]).flatten()
 
     def _in_box(self, values: Tensor) -> Tensor:
         """Values of the voxels of the support in the box around it, 0 outside of it."""
@@ -250,17 +280,21 @@ class EvenProblem:
         _, _, slope, _ = self.of(values, None)
         return self._in_box(-(slope * values).sum(1) / torch.linalg.vector_norm(values, dim=1).clamp_min(NOT_ZERO))
 
-    def rings(self, asked: Float[Tensor, "m0 m1 m2"]) -> bool:
-        """Whether it asks for how sharp faces between voxels ring: compared in shells of equal eigenvalue."""
-        power, far = _waves(asked, self.inside).abs().square(), _far(self.inside)
-        shell = _eigenvalue(self.inside).long()
-        total, number = 0.0, 0
-        for each in range(int(shell.max()) + 1):
-            outer, inner = power[(shell == each) & far], power[(shell == each) & ~far]
-            if len(outer) >= FEWEST and len(inner) >= FEWEST:
-                total += len(outer) * float(outer.mean() / inner.mean().clamp_min(torch.finfo(inner.dtype).tiny))
-                number += len(outer)
-        return number > 0 and total > RINGS * number
+    def ringing(self, asked: Float[Tensor, "m0 m1 m2"]) -> float:
+        """How many times more it asks for how sharp faces between voxels ring than for others of the same eigenvalue; 0: it
+        does not tell.
+        """
+        power, far = intensity_of(_waves(asked, self.inside)).flatten().double(), _far(self.inside).flatten()
+        shell = _eigenvalue(self.inside).long().flatten()
+        number = int(shell.max()) + 1
+
+        def sums(which: Tensor) -> tuple[Tensor, Tensor]:
+            return torch.bincount(shell[which], power[which], number), torch.bincount(shell[which], minlength=number)
+
+        (outer, many), (inner, as_many) = sums(far), sums(~far)
+        told = (many >= FEWEST) & (as_many >= FEWEST)
+        times = outer[told] * as_many[told] / inner[told].clamp_min(torch.finfo(inner.dtype).tiny)
+        return float(times.sum() / many[told].sum().clamp_min(1))
 
     def leave_out_waves(self, asked: Float[Tensor, "m0 m1 m2"], rho: Tensor) -> bool:
         """Let the prior be without those waves of an object that the likelihood asks for at an even crystal, if any."""
@@ -341,16 +375,14 @@ def _neighbours(number: Tensor, axis: int) -> Tensor:
 
 
 def _moved(
-    held_out: HeldOut, run: Retrieval, within: Bool[Tensor, "1 n0 n1 n2"]
+    of: Problem, run: Retrieval, within: Bool[Tensor, "1 n0 n1 n2"]
 ) -> tuple[Complex[Tensor, "1 n0 n1 n2"], tuple[float, float, float]]:
     """The object and its move, by less than a voxel, to where the least of its projection onto the modulus overshoots."""
-    shape = (within.shape[1], within.shape[2], within.shape[3])
+    shape = of.shape
     box = Box.around(within).widened(MARGIN, shape)
-    counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
-    projection = BoxedProjection(counts[None], used[None], with_errors=False)
-    projection.confine(box)
-    values = box.cut(run.object * within)
-    values = values * best_scale(intensity_of(projection.pair.to_wave(values))[0], counts, used)
+    projection = of.projection_in(box)
+    values = box.cut(run.object) * box.cut(within)
+    values = values * projection.scale_of(values)
     projected, _ = projection(values)
     shift = placement(projected[0], shape)
     return box.embed(_shifted(values[0], shift, shape), shape)[None], shift
@@ -370,24 +402,19 @@ def placement(values: Complex[Tensor, "m0 m1 m2"], shape: tuple[int, int, int]) 
     -------
     3 floats, -0.5 to 0.5, along each axis in turn
     """
-    typical = float(typical_amplitude(values.abs().square(), torch.finfo(values.real.dtype).tiny))
+    typical = float(typical_amplitude(intensity_of(values), torch.finfo(values.real.dtype).tiny))
     shift = [0.0, 0.0, 0.0]
     angles = 2 * math.pi * torch.arange(PLACES, dtype=torch.float64) / PLACES
     for axis in range(3):
-        over = torch.tensor(
-            [_overshoot(_shifted_along(values, axis, place / PLACES, shape[axis]), typical) for place in range(PLACES)],
-            dtype=torch.float64,
-        )
+        size = values.shape[axis]
+        moved = _places_along(size, shape[axis]).to(values) @ values.movedim(axis, 0).reshape(size, -1)
+        amplitude = modulus_of(moved.reshape(PLACES, size, 1, -1)).flatten(1)
+        over = amplitude.sub_(typical).clamp_min_(0).square_().sum(1, dtype=torch.float64).cpu()
         cosine, sine = float(over @ angles.cos()), float(over @ angles.sin())
         if cosine or sine:
             shift[axis] = math.atan2(-sine, -cosine) / (2 * math.pi)  # opposite of the largest
         values = _shifted_along(values, axis, shift[axis], shape[axis])
     return shift[0], shift[1], shift[2]
-
-
-def _overshoot(values: Tensor, typical: float) -> float:
-    amplitude = modulus_of(values)
-    return float(amplitude.sub_(typical).clamp_min_(0).square_().sum(dtype=torch.float64))
 
 
 def _shifted(values: Tensor, shift: tuple[float, float, float], shape: tuple[int, int, int]) -> Tensor:
@@ -400,10 +427,21 @@ def _shifted_along(values: Tensor, axis: int, shift: float, size: int) -> Tensor
     """Voxels of a box moved by so many voxels along one axis; as its wave has it, nothing comes from outside of the box."""
     if shift == 0:
         return values
-    place = torch.arange(values.shape[axis], dtype=torch.float64)
+    matrix = _shift_along(values.shape[axis], shift, size).to(values)
+    return torch.tensordot(matrix, values, ([1], [axis])).movedim(0, axis)
+
+
+@lru_cache(64)
+@torch.inference_mode(False)  # kept for later, when gradients may be asked for
+def _places_along(voxels: int, size: int) -> Float[Tensor, "places_and_voxels voxels"]:
+    """The matrices of `_shift_along` to all places that are compared, one below the other."""
+    return torch.cat([_shift_along(voxels, place / PLACES, size) for place in range(PLACES)])
+
+
+def _shift_along(voxels: int, shift: float, size: int) -> Float[Tensor, "voxels voxels"]:
+    """The matrix that moves so many voxels of an axis of `size` by a part of one."""
+    place = torch.arange(voxels, dtype=torch.float64)
     x = math.pi * (place[:, None] - place - shift)
     x = torch.where(x.abs() < 1e-9, 1e-9, x)
     # sum over the waves of an axis, of an even number the outermost by half (Dirichlet's kernel)
-    kernel = x.sin() / (size * ((x / size).sin() if size % 2 else (x / size).tan()))
-    matrix = kernel.to(values.device, values.dtype)
-    return torch.tensordot(matrix, values, ([1], [axis])).movedim(0, axis)
+    return x.sin() / (size * ((x / size).sin() if size % 2 else (x / size).tan()))

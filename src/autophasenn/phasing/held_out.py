@@ -80,23 +80,17 @@ class _Corner(NamedTuple):
 
     def scale(self, modulus: Volume) -> Tensor:
         """What brings a modulus nearest to the measured one."""
-        power = _product(modulus * self.weight, modulus)
-        return (_product(modulus, self.root) / power.clamp_min(torch.finfo(modulus.dtype).tiny)).to(modulus.dtype)
+        return metrics.scale_of_modulus(modulus, self.root, self.weight)
 
     def chi2(self, modulus: Volume) -> Tensor:
         """Of a calculated modulus, on its best scale."""
         difference = (modulus * self.scale(modulus)).sub_(self.root).mul_(self.weight)
-        return _product(difference, difference) / self.total
+        return metrics.inner_product(difference, difference) / self.total
 
     def free_chi2(self, modulus: Float[Tensor, " voxels"]) -> Tensor:
         """Of a calculated modulus on the held-out voxels, as it is."""
         misfit = (modulus - self.free_root).square().sum(dtype=torch.float64)
         return torch.where(self.free_total > 0, misfit / self.free_total, torch.nan)
-
-
-def _product(one: Volume, other: Volume) -> Tensor:
-    """Inner product, row by row and then in double precision: a bright peak hides nothing."""
-    return torch.linalg.vecdot(one.flatten(1), other.flatten(1)).sum(dtype=torch.float64)
 
 
 def hold_out(measured: Mask, fraction: float, seed: int) -> Mask:
@@ -182,7 +176,7 @@ class HeldOut:
 
     def _free_modulus(self, run: Retrieval, corner: _Corner) -> Float[Tensor, " voxels"]:
         """Root of the calculated intensity on the held-out voxels, on the best scale of the others."""
-        modulus = self._modulus(run.object[0], run.kernel)
+        modulus = self._modulus_of(run)
         return modulus.flatten().index_select(0, corner.free) * corner.scale(modulus)
 
     def free_error_of(self, calculated: Volume) -> float:
@@ -214,12 +208,26 @@ class HeldOut:
         return known[run]
 
     def _misfit(self, run: Retrieval) -> Misfit:
-        modulus, corner = self._modulus(run.object[0], run.kernel), self._corner
+        modulus, corner = self._modulus_of(run), self._corner
         chi2 = float(corner.chi2(modulus))
         if not math.isfinite(chi2):
             return Misfit(math.inf, math.inf)
-        noise = metrics.noise_of_roots(modulus.mul_(corner.scale(modulus)).square_(), corner.used)
+        noise = metrics.noise_of_roots((modulus * corner.scale(modulus)).square_(), corner.used)
         return Misfit(chi2, float(noise / corner.total))
+
+    def _modulus_of(self, run: Retrieval) -> Volume:
+        """The same of an object that was just judged, which is often asked for twice; not to be changed."""
+        modulus = self._last.get(run)
+        if modulus is None:
+            modulus = self._modulus(run.object[0], run.kernel)
+            if modulus.numel() <= KEPT_VOXELS:
+                self._last.clear()
+                self._last[run] = modulus
+        return modulus
+
+    @cached_property
+    def _last(self) -> WeakKeyDictionary[Retrieval, Volume]:
+        return WeakKeyDictionary()
 
     def _modulus(self, rho: ObjectVolume, kernel: Tensor | None) -> Volume:
         """Root of the calculated intensity, in corner order; amplitudes below 10 % of the largest count for nothing."""

@@ -6,34 +6,31 @@ rho lies within a support. The root of a count has a variance of 1/4 whatever it
 the one of least ``2 sum (sqrt(J) - sqrt(n))^2``: chi2 itself. gamma is the degree of coherence of two points that lie x
 apart: for short lengths x a Gaussian (p = 1) to an exponential (p = 1/2), whose kernel has the standard deviations sigma.
 On the whole period it is a positive definite function (Schoenberg, Ann. Math. 39, 811 (1938)): no voxel of the kernel,
-its transform, is negative. The minimum is approached by L-BFGS (Liu and Nocedal, Math. Program. 45, 503 (1989)). Maximum
-likelihood in phase retrieval: Thibault and Guizar-Sicairos, New J. Phys. 14, 063004 (2012).
+its transform, is negative. Maximum likelihood in phase retrieval: Thibault and Guizar-Sicairos, New J. Phys. 14, 063004
+(2012); `phasing.descent` approaches it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Literal
 
-import numpy as np
 import torch
 from annotated_types import Ge
 from jaxtyping import Float
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from autophasenn.errors import PlanError
 from autophasenn.machine import give_back_freed_memory
 from autophasenn.options import Number, Positive, options
+from autophasenn.phasing.descent import descend
 from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.projection import BoxedProjection
-from autophasenn.physics.diffraction import intensity_of, modulus_of, root_of
+from autophasenn.physics.diffraction import modulus_of, root_of
 from autophasenn.physics.fourier import to_centre, to_corner
-from autophasenn.physics.metrics import best_scale
+from autophasenn.physics.metrics import scale_of_modulus
 from autophasenn.physics.pruned import Box, PrunedPair
 from autophasenn.volumes import Mask, Volume, crop_or_pad
 
@@ -129,7 +126,7 @@ def most_likely(
     """
     begun = [how.first_sigma * step for step in steps] if sigmas is None else sigmas
     problem = Problem(to_corner(counts[0]), to_corner(used[0]), run.support[0], how, begun)
-    beam = np.zeros(BEAM) if partially_coherent else None
+    beam = counts.new_zeros(BEAM) if partially_coherent else None
 
     def told(done: int, of: int) -> None:
         if counts.numel() > LARGE and done % GIVEN_BACK_EVERY == 0:
@@ -138,18 +135,19 @@ def most_likely(
             on_iteration(done, of)
 
     values, beam, errors = climb(problem, problem.values_of(run.object[0]), beam, how, on_evaluation=told)
-    kernel = None if beam is None else problem.kernel(torch.from_numpy(beam).to(run.errors))[None]
+    kernel = None if beam is None else problem.kernel(beam.to(run.errors))[None]
     return Retrieval(problem.object_of(values)[None], run.support, errors.to(values), kernel)
 
 
 def climb(
     problem: Valued,
     first: Float[Tensor, "*unknowns"],
-    beam: NDArray[np.float64] | None,
+    beam: Float[Tensor, 4] | None,
     how: Likelihood,
     *,
+    inverse_curvature: Callable[[Tensor], Tensor] | None = None,
     on_evaluation: OnIteration | None = None,
-) -> tuple[Float[Tensor, "*unknowns"], NDArray[np.float64] | None, Float[Tensor, "1 evaluations"]]:
+) -> tuple[Float[Tensor, "*unknowns"], Float[Tensor, 4] | None, Float[Tensor, "1 evaluations"]]:
     """Towards the least value of a problem.
 
     Parameters
@@ -159,10 +157,12 @@ def climb(
     first : float32 tensor
         To begin with: of a `Problem` real and imaginary part in the voxels of the support (voxels, 2),
         `Problem.values_of`.
-    beam : float64 array (4,), optional
+    beam : float32 tensor (4,), optional
         Parameters of the beam to begin with, see `Problem.degree`; None: it is coherent.
     how : Likelihood
         Its evaluations, and its history.
+    inverse_curvature : callable, optional
+        Of a coherent beam: about that of the problem in its unknowns, see `phasing.descent`.
     on_evaluation : callable, optional
         Told after every evaluation, with their number and the most there can be.
 
@@ -170,40 +170,29 @@ def climb(
     -------
     values : float32 tensor
         As `first`.
-    beam : float64 array (4,) or None
+    beam : float32 tensor (4,) or None
     errors : float64 tensor (1, evaluations)
         chi2 of every object that was tried.
     """
     voxels = first.numel()
     errors: list[Tensor] = []
 
-    def split(x: NDArray[np.float64]) -> tuple[Tensor, Tensor | None]:
-        found = torch.from_numpy(x.astype(np.float32)).to(first.device)
-        return found[:voxels].reshape(first.shape), None if beam is None else found[voxels:]
+    def split(x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return x[:voxels].reshape(first.shape), None if beam is None else x[voxels:]
 
-    def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        values, at = split(x)
-        value, error, slope, slope_in_beam = problem(values, at)
-        if len(errors) < how.evaluations:  # the last search along a line may look a little further
-            errors.append(error)
-            if on_evaluation is not None:
-                on_evaluation(len(errors), how.evaluations)
-        slopes = [slope.flatten()] if slope_in_beam is None else [slope.flatten(), slope_in_beam]
-        return value, torch.cat(slopes).cpu().double().numpy()
+    def evaluate(x: Tensor) -> tuple[float, Tensor]:
+        value, error, slope, slope_in_beam = problem(*split(x))
+        errors.append(error)
+        if on_evaluation is not None:
+            on_evaluation(len(errors), how.evaluations)
+        return value, slope.flatten() if slope_in_beam is None else torch.cat([slope.flatten(), slope_in_beam])
 
-    limits = {"maxfun": how.evaluations, "maxiter": how.evaluations, "maxcor": how.history, "ftol": 0, "gtol": 0}
-    beginning = first.flatten().cpu().double().numpy()
-    if beam is not None:
-        beginning = np.concatenate([beginning, beam])
-    with _blas().limit(limits=1, user_api="blas"):
-        found = minimize(evaluate, beginning, jac=True, method="L-BFGS-B", options=limits).x
-    return split(found)[0], None if beam is None else found[voxels:], torch.stack(errors)[None]
-
-
-@lru_cache(1)
-def _blas() -> ThreadpoolController:
-    """What holds the threads of SciPy's linear algebra: beside torch's they make an evaluation up to five times as long."""
-    return ThreadpoolController()
+    beginning = first.flatten() if beam is None else torch.cat([first.flatten(), beam])
+    found = descend(
+        evaluate, beginning,
+        evaluations=how.evaluations, history=how.history, inverse_curvature=inverse_curvature,
+    )  # fmt: skip
+    return *split(found), torch.stack(errors)[None]
 
 
 def sigmas_of(kernel: Float[Tensor, "1 k0 k1 k2"]) -> tuple[float, float, float]:
@@ -280,6 +269,10 @@ class Fit:
         self.weight = torch.full((half,), 2 / counts.numel(), device=counts.device)  # rfftn keeps one of each pair
         self.weight[[0] if self.shape[2] % 2 else [0, -1]] /= 2
         self.first = torch.tensor([math.log(sigma) for sigma in sigmas], device=counts.device)
+
+    def scale_of(self, psi: Tensor) -> Tensor:
+        """What brings a wave nearest to the counts."""
+        return scale_of_modulus(modulus_of(psi), self.root, self.used)
 
     def of_wave(self, psi: Tensor, beam: Tensor | None) -> tuple[float, Tensor, Tensor, Tensor | None]:
         """The value to be made small, the chi2 that goes with it, and the slopes in both; no beam is a coherent one.
@@ -360,22 +353,27 @@ class Problem(Fit):
 
     def __init__(self, counts: Tensor, used: Tensor, support: Tensor, how: Likelihood, sigmas: Sequence[float]) -> None:
         super().__init__(counts, used, how, sigmas)
+        self.confine(support)
+
+    def confine(self, support: Tensor) -> None:
+        """Objects are those of this support (n0, n1, n2) from now on."""
         self.box = Box.around(support)
         self.pair = PrunedPair(self.shape, self.box)
         self.within = torch.nonzero(self.box.cut(support).flatten()).flatten()
 
+    def projection_in(self, box: Box) -> BoxedProjection:
+        """The projection onto the modulus in a box, which is the slope where the beam is coherent."""
+        self._projection.confine(box)
+        return self._projection
+
     @cached_property
-    def projection(self) -> BoxedProjection:
-        """The projection onto the modulus, which is the slope where the beam is coherent."""
-        projection = BoxedProjection(self.counts[None], self.used[None])
-        projection.confine(self.box)
-        return projection
+    def _projection(self) -> BoxedProjection:
+        return BoxedProjection(self.counts[None], self.used[None])
 
     def values_of(self, rho: Tensor) -> Float[Tensor, "voxels 2"]:
         """An object on the scale of the counts, its voxels in the support."""
         values = torch.view_as_real(self.box.cut(rho).flatten()[self.within])
-        scale = best_scale(intensity_of(self.pair.to_wave(self._in_box(values)))[0], self.counts, self.used)
-        return (values * scale).contiguous()
+        return (values * self.scale_of(self.pair.to_wave(self._in_box(values))[0])).contiguous()
 
     def object_of(self, values: Tensor) -> Tensor:
         """The inverse."""
@@ -392,7 +390,7 @@ class Problem(Fit):
         rho = self._in_box(values)
         if beam is None and self.how.of == "root":
             # grad of 2 sum (|psi| - M)^2 over what is used is 4 F^-1 (psi - P psi): P leaves the rest as it is
-            projected, chi2 = self.projection(rho)
+            projected, chi2 = self.projection_in(self.box)(rho)
             slope = 4 * torch.view_as_real((rho - projected).flatten()[self.within])
             error = torch.as_tensor(chi2)[0].double()
             return float(2 * error * self.total), error, slope, None

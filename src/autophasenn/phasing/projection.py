@@ -13,6 +13,7 @@ from torch import Tensor
 
 from autophasenn.phasing.fused import Passes, flat, target_of
 from autophasenn.physics.diffraction import ForwardModel, modulus_of, root_of
+from autophasenn.physics.metrics import scale_of_modulus
 from autophasenn.physics.pruned import Box, BoxValues, Padding, PrunedPair
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Volume, WaveVolume
 
@@ -32,7 +33,7 @@ class ModulusProjection:
         self.model, self.with_errors = model, with_errors
         self.counts = torch.where(measured, counts, 0)
         self.measured = measured.to(torch.float32)
-        self._modulus = root_of(self.counts)
+        self.modulus = root_of(self.counts)
         self._total = self.counts.sum(SPATIAL, dtype=torch.float64)
         self._unmeasured = None if bool(measured.all()) else 1 - self.measured
         self._buffers: tuple[Tensor, Tensor] | None = None
@@ -46,14 +47,14 @@ class ModulusProjection:
         blur_modulus(modulus, self.model)
         chi2: Tensor | float = torch.nan
         if self.with_errors:
-            torch.sub(modulus, self._modulus, out=difference)
+            torch.sub(modulus, self.modulus, out=difference)
             if self._unmeasured is not None:
                 difference.mul_(self.measured)
             chi2 = (_squares(difference) / self._total).to(torch.float32)
-        ratio = torch.div(self._modulus, modulus.add_(NO_ZERO), out=modulus)
+        ratio = torch.div(self.modulus, modulus.add_(NO_ZERO), out=modulus)
         if self._unmeasured is not None:
             ratio.add_(self._unmeasured)
-        return self.model.to_object(psi.mul_(ratio)), chi2
+        return self.model.to_object(scale_by(psi, ratio)), chi2
 
 
 @dataclass(eq=False)
@@ -132,9 +133,10 @@ class BoxedProjection:
         if self._pair is None or box != self._pair.box:
             self._pair, self._padding = PrunedPair(self.shape, box), None
 
-    def blurred(self, intensity: Volume) -> Volume:
-        """An intensity as the partially coherent beam shows it."""
-        return self._model.blur(intensity)
+    def scale_of(self, values: BoxValues) -> Tensor:
+        """The factor that brings the modulus of objects nearest to the measured one, (starts, 1, 1, 1)."""
+        measured = self.measured if self._weights is None else self._weights
+        return scale_of(self.pair.to_wave(values), self._model, self._modulus, measured)
 
     def __call__(
         self,
@@ -321,7 +323,8 @@ def _squares(difference: Tensor) -> Tensor:
     return torch.linalg.vecdot(flat, flat).sum(-1, dtype=torch.float64)
 
 
-def scale_of(intensity: Volume, counts: Volume, measured: Tensor) -> Tensor:
-    """The factor that brings the calculated modulus nearest to the measured one, (..., 1, 1, 1)."""
-    overlap = root_of(intensity * counts).sum(SPATIAL, keepdim=True)
-    return overlap / (intensity * measured).sum(SPATIAL, keepdim=True).clamp_min(1e-30)
+def scale_of(wave: WaveVolume, model: ForwardModel, root: Volume, measured: Tensor) -> Tensor:
+    """The factor that brings a wave, as the beam shows it, nearest to the measured modulus, (..., 1, 1, 1)."""
+    modulus = modulus_of(wave)
+    blur_modulus(modulus, model)
+    return scale_of_modulus(modulus, root, measured)[..., None, None, None]

@@ -23,6 +23,10 @@ from autophasenn.physics.diffraction import ForwardModel, intensity_of
 from autophasenn.physics.pruned import Box
 from autophasenn.volumes import Mask, ObjectVolume, Support, Volume
 
+CACHED = 2**16
+"""Voxels of small volumes that run together on a CPU, as its cache holds them: as whole ones, since what a box spares their
+transforms is less than its calls take."""
+
 
 @runtime_checkable
 class Running(Protocol):
@@ -74,8 +78,8 @@ class Whole:
 
     def __init__(self, rho: ObjectVolume, support: Support, projection: ModulusProjection) -> None:
         self.projection, self.support, self._region = projection, support, SupportRegion(support)
-        intensity = projection.model.blur(intensity_of(projection.model.to_detector(rho)))
-        self._rho = rho * scale_of(intensity, projection.counts, projection.measured)
+        wave = projection.model.to_detector(rho)
+        self._rho = rho * scale_of(wave, projection.model, projection.modulus, projection.measured)
         self._sum: ObjectVolume | None = None
 
     @property
@@ -140,8 +144,7 @@ class Confined:
         self._box = Box.around(support)
         projection.confine(self._box)
         values = self._box.cut(rho)
-        intensity = projection.blurred(intensity_of(projection.pair.to_wave(values)))
-        values = values * scale_of(intensity, projection.counts, projection.measured)
+        values = values * projection.scale_of(values)
         self._within = self._weights()
         # The object is the transform of `_wave`, and `_values` in the box; the first counts for nothing where it is whole.
         self._wave: Tensor | None = None
@@ -263,7 +266,8 @@ def started(
 ) -> list[tuple[slice, Running]]:
     """Objects that are about to run, and which of the starts they are.
 
-    On a CPU a confined one is alone: its box is least so, and what becomes of it does not depend on the others.
+    On a CPU a confined one is alone, as its box is least so, and small ones run together as whole volumes. What becomes of
+    one does not depend on the others.
 
     Parameters
     ----------
@@ -279,11 +283,11 @@ def started(
     passes : Passes, optional
         Compiled ones, for those that are confined.
     """
-    starts = len(rho)
-    if not is_confined:
-        return [(slice(starts), Whole(rho, support, ModulusProjection(counts, measured, model, with_errors)))]
-    together = starts if rho.is_cuda else 1
-    parts = [slice(first, first + together) for first in range(0, starts, together)]
+    starts, together = len(rho), len(rho)
+    if is_confined and not rho.is_cuda:
+        together = max(1, CACHED // rho[0].numel())
+        is_confined = together == 1
+    parts = [slice(first, min(first + together, starts)) for first in range(0, starts, together)]
 
     def some(volume: Tensor, part: slice) -> Tensor:
         return volume[part] if len(volume) == starts else volume
@@ -291,13 +295,13 @@ def started(
     found: list[tuple[slice, Running]] = []
     for part in parts:
         kernel = None if model.kernel is None else some(model.kernel, part)
-        projection = BoxedProjection(
-            some(counts, part),
-            some(measured, part),
-            starts=together,
-            kernel=kernel,
-            with_errors=with_errors,
-            passes=passes,
-        )
-        found.append((part, Confined(rho[part], support[part], projection)))
+        what = some(counts, part), some(measured, part)
+        if is_confined:
+            projection = BoxedProjection(
+                *what, starts=part.stop - part.start, kernel=kernel, with_errors=with_errors, passes=passes
+            )
+            found.append((part, Confined(rho[part], support[part], projection)))
+        else:
+            whole = ModulusProjection(*what, replace(model, kernel=kernel), with_errors)
+            found.append((part, Whole(rho[part], support[part], whole)))
     return found

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from autophasenn.options import Fraction, Number, Positive, options
 from autophasenn.physics.diffraction import modulus_of
+from autophasenn.physics.pruned import Box
 from autophasenn.volumes import SPATIAL, ObjectVolume, Support, Volume
 
 FIRST_SUPPORT_THRESHOLD = 0.1
 """Fraction of the largest autocorrelation (or amplitude of a start) that bounds the first support."""
+REACH = 6.0
+"""Standard deviations beyond which a Gaussian adds nothing in single precision."""
 MATRIX_VOXELS = 96
 """Longest axis that is blurred by a matrix."""
 
@@ -83,7 +86,16 @@ class ShrinkWrap:
         return self._bounded(rho, self.sigma_last)
 
     def _bounded(self, rho: ObjectVolume, sigma: float) -> Support:
-        blurred = blur(modulus_of(rho.detach()), sigma)
+        amplitude = modulus_of(rho.detach())
+        shape = (rho.shape[-3], rho.shape[-2], rho.shape[-1])
+        margin = math.ceil(REACH * sigma)
+        box = Box.around(amplitude > 0).widened(margin, shape)
+        is_apart = all(a > 0 and a + m < n for a, m, n in zip(box.start, box.size, shape, strict=True))
+        if not is_apart or 2 * math.prod(box.size) > math.prod(shape):
+            return self._above(blur(amplitude, sigma))
+        return box.embed(self._above(blur(box.cut(amplitude), sigma)), shape)  # all else is 0
+
+    def _above(self, blurred: Volume) -> Support:
         return blurred >= self.threshold * typical_amplitude(blurred.square())
 
 

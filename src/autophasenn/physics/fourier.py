@@ -72,25 +72,34 @@ def diffract_padded(rho: ObjectVolume, shape: Sequence[int]) -> Complex[torch.Te
     return (_fourier_matrix(n0, p0, rho.dtype) @ wave).reshape(*batch, p0, p1, p2)
 
 
-def back_propagate_cropped(psi: WaveVolume, shape: Sequence[int]) -> Complex[torch.Tensor, "*#batch m0 m1 m2"]:
+def back_propagate_cropped(
+    psi: WaveVolume, shape: Sequence[int], of: Sequence[int] | None = None
+) -> Complex[torch.Tensor, "*#batch m0 m1 m2"]:
     """The middle of :func:`back_propagate`, `shape` voxels of it: the adjoint of :func:`diffract_padded`, made the same way.
 
     Parameters
     ----------
     psi : complex tensor (..., p0, p1, p2)
     shape : 3 ints
-        (m0, m1, m2), none larger than the size of `psi`.
+        (m0, m1, m2), none larger than the size of the wave.
+    of : 3 ints, optional
+        Size of the wave of which `psi` is the middle, and which is 0 beyond. None: `psi` is all of it.
 
     Returns
     -------
     complex tensor (..., m0, m1, m2)
     """
+    whole = psi.shape[-3:] if of is None else of
     if psi.device.type != "cpu":
-        return crop_or_pad(back_propagate(psi), shape)
+        return crop_or_pad(back_propagate(crop_or_pad(psi, whole)), shape)
     batch, (p0, p1, p2), (m0, m1, m2) = psi.shape[:-3], psi.shape[-3:], shape
-    rho = (_fourier_matrix(m0, p0, psi.dtype).mH @ psi.reshape(-1, p0, p1 * p2)).reshape(-1, p1, p2)
-    rho = (_fourier_matrix(m1, p1, psi.dtype).mH @ rho).reshape(-1, p2)
-    return (rho @ _fourier_matrix(m2, p2, psi.dtype).conj()).reshape(*batch, m0, m1, m2)
+    f0, f1, f2 = (
+        _fourier_matrix(m, n, psi.dtype)[n // 2 - p // 2 :][:p]
+        for m, n, p in zip(shape, whole, psi.shape[-3:], strict=True)
+    )
+    rho = (f0.mH @ psi.reshape(-1, p0, p1 * p2)).reshape(-1, p1, p2)
+    rho = (f1.mH @ rho).reshape(-1, p2)
+    return (rho @ f2.conj()).reshape(*batch, m0, m1, m2)
 
 
 @lru_cache(16)

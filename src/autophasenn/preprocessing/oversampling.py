@@ -134,6 +134,8 @@ def fill_unmeasured(
     the peak itself may lie in the gap, would leave a notch there.
     """
     filled, known = np.where(mask, counts, 0).astype(np.float32), mask.copy()
+    if known.all():
+        return filled
     _fill_from_neighbours(filled, known, 3)
     middle = tuple(slice(max(0, n // 2 - NEAR_PEAK), n // 2 + NEAR_PEAK + 1) for n in counts.shape)
     for _ in range(NEAR_PEAK):
