@@ -13,7 +13,7 @@ from autophasenn.network.loss import root_chi2, unit_modulus
 from autophasenn.network.unrolled import Unrolled, UnrolledDesign, _Projection
 from autophasenn.physics.ambiguity import align
 from autophasenn.physics.fourier import back_propagate, diffract
-from autophasenn.volumes import crop_or_pad
+from autophasenn.volumes import PATTERN, crop_or_pad
 
 GUESS = FirstGuess(candidates=2, iterations=10)
 TINY = UnrolledDesign(stages=2, width=8, blocks=(1, 1), memory=2, feedback=1, guess=GUESS)
@@ -110,6 +110,19 @@ def test_the_projection_has_the_measured_modulus_and_keeps_phases_and_what_is_un
     expected = torch.where(measured, modulus * torch.sgn(waves), scale[:, None, None, None] * waves)
     found = _Projection(modulus * measured, measured).of_waves(waves)
     assert torch.allclose(found, crop_or_pad(back_propagate(expected), (32, 32, 32)), atol=1e-5)
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_the_projection_of_waves_that_are_dark_but_for_their_middle(gap: bool) -> None:
+    generator = torch.Generator().manual_seed(3)
+    waves = torch.randn(2, 32, 32, 32, dtype=torch.complex64, generator=generator)
+    measured = torch.ones(2, *PATTERN, dtype=torch.bool)
+    if gap:
+        measured[:, 30:34, :, 20:40] = False
+    modulus = torch.rand(2, *PATTERN, generator=generator) * measured
+    projection = _Projection(modulus, measured)
+    expected = projection.of_waves(crop_or_pad(waves, PATTERN))
+    assert torch.allclose(projection.of_middle(waves.clone()), expected, atol=1e-5 * float(expected.abs().max()))
 
 
 def test_an_object_that_fits_its_pattern_is_its_own_projection(patterns: tuple[torch.Tensor, torch.Tensor]) -> None:

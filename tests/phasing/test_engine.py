@@ -9,7 +9,7 @@ from autophasenn.phasing.algorithms import CHIO, DM, ER, HIO, RAAR, SF, Algorith
 from autophasenn.phasing.coherence import CoherenceEstimate
 from autophasenn.phasing.engine import retrieve
 from autophasenn.phasing.schedule import Block, Schedule, error_reduction
-from autophasenn.phasing.support import ShrinkWrap, autocorrelation_support, blur
+from autophasenn.phasing.support import ShrinkWrap, autocorrelation_support, blur, typical_amplitude
 from autophasenn.physics import metrics
 from autophasenn.physics.diffraction import ForwardModel, count_photons, gaussian_kernel, intensity_of
 from autophasenn.physics.fourier import diffract, to_centre, to_corner
@@ -209,6 +209,25 @@ def test_shrink_wrap_finds_the_crystal(rho: torch.Tensor) -> None:
     support = ShrinkWrap(threshold=0.5).update(rho, 590, 600)
     inside = rho.abs() > 0.5
     assert float((support & inside).sum() / (support | inside).sum()) > 0.8
+
+
+@pytest.mark.parametrize("sigma", [0.5, 0.7, 1.5])
+def test_the_support_of_a_small_object_is_that_of_all_its_volume(sigma: float) -> None:
+    generator = torch.Generator().manual_seed(6)
+    wrap = ShrinkWrap(threshold=0.2, sigma_last=sigma)
+    for start in (
+        (14, 20, 11),
+        (0, 9, 30),
+    ):  # apart from the faces, and at one, whose Gaussian comes in on the other side
+        rho = torch.zeros(1, 48, 50, 47, dtype=torch.complex64)
+        inside = (0, *(slice(a, a + 13) for a in start))
+        rho[inside] = torch.randn(13, 13, 13, dtype=torch.complex64, generator=generator)
+        blurred = blur(rho.abs(), sigma)
+        threshold = wrap.threshold * typical_amplitude(blurred.square())
+        differ = wrap.final_support(rho) != (blurred >= threshold)
+        assert ((blurred - threshold).abs()[differ] < 1e-3 * threshold.flatten()).all()
+    rho[0, 40, 40, 2] = torch.nan
+    assert not wrap.final_support(rho).any()
 
 
 def test_one_bright_voxel_does_not_change_the_support(rho: torch.Tensor) -> None:

@@ -180,6 +180,26 @@ def test_the_gradient_is_that_of_the_value() -> None:
             assert found == pytest.approx(float(slope[place, part]), rel=2e-2, abs=0.3)
 
 
+def test_the_inverse_curvature_is_symmetric_and_positive_and_holds_short_waves_the_most() -> None:
+    problem = problem_of(*measured(EVEN, 1e6))
+    generator = torch.Generator().manual_seed(2)
+    one, other = (torch.randn(problem.first.numel(), generator=generator) for _ in range(2))
+    assert float(one @ problem.inverse_curvature(other)) == pytest.approx(
+        float(other @ problem.inverse_curvature(one)), rel=1e-4
+    )
+    assert float(one @ problem.inverse_curvature(one)) > 0
+    outwards = problem.first / torch.linalg.vector_norm(problem.first, dim=1, keepdim=True)
+    centred = torch.stack(torch.meshgrid(*[torch.arange(n) for n in problem.of.box.size], indexing="ij")).sum(0)
+    deep = problem.inside.flatten()[problem.of.within]
+    signs = torch.where(centred.flatten()[problem.of.within] % 2 == 0, 1.0, -1.0) * deep
+    short, long = (outwards * (each * deep)[:, None] for each in (signs, torch.ones_like(signs)))
+    shares = [
+        float((each.flatten() @ problem.inverse_curvature(each.flatten())) / each.square().sum())
+        for each in (short, long)
+    ]
+    assert 0 < shares[0] < 0.3 < 0.7 < shares[1] <= 1
+
+
 def test_what_nothing_judges_or_has_photons_enough_is_left_alone() -> None:
     held_out, run = measured(EVEN, 1e6)
     nothing_held_out = replace(held_out, free=torch.zeros_like(held_out.free))

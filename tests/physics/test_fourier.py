@@ -100,6 +100,17 @@ def test_the_cropped_transform_is_the_middle_of_the_whole_one(shape: tuple[int, 
     torch.testing.assert_close(back_propagate_cropped(psi, shape), expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("inner", "outer"), [((8, 8, 8), (16, 16, 16)), ((7, 6, 5), (14, 15, 16)), ((6, 7, 5), (13, 16, 11))]
+)
+def test_a_wave_that_is_dark_but_for_its_middle_needs_no_more_than_that(
+    inner: tuple[int, int, int], outer: tuple[int, int, int]
+) -> None:
+    middle = torch.randn(2, *inner, dtype=torch.complex64, generator=torch.Generator().manual_seed(4))
+    found = back_propagate_cropped(middle, (6, 5, 6), outer)
+    assert torch.allclose(found, back_propagate_cropped(crop_or_pad(middle, outer), (6, 5, 6)), atol=1e-6)
+
+
 def test_cropped_is_the_adjoint_of_padded() -> None:
     generator = torch.Generator().manual_seed(2)
     rho = torch.randn(4, 5, 4, dtype=torch.complex128, generator=generator)

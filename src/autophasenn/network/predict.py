@@ -278,7 +278,8 @@ def weights_file(path: str | Path | None = None, network: str | None = None) -> 
 def quick_precision(device: torch.device) -> str:
     """That in which convolutions take the least time, by what the device says of itself: one of `PRECISIONS`."""
     if device.type == "cuda":
-        is_quick = torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            is_quick = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         can: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not say
         is_quick = torch.backends.mkldnn.is_available() and any(can.get(each) for each in BFLOAT16)

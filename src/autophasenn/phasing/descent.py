@@ -23,6 +23,8 @@ FIRST_STEP = 0.25
 of error reduction, as the slope is ``4 (rho - P rho)``."""
 ENOUGH = 1e-4
 """A step is taken where the value falls by this share of what its slope promises (Armijo's rule)."""
+ROUNDING = 1e-7
+"""A step that promises less than this share of the value is below what single precision tells."""
 SHORTEN = (0.1, 0.5)
 """By what factor, at least and at most, a step that is too long is shortened."""
 LEAST_CURVATURE = 1e-10
@@ -54,15 +56,16 @@ def descend(
     Returns
     -------
     float32 tensor (unknowns,)
+        `first` itself where nothing less was met.
     """
     eased = inverse_curvature or torch.clone
     x, steps = first, _Steps(history)
     value, slope = evaluate(x)
-    done, longest = 1, math.inf
-    while done < evaluations and longest > 0:
+    least, best, done = value, x, 1
+    while done < evaluations:
         direction = steps.direction(slope, eased)
         along = _product(slope, direction)
-        if not along < 0:  # nothing is left to gain, or rounding has spoiled the estimate
+        if not along < 0:  # nothing is left to gain, or rounding has spoiled what the steps tell
             if not steps.known:
                 break
             steps = _Steps(history)
@@ -72,16 +75,16 @@ def descend(
             new = torch.add(x, direction, alpha=share)
             new_value, new_slope = evaluate(new)
             done += 1
-            is_taken = new_value <= value + ENOUGH * share * along
-            if is_taken or done == evaluations:
+            if new_value < least:
+                least, best = new_value, new
+            if new_value <= value + ENOUGH * share * along:
                 break
+            if done == evaluations or -share * along < ROUNDING * abs(value):
+                return best
             share *= _shortened(value, new_value, share * along)
-        if new_value < value:
-            steps.remember(new - x, new_slope - slope)
-            x, value, slope = new, new_value, new_slope
-        elif is_taken:
-            longest = 0.0  # below what rounding tells
-    return x
+        steps.remember(new - x, new_slope - slope)
+        x, value, slope = new, new_value, new_slope
+    return best
 
 
 class _Steps:
@@ -106,7 +109,8 @@ class _Steps:
         found, scale = eased(found), FIRST_STEP
         if self.known:
             _, change, inverse = self.known[-1]
-            scale = 1 / (inverse * _product(change, eased(change)))
+            share = inverse * _product(change, eased(change))
+            scale = 1 / share if share > 0 else FIRST_STEP
         found = found.mul_(scale)
         for (step, change, inverse), share in zip(self.known, reversed(shares), strict=True):
             found.add_(step, alpha=share - inverse * _product(change, found))

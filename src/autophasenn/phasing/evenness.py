@@ -195,13 +195,13 @@ def evened(
 
     within = support.final_support(run.object)
     counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
-    of = Problem(counts, used, within[0], law, (law.first_sigma,) * 3)
+    likely = Problem(counts, used, within[0], law, (law.first_sigma,) * 3)
     for turn in range(how.turns):
-        rho, by = _moved(of, found, support.final_support(found.object))
+        rho, by = _moved(likely, found, support.final_support(found.object))
         shift = (shift[0] + by[0], shift[1] + by[1], shift[2] + by[2])
         within = support.final_support(rho)
-        of.confine(within[0])
-        problem = EvenProblem(of, rho[0], how)
+        likely.confine(within[0])
+        problem = EvenProblem(likely, rho[0], how)
         if not len(problem.one):
             return None
         is_last = turn == how.turns - 1 or (turn > 0 and max(map(abs, by)) < SETTLED)
@@ -234,7 +234,7 @@ class EvenProblem:
     Parameters
     ----------
     of : Problem
-        The likelihood, and the support that objects are confined to.
+        The likelihood, and the support that objects are confined to, which stays as it is as long as this one is used.
     rho : complex64 tensor (n0, n1, n2)
         Whose inside is taken for the crystal's.
     how : Evenness

@@ -216,7 +216,10 @@ class HeldOut:
         return Misfit(chi2, float(noise / corner.total))
 
     def _modulus_of(self, run: Retrieval) -> Volume:
-        """The same of an object that was just judged, which is often asked for twice; not to be changed."""
+        """`_modulus` of an object, not to be changed. The last one is kept, as it is often asked for twice.
+
+        Threads that judge side by side may put theirs in its place, no more.
+        """
         modulus = self._last.get(run)
         if modulus is None:
             modulus = self._modulus(run.object[0], run.kernel)

@@ -185,7 +185,8 @@ def climb(
         errors.append(error)
         if on_evaluation is not None:
             on_evaluation(len(errors), how.evaluations)
-        return value, slope.flatten() if slope_in_beam is None else torch.cat([slope.flatten(), slope_in_beam])
+        slopes = [slope.flatten()] if slope_in_beam is None else [slope.flatten(), slope_in_beam]
+        return value, torch.cat(slopes).to(first)
 
     beginning = first.flatten() if beam is None else torch.cat([first.flatten(), beam])
     found = descend(

@@ -36,14 +36,14 @@ class ModulusProjection:
         self.modulus = root_of(self.counts)
         self._total = self.counts.sum(SPATIAL, dtype=torch.float64)
         self._unmeasured = None if bool(measured.all()) else 1 - self.measured
-        self._buffers: tuple[Tensor, Tensor] | None = None
+        self._buffers: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __call__(self, rho: ObjectVolume) -> tuple[ObjectVolume, Tensor | float]:
         """Projection of `rho` (..., n0, n1, n2), and the chi2 (...) that `rho` had; NaN without errors."""
         psi = self.model.to_detector(rho)
         if self._buffers is None or self._buffers[0].shape != psi.shape:
-            self._buffers = torch.empty_like(psi.real), torch.empty_like(psi.real)
-        modulus, difference = modulus_of(psi, self._buffers[0]), self._buffers[1]
+            self._buffers = torch.empty_like(psi.real), torch.empty_like(psi.real), torch.empty_like(psi)
+        modulus, difference, wide = modulus_of(psi, self._buffers[0]), *self._buffers[1:]
         blur_modulus(modulus, self.model)
         chi2: Tensor | float = torch.nan
         if self.with_errors:
@@ -54,7 +54,7 @@ class ModulusProjection:
         ratio = torch.div(self.modulus, modulus.add_(NO_ZERO), out=modulus)
         if self._unmeasured is not None:
             ratio.add_(self._unmeasured)
-        return self.model.to_object(scale_by(psi, ratio)), chi2
+        return self.model.to_object(psi.mul_(wide.copy_(ratio))), chi2
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -16,8 +17,8 @@ from autophasenn.volumes import SPATIAL, ObjectVolume, Support, Volume
 
 FIRST_SUPPORT_THRESHOLD = 0.1
 """Fraction of the largest autocorrelation (or amplitude of a start) that bounds the first support."""
-REACH = 6.0
-"""Standard deviations beyond which a Gaussian adds nothing in single precision."""
+REACH = 4.0
+"""Standard deviations beyond which a Gaussian, whose waves end at the window, has fallen to a hundredth or less."""
 MATRIX_VOXELS = 96
 """Longest axis that is blurred by a matrix."""
 
@@ -88,12 +89,12 @@ class ShrinkWrap:
     def _bounded(self, rho: ObjectVolume, sigma: float) -> Support:
         amplitude = modulus_of(rho.detach())
         shape = (rho.shape[-3], rho.shape[-2], rho.shape[-1])
-        margin = math.ceil(REACH * sigma)
-        box = Box.around(amplitude > 0).widened(margin, shape)
-        is_apart = all(a > 0 and a + m < n for a, m, n in zip(box.start, box.size, shape, strict=True))
-        if not is_apart or 2 * math.prod(box.size) > math.prod(shape):
-            return self._above(blur(amplitude, sigma))
-        return box.embed(self._above(blur(box.cut(amplitude), sigma)), shape)  # all else is 0
+        if amplitude.device.type == "cpu" and amplitude.numel() == math.prod(shape) and max(shape) <= MATRIX_VOXELS:
+            box = Box.around(amplitude != 0).widened(math.ceil(REACH * sigma), shape)  # what is not a number counts
+            is_apart = all(a > 0 and a + m < n for a, m, n in zip(box.start, box.size, shape, strict=True))
+            if is_apart and 2 * math.prod(box.size) <= math.prod(shape):  # beyond it nothing is above a threshold
+                return box.embed(self._above(blur(box.cut(amplitude), sigma, shape)), shape)
+        return self._above(blur(amplitude, sigma))
 
     def _above(self, blurred: Volume) -> Support:
         return blurred >= self.threshold * typical_amplitude(blurred.square())
@@ -112,13 +113,23 @@ def typical_amplitude(power: Volume, least: float = 0.0) -> Tensor:
     return (power.square().sum(SPATIAL, keepdim=True) / power.sum(SPATIAL, keepdim=True).clamp_min(least)).sqrt()
 
 
-def blur(volume: Volume, sigma: float) -> Volume:
+def blur(volume: Volume, sigma: float, of: Sequence[int] | None = None) -> Volume:
     """Convolve with a Gaussian of `sigma` voxels, periodically.
 
     On the CPU small axes are multiplied by the matrix of the convolution, which takes a third of the time of a transform.
+
+    Parameters
+    ----------
+    volume : float tensor (..., n0, n1, n2)
+    sigma : float
+    of : 3 ints, optional
+        Shape of the volume of which `volume` is a box, and which is 0 beyond; on the CPU, of small axes. None: it is whole.
     """
     if volume.device.type == "cpu" and max(volume.shape[-3:]) <= MATRIX_VOXELS:
-        m0, m1, m2 = (_blurring_matrix(n, sigma, volume.dtype) for n in volume.shape[-3:])
+        m0, m1, m2 = (
+            _blurring_matrix(whole, sigma, volume.dtype)[:n, :n]  # the same wherever the box lies
+            for n, whole in zip(volume.shape[-3:], of or volume.shape[-3:], strict=True)
+        )
         with torch.autocast("cpu", enabled=False):
             return torch.matmul(m0, torch.matmul(m1, volume @ m2).flatten(-2)).reshape(volume.shape)
     spectrum = torch.fft.rfftn(volume, dim=SPATIAL)

@@ -17,7 +17,7 @@ from torch import Tensor
 from autophasenn.network.architectures import Network
 from autophasenn.network.estimates import Stage
 from autophasenn.network.loss import unit_modulus
-from autophasenn.network.predict import Predictor
+from autophasenn.network.predict import Inference, Predictor
 from autophasenn.phasing.coherence_rounds import CoherenceRounds
 from autophasenn.phasing.held_out import HeldOut
 from autophasenn.physics import metrics
@@ -97,7 +97,7 @@ def held_out_misfits(
     between : callable, optional
         Called before every prediction; may wait.
     """
-    predictor = Predictor(network)
+    predictor = Predictor(network, Inference("float32"))  # what is compared must not depend on the machine
     found: list[float] = []
     for box in boxes:
         errors: list[float] = []
