@@ -7,6 +7,7 @@ from pathlib import Path
 
 UNNEEDED = (
     "scipy.stats",
+    "scipy.optimize",
     "pyvista",
     "vtk",
     "trame",

@@ -1,5 +1,7 @@
 """The loop finds what scattered, whatever algorithm it is given, and does so again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -87,6 +89,15 @@ def test_a_start_does_not_depend_on_what_else_is_in_the_batch(counts: torch.Tens
     together = retrieve(counts, everywhere(), SHORT, seeds=[3, 4, 5])
     alone = retrieve(counts, everywhere(), SHORT, seeds=[4])
     assert torch.equal(together.object[1], alone.object[0])
+
+
+def test_nor_where_each_start_finds_its_own_kernel_nor_do_its_errors(counts: torch.Tensor) -> None:
+    for coherence in (None, CoherenceEstimate(first=6, every=4)):
+        schedule = replace(Schedule((Block(HIO(), 12), Block(ER(), 4)), 1), coherence=coherence)
+        measured = torch.ones_like(counts, dtype=torch.bool)
+        both, alone = (retrieve(counts, measured, schedule, seeds=seeds) for seeds in ([3, 4], [4]))
+        assert torch.equal(both.object[1], alone.object[0])
+        assert torch.equal(both.errors[1], alone.errors[0])
 
 
 def test_many_patterns_go_through_one_call(counts: torch.Tensor) -> None:

@@ -126,6 +126,7 @@ def retrieve(
     runs = started(
         rho, support, counts, measured, model=model, with_errors=with_errors,
         is_confined=is_far_field and all(isinstance(algorithm, Feedback) for algorithm in algorithms),
+        is_alone=schedule.coherence is not None,
         passes=passes_for(counts, len(seeds) * counts[0].numel() * schedule.iterations),
     )  # fmt: skip
     errors = torch.empty(len(seeds), schedule.iterations, device=counts.device)

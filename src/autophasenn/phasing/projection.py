@@ -316,9 +316,11 @@ def _real(volume: Tensor) -> Tensor:
 
 def _squares(difference: Tensor) -> Tensor:
     """Sum of the squares of each volume (batch, ...), double precision."""
-    if len(difference) == 1 and difference.device.type == "cpu":
-        all_of_it = difference.numpy().reshape(-1)  # BLAS sums in many parts: right to 1e-5 even of a whole volume
-        return torch.tensor([float(all_of_it @ all_of_it)], dtype=torch.float64)
+    if (
+        difference.ndim == 4 and difference.device.type == "cpu"
+    ):  # BLAS sums in many parts: right to 1e-5 of a whole volume
+        rows = difference.reshape(len(difference), -1).numpy()
+        return torch.tensor([float(each @ each) for each in rows], dtype=torch.float64)
     flat = difference.flatten(-2)
     return torch.linalg.vecdot(flat, flat).sum(-1, dtype=torch.float64)
 

@@ -262,6 +262,7 @@ def started(
     model: ForwardModel,
     with_errors: bool,
     is_confined: bool,
+    is_alone: bool = False,
     passes: Passes | None = None,
 ) -> list[tuple[slice, Running]]:
     """Objects that are about to run, and which of the starts they are.
@@ -280,12 +281,14 @@ def started(
     with_errors : bool
     is_confined : bool
         Whether they may be: far-field diffraction, and algorithms of feedback alone.
+    is_alone : bool
+        Whether small ones stay alone, too, as those that find their own coherence kernels.
     passes : Passes, optional
         Compiled ones, for those that are confined.
     """
     starts, together = len(rho), len(rho)
     if is_confined and not rho.is_cuda:
-        together = max(1, CACHED // rho[0].numel())
+        together = 1 if is_alone else max(1, CACHED // rho[0].numel())
         is_confined = together == 1
     parts = [slice(first, min(first + together, starts)) for first in range(0, starts, together)]
 
