@@ -1,5 +1,7 @@
 """The way down to the least value: as short as theory has it, never beyond what may be evaluated, never up."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -14,8 +16,9 @@ BEGIN = torch.ones(30)
 class Counted:
     """A function that remembers where it was asked."""
 
-    def __init__(self, value_of) -> None:  # type: ignore[no-untyped-def]
-        self.value_of, self.values = value_of, []
+    def __init__(self, value_of: Callable[[Tensor], Tensor]) -> None:
+        self.value_of = value_of
+        self.values: list[float] = []
 
     def __call__(self, x: Tensor) -> tuple[float, Tensor]:
         with torch.enable_grad():

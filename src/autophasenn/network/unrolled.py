@@ -18,6 +18,7 @@ and LeCun, ICML (2010)).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -155,19 +156,20 @@ class _Projection:
 
     def of_middle(self, waves: WaveVolume) -> Objects:
         """The same of waves that are 0 but for their middle, which is given; no slopes are asked for."""
-        shape = waves.shape[-3:]
-        middle = copy(self)
-        middle.modulus = crop_or_pad(self.modulus, shape)
-        middle.measured = None if self.measured is None else crop_or_pad(self.measured, shape)
+        middle = self._of(lambda volume: crop_or_pad(volume, waves.shape[-3:]))
         return back_propagate_cropped(middle._quickly(waves), OBJECT, PATTERN)
 
     @cached_property
     def _in_corner(self) -> _Projection:
         """The same for waves in corner order, as the quickest transform of a box has them."""
-        turned = copy(self)
-        turned.modulus = to_corner(self.modulus)
-        turned.measured = None if self.measured is None else to_corner(self.measured)
-        return turned
+        return self._of(to_corner)
+
+    def _of(self, change: Callable[[Tensor], Tensor]) -> _Projection:
+        """The same for waves that are seen in another way."""
+        other = copy(self)
+        other.modulus = change(self.modulus)
+        other.measured = None if self.measured is None else change(self.measured)
+        return other
 
     def _learning(self, waves: Waves) -> Waves:
         """With the slope that training needs, of dark waves too."""

@@ -9,6 +9,7 @@ SciPy's knows no such estimate, and copies vectors to double precision and back 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 
 import torch
@@ -68,7 +69,7 @@ def descend(
         if not along < 0:  # nothing is left to gain, or rounding has spoiled what the steps tell
             if not steps.known:
                 break
-            steps = _Steps(history)
+            steps.known.clear()
             continue
         share = 1.0
         while True:
@@ -91,14 +92,13 @@ class _Steps:
     """The last steps, and how they changed the slope."""
 
     def __init__(self, history: int) -> None:
-        self.history = history
-        self.known: list[tuple[Tensor, Tensor, float]] = []
+        self.known: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
 
     def remember(self, step: Unknowns, change: Unknowns) -> None:
         """Where it tells of a curvature, which is positive."""
         curvature = _product(step, change)
         if curvature > LEAST_CURVATURE * _product(change, change):
-            self.known = [*self.known, (step, change, 1 / curvature)][-self.history :]
+            self.known.append((step, change, 1 / curvature))
 
     def direction(self, slope: Unknowns, eased: Callable[[Unknowns], Unknowns]) -> Unknowns:
         """``-H g``, by two loops over the steps."""
@@ -110,7 +110,7 @@ class _Steps:
         if self.known:
             _, change, inverse = self.known[-1]
             share = inverse * _product(change, eased(change))
-            scale = 1 / share if share > 0 else FIRST_STEP
+            scale = 1 / share if share > 0 else scale
         found = found.mul_(scale)
         for (step, change, inverse), share in zip(self.known, reversed(shares), strict=True):
             found.add_(step, alpha=share - inverse * _product(change, found))

@@ -197,7 +197,7 @@ def evened(
     counts, used = to_corner(held_out.pattern.counts), to_corner(held_out.used[0])
     likely = Problem(counts, used, within[0], law, (law.first_sigma,) * 3)
     for turn in range(how.turns):
-        rho, by = _moved(likely, found, support.final_support(found.object))
+        rho, by = _moved(likely, found, within)
         shift = (shift[0] + by[0], shift[1] + by[1], shift[2] + by[2])
         within = support.final_support(rho)
         likely.confine(within[0])
@@ -209,6 +209,7 @@ def evened(
         errors = found.errors
         if is_last:
             break  # until then it is hardly in its place, and what rings may come to rest
+        within = support.final_support(found.object)
     asked, score = problem.asked(values), held_out.score(found)
     ringing = problem.ringing(asked)
     if ringing > RINGS_ANYWHERE or (ringing > RINGS and not score < before):

@@ -30,7 +30,7 @@ from autophasenn.phasing.engine import OnIteration, Retrieval
 from autophasenn.phasing.projection import BoxedProjection
 from autophasenn.physics.diffraction import modulus_of, root_of
 from autophasenn.physics.fourier import to_centre, to_corner
-from autophasenn.physics.metrics import scale_of_modulus
+from autophasenn.physics.metrics import inner_product, scale_of_modulus
 from autophasenn.physics.pruned import Box, PrunedPair
 from autophasenn.volumes import Mask, Volume, crop_or_pad
 
@@ -289,7 +289,7 @@ class Fit:
         intensity.clamp_min_(self.dark)
         root = intensity.sqrt() if self.how.of == "poisson" else intensity.sqrt_()
         slope = (root - self.root).masked_fill_(~self.used, 0)
-        misfit = torch.linalg.vecdot(slope.flatten(1), slope.flatten(1)).sum(dtype=torch.float64)
+        misfit = inner_product(slope, slope)
         if self.how.of == "root":
             value, slope = 2 * misfit, slope.mul_(2).div_(root)
         else:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from autophasenn.phasing.fused import Passes, flat, target_of
 from autophasenn.physics.diffraction import ForwardModel, modulus_of, root_of
-from autophasenn.physics.metrics import scale_of_modulus
+from autophasenn.physics.metrics import inner_product, scale_of_modulus
 from autophasenn.physics.pruned import Box, BoxValues, Padding, PrunedPair
 from autophasenn.volumes import SPATIAL, Mask, ObjectVolume, Volume, WaveVolume
 
@@ -316,13 +316,10 @@ def _real(volume: Tensor) -> Tensor:
 
 def _squares(difference: Tensor) -> Tensor:
     """Sum of the squares of each volume (batch, ...), double precision."""
-    if (
-        difference.ndim == 4 and difference.device.type == "cpu"
-    ):  # BLAS sums in many parts: right to 1e-5 of a whole volume
-        rows = difference.reshape(len(difference), -1).numpy()
+    if difference.ndim == 4 and difference.device.type == "cpu":
+        rows = difference.reshape(len(difference), -1).numpy()  # BLAS sums in many parts: right to 1e-5 of a volume
         return torch.tensor([float(each @ each) for each in rows], dtype=torch.float64)
-    flat = difference.flatten(-2)
-    return torch.linalg.vecdot(flat, flat).sum(-1, dtype=torch.float64)
+    return inner_product(difference, difference)
 
 
 def scale_of(wave: WaveVolume, model: ForwardModel, root: Volume, measured: Tensor) -> Tensor:
